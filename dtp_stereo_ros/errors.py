@@ -1,0 +1,29 @@
+"""The errors a user can cause or mend.
+
+Every message is one line that names the file, topic or parameter and says what to do about it.
+Anything that is not a :class:`StereoError` is a bug and crashes loudly.
+"""
+
+
+class StereoError(Exception):
+    """Base of all errors that are reported to the user as one line, without a traceback."""
+
+
+class InputError(StereoError):
+    """An image, a pair of images or a data set cannot be used."""
+
+
+class CalibrationError(StereoError):
+    """The camera calibration is missing or describes no stereo pair."""
+
+
+class ConfigError(StereoError):
+    """A setting is unknown, out of range or contradicts another."""
+
+
+class ModelError(StereoError):
+    """A model file is missing, unreadable, of another kind, or disagrees with its reference."""
+
+
+class BackendError(StereoError):
+    """A backend is unknown, or cannot start on this machine, or failed while running."""

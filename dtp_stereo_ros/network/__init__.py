@@ -1,0 +1,1 @@
+"""DTPnet in PyTorch. Only `backends/torch.py` and `training/` import this room."""

@@ -1,0 +1,202 @@
+"""Stereo geometry: calibration, frames, results, and disparity <-> depth <-> points.
+
+Two disparities exist and are kept apart by name:
+
+* ``disparity_px`` inside the core is the raw shift ``x_left - x_right`` in pixels of the input
+  image; it is what a network measures.
+* the *published* disparity subtracts the principal-point offset,
+  ``d = x_l - x_r - (cx_l - cx_r)``, so that ``Z = f * T / d`` holds as
+  ``stereo_msgs/DisparityImage`` documents.
+
+Frames follow REP 103: the optical frame has x right, y down, z forward, in metres.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import CalibrationError, InputError
+
+Float32Array = npt.NDArray[np.float32]
+UInt8Array = npt.NDArray[np.uint8]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class StereoCalibration:
+    """A rectified stereo pair at one resolution.
+
+    Attributes:
+        fx_px, fy_px: focal lengths of the rectified (right) camera, px.
+        cx_left_px, cx_right_px: principal points along x; they differ in cropped data sets.
+        cy_px: common principal point along y.
+        baseline_m: distance of the cameras, metres, positive (``-P_right[3] / P_right[0]``).
+        width_px, height_px: image size that the numbers above belong to.
+    """
+
+    fx_px: float
+    fy_px: float
+    cx_left_px: float
+    cx_right_px: float
+    cy_px: float
+    baseline_m: float
+    width_px: int
+    height_px: int
+
+    def __post_init__(self) -> None:
+        for name in ('fx_px', 'fy_px', 'baseline_m'):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise CalibrationError(
+                    f'calibration: {name} is {value}, it must be positive; check P of the cameras'
+                )
+        for name in ('cx_left_px', 'cx_right_px', 'cy_px'):
+            if not math.isfinite(getattr(self, name)):
+                raise CalibrationError(
+                    f'calibration: {name} is not finite; check P of the cameras'
+                )
+        if self.width_px <= 0 or self.height_px <= 0:
+            raise CalibrationError(
+                f'calibration: image size {self.width_px}x{self.height_px} is empty'
+            )
+
+    @property
+    def disparity_offset_px(self) -> float:
+        """``cx_left - cx_right``: raw disparity of a point at infinity, px."""
+        return self.cx_left_px - self.cx_right_px
+
+    @property
+    def focal_baseline_px_m(self) -> float:
+        """``f * T`` in px * m: depth times published disparity."""
+        return self.fx_px * self.baseline_m
+
+    def scaled(self, scale_x: float, scale_y: float | None = None) -> StereoCalibration:
+        """The same cameras after resizing the image by ``scale_x``, ``scale_y`` (default same).
+
+        Pixel centres are integers, hence the half-pixel terms: ``c' = (c + 0.5) * s - 0.5``.
+        """
+        sy = scale_x if scale_y is None else scale_y
+        return replace(
+            self,
+            fx_px=self.fx_px * scale_x,
+            fy_px=self.fy_px * sy,
+            cx_left_px=(self.cx_left_px + 0.5) * scale_x - 0.5,
+            cx_right_px=(self.cx_right_px + 0.5) * scale_x - 0.5,
+            cy_px=(self.cy_px + 0.5) * sy - 0.5,
+            width_px=max(1, round(self.width_px * scale_x)),
+            height_px=max(1, round(self.height_px * sy)),
+        )
+
+    def published_disparity(self, disparity_px: Float32Array) -> Float32Array:
+        """Raw disparity (px, NaN unknown) to the one for which ``Z = f T / d``. Same shape."""
+        return (disparity_px - np.float32(self.disparity_offset_px)).astype(np.float32)
+
+    def depth_m(self, disparity_px: Float32Array) -> Float32Array:
+        """Raw disparity (H, W) px to depth (H, W) in metres.
+
+        NaN stays NaN; a point at or beyond infinity (published disparity <= 0) becomes +Inf
+        (REP 117).
+        """
+        published = self.published_disparity(disparity_px)
+        with np.errstate(divide='ignore', invalid='ignore'):
+            depth = np.float32(self.focal_baseline_px_m) / published
+        depth[published <= 0] = np.inf
+        return depth.astype(np.float32)
+
+    def raw_disparity(self, depth_m: Float32Array) -> Float32Array:
+        """Depth (m) to raw disparity (px); +Inf depth gives the disparity of infinity, NaN stays.
+
+        Depths that are not positive are unknown (NaN).
+        """
+        with np.errstate(divide='ignore', invalid='ignore'):
+            disparity = np.float32(self.focal_baseline_px_m) / depth_m
+        disparity = np.where(depth_m > 0, disparity, np.float32(np.nan))
+        return (disparity + np.float32(self.disparity_offset_px)).astype(np.float32)
+
+    def points_m(self, depth_m: Float32Array) -> Float32Array:
+        """Depth (H, W) in metres to points (H, W, 3) xyz in the left optical frame, NaN unknown.
+
+        Depths that are not finite give NaN in all three coordinates.
+        """
+        height, width = depth_m.shape
+        z = np.where(np.isfinite(depth_m), depth_m, np.float32(np.nan)).astype(np.float32)
+        columns = (np.arange(width, dtype=np.float32) - np.float32(self.cx_left_px)) / self.fx_px
+        rows = (np.arange(height, dtype=np.float32) - np.float32(self.cy_px)) / self.fy_px
+        points = np.empty((height, width, 3), np.float32)
+        points[..., 0] = z * columns[None, :]
+        points[..., 1] = z * rows[:, None]
+        points[..., 2] = z
+        return points
+
+
+@dataclass(frozen=True)
+class StereoFrame:
+    """One rectified pair.
+
+    Attributes:
+        left, right: RGB uint8 (H, W, 3), same size.
+        stamp_ns: acquisition time of the left image, nanoseconds (0 where there is none).
+        calibration: at the resolution of the images, or None (disparity only).
+    """
+
+    left: UInt8Array
+    right: UInt8Array
+    stamp_ns: int = 0
+    calibration: StereoCalibration | None = None
+
+    def __post_init__(self) -> None:
+        for side, image in (('left', self.left), ('right', self.right)):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+                raise InputError(
+                    f'{side} image: expected RGB uint8 (H, W, 3), got {image.dtype} {image.shape}'
+                )
+            if image.size == 0:
+                raise InputError(f'{side} image is empty ({image.shape[1]}x{image.shape[0]})')
+        if self.left.shape != self.right.shape:
+            raise InputError(
+                f'left is {self.width_px}x{self.height_px} but right is '
+                f'{self.right.shape[1]}x{self.right.shape[0]}; a rectified pair has one size'
+            )
+        calib = self.calibration
+        if calib and (calib.width_px, calib.height_px) != (self.width_px, self.height_px):
+            raise CalibrationError(
+                f'calibration is for {calib.width_px}x{calib.height_px} but the images are '
+                f'{self.width_px}x{self.height_px}; calibrate at, or scale to, the image size'
+            )
+
+    @property
+    def width_px(self) -> int:
+        """Image width."""
+        return int(self.left.shape[1])
+
+    @property
+    def height_px(self) -> int:
+        """Image height."""
+        return int(self.left.shape[0])
+
+
+@dataclass(frozen=True)
+class StereoResult:
+    """What the pipeline makes of one frame.
+
+    Attributes:
+        disparity_px: (H, W) float32, raw ``x_l - x_r`` in pixels of the input image, NaN unknown.
+        confidence: (H, W) float32 in 0..1, or None where the backend gives none.
+        min_disparity_px, max_disparity_px: range that was searched, raw, input pixels.
+        latency_s: seconds by stage ('preprocess', 'inference', 'postprocess').
+    """
+
+    disparity_px: Float32Array
+    confidence: Float32Array | None
+    min_disparity_px: float
+    max_disparity_px: float
+    latency_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def valid_share(self) -> float:
+        """Share of pixels with an estimate, 0..1 (density)."""
+        return float(np.isfinite(self.disparity_px).mean())

@@ -1,0 +1,1 @@
+"""The offline tooling: synthetic data, losses, training, export."""
