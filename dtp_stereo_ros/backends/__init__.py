@@ -1,0 +1,86 @@
+"""The table of backends, and the choice among them.
+
+A new backend is one file here and one row in `TABLE`; its module is imported only when it is
+asked for, so that one runtime never drags in another.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import cast
+
+from ..config import PipelineConfig
+from ..errors import BackendError, ModelError, StereoError
+from .base import Backend, ModelSpec
+
+__all__ = ['AUTO_ORDER', 'TABLE', 'Backend', 'ModelSpec', 'choose', 'create']
+
+# name -> (module:Class, package to install, model files it reads)
+TABLE: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    'openvino': ('openvino:OpenVinoBackend', 'openvino', ('.onnx',)),
+    'onnx': ('onnxruntime:OnnxRuntimeBackend', 'onnxruntime', ('.onnx',)),
+    'torch': ('torch:TorchBackend', 'torch', ('.pt',)),
+    'sgbm': ('sgbm:SgbmBackend', 'opencv-python-headless', ()),
+}
+
+# Fastest on a CPU first. SGBM is no model: it is never taken in place of one.
+AUTO_ORDER = ('openvino', 'onnx', 'torch')
+
+_log = logging.getLogger(__name__)
+
+
+def create(config: PipelineConfig) -> Backend:
+    """Build the backend that a config asks for; see `choose`."""
+    return choose(config)[0]
+
+
+def choose(config: PipelineConfig) -> tuple[Backend, str]:
+    """Build a backend and say in one line which, and why others were passed over.
+
+    Raises:
+        ModelError: the model is missing, unreadable or of another kind.
+        BackendError: the backend is unknown or cannot start; with 'auto', none can: all reasons.
+    """
+    if config.backend != 'auto':
+        backend = _build(config.backend, config)
+        return backend, f'{config.backend} as asked: {_describe(backend)}'
+    passed_over: dict[str, StereoError] = {}
+    for name in AUTO_ORDER:
+        try:
+            backend = _build(name, config)
+        except (BackendError, ModelError) as error:
+            passed_over[name] = error
+            continue
+        reason = f'auto chose {name}: {_describe(backend)}'
+        if passed_over:
+            reason += '; passed over ' + _list(passed_over)
+        _log.info(reason)
+        return backend, reason
+    raise BackendError(f'no backend can run model {config.model!r}: {_list(passed_over)}')
+
+
+def _build(name: str, config: PipelineConfig) -> Backend:
+    if name not in TABLE:
+        raise BackendError(f'unknown backend {name!r}; choose auto or one of {", ".join(TABLE)}')
+    target, package, _ = TABLE[name]
+    module_name, class_name = target.split(':')
+    try:
+        module = importlib.import_module(f'.{module_name}', __name__)
+    except ImportError as error:
+        # An import that fails inside this project is a bug, not a missing package.
+        if (error.name or '').startswith(__name__.split('.')[0]):
+            raise
+        raise BackendError(
+            f'backend {name}: {error}; install it with: pip install {package}'
+        ) from error
+    return cast(Backend, getattr(module, class_name)(config))
+
+
+def _describe(backend: Backend) -> str:
+    spec = backend.spec
+    return f'{spec.name} in {spec.precision} on {backend.device}'
+
+
+def _list(reasons: dict[str, StereoError]) -> str:
+    return '; '.join(f'{name} ({reason})' for name, reason in reasons.items())

@@ -1,0 +1,121 @@
+"""The frame pipeline: preprocess, infer, postprocess."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+from . import backends, postprocess, preprocess
+from .backends.base import Backend
+from .config import PipelineConfig, validate
+from .stereo import StereoCalibration, StereoFrame, StereoResult
+
+# A backend is built from these; changing any other setting keeps the one that runs.
+_BACKEND_SETTINGS = ('backend', 'model', 'precision', 'threads')
+
+
+class StereoPipeline:
+    """Runs one backend on stereo pairs. Not thread-safe: one caller at a time.
+
+    Raises:
+        ConfigError: a setting is out of range.
+        ModelError: the model is missing or unreadable.
+        BackendError: the backend, or with 'auto' none of them, can start here.
+    """
+
+    def __init__(self, config: PipelineConfig) -> None:
+        validate(config)
+        self._config = config
+        self._backend, self._choice = backends.choose(config)
+
+    @property
+    def config(self) -> PipelineConfig:
+        """The settings in force."""
+        return self._config
+
+    @property
+    def backend(self) -> Backend:
+        """The backend that runs."""
+        return self._backend
+
+    @property
+    def choice(self) -> str:
+        """Which backend was chosen and why others were passed over: one line for the log."""
+        return self._choice
+
+    def process(self, frame: StereoFrame) -> StereoResult:
+        """Match one pair.
+
+        Raises:
+            InputError: the images are too narrow for the model.
+            BackendError: the device or the runtime failed.
+        """
+        config, calibration = self._config, frame.calibration
+        started = time.perf_counter()
+        prepared = preprocess.prepare(frame, self._backend.spec, config.input_scale)
+        matching = time.perf_counter()
+        raw, raw_confidence = self._backend.infer(prepared.left, prepared.right)
+        matched = time.perf_counter()
+        disparity, confidence = postprocess.restore(raw, raw_confidence, prepared.geometry)
+        disparity = postprocess.apply_limits(disparity, calibration, config)
+        disparity = postprocess.drop_unsure(disparity, confidence, config.confidence_threshold)
+        disparity = postprocess.drop_speckles(disparity, config.speckle_size, config.speckle_range)
+        low, high = self._limits(calibration, prepared.geometry)
+        latency_s = {
+            'preprocess': matching - started,
+            'inference': matched - matching,
+            'postprocess': time.perf_counter() - matched,
+        }
+        return StereoResult(disparity, confidence, low, high, latency_s)
+
+    def disparity_limits_px(self, target: StereoFrame | StereoCalibration) -> tuple[float, float]:
+        """Smallest and largest raw disparity (input px) that a frame of this size can get.
+
+        Args:
+            target: a frame, or the calibration of frames to come.
+
+        Raises:
+            InputError: the images are too narrow for the model.
+        """
+        calibration = target.calibration if isinstance(target, StereoFrame) else target
+        geometry = preprocess.fit(
+            target.height_px, target.width_px, self._backend.spec, self._config.input_scale
+        )
+        return self._limits(calibration, geometry)
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Apply new settings; the backend is replaced only when one of its settings changed.
+
+        Raises:
+            StereoError: the new settings do not work; the old ones stay in force.
+        """
+        validate(config)
+        if self._needs_new_backend(config):
+            backend, choice = backends.choose(config)
+            old, self._backend, self._choice = self._backend, backend, choice
+            old.close()
+        self._config = config
+
+    def close(self) -> None:
+        """Free the backend. `process` must not be called afterwards."""
+        self._backend.close()
+
+    def _limits(
+        self, calibration: StereoCalibration | None, geometry: preprocess.Geometry
+    ) -> tuple[float, float]:
+        searched_px = self._backend.spec.max_disparity_px * geometry.width_ratio
+        return postprocess.disparity_limits_px(calibration, searched_px, self._config)
+
+    def _needs_new_backend(self, config: PipelineConfig) -> bool:
+        changed = {
+            f.name
+            for f in dataclasses.fields(config)
+            if getattr(config, f.name) != getattr(self._config, f.name)
+        }
+        if changed.intersection(_BACKEND_SETTINGS):
+            return True
+        return 'disparity_range' in changed and self._backend.spec.name == 'sgbm'
+
+
+def _start(config: PipelineConfig) -> tuple[Backend, str]:
+    return backends.choose(config)

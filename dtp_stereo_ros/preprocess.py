@@ -1,0 +1,112 @@
+"""Images to what a network eats: resized, padded, float32 (1, 3, H, W).
+
+The matching frame is the input frame resized by one width and one height ratio and then padded
+at the top and at the right. Pixels keep their column under padding, and both cameras are padded
+alike, so f, cx and T of the resized image stay true; `postprocess.restore` crops and scales back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .backends.base import ModelSpec
+from .errors import InputError
+from .stereo import Float32Array, StereoFrame, UInt8Array
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How an input image was fitted to a model.
+
+    Attributes:
+        input_size: (height_px, width_px) of the images as they came.
+        resized_size: (height_px, width_px) after resizing, before padding.
+        padded_size: (height_px, width_px) that the model gets.
+    """
+
+    input_size: tuple[int, int]
+    resized_size: tuple[int, int]
+    padded_size: tuple[int, int]
+
+    @property
+    def width_ratio(self) -> float:
+        """Input width over resized width: a network's disparity times this is in input pixels."""
+        return self.input_size[1] / self.resized_size[1]
+
+    @property
+    def pad_top_px(self) -> int:
+        """Rows of padding above the image."""
+        return self.padded_size[0] - self.resized_size[0]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A pair ready for `Backend.infer`.
+
+    Attributes:
+        left, right: float32 (1, 3, H, W), RGB 0-255, contiguous.
+        geometry: what `postprocess.restore` needs to undo the fitting.
+    """
+
+    left: Float32Array
+    right: Float32Array
+    geometry: Geometry
+
+
+def fit(height_px: int, width_px: int, spec: ModelSpec, input_scale: float) -> Geometry:
+    """Choose the resized and the padded size for an input size.
+
+    A model of fixed size gets the image shrunk, with its aspect kept, until it fits.
+
+    Raises:
+        InputError: the image is narrower than the model can use.
+    """
+    scale = input_scale
+    if spec.fixed_size is not None:
+        scale = min(scale, spec.fixed_size[0] / height_px, spec.fixed_size[1] / width_px)
+    height, width = max(1, round(height_px * scale)), max(1, round(width_px * scale))
+    if width < spec.min_width_px:
+        shrunk = '' if width == width_px else f' (resized from {width_px} px)'
+        raise InputError(
+            f'images are {width} px wide{shrunk}, {spec.name} needs at least '
+            f'{spec.min_width_px} px; use larger images'
+            + (' or a larger input_scale' if shrunk and spec.fixed_size is None else '')
+        )
+    multiple = spec.padding_multiple
+    padded = spec.fixed_size or (
+        -(-height // multiple) * multiple,
+        -(-width // multiple) * multiple,
+    )
+    return Geometry((height_px, width_px), (height, width), padded)
+
+
+def prepare(frame: StereoFrame, spec: ModelSpec, input_scale: float) -> Prepared:
+    """Fit both images of a frame to a model.
+
+    Args:
+        frame: the pair at input size.
+        spec: the model that will see it.
+        input_scale: resize factor, 0 < input_scale <= 1.
+
+    Raises:
+        InputError: the image is narrower than the model can use.
+    """
+    geometry = fit(frame.height_px, frame.width_px, spec, input_scale)
+    return Prepared(_fit_image(frame.left, geometry), _fit_image(frame.right, geometry), geometry)
+
+
+def _fit_image(image: UInt8Array, geometry: Geometry) -> Float32Array:
+    """RGB uint8 (H, W, 3) to float32 (1, 3, H', W'); INTER_AREA because sizes only shrink."""
+    height, width = geometry.resized_size
+    if image.shape[:2] != (height, width):
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    pad_right = geometry.padded_size[1] - width
+    planes = image.transpose(2, 0, 1).astype(np.float32)[None]
+    if geometry.pad_top_px or pad_right:
+        planes = np.pad(
+            planes, ((0, 0), (0, 0), (geometry.pad_top_px, 0), (0, pad_right)), mode='edge'
+        )
+    return np.ascontiguousarray(planes)
