@@ -1,0 +1,107 @@
+"""ament_python and pip package in one.
+
+The metadata stays here because ROS 2 Humble's setuptools (59) reads no `[project]` table.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = 'dtp_stereo'
+SHARE = f'share/{PACKAGE}'
+
+VERSION = re.search(
+    r"^__version__ = '(.+)'$", Path('dtp_stereo_ros/__init__.py').read_text(), re.MULTILINE
+)
+assert VERSION, 'dtp_stereo_ros/__init__.py has no __version__'
+
+
+def shared_files(source: str, target: str) -> list[tuple[str, list[str]]]:
+    """`data_files` rows that copy a folder with its subfolders to `share/dtp_stereo/target`."""
+    rows: dict[str, list[str]] = {}
+    for path in sorted(Path(source).rglob('*')):
+        if path.is_file() and '__pycache__' not in path.parts:
+            folder = Path(SHARE, target, path.parent.relative_to(source))
+            rows.setdefault(folder.as_posix(), []).append(path.as_posix())
+    return list(rows.items())
+
+
+# rclpy and the message packages of ROS 2 Kilted as wheels (CPython 3.11), for machines without
+# ROS 2. cv-bridge's binary is built against the NumPy 2.2 ABI.
+ROS = [
+    'ros-rclpy[fastrtps]~=9.1',
+    'ros-sensor-msgs~=5.5',
+    'ros-stereo-msgs~=5.5',
+    'ros-diagnostic-msgs~=5.5',
+    'ros-std-msgs~=5.5',
+    'ros-std-srvs~=5.5',
+    'ros-ament-index-python~=1.11',
+    'cv-bridge>=1.13',
+    'numpy<2.3',
+    'rosbags>=0.11',
+    'rosbags-image>=0.10',
+]
+ONNX = ['onnxruntime>=1.16']
+OPENVINO = ['openvino>=2024.0']
+EVAL = ['scikit-image>=0.22', 'tqdm>=4.60']
+TRAIN = ['torch>=2.2', 'torch-pruning>=1.4', 'onnx>=1.15', *ONNX, 'tensorboard>=2.14', *EVAL]
+DEMO = [*ROS, *ONNX, *OPENVINO, *EVAL]
+TEST = ['pytest>=8', 'hypothesis>=6.90']
+DEV = [
+    *DEMO,
+    *TRAIN,
+    *TEST,
+    'torch==2.13.0',
+    'ruff>=0.9',
+    'mypy>=1.14',
+    'types-PyYAML',
+    'types-tqdm',
+    'pip>=23',
+    'colcon-common-extensions>=0.3',
+    # colcon calls `setup.py develop`, which newer setuptools no longer have.
+    'setuptools>=64,<80',
+]
+
+setup(
+    name=PACKAGE,
+    version=VERSION[1],
+    description='Stereo depth on a CPU with DTPnet, as a ROS 2 node and a library.',
+    long_description=Path('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    maintainer='dtp_stereo maintainers',
+    maintainer_email='maintainers@users.noreply.r-seed-f3369d94.example',
+    license='Apache-2.0',
+    packages=find_packages(include=['dtp_stereo_ros', 'dtp_stereo_ros.*']),
+    package_data={'dtp_stereo_ros': ['py.typed']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
+        (SHARE, ['package.xml']),
+        *shared_files('launch', 'launch'),
+        *shared_files('config', 'config'),
+        *shared_files('resource/models', 'models'),
+    ],
+    zip_safe=False,
+    python_requires='>=3.10',
+    install_requires=['numpy>=1.21', 'opencv-python-headless>=4.5', 'PyYAML>=5.4'],
+    extras_require={
+        'ros': ROS,
+        'onnx': ONNX,
+        'openvino': OPENVINO,
+        'torch': ['torch>=2.2'],
+        'tensorrt': ['tensorrt>=10', *ONNX],
+        'train': TRAIN,
+        'eval': EVAL,
+        'demo': DEMO,
+        'test': TEST,
+        'dev': DEV,
+    },
+    entry_points={
+        'console_scripts': [
+            'dtp-stereo = dtp_stereo_ros.cli:main',
+            'depth_node = dtp_stereo_ros.ros.depth_node:main',
+        ],
+    },
+)
