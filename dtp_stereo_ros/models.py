@@ -1,14 +1,217 @@
 """Finding model files, and reading what they say about themselves.
 
-Shipped models live in the source tree as ``resource/models/NAME.onnx`` and ``NAME.pt``, and
-`setup.py` installs that folder as data files under ``share/dtp_stereo/models``:
-``('share/dtp_stereo/models', glob('resource/models/*'))``. A bare name is looked for in
+Shipped models live in the source tree as ``resource/models/NAME.onnx`` and ``NAME.pt``;
+`setup.py` installs that folder as data files under ``share/dtp_stereo/models``. A bare name is
+looked for in
 
 1. every folder of ``DTP_STEREO_MODEL_PATH`` (separated like PATH),
 2. ``resource/models`` beside this package: a source checkout or an editable install,
 3. ``share/dtp_stereo/models`` below each folder above this package: the prefix of a pip or a
    colcon install,
-4. the ament index, where it is importable: a colcon install with --symlink-install.
+4. the same below each prefix of ``AMENT_PREFIX_PATH``: a sourced colcon workspace.
+
+An .onnx file describes itself by ``metadata_props``: ``dtp_stereo.name``,
+``dtp_stereo.padding_multiple``, ``dtp_stereo.max_disparity_px``, ``dtp_stereo.min_width_px`` and
+``dtp_stereo.precision``.
 """
 
 from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .backends.base import ModelSpec
+from .errors import ModelError
+
+MODEL_PATH_VARIABLE = 'DTP_STEREO_MODEL_PATH'
+METADATA_PREFIX = 'dtp_stereo.'
+
+# What a foreign .onnx is taken for when the user names its path.
+_ASSUMED_PADDING = 32
+_ASSUMED_MAX_DISPARITY = 192
+
+_SHARE = Path('share', 'dtp_stereo', 'models')
+# From lib/python3.x/site-packages/dtp_stereo_ros up to the prefix, and one to spare (Debian).
+_LEVELS_TO_PREFIX = 5
+
+_log = logging.getLogger(__name__)
+
+
+def folders() -> list[Path]:
+    """Existing folders that hold models, in the order in which they are searched."""
+    package = Path(__file__).resolve().parent
+    candidates = [
+        *_paths_in(MODEL_PATH_VARIABLE),
+        package.parent / 'resource' / 'models',
+        *(parent / _SHARE for parent in package.parents[:_LEVELS_TO_PREFIX]),
+        *(prefix / _SHARE for prefix in _paths_in('AMENT_PREFIX_PATH')),
+    ]
+    return [folder for folder in dict.fromkeys(candidates) if folder.is_dir()]
+
+
+def is_path(name_or_path: str) -> bool:
+    """Whether a model setting means a file, and not the name of a shipped model."""
+    return Path(name_or_path).suffix in ('.onnx', '.pt') or Path(name_or_path).name != name_or_path
+
+
+def resolve(name_or_path: str, suffixes: Sequence[str]) -> Path:
+    """Find the file of a model.
+
+    Args:
+        name_or_path: name of a shipped model, or a path.
+        suffixes: endings that the caller reads, e.g. ('.onnx',).
+
+    Raises:
+        ModelError: there is no such file, or it is of another kind.
+    """
+    kinds = ' or '.join(suffixes)
+    if is_path(name_or_path):
+        path = Path(name_or_path).expanduser()
+        if path.suffix not in suffixes:
+            raise ModelError(f'{path}: {kinds} is read here; name a model of that kind')
+        if not path.is_file():
+            raise ModelError(f'{path}: no such model file; check the path')
+        return path
+    searched = folders()
+    for folder in searched:
+        for suffix in suffixes:
+            path = folder / f'{name_or_path}{suffix}'
+            if path.is_file():
+                return path
+    names = sorted({p.stem for folder in searched for s in suffixes for p in folder.glob(f'*{s}')})
+    known = f'there is {", ".join(names)}' if names else 'there is none at all'
+    places = ', '.join(map(str, searched)) or 'no model folder exists'
+    raise ModelError(
+        f'no model {name_or_path!r} with ending {kinds} ({known}; searched: {places}); give a '
+        f'path or set {MODEL_PATH_VARIABLE}'
+    )
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def onnx_spec(path: Path, *, assume: bool) -> ModelSpec:
+    """Describe an .onnx file by its metadata.
+
+    Args:
+        path: the file.
+        assume: take usual values for a file without our metadata (the user chose that file)
+            instead of refusing it.
+
+    Raises:
+        ModelError: unreadable, no ONNX model, or without usable metadata.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f'{path}: cannot be read ({error.strerror}); check the file') from error
+    try:
+        metadata = onnx_metadata(content)
+    except ValueError as error:
+        raise ModelError(
+            f'{path}: is no ONNX model ({error}); download or export it again'
+        ) from error
+    digest = hashlib.sha256(content).hexdigest()
+    ours = {
+        key[len(METADATA_PREFIX) :]: value
+        for key, value in metadata.items()
+        if key.startswith(METADATA_PREFIX)
+    }
+    if not ours and assume:
+        _log.warning(
+            '%s says nothing about itself: padding to multiples of %d and disparities up to %d px '
+            'are assumed',
+            path,
+            _ASSUMED_PADDING,
+            _ASSUMED_MAX_DISPARITY,
+        )
+        return ModelSpec(path.stem, _ASSUMED_PADDING, _ASSUMED_MAX_DISPARITY, sha256=digest)
+    try:
+        return ModelSpec(
+            name=ours['name'],
+            padding_multiple=_positive(ours, 'padding_multiple'),
+            max_disparity_px=_positive(ours, 'max_disparity_px'),
+            min_width_px=_positive(ours, 'min_width_px'),
+            precision=ours['precision'],
+            sha256=digest,
+        )
+    except KeyError as error:
+        raise ModelError(
+            f'{path}: metadata {METADATA_PREFIX}{error.args[0]} is missing; export it with '
+            'dtp-stereo export'
+        ) from error
+    except ValueError as error:
+        raise ModelError(f'{path}: metadata {METADATA_PREFIX}{error}; export it again') from error
+
+
+def onnx_metadata(content: bytes) -> dict[str, str]:
+    """Read `metadata_props` out of an .onnx file without an ONNX library.
+
+    Walks the protobuf wire format of ModelProto: field 7 is the graph, field 14 the repeated
+    StringStringEntryProto (1: key, 2: value) (onnx.proto, protobuf encoding guide).
+
+    Raises:
+        ValueError: the bytes are no ModelProto with a graph.
+    """
+    metadata: dict[str, str] = {}
+    has_graph = False
+    for number, value in _fields(memoryview(content)):
+        if number == 7:
+            has_graph = True
+        elif number == 14:
+            entry = {n: bytes(v).decode() for n, v in _fields(value)}
+            metadata[entry.get(1, '')] = entry.get(2, '')
+    if not has_graph:
+        raise ValueError('it holds no graph')
+    return metadata
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Number and payload of each length-delimited protobuf field; scalars are skipped."""
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == 0:
+            _, at = _varint(data, at)
+        elif kind == 2:
+            length, at = _varint(data, at)
+            if at + length > len(data):
+                raise ValueError('it is cut off')
+            yield key >> 3, data[at : at + length]
+            at += length
+        elif kind in (1, 5):
+            at += 8 if kind == 1 else 4
+        else:
+            raise ValueError('it is not in protobuf format')
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if at >= len(data):
+            raise ValueError('it is cut off')
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError('it is not in protobuf format')
+
+
+def _positive(metadata: dict[str, str], key: str) -> int:
+    text = metadata[key]
+    if not text.isdecimal() or int(text) == 0:
+        raise ValueError(f'{key} is {text!r}, not a positive whole number')
+    return int(text)
+
+
+def _paths_in(variable: str) -> list[Path]:
+    return [Path(p).expanduser() for p in os.environ.get(variable, '').split(os.pathsep) if p]

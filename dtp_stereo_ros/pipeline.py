@@ -114,8 +114,4 @@ class StereoPipeline:
         }
         if changed.intersection(_BACKEND_SETTINGS):
             return True
-        return 'disparity_range' in changed and self._backend.spec.name == 'sgbm'
-
-
-def _start(config: PipelineConfig) -> tuple[Backend, str]:
-    return backends.choose(config)
+        return 'disparity_range' in changed and config.backend == 'sgbm'

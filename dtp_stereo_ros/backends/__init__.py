@@ -10,18 +10,19 @@ import importlib
 import logging
 from typing import cast
 
+from .. import models
 from ..config import PipelineConfig
 from ..errors import BackendError, ModelError, StereoError
 from .base import Backend, ModelSpec
 
 __all__ = ['AUTO_ORDER', 'TABLE', 'Backend', 'ModelSpec', 'choose', 'create']
 
-# name -> (module:Class, package to install, model files it reads)
-TABLE: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    'openvino': ('openvino:OpenVinoBackend', 'openvino', ('.onnx',)),
-    'onnx': ('onnxruntime:OnnxRuntimeBackend', 'onnxruntime', ('.onnx',)),
-    'torch': ('torch:TorchBackend', 'torch', ('.pt',)),
-    'sgbm': ('sgbm:SgbmBackend', 'opencv-python-headless', ()),
+# name -> (module:Class, package that pip installs, ending of the models it reads)
+TABLE: dict[str, tuple[str, str, str]] = {
+    'openvino': ('openvino:OpenVinoBackend', 'openvino', '.onnx'),
+    'onnx': ('onnxruntime:OnnxRuntimeBackend', 'onnxruntime', '.onnx'),
+    'torch': ('torch:TorchBackend', 'torch', '.pt'),
+    'sgbm': ('sgbm:SgbmBackend', 'opencv-python-headless', ''),
 }
 
 # Fastest on a CPU first. SGBM is no model: it is never taken in place of one.
@@ -45,8 +46,12 @@ def choose(config: PipelineConfig) -> tuple[Backend, str]:
     if config.backend != 'auto':
         backend = _build(config.backend, config)
         return backend, f'{config.backend} as asked: {_describe(backend)}'
+    found = models.resolve(config.model, ('.onnx', '.pt'))
     passed_over: dict[str, StereoError] = {}
     for name in AUTO_ORDER:
+        ending = TABLE[name][2]
+        if models.is_path(config.model) and found.suffix != ending:
+            continue
         try:
             backend = _build(name, config)
         except (BackendError, ModelError) as error:
@@ -57,6 +62,8 @@ def choose(config: PipelineConfig) -> tuple[Backend, str]:
             reason += '; passed over ' + _list(passed_over)
         _log.info(reason)
         return backend, reason
+    if all(isinstance(error, ModelError) for error in passed_over.values()):
+        raise next(iter(passed_over.values()))
     raise BackendError(f'no backend can run model {config.model!r}: {_list(passed_over)}')
 
 

@@ -1,0 +1,122 @@
+"""OpenVINO on the CPU, in fp32 or bf16."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import openvino as ov
+
+from ..config import PipelineConfig
+from ..errors import BackendError, ModelError
+from ..stereo import Float32Array
+from .base import ModelSpec
+from .onnx_file import OnnxFile, Ports, complete, to_planes
+
+_DEVICE = 'CPU'
+_PRECISIONS = {'fp32': 'f32', 'bf16': 'bf16', 'fp16': 'f16'}
+
+# Compiled models that are kept; a node alternates between few image sizes.
+_KEPT_SIZES = 3
+
+
+class OpenVinoBackend:
+    """Runs an .onnx file, compiled for each image size when that size is first seen.
+
+    Static shapes are markedly faster than dynamic ones in this runtime.
+
+    Raises:
+        ModelError: the model is missing, unreadable or no stereo model.
+        BackendError: the processor lacks the precision, or the model does not compile.
+    """
+
+    def __init__(self, config: PipelineConfig) -> None:
+        file = OnnxFile.find(config.model)
+        self._path = file.path
+        self._core = ov.Core()
+        precision = _precision(config, self._core)
+        self._properties: dict[str, Any] = {
+            'PERFORMANCE_HINT': 'LATENCY',
+            'INFERENCE_PRECISION_HINT': _PRECISIONS[precision],
+        }
+        if config.threads:
+            self._properties['INFERENCE_NUM_THREADS'] = config.threads
+        try:
+            self._model = self._core.read_model(str(file.path))
+        except RuntimeError as error:
+            raise ModelError(f'{file.path}: OpenVINO cannot load it: {_line(error)}') from error
+        inputs = [(port.get_any_name(), _shape(port)) for port in self._model.inputs]
+        outputs = [port.get_any_name() for port in self._model.outputs]
+        self._ports = Ports.of(file.path, inputs, outputs)
+        self._spec = complete(file.spec, inputs[0][1], self._ports, precision)
+        self._requests: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        # What does not compile is to fail now, not at the first frame.
+        multiple = self._spec.padding_multiple
+        side = -(-self._spec.min_width_px // multiple) * multiple
+        self._request(self._spec.fixed_size or (side, side))
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model being run."""
+        return self._spec
+
+    @property
+    def device(self) -> str:
+        """Name of the OpenVINO device."""
+        return _DEVICE
+
+    def infer(
+        self, left: Float32Array, right: Float32Array
+    ) -> tuple[Float32Array, Float32Array | None]:
+        """Match one pair; see `Backend.infer`."""
+        ports, size = self._ports, (left.shape[2], left.shape[3])
+        request = self._request(size)
+        try:
+            request.infer({ports.left: left, ports.right: right}, share_inputs=True)
+        except RuntimeError as error:
+            raise BackendError(f'openvino on {_DEVICE} failed: {_line(error)}') from error
+        # Copies: the request's buffers are written again by the next frame.
+        outputs = [request.get_tensor(name).data.copy() for name in ports.outputs]
+        return to_planes(outputs, size, self._path)
+
+    def close(self) -> None:
+        """Free the compiled models."""
+        self._requests.clear()
+
+    def _request(self, size: tuple[int, int]) -> Any:
+        """The inference request of an image size (height, width), compiled at first use."""
+        request = self._requests.get(size)
+        if request is None:
+            model = self._model.clone()
+            try:
+                model.reshape({port: [1, 3, *size] for port in model.inputs})
+                compiled = self._core.compile_model(model, _DEVICE, self._properties)
+            except RuntimeError as error:
+                raise BackendError(
+                    f'openvino cannot compile {self._path} for {size[1]}x{size[0]}: {_line(error)}'
+                ) from error
+            request = self._requests[size] = compiled.create_infer_request()
+            if len(self._requests) > _KEPT_SIZES:
+                self._requests.popitem(last=False)
+        self._requests.move_to_end(size)
+        return request
+
+
+def _precision(config: PipelineConfig, core: Any) -> str:
+    """What the processor computes in: as asked, or with 'auto' bf16 where it has it."""
+    capabilities = core.get_property(_DEVICE, 'OPTIMIZATION_CAPABILITIES')
+    if config.precision == 'auto':
+        return 'bf16' if 'BF16' in capabilities else 'fp32'
+    if config.precision.upper() not in capabilities:
+        raise BackendError(
+            f'backend openvino: this processor has no {config.precision}; set precision to auto'
+        )
+    return config.precision
+
+
+def _shape(port: Any) -> list[int | None]:
+    return [d.get_length() if d.is_static else None for d in port.get_partial_shape()]
+
+
+def _line(error: Exception) -> str:
+    return ' '.join(str(error).split())
