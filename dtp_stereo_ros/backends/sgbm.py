@@ -9,12 +9,18 @@ from ..config import PipelineConfig
 from ..stereo import Float32Array
 from .base import ModelSpec
 
-_BLOCK_SIZE = 3
-_CHANNELS = 3
+# Grey images, OpenCV's usual penalties (8 and 32 times the block's area), its strongest
+# pre-filter: the best of 15 settings tried on Middlebury, KITTI 2015 and FlyingThings3D.
+_BLOCK_SIZE = 5
+_BLOCK_AREA = _BLOCK_SIZE * _BLOCK_SIZE
 
 
 class SgbmBackend:
-    """StereoSGBM in 3-way mode with `disparity_range` disparities from 0."""
+    """StereoSGBM in 3-way mode with `disparity_range` disparities from 0.
+
+    OpenCV leaves the leftmost `disparity_range` columns without an estimate; both images are
+    continued to the left by that much, so that they get one.
+    """
 
     def __init__(self, config: PipelineConfig) -> None:
         disparities = -(-config.disparity_range // 16) * 16
@@ -26,14 +32,14 @@ class SgbmBackend:
             min_width_px=16,
             has_confidence=False,
         )
-        area = _CHANNELS * _BLOCK_SIZE * _BLOCK_SIZE
         self._matcher = cv2.StereoSGBM.create(
             minDisparity=0,
             numDisparities=disparities,
             blockSize=_BLOCK_SIZE,
-            P1=8 * area,
-            P2=32 * area,
+            P1=8 * _BLOCK_AREA,
+            P2=32 * _BLOCK_AREA,
             disp12MaxDiff=1,
+            preFilterCap=63,
             uniquenessRatio=10,
             speckleWindowSize=100,
             speckleRange=2,
@@ -54,14 +60,17 @@ class SgbmBackend:
         self, left: Float32Array, right: Float32Array
     ) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair, (1, 3, H, W) float32 each, to (H, W) px with NaN holes."""
-        fixed = self._matcher.compute(_to_image(left), _to_image(right))
+        fixed = self._matcher.compute(self._to_grey(left), self._to_grey(right))
+        fixed = fixed[:, self._disparities :]
         disparity = fixed.astype(np.float32) / np.float32(16)
-        disparity[fixed < 0] = np.nan
+        # 0 is where the search ends, not a match at infinity.
+        disparity[fixed <= 0] = np.nan
         return disparity, None
 
     def close(self) -> None:
         """Nothing is held."""
 
-
-def _to_image(planes: Float32Array) -> cv2.typing.MatLike:
-    return np.ascontiguousarray(planes[0].transpose(1, 2, 0)).astype(np.uint8)
+    def _to_grey(self, planes: Float32Array) -> cv2.typing.MatLike:
+        image = np.ascontiguousarray(planes[0].transpose(1, 2, 0)).astype(np.uint8)
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        return cv2.copyMakeBorder(grey, 0, 0, self._disparities, 0, cv2.BORDER_REPLICATE)
