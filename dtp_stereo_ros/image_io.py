@@ -1,0 +1,167 @@
+"""Reading images, and writing disparities and clouds.
+
+Every writer makes the whole file beside its target and renames it, so that a failure leaves
+nothing half-written.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+
+from .errors import CalibrationError, InputError
+from .stereo import (
+    BoolArray,
+    Float32Array,
+    StereoCalibration,
+    StereoFrame,
+    StereoResult,
+    UInt8Array,
+)
+
+OUTPUT_ENDINGS = ('.npy', '.pfm', '.png', '.ply')
+
+
+def read_image(path: Path) -> UInt8Array:
+    """Read an image as RGB uint8 (H, W, 3); grey becomes RGB, 16 bit becomes 8, alpha is dropped.
+
+    Raises:
+        InputError: the file is missing or no image.
+    """
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read ({error.strerror}); check the path') from error
+    # OpenCV reports some broken files by an empty result and some by an exception.
+    try:
+        bgr = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    except cv2.error:
+        bgr = None
+    if bgr is None:
+        raise InputError(f'{path}: is no image that can be read; give a PNG, JPEG, PPM or TIFF')
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def check_output(path: Path, calibration: StereoCalibration | None) -> None:
+    """Refuse an output that `write_result` could not write, before any work is done.
+
+    Raises:
+        InputError: unknown ending, or no such folder.
+        CalibrationError: a cloud without a calibration.
+    """
+    if path.suffix.lower() not in OUTPUT_ENDINGS:
+        raise InputError(f'{path}: unknown ending; choose one of {", ".join(OUTPUT_ENDINGS)}')
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(f'{path}: there is no folder {path.parent} to write it in; create it')
+    if path.suffix.lower() == '.ply' and calibration is None:
+        raise CalibrationError(f'{path}: a point cloud needs a calibration; give one by --calib')
+
+
+def write_result(path: Path, frame: StereoFrame, result: StereoResult) -> None:
+    """Write a result in the format that the ending of the path names.
+
+    .npy is the disparity as float32 (H, W) px with NaN unknown, .pfm the same with +Inf unknown
+    (Middlebury's convention), .png the disparity in colour, .ply the coloured cloud in metres.
+
+    Raises:
+        InputError: the path cannot be written, or has an unknown ending.
+        CalibrationError: a cloud of a frame without calibration.
+    """
+    check_output(path, frame.calibration)
+    ending = path.suffix.lower()
+    try:
+        if ending == '.npy':
+            with atomic(path) as file:
+                np.save(file, result.disparity_px, allow_pickle=False)
+        elif ending == '.pfm':
+            write_pfm(path, result.disparity_px)
+        elif ending == '.png':
+            write_png(path, colorize(result.disparity_px))
+        elif frame.calibration is not None:
+            depth_m = frame.calibration.depth_m(result.disparity_px)
+            write_ply(path, frame.calibration.points_m(depth_m), frame.left)
+    except OSError as error:
+        raise InputError(f'{path}: cannot be written ({error.strerror})') from error
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` only when the block ends without error."""
+    handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            yield file
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)  # mkstemp makes files that only the owner may read
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_pfm(path: Path, disparity_px: Float32Array) -> None:
+    """Write (H, W) float32 as a little-endian PFM, bottom row first, NaN as +Inf."""
+    height, width = disparity_px.shape
+    rows = np.where(np.isnan(disparity_px), np.float32(np.inf), disparity_px)[::-1]
+    with atomic(path) as file:
+        file.write(f'Pf\n{width} {height}\n-1.0\n'.encode())
+        file.write(rows.astype('<f4').tobytes())
+
+
+def write_png(path: Path, image: UInt8Array) -> None:
+    """Write RGB uint8 (H, W, 3) as PNG."""
+    _, encoded = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    with atomic(path) as file:
+        file.write(encoded.tobytes())
+
+
+def write_ply(path: Path, points_m: Float32Array, colors: UInt8Array) -> None:
+    """Write the finite points of (H, W, 3) with their RGB colours as a binary PLY cloud."""
+    known = np.isfinite(points_m).all(axis=2)
+    vertices = np.empty(int(known.sum()), [('xyz', '<f4', 3), ('rgb', 'u1', 3)])
+    vertices['xyz'] = points_m[known]
+    vertices['rgb'] = colors[known]
+    header = '\n'.join(
+        [
+            'ply',
+            'format binary_little_endian 1.0',
+            'comment left optical frame: x right, y down, z forward, metres',
+            f'element vertex {len(vertices)}',
+            *(f'property float {axis}' for axis in 'xyz'),
+            *(f'property uchar {color}' for color in ('red', 'green', 'blue')),
+            'end_header\n',
+        ]
+    )
+    with atomic(path) as file:
+        file.write(header.encode())
+        file.write(vertices.tobytes())
+
+
+def colorize(
+    values: Float32Array, low: float | None = None, high: float | None = None
+) -> UInt8Array:
+    """Numbers (H, W) to colours: RGB uint8 (H, W, 3) in the Turbo map, black where unknown.
+
+    Args:
+        values: NaN or infinite where unknown.
+        low, high: values of the ends of the map; by default percentiles 1 and 99 of the known.
+    """
+    known: BoolArray = np.isfinite(values)
+    if low is None:
+        low = float(np.percentile(values[known], 1)) if known.any() else 0.0
+    if high is None:
+        high = float(np.percentile(values[known], 99)) if known.any() else 1.0
+    span = max(high - low, 1e-6)
+    levels = np.where(known, (values - low) / span, 0.0).clip(0.0, 1.0)
+    bgr = cv2.applyColorMap(np.rint(levels * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
+    rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    rgb[~known] = 0
+    return rgb
