@@ -1,0 +1,152 @@
+"""Parts that both members of the family are built of. Plain operators only, so that they export.
+
+Shapes are NCHW; `H4`, `W4` mean a quarter of the input height and width.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Statistics of natural images (RGB, 0-255), as used since ImageNet classification.
+RGB_MEAN = (123.675, 116.28, 103.53)
+RGB_STD = (58.395, 57.12, 57.375)
+
+# A peak of the disparity distribution is read from the bins within this distance of its maximum.
+PEAK_RADIUS_BINS = 2
+
+
+class Normalise(nn.Module):
+    """RGB 0-255 to zero mean and unit variance. Part of the network, so it exports with it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer('mean', torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(RGB_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) in 0-255 to the same shape, normalised."""
+        return (image - self.mean) / self.std
+
+
+class ConvBN(nn.Sequential):
+    """Convolution, batch normalisation and (optionally) ReLU; padding keeps the size / stride."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int = 3,
+        stride: int = 1,
+        *,
+        dilation: int = 1,
+        groups: int = 1,
+        activate: bool = True,
+    ) -> None:
+        pad = dilation * (kernel - 1) // 2
+        layers: list[nn.Module] = [
+            nn.Conv2d(
+                channels_in, channels_out, kernel, stride, pad, dilation, groups, bias=False
+            ),
+            nn.BatchNorm2d(channels_out),
+        ]
+        if activate:
+            layers.append(nn.ReLU(inplace=True))
+        super().__init__(*layers)
+
+
+class InvertedBlock(nn.Module):
+    """Residual block: depthwise k x k, widen by 1 x 1, ReLU, narrow by 1 x 1.
+
+    The depthwise convolution stands before the widening (ConvNeXt, Liu et al. 2022) and only it
+    is normalised: an inverted residual of MobileNetV2 normalises the wide tensor twice, which
+    made training three times slower on a CPU at the same number of multiplications.
+    """
+
+    def __init__(self, channels: int, kernel: int = 3, expansion: int = 2) -> None:
+        super().__init__()
+        self.spatial = ConvBN(channels, channels, kernel, groups=channels, activate=False)
+        self.widen = nn.Conv2d(channels, expansion * channels, 1)
+        self.narrow = nn.Conv2d(expansion * channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return x + cast(Tensor, self.narrow(F.relu(self.widen(self.spatial(x)))))
+
+
+def upsample2(x: Tensor) -> Tensor:
+    """Double height and width, bilinear."""
+    return F.interpolate(x, scale_factor=2.0, mode='bilinear', align_corners=False)
+
+
+def correlation_volume(left: Tensor, right: Tensor, bins: int) -> Tensor:
+    """Inner products of left features with right features at each disparity.
+
+    All pairs of a row are multiplied at once (one matrix product) and the band of the wanted
+    disparities is cut out by reading the matrix with one more column per row, which shifts row x
+    by x. It is the same as slicing the right features once per disparity, in six operators
+    instead of three per disparity.
+
+    Args:
+        left, right: features (B, C, H4, W4).
+        bins: number of disparities, in pixels of the feature map, starting at 0.
+
+    Returns:
+        (B, bins, H4, W4); zero where the match lies outside the right image.
+    """
+    batch, channels, height, width = left.shape
+    rows_left = left.permute(0, 2, 3, 1).reshape(batch * height, width, channels)
+    rows_right = right.permute(0, 2, 1, 3).reshape(batch * height, channels, width)
+    pairs = F.pad(torch.bmm(rows_left, rows_right), (bins, 0))
+    flat = F.pad(pairs.reshape(batch * height, width * (width + bins)), (0, width))
+    band = flat.reshape(batch * height, width, width + bins + 1)[:, :, 1 : bins + 1]
+    volume = band.flip(2).reshape(batch, height, width, bins)
+    return volume.permute(0, 3, 1, 2)
+
+
+def peak_disparity(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and mass of the highest peak of a disparity distribution.
+
+    The mean over all bins (soft-argmax, GC-Net, Kendall et al. 2017) lies between the surfaces at
+    an edge, on neither of them; the mean over the peak alone does not.
+
+    Args:
+        logits: (B, bins, H4, W4).
+
+    Returns:
+        disparity in bins (B, 1, H4, W4) and the probability within the peak (B, 1, H4, W4), the
+        confidence.
+    """
+    probability = torch.softmax(logits, dim=1)
+    bins = torch.arange(logits.shape[1], device=logits.device, dtype=logits.dtype)
+    bins = bins.view(1, -1, 1, 1)
+    top = torch.argmax(logits, dim=1, keepdim=True).to(logits.dtype)
+    window = probability * ((bins - top).abs() < PEAK_RADIUS_BINS + 0.5).to(logits.dtype)
+    mass = window.sum(dim=1, keepdim=True)
+    offset = (window * (bins - top)).sum(dim=1, keepdim=True) / mass
+    return top + offset, mass
+
+
+def convex_upsample(coarse: Tensor, weights: Tensor, factor: int) -> Tensor:
+    """Upsample by learned convex combinations of the 3 x 3 neighbours (RAFT, Teed & Deng 2020).
+
+    Args:
+        coarse: (B, 1, h, w).
+        weights: (B, 9 * factor^2, h, w), before the softmax over the nine neighbours.
+
+    Returns:
+        (B, 1, factor * h, factor * w), in the units of `coarse`.
+    """
+    batch, _, height, width = coarse.shape
+    weights = weights.reshape(batch, 9, factor * factor, height, width).softmax(dim=1)
+    padded = F.pad(coarse, (1, 1, 1, 1), mode='replicate')
+    neighbours = torch.stack(
+        [padded[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)], dim=1
+    )
+    return F.pixel_shuffle((weights * neighbours).sum(dim=1), factor)

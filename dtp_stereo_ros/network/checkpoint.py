@@ -1,0 +1,90 @@
+"""Model files that hold numbers and nothing else.
+
+A checkpoint is ``{'format', 'config', 'state_dict', 'meta'}``: the architecture as plain values,
+the weights, and how they were made. It is read with ``weights_only=True``, so that no file can
+run code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from dtp_stereo_ros.errors import ModelError
+
+from .family import Network, build, describe
+
+FORMAT = 'dtp_stereo/1'
+
+
+def save(path: Path, network: Network, meta: dict[str, Any]) -> None:
+    """Write `network` to `path`, whole or not at all.
+
+    Args:
+        path: where to; its folder must exist.
+        network: member of the family.
+        meta: plain values (strings, numbers, lists, dicts) that tell how it was made.
+    """
+    content = {
+        'format': FORMAT,
+        'config': describe(network),
+        'state_dict': {k: v.detach().cpu() for k, v in network.state_dict().items()},
+        'meta': meta,
+    }
+    temporary = path.with_name(path.name + '.tmp')
+    torch.save(content, temporary)
+    os.replace(temporary, path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU.
+
+    Raises:
+        ModelError: missing, not a checkpoint of this project, or holds more than plain values.
+    """
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f'model {path} does not exist; check the path') from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(
+            f'model {path} is no checkpoint of dtp_stereo ({reason[:80]}); '
+            'nothing in it was run; export or train it again'
+        ) from None
+    if not isinstance(content, dict) or content.get('format') != FORMAT:
+        raise ModelError(f'model {path} is not of format {FORMAT}; was it made by dtp-stereo?')
+    return content
+
+
+def load(path: Path) -> Network:
+    """The network of a checkpoint in `eval` mode on the CPU.
+
+    Raises:
+        ModelError: see `read`; or the weights do not fit the architecture.
+    """
+    content = read(path)
+    network = build(content['config'])
+    try:
+        network.load_state_dict(content['state_dict'])
+    except (RuntimeError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f'model {path}: weights and architecture disagree ({reason})') from None
+    network.eval()
+    return network
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Number of learned values."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def as_plain(config: Any) -> dict[str, Any]:
+    """A config dataclass as plain values."""
+    return dict(dataclasses.asdict(config))

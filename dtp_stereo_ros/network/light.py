@@ -1,0 +1,214 @@
+"""The shipped member of the family: correlation instead of channel-to-disparity, no wide tail.
+
+It keeps DTPnet's idea (disparity lives in the channels of a 2D network; no 3D convolution, no
+iteration) and replaces what the paper's network spends most on. The 48 disparity channels come
+from normalised correlations at 1/4 resolution, so matching has not to be learned from examples;
+the distribution stays at 1/4, and a learned convex combination of neighbours brings its peak to
+full size, where the paper's network runs a 192-channel softmax over every pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .blocks import (
+    ConvBN,
+    InvertedBlock,
+    Normalise,
+    convex_upsample,
+    correlation_volume,
+    peak_disparity,
+    upsample2,
+)
+
+
+@dataclass(frozen=True)
+class LightConfig:
+    """Widths (channels) and depths (blocks) of the light network.
+
+    Attributes:
+        max_disparity_px: disparities seen are 0 .. this; a multiple of 4.
+        stem, quarter, eighth, sixteenth, thirtysecond: channels at 1/2 .. 1/32 resolution.
+        heads: correlations per disparity.
+        head_channels: features of each correlation.
+        volume: channels of the aggregation at 1/4.
+        depths: aggregation blocks at 1/4, 1/8, 1/16, 1/32.
+    """
+
+    max_disparity_px: int = 192
+    stem: int = 16
+    quarter: int = 32
+    eighth: int = 64
+    sixteenth: int = 96
+    thirtysecond: int = 128
+    heads: int = 2
+    head_channels: int = 32
+    volume: int = 48
+    depths: tuple[int, int, int, int] = (1, 2, 3, 2)
+
+
+class Outputs(NamedTuple):
+    """What training supervises.
+
+    Attributes:
+        disparity_px: (B, 1, H, W), full size.
+        confidence: (B, 1, H, W), 0..1.
+        quarter_px: (B, 1, H4, W4) before upsampling, in full-size pixels.
+        logits: (B, bins, H4, W4) after aggregation; a bin is 4 px.
+        matching: (B, bins, H4, W4) scaled correlation of the first head.
+    """
+
+    disparity_px: Tensor
+    confidence: Tensor
+    quarter_px: Tensor
+    logits: Tensor
+    matching: Tensor
+
+
+class Features(nn.Module):
+    """Siamese features at 1/2, 1/4, 1/8 and 1/16, with context flowing back up to 1/4."""
+
+    def __init__(self, c: LightConfig) -> None:
+        super().__init__()
+        self.stem = ConvBN(3, c.stem, 3, 2)
+        self.quarter = nn.Sequential(ConvBN(c.stem, c.quarter, 3, 2), InvertedBlock(c.quarter))
+        self.eighth = nn.Sequential(ConvBN(c.quarter, c.eighth, 3, 2), InvertedBlock(c.eighth))
+        self.sixteenth = nn.Sequential(
+            ConvBN(c.eighth, c.sixteenth, 3, 2), InvertedBlock(c.sixteenth, 5)
+        )
+        self.up_eighth = nn.Conv2d(c.sixteenth, c.eighth, 1)
+        self.up_quarter = nn.Conv2d(c.eighth, c.quarter, 1)
+        self.mix_quarter = InvertedBlock(c.quarter)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Normalised (B, 3, H, W) to features at 1/2, 1/4, 1/8, 1/16."""
+        half = self.stem(image)
+        quarter = self.quarter(half)
+        eighth = self.eighth(quarter)
+        sixteenth = self.sixteenth(eighth)
+        eighth = F.relu(eighth + upsample2(self.up_eighth(sixteenth)))
+        quarter = F.relu(quarter + upsample2(self.up_quarter(eighth)))
+        return half, self.mix_quarter(quarter), eighth, sixteenth
+
+
+class Aggregation(nn.Module):
+    """Hourglass over the disparity channels, guided by the left features at each scale."""
+
+    def __init__(self, c: LightConfig, bins: int) -> None:
+        super().__init__()
+        n4, n8, n16, n32 = c.depths
+        self.enter = ConvBN(c.heads * bins + c.quarter, c.volume, 1)
+        self.down4 = nn.Sequential(*[InvertedBlock(c.volume) for _ in range(n4)])
+        self.to8 = ConvBN(c.volume, c.eighth, 3, 2)
+        self.guide8 = ConvBN(2 * c.eighth, c.eighth, 1)
+        self.down8 = nn.Sequential(*[InvertedBlock(c.eighth) for _ in range(n8)])
+        self.to16 = ConvBN(c.eighth, c.sixteenth, 3, 2)
+        self.guide16 = ConvBN(2 * c.sixteenth, c.sixteenth, 1)
+        self.down16 = nn.Sequential(*[InvertedBlock(c.sixteenth, 5) for _ in range(n16)])
+        self.to32 = ConvBN(c.sixteenth, c.thirtysecond, 3, 2)
+        self.down32 = nn.Sequential(*[InvertedBlock(c.thirtysecond, 5) for _ in range(n32)])
+        self.from32 = nn.Conv2d(c.thirtysecond, c.sixteenth, 1)
+        self.up16 = InvertedBlock(c.sixteenth, 5)
+        self.from16 = nn.Conv2d(c.sixteenth, c.eighth, 1)
+        self.up8 = InvertedBlock(c.eighth)
+        self.from8 = nn.Conv2d(c.eighth, c.volume, 1)
+        self.up4 = InvertedBlock(c.volume)
+
+    def forward(self, volume: Tensor, left4: Tensor, left8: Tensor, left16: Tensor) -> Tensor:
+        """Correlations (B, heads * bins, H4, W4) and left features to (B, volume, H4, W4)."""
+        x4 = self.down4(self.enter(torch.cat((volume, left4), dim=1)))
+        x8 = self.down8(self.guide8(torch.cat((self.to8(x4), left8), dim=1)))
+        x16 = self.down16(self.guide16(torch.cat((self.to16(x8), left16), dim=1)))
+        x32 = self.down32(self.to32(x16))
+        x16 = self.up16(F.relu(x16 + upsample2(self.from32(x32))))
+        x8 = self.up8(F.relu(x8 + upsample2(self.from16(x16))))
+        out: Tensor = self.up4(F.relu(x4 + upsample2(self.from8(x8))))
+        return out
+
+
+class UpsamplingWeights(nn.Module):
+    """Nine-neighbour weights per full-size pixel, from left detail and the aggregated volume."""
+
+    def __init__(self, c: LightConfig) -> None:
+        super().__init__()
+        # The stem's half-size features keep where edges run inside a quarter-size pixel.
+        self.enter = ConvBN(4 * c.stem + c.quarter + c.volume, c.volume, 1)
+        self.spatial = ConvBN(c.volume, c.volume, 3, groups=c.volume)
+        self.leave = nn.Conv2d(c.volume, 9 * 16, 1)
+
+    def forward(self, half: Tensor, left4: Tensor, volume: Tensor) -> Tensor:
+        """Features at 1/2 and 1/4 to (B, 144, H4, W4)."""
+        x = torch.cat((F.pixel_unshuffle(half, 2), left4, volume), dim=1)
+        weights: Tensor = self.leave(self.spatial(self.enter(x)))
+        return weights
+
+
+class DTPNetLight(nn.Module):
+    """Rectified pair to disparity and confidence with 2D convolutions only.
+
+    Call with ``left, right`` (B, 3, H, W) float, RGB 0-255, H and W multiples of 32. In `eval`
+    mode it returns (disparity px (B, 1, H, W), confidence (B, 1, H, W)); in `train` mode
+    `Outputs`.
+    """
+
+    name = 'dtpnet'
+    padding_multiple = 32
+    min_width_px = 64
+
+    def __init__(self, config: LightConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or LightConfig()
+        c = self.config
+        self.max_disparity_px = c.max_disparity_px
+        self.bins = c.max_disparity_px // 4
+        self.normalise = Normalise()
+        self.features = Features(c)
+        # Two projections, not one: a head may then compare left features with right features
+        # of another phase, which a fully siamese correlation cannot (sub-pixel positions).
+        width = c.heads * c.head_channels
+        self.project_left = nn.Conv2d(c.quarter, width, 1)
+        self.project_right = nn.Conv2d(c.quarter, width, 1)
+        self.project_right.load_state_dict(self.project_left.state_dict())
+        # Cosines lie in -1..1; learned scales make them usable as logits and inputs.
+        self.sharpness = nn.Parameter(torch.tensor(10.0))
+        self.aggregation = Aggregation(c, self.bins)
+        self.regress = nn.Conv2d(c.volume, self.bins, 1)
+        self.upsampling = UpsamplingWeights(c)
+
+    def matching_volume(self, left: Tensor, right: Tensor) -> Tensor:
+        """Quarter-size features of both views to correlations (B, heads * bins, H4, W4)."""
+        heads, channels = self.config.heads, self.config.head_channels
+        batch, _, height, width = left.shape
+        shape = (batch * heads, channels, height, width)
+        unit_left = F.normalize(self.project_left(left).reshape(shape), dim=1)
+        unit_right = F.normalize(self.project_right(right).reshape(shape), dim=1)
+        volume = correlation_volume(unit_left, unit_right, self.bins)
+        return volume.reshape(batch, heads * self.bins, height, width)
+
+    def predict(self, left: Tensor, right: Tensor) -> Outputs:
+        """All outputs, for training and for `forward`."""
+        both = torch.cat((self.normalise(left), self.normalise(right)), dim=0)
+        half, quarter, eighth, sixteenth = self.features(both)
+        left4, right4 = quarter.chunk(2)
+        left2, left8, left16 = (x.chunk(2)[0] for x in (half, eighth, sixteenth))
+        matching = self.matching_volume(left4, right4) * self.sharpness
+        volume = self.aggregation(matching, left4, left8, left16)
+        first = matching[:, : self.bins]
+        logits = self.regress(volume).float() + first.float()
+        peak, mass = peak_disparity(logits)
+        weights = self.upsampling(left2, left4, volume).float()
+        disparity = convex_upsample(4.0 * peak, weights, 4)
+        confidence = F.interpolate(mass, scale_factor=4.0, mode='bilinear', align_corners=False)
+        return Outputs(disparity, confidence, 4.0 * peak, logits, first)
+
+    def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:
+        """See the class."""
+        outputs = self.predict(left, right)
+        if self.training:
+            return outputs
+        return outputs.disparity_px, outputs.confidence

@@ -1,0 +1,136 @@
+"""Batches of procedural pairs, made in worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from .synthetic.photometric import distort_pair
+from .synthetic.render import StereoPair, render
+from .synthetic.scenes import SceneMaker
+from .synthetic.textures import TextureBank, load_photos
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """What is generated.
+
+    Attributes:
+        textures: folder of photographs; None for noise and patterns only.
+        sizes: (height, width) px of the crops; each batch has one of them in turn.
+        batch_size: pairs a batch.
+        max_disparity_px: nothing is nearer.
+        pool: pairs of each size kept in memory by a worker.
+        reuse: times that a pair is drawn before it is replaced, each time distorted anew.
+        seed: of everything.
+    """
+
+    textures: Path | None = None
+    sizes: tuple[tuple[int, int], ...] = ((160, 512), (256, 320))
+    batch_size: int = 8
+    max_disparity_px: float = 190.0
+    pool: int = 300
+    reuse: float = 3.0
+    seed: int = 0
+
+
+def make_pair(maker: SceneMaker, rng: np.random.Generator, size: tuple[int, int]) -> StereoPair:
+    """One clean pair of (height, width)."""
+    camera, surfaces = maker.draw(rng, *size)
+    return render(camera, surfaces, maker.max_disparity_px)
+
+
+def flip_pair(rng: np.random.Generator, pair: StereoPair) -> StereoPair:
+    """Upside down, or mirrored with the views exchanged; both keep the geometry true."""
+    if rng.random() < 0.5:
+        pair = StereoPair(*(a[::-1] for a in _fields(pair)))
+    if rng.random() < 0.5:
+        left, right, d_left, d_right, v_left, v_right = (a[:, ::-1] for a in _fields(pair))
+        pair = StereoPair(right, left, d_right, d_left, v_right, v_left)
+    return pair
+
+
+def _fields(pair: StereoPair) -> tuple[np.ndarray, ...]:
+    return (
+        pair.left,
+        pair.right,
+        pair.disparity_left,
+        pair.disparity_right,
+        pair.visible_left,
+        pair.visible_right,
+    )
+
+
+def collate(pairs: list[StereoPair]) -> Batch:
+    """Pairs to ``left``, ``right`` (B, 3, H, W) uint8, ``disparity`` float32, ``visible``."""
+    left = np.stack([p.left for p in pairs])
+    right = np.stack([p.right for p in pairs])
+    # Channels-last memory, as the network computes in.
+    return {
+        'left': torch.from_numpy(left).permute(0, 3, 1, 2),
+        'right': torch.from_numpy(right).permute(0, 3, 1, 2),
+        'disparity': torch.from_numpy(np.stack([p.disparity_left for p in pairs])),
+        'visible': torch.from_numpy(np.stack([p.visible_left for p in pairs])),
+    }
+
+
+class SyntheticBatches(IterableDataset[Batch]):
+    """An endless stream of batches; give it to a DataLoader with ``batch_size=None``.
+
+    Each worker keeps a pool of pairs, renews one in every `reuse` draws, and distorts, flips and
+    batches what it draws: making a pair costs more than training on it on two cores.
+    """
+
+    def __init__(self, config: GeneratorConfig, skip: int = 0) -> None:
+        self.config = config
+        self.skip = skip
+
+    def __iter__(self) -> Iterator[Batch]:
+        config = self.config
+        worker = get_worker_info()
+        number = worker.id if worker else 0
+        # Every process draws in one thread; the training step needs the cores.
+        cv2.setNumThreads(1)
+        rng = np.random.default_rng((config.seed, number, self.skip))
+        photos = load_photos(config.textures) if config.textures else []
+        maker = SceneMaker(TextureBank(photos), config.max_disparity_px)
+        pools: list[list[StereoPair]] = [[] for _ in config.sizes]
+        turn = number
+        while True:
+            turn += 1
+            pool, size = pools[turn % len(pools)], config.sizes[turn % len(pools)]
+            yield collate([self._draw(rng, maker, pool, size) for _ in range(config.batch_size)])
+
+    def _draw(
+        self,
+        rng: np.random.Generator,
+        maker: SceneMaker,
+        pool: list[StereoPair],
+        size: tuple[int, int],
+    ) -> StereoPair:
+        if len(pool) < 16 or rng.random() < 1 / self.config.reuse:
+            pair = make_pair(maker, rng, size)
+            if len(pool) < self.config.pool:
+                pool.append(pair)
+            else:
+                pool[rng.integers(len(pool))] = pair
+        else:
+            pair = pool[rng.integers(len(pool))]
+        pair = flip_pair(rng, pair)
+        left, right = distort_pair(rng, pair.left, pair.right)
+        return StereoPair(left, right, *_fields(pair)[2:])
+
+
+def validation_batches(config: GeneratorConfig, count: int) -> list[Batch]:
+    """A fixed set for choosing between checkpoints: `count` batches of a seed of their own."""
+    stream = iter(SyntheticBatches(config, skip=2**31))
+    return [next(stream) for _ in range(count)]
