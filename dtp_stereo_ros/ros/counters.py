@@ -1,0 +1,88 @@
+"""Counters of the node: rates, latency, age, drops by cause."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+
+import numpy as np
+
+_WINDOW = 200
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of the counters at one moment; rates are since the snapshot before.
+
+    Attributes:
+        pairs, results: since the node started.
+        rate_in_hz, rate_out_hz: matched pairs that came in, results that went out.
+        latency_p50_s, latency_p95_s: from taking a pair to having published it, last 200 results.
+        age_s: of the newest result when it was published, see `age_s`.
+        valid_share: of the pixels of the newest result.
+        drops: by cause: 'stale', 'busy', 'unwanted', 'fault'.
+    """
+
+    pairs: int
+    results: int
+    rate_in_hz: float
+    rate_out_hz: float
+    latency_p50_s: float
+    latency_p95_s: float
+    age_s: float
+    valid_share: float
+    drops: dict[str, int]
+
+
+class Statistics:
+    """Written by the executor and the worker, read by diagnostics."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pairs = 0
+        self._results = 0
+        self._latency_s: deque[float] = deque(maxlen=_WINDOW)
+        self._age_s = 0.0
+        self._valid_share = 0.0
+        self._drops: Counter[str] = Counter()
+        self._before = (time.monotonic(), 0, 0)
+
+    def pair(self) -> None:
+        """A matched pair came in."""
+        with self._lock:
+            self._pairs += 1
+
+    def drop(self, cause: str) -> None:
+        """A pair was not turned into a result."""
+        with self._lock:
+            self._drops[cause] += 1
+
+    def result(self, latency_s: float, age_s: float, valid_share: float) -> None:
+        """A result was published."""
+        with self._lock:
+            self._results += 1
+            self._latency_s.append(latency_s)
+            self._age_s = age_s
+            self._valid_share = valid_share
+
+    def snapshot(self) -> Snapshot:
+        """Read everything; starts a new window for the rates."""
+        now = time.monotonic()
+        with self._lock:
+            before, pairs, results = self._before
+            self._before = (now, self._pairs, self._results)
+            window_s = max(now - before, 1e-9)
+            latency = np.asarray(self._latency_s or [0.0])
+            return Snapshot(
+                pairs=self._pairs,
+                results=self._results,
+                rate_in_hz=(self._pairs - pairs) / window_s,
+                rate_out_hz=(self._results - results) / window_s,
+                latency_p50_s=float(np.percentile(latency, 50)),
+                latency_p95_s=float(np.percentile(latency, 95)),
+                age_s=self._age_s,
+                valid_share=self._valid_share,
+                drops=dict(self._drops),
+            )

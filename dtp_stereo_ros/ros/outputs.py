@@ -1,0 +1,92 @@
+"""The publishers of the node, and what is converted for those who subscribed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+from stereo_msgs.msg import DisparityImage
+
+from ..config import NodeConfig
+from ..stereo import StereoCalibration, StereoResult, UInt8Array
+from .messages import confidence_image, depth_camera_info, depth_image, disparity_image
+from .point_cloud import point_cloud
+
+_TYPES = {
+    'disparity': DisparityImage,
+    'points2': PointCloud2,
+    'depth/image': Image,
+    'depth/camera_info': CameraInfo,
+    'confidence': Image,
+}
+OUTPUT_TOPICS = tuple(_TYPES)
+_OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+
+@dataclass(frozen=True)
+class Computed:
+    """One result with everything that its messages are made from.
+
+    Attributes:
+        result: of the pipeline.
+        calibration: at the size of the images.
+        left: RGB uint8 (H, W, 3), colours the cloud.
+        left_info: newest of the left camera.
+        header: of the left image.
+    """
+
+    result: StereoResult
+    calibration: StereoCalibration
+    left: UInt8Array
+    left_info: CameraInfo
+    header: Header
+
+
+class Outputs:
+    """All output publishers; reliable, keep-last 1, overridable by `qos_overrides` parameters."""
+
+    def __init__(self, node: Node) -> None:
+        self._publishers = {
+            topic: node.create_publisher(
+                message_type,
+                topic,
+                _OUTPUT_QOS,
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+            for topic, message_type in _TYPES.items()
+        }
+
+    def wanted(self) -> frozenset[str]:
+        """Topics that somebody subscribes to."""
+        return frozenset(t for t, p in self._publishers.items() if p.get_subscription_count() > 0)
+
+    def publish(self, wanted: frozenset[str], computed: Computed, config: NodeConfig) -> None:
+        """Convert and publish the wanted topics, and no other.
+
+        Raises:
+            InputError: the depth limits leave no disparity range to publish.
+        """
+        result, calibration, header = computed.result, computed.calibration, computed.header
+        if 'disparity' in wanted:
+            self._send('disparity', disparity_image(result, calibration, header))
+        if 'confidence' in wanted and result.confidence is not None:
+            self._send('confidence', confidence_image(result.confidence, header))
+        if 'depth/camera_info' in wanted:
+            self._send('depth/camera_info', depth_camera_info(computed.left_info, header))
+        if not wanted & {'depth/image', 'points2'}:
+            return
+        depth_m = calibration.depth_m(result.disparity_px)
+        if 'depth/image' in wanted:
+            self._send('depth/image', depth_image(depth_m, config.depth_encoding, header))
+        if 'points2' in wanted:
+            color = computed.left if config.use_color else None
+            padding_avoided = config.avoid_point_cloud_padding
+            cloud = point_cloud(depth_m, calibration, header, color, padding_avoided)
+            self._send('points2', cloud)
+
+    def _send(self, topic: str, msg: object) -> None:
+        self._publishers[topic].publish(msg)

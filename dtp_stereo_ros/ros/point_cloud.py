@@ -1,0 +1,61 @@
+"""Depth to an organised `sensor_msgs/PointCloud2`."""
+
+from __future__ import annotations
+
+import numpy as np
+from sensor_msgs.msg import PointCloud2, PointField
+from std_msgs.msg import Header
+
+from ..stereo import Float32Array, StereoCalibration, UInt8Array
+from .encodings import byte_array
+
+
+def point_cloud(
+    depth_m: Float32Array,
+    calibration: StereoCalibration,
+    header: Header,
+    color: UInt8Array | None = None,
+    avoid_padding: bool = False,
+) -> PointCloud2:
+    """Organised cloud in the left optical frame (x right, y down, z forward; metres).
+
+    Args:
+        depth_m: (H, W); pixels that are not finite become points of NaN.
+        calibration: of that size.
+        header: of the left image.
+        color: RGB uint8 (H, W, 3), or None for a cloud without colour.
+        avoid_padding: points of 16 bytes (12 without colour) instead of the 32 (16) that PCL's
+            aligned types have.
+
+    Returns:
+        Fields x y z, and rgb as PCL packs it: a FLOAT32 whose bytes are B, G, R, 0.
+    """
+    height, width = depth_m.shape
+    has_color = color is not None
+    if avoid_padding:
+        floats, rgb_index = (4, 3) if has_color else (3, 3)
+    else:
+        floats, rgb_index = (8, 4) if has_color else (4, 4)
+    points = np.zeros((height, width, floats), '<f4')
+    points[..., :3] = calibration.points_m(depth_m)
+    if color is not None:
+        packed = points.view(np.uint8).reshape(height, width, floats * 4)
+        packed[..., rgb_index * 4 : rgb_index * 4 + 3] = color[..., ::-1]
+
+    fields = [_float_field(name, 4 * index) for index, name in enumerate('xyz')]
+    if has_color:
+        fields.append(_float_field('rgb', 4 * rgb_index))
+    msg = PointCloud2()
+    msg.header = header
+    msg.height, msg.width = height, width
+    msg.fields = fields
+    msg.is_bigendian = False
+    msg.point_step = 4 * floats
+    msg.row_step = 4 * floats * width
+    msg.is_dense = False
+    msg.data = byte_array(points)
+    return msg
+
+
+def _float_field(name: str, offset: int) -> PointField:
+    return PointField(name=name, offset=offset, datatype=PointField.FLOAT32, count=1)

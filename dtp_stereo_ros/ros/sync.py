@@ -1,0 +1,253 @@
+"""Pairing of left and right images by stamp.
+
+Upstream's Python synchronisers call back inside their lock (an exception there ends the stream),
+and pair greedily under slop, so that a lost frame can shift every later pair. Here the policy is a
+plain class, and the filter around it calls back outside the lock.
+
+The policy, in order:
+
+1. Equal stamps pair at once.
+2. With `approximate`, the left and right image that are each other's nearest pair when they are
+   within the tolerance, as soon as no later image can be nearer.
+3. What is older than an emitted pair is unmatched: a lost image costs its own frame only.
+4. A stamp far behind its stream (looped bag, restarted camera, simulation reset) starts anew.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from bisect import bisect_left, insort
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+try:
+    from message_filters import SimpleFilter, Subscriber
+except ImportError:
+    from .filters_standin import SimpleFilter, Subscriber
+
+__all__ = ['PairPolicy', 'SimpleFilter', 'StereoSynchronizer', 'Subscriber', 'stamp_ns']
+
+SIDES = ('left', 'right')
+_PERIOD_WINDOW = 32
+_NS_PER_S = 1_000_000_000
+# Backward by more than this, or than the queue spans, is a jump of time and not late delivery.
+_JUMP_NS = _NS_PER_S
+
+
+def stamp_ns(msg: Any) -> int:
+    """Stamp of a message's header, nanoseconds."""
+    stamp = msg.header.stamp
+    return int(stamp.sec) * _NS_PER_S + int(stamp.nanosec)
+
+
+@dataclass
+class _Stream:
+    """Images of one side that wait for a partner, by stamp, and what is known of their rate."""
+
+    stamps: list[int] = field(default_factory=list)
+    items: dict[int, Any] = field(default_factory=dict)
+    newest_ns: int | None = None
+    received: int = 0
+    refused: int = 0  # late or duplicate images since the last one that was taken
+    intervals_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_PERIOD_WINDOW))
+
+    def insert(self, stamp: int, item: Any) -> None:
+        insort(self.stamps, stamp)
+        self.items[stamp] = item
+        self.refused = 0
+        if self.newest_ns is None or stamp > self.newest_ns:
+            if self.newest_ns is not None:
+                self.intervals_ns.append(stamp - self.newest_ns)
+            self.newest_ns = stamp
+
+    def take(self, stamp: int) -> tuple[Any, int]:
+        """Remove an item and all older ones; returns it and how many older there were."""
+        index = self.stamps.index(stamp)
+        item = self.items[stamp]
+        self.discard(index + 1)
+        return item, index
+
+    def discard(self, count: int) -> None:
+        """Remove the oldest `count` items."""
+        for stamp in self.stamps[:count]:
+            del self.items[stamp]
+        del self.stamps[:count]
+
+    def discard_after(self, stamp: int) -> int:
+        """Remove the items newer than that; returns how many there were."""
+        index = bisect_left(self.stamps, stamp + 1)
+        newer = self.stamps[index:]
+        for old in newer:
+            del self.items[old]
+        del self.stamps[index:]
+        return len(newer)
+
+    def nearest(self, stamp: int) -> int | None:
+        """Waiting stamp closest to that one; the older of two equally close."""
+        index = bisect_left(self.stamps, stamp)
+        around = self.stamps[max(0, index - 1) : index + 1]
+        return min(around, key=lambda s: abs(s - stamp), default=None)
+
+    def period_ns(self) -> int:
+        """Frame period; the lower quartile, so that lost frames do not stretch it. 0 unknown."""
+        if len(self.intervals_ns) < 2:
+            return 0
+        return int(statistics.quantiles(self.intervals_ns, n=4, method='inclusive')[0])
+
+
+class PairPolicy:
+    """Decides which images belong together. Knows no ROS; not thread-safe.
+
+    Args:
+        queue_size: images of each side kept while waiting for a partner.
+        approximate: pair nearest stamps too, not only equal ones.
+        tolerance_s: largest stamp difference of an approximate pair; 0 means half of the measured
+            frame period (and until two intervals were seen only equal stamps pair).
+
+    Attributes:
+        counts: 'paired', 'unmatched', 'duplicate', 'late' images, and 'jump' resets.
+        gap_ns: stamp difference right - left of the last pair, or of the newest images where
+            nothing paired since; None before both sides sent.
+    """
+
+    def __init__(
+        self, queue_size: int = 5, approximate: bool = False, tolerance_s: float = 0.0
+    ) -> None:
+        self.queue_size = queue_size
+        self.approximate = approximate
+        self.tolerance_s = tolerance_s
+        self.counts: Counter[str] = Counter()
+        self.gap_ns: int | None = None
+        self._streams = {side: _Stream() for side in SIDES}
+        self._emitted: dict[str, int] = {}
+
+    def add(self, side: str, stamp: int, item: Any) -> list[tuple[Any, Any]]:
+        """Take an image of 'left' or 'right' and return the pairs (left, right) that it completes.
+
+        Pairs come out in order of their stamps.
+        """
+        stream = self._streams[side]
+        stream.received += 1
+        if self._jumped_back(stream, stamp):
+            self._restart(side, stamp)
+        emitted = self._emitted.get(side)
+        if stamp in stream.items or (emitted is not None and stamp <= emitted):
+            late = emitted is not None and stamp < emitted
+            self.counts['late' if late else 'duplicate'] += 1
+            stream.refused += 1
+            return []
+        stream.insert(stamp, item)
+        pairs = []
+        while match := self._next_match():
+            pairs.append(self._emit(*match))
+        if len(stream.stamps) > self.queue_size:
+            stream.discard(1)
+            self.counts['unmatched'] += 1
+        if not pairs:
+            self._note_gap()
+        return pairs
+
+    def received(self, side: str) -> int:
+        """Images that side has sent."""
+        return self._streams[side].received
+
+    def period_s(self) -> float:
+        """Measured frame period of the faster side, seconds; 0 while unknown."""
+        periods = [p for p in (s.period_ns() for s in self._streams.values()) if p]
+        return min(periods, default=0) / _NS_PER_S
+
+    def tolerance_ns(self) -> int:
+        """Largest stamp difference that pairs now."""
+        if not self.approximate:
+            return 0
+        if self.tolerance_s > 0:
+            return int(self.tolerance_s * _NS_PER_S)
+        return int(self.period_s() * _NS_PER_S) // 2
+
+    def _next_match(self) -> tuple[int, int] | None:
+        """Stamps of the oldest pair that can be given out now."""
+        left, right = self._streams['left'], self._streams['right']
+        tolerance = self.tolerance_ns()
+        for left_stamp in left.stamps:
+            right_stamp = right.nearest(left_stamp)
+            if right_stamp is None:
+                return None
+            if left_stamp == right_stamp:
+                return left_stamp, right_stamp
+            mutual = left.nearest(right_stamp) == left_stamp
+            within = abs(left_stamp - right_stamp) <= tolerance
+            if mutual and within and self._settled(left_stamp, right_stamp):
+                return left_stamp, right_stamp
+        return None
+
+    def _settled(self, left_stamp: int, right_stamp: int) -> bool:
+        """Whether no image still to come can be nearer to either of the two.
+
+        Streams come in order, so the earlier side may still bring one between them. It cannot
+        when it is already past the later stamp, or when the gap is under half of a frame period.
+        """
+        early, later = ('left', right_stamp) if left_stamp < right_stamp else ('right', left_stamp)
+        newest = self._streams[early].newest_ns
+        if newest is not None and newest >= later:
+            return True
+        return 2 * abs(left_stamp - right_stamp) <= self.period_s() * _NS_PER_S
+
+    def _emit(self, left_stamp: int, right_stamp: int) -> tuple[Any, Any]:
+        left, skipped_left = self._streams['left'].take(left_stamp)
+        right, skipped_right = self._streams['right'].take(right_stamp)
+        self._emitted = {'left': left_stamp, 'right': right_stamp}
+        self.gap_ns = right_stamp - left_stamp
+        self.counts['paired'] += 1
+        self.counts['unmatched'] += skipped_left + skipped_right
+        return left, right
+
+    def _jumped_back(self, stream: _Stream, stamp: int) -> bool:
+        """Whether the stream starts anew: far behind, or nothing but old stamps for a while."""
+        if stream.newest_ns is None:
+            return False
+        behind = stream.newest_ns - stamp > self._late_ns(stream)
+        return behind or stream.refused >= self.queue_size
+
+    def _late_ns(self, stream: _Stream) -> int:
+        """How far behind its stream an image may be and still count as late delivery."""
+        return min(self.queue_size * stream.period_ns() or _JUMP_NS, _JUMP_NS)
+
+    def _restart(self, side: str, stamp: int) -> None:
+        """Forget what came before a jump. The other side keeps what is not ahead of the jump."""
+        stream = self._streams[side]
+        other = self._streams['right' if side == 'left' else 'left']
+        self.counts['jump'] += 1
+        self.counts['unmatched'] += len(stream.stamps)
+        stream.discard(len(stream.stamps))
+        stream.newest_ns = None
+        self._emitted = {}
+        self.counts['unmatched'] += other.discard_after(stamp + self._late_ns(stream))
+
+    def _note_gap(self) -> None:
+        left, right = (self._streams[side].newest_ns for side in SIDES)
+        if left is not None and right is not None:
+            self.gap_ns = right - left
+
+
+class StereoSynchronizer(SimpleFilter):
+    """Joins two image filters: gives out (left, right) pairs by `PairPolicy`.
+
+    Args:
+        left, right: message filters whose messages have a header.
+        policy: how to pair; may be replaced or changed under `lock`.
+    """
+
+    def __init__(self, left: SimpleFilter, right: SimpleFilter, policy: PairPolicy) -> None:
+        super().__init__()
+        self.policy = policy
+        self.lock = threading.Lock()
+        left.registerCallback(self._add, 'left')
+        right.registerCallback(self._add, 'right')
+
+    def _add(self, msg: Any, side: str) -> None:
+        with self.lock:
+            pairs = self.policy.add(side, stamp_ns(msg), msg)
+        for pair in pairs:
+            self.signalMessage(*pair)

@@ -1,0 +1,97 @@
+"""The one thread that computes: newest frame wins, settings change between frames."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from ..errors import BackendError
+
+
+class Worker:
+    """Runs `process` on the newest item offered, and `change` calls between items.
+
+    Args:
+        process: handles one item. It shall catch what can go wrong with one frame; whatever it
+            lets through ends the worker.
+        on_death: called from the thread when it ends by an exception, so that the process can end
+            too instead of living on silently.
+
+    Attributes:
+        failure: traceback of what ended the worker, or '' while all is well.
+    """
+
+    def __init__(self, process: Callable[[Any], None], on_death: Callable[[], None]) -> None:
+        self.failure = ''
+        self._process = process
+        self._on_death = on_death
+        self._item: Any = None
+        self._calls: list[tuple[Callable[[], None], Future[None]]] = []
+        self._stopping = False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name='stereo worker', daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def offer(self, item: Any) -> bool:
+        """Put the newest item into the slot. Returns whether an older one was displaced."""
+        with self._wake:
+            displaced = self._item is not None
+            self._item = item
+            self._wake.notify()
+        return displaced
+
+    def between_frames(self, call: Callable[[], None]) -> Future[None]:
+        """Run `call` in the worker before the next frame; the future has its outcome."""
+        future: Future[None] = Future()
+        with self._wake:
+            if self._stopping or self.failure:
+                future.set_exception(BackendError('the node is shutting down'))
+            else:
+                self._calls.append((call, future))
+            self._wake.notify()
+        return future
+
+    def stop(self, timeout_s: float) -> bool:
+        """End after the frame in work. Returns whether it ended in time."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while self._step():
+                pass
+        except BaseException:
+            self.failure = traceback.format_exc()
+            self._on_death()
+
+    def _step(self) -> bool:
+        with self._wake:
+            self._wake.wait_for(lambda: self._stopping or self._calls or self._item is not None)
+            if self._stopping:
+                for _, future in self._calls:
+                    future.set_exception(BackendError('the node is shutting down'))
+                return False
+            calls, self._calls = self._calls, []
+            item = None
+            if not calls:
+                item, self._item = self._item, None
+        for call, future in calls:
+            try:
+                call()
+            except Exception as error:  # the one who waits for the future decides
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+        if item is not None:
+            self._process(item)
+        return True
