@@ -16,14 +16,14 @@ from ..stereo import StereoCalibration, StereoResult, UInt8Array
 from .messages import confidence_image, depth_camera_info, depth_image, disparity_image
 from .point_cloud import point_cloud
 
-_TYPES = {
+OUTPUT_TYPES = {
     'disparity': DisparityImage,
     'points2': PointCloud2,
     'depth/image': Image,
     'depth/camera_info': CameraInfo,
     'confidence': Image,
 }
-OUTPUT_TOPICS = tuple(_TYPES)
+
 _OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
@@ -57,7 +57,7 @@ class Outputs:
                 _OUTPUT_QOS,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
-            for topic, message_type in _TYPES.items()
+            for topic, message_type in OUTPUT_TYPES.items()
         }
 
     def wanted(self) -> frozenset[str]:
