@@ -1,0 +1,146 @@
+"""`dtp-stereo eval`: score backends on stereo data sets with ground truth."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from ..config import BACKENDS, PipelineConfig
+from ..errors import ConfigError, InputError
+from ..evaluation.datasets import READERS, SHARED_LAYOUT, Scene, Truth, open_dataset
+from ..evaluation.report import as_json, legend, markdown_table, write_panel, write_report
+from ..evaluation.runner import DatasetResult, Estimate, Method, evaluate
+from ..pipeline import StereoPipeline
+from ..stereo import StereoFrame
+
+HELP = 'score a model and SGBM on data sets with ground truth'
+
+DESCRIPTION = f"""\
+Scores one or more backends on stereo data sets with ground truth. SGBM (OpenCV, 3-way,
+192 disparities) always runs beside them as the rival. Prints a Markdown table: EPE, bad-1/2/3,
+D1, density and milliseconds a frame.
+
+Data sets are given as NAME:PATH, any number of them:
+  middlebury_v3       MiddEval3/trainingQ, F or H: the folder of the scenes
+  middlebury_classic  folder with scale.json and SCENE/left.* right.* disp.*
+  kitti2015           training/, with disp_occ_0 and/or disp_noc_0
+  flyingthings        SceneFlow layout: frames_cleanpass/ and disparity/
+  pairs               NAME_left.* NAME_right.* [NAME_disp.pfm]; without truth only pictures
+--shared ROOT takes those of them that lie below ROOT as
+  {', '.join(SHARED_LAYOUT.values())}
+
+examples:
+  dtp-stereo eval --data middlebury_v3:MiddEval3/trainingQ -o report
+  dtp-stereo eval --data kitti2015:kitti/training --backend openvino,onnx
+  dtp-stereo eval --shared ../shared/data --model runs/dtpnet.onnx --json
+"""
+
+_RIVAL = 'sgbm'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument(
+        '--data',
+        action='append',
+        default=[],
+        metavar='NAME:PATH',
+        help=f'a data set ({", ".join(READERS)}); may be repeated',
+    )
+    parser.add_argument(
+        '--shared', type=Path, metavar='ROOT', help='folder with several data sets, see above'
+    )
+    parser.add_argument(
+        '--backend',
+        default='auto',
+        metavar='NAME[,NAME]',
+        help=f'backends to score: {", ".join(BACKENDS)} (default: auto)',
+    )
+    parser.add_argument(
+        '--model',
+        default=PipelineConfig().model,
+        help='name of a shipped model or path of an .onnx or .pt (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--precision',
+        default=PipelineConfig().precision,
+        help='auto, fp32, bf16 or fp16 (default: %(default)s)',
+    )
+    parser.add_argument(
+        '-o', '--out', type=Path, metavar='DIR', help='write report.md, report.json and pictures'
+    )
+    parser.add_argument('--json', action='store_true', help='print JSON instead of the table')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and report.
+
+    Raises:
+        InputError: a data set is missing or laid out otherwise.
+        StereoError: a backend cannot start.
+    """
+    datasets = [open_dataset(spec) for spec in [*args.data, *_shared(args.shared)]]
+    if not datasets:
+        raise InputError('no data; give --data NAME:PATH or --shared ROOT')
+    methods = _methods(args)
+    if args.out:
+        _make_folder(args.out)
+    results = [_evaluate(name, scenes, methods, args.out) for name, scenes in datasets]
+    if args.out:
+        write_report(args.out, results, shlex.join(['dtp-stereo', *sys.argv[1:]]))
+    if args.json:
+        print(as_json(results))
+    else:
+        print(markdown_table([row for result in results for row in result.rows()]))
+        print(f'\n{legend()}')
+        if args.out:
+            print(f'\nreport and pictures: {args.out.resolve()}')
+    return 0
+
+
+def _shared(root: Path | None) -> list[str]:
+    if root is None:
+        return []
+    found = [
+        f'{name}:{root / path}' for name, path in SHARED_LAYOUT.items() if (root / path).is_dir()
+    ]
+    if not found:
+        raise InputError(f'{root}: none of {", ".join(SHARED_LAYOUT.values())} in it')
+    return found
+
+
+def _methods(args: argparse.Namespace) -> list[Method]:
+    names = dict.fromkeys([*filter(None, args.backend.split(',')), _RIVAL])
+    methods = []
+    for name in names:
+        if name not in BACKENDS:
+            raise ConfigError(f'--backend {name!r}: choose among {", ".join(BACKENDS)}')
+        config = PipelineConfig(backend=name, model=args.model, precision=args.precision)
+        pipeline = StereoPipeline(config)
+        print(f'{name}: {pipeline.choice}', file=sys.stderr)
+        spec = pipeline.backend.spec
+        title = name if name == _RIVAL else f'{spec.name} {name} {spec.precision}'
+        methods.append(Method(title, pipeline))
+    return methods
+
+
+def _evaluate(
+    name: str, scenes: list[Scene], methods: list[Method], out: Path | None
+) -> DatasetResult:
+    def seen(
+        scene: Scene, frame: StereoFrame, truth: Truth | None, estimates: list[Estimate]
+    ) -> None:
+        print(f'{name}: {scene.name}', file=sys.stderr)
+        if out:
+            write_panel(out / name, scene, frame, truth, estimates)
+
+    return evaluate(name, scenes, methods, seen)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f'{folder}: cannot be made ({error.strerror}); choose another') from error
