@@ -81,9 +81,11 @@ def _mapping(text: str) -> dict[str, Any]:
 
 def _from_middlebury(text: str) -> StereoCalibration:
     """Middlebury v3: `cam0=[f 0 cx; 0 f cy; 0 0 1]`, baseline in millimetres."""
-    entries = dict(
-        (part.strip() for part in line.split('=', 1)) for line in text.splitlines() if '=' in line
-    )
+    entries: dict[str, Any] = {}
+    for line in text.splitlines():
+        key, equals, value = line.partition('=')
+        if equals:
+            entries[key.strip()] = value.strip()
     _require(entries, _MIDDLEBURY_KEYS)
     left, right = _matrix(entries['cam0']), _matrix(entries['cam1'])
     return StereoCalibration(

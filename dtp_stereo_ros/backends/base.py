@@ -37,6 +37,11 @@ class Backend(Protocol):
     """Runs one model on one device. Built by a row of the table in `backends/__init__.py`."""
 
     @property
+    def name(self) -> str:
+        """Its row in the table: 'openvino', 'onnx', 'torch', 'sgbm'."""
+        ...
+
+    @property
     def spec(self) -> ModelSpec:
         """The model being run."""
         ...

@@ -33,6 +33,8 @@ class OnnxRuntimeBackend:
         BackendError: the precision is not to be had, or the first run failed.
     """
 
+    name = 'onnx'
+
     def __init__(self, config: PipelineConfig) -> None:
         file = OnnxFile.find(config.model)
         self._path = file.path

@@ -30,6 +30,8 @@ class OpenVinoBackend:
         BackendError: the processor lacks the precision, or the model does not compile.
     """
 
+    name = 'openvino'
+
     def __init__(self, config: PipelineConfig) -> None:
         file = OnnxFile.find(config.model)
         self._path = file.path

@@ -24,6 +24,8 @@ class TorchBackend:
         BackendError: the device lacks the precision.
     """
 
+    name = 'torch'
+
     def __init__(self, config: PipelineConfig) -> None:
         path = models.resolve(config.model, ('.pt',))
         precision = 'fp32' if config.precision == 'auto' else config.precision

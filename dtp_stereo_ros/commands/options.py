@@ -1,0 +1,62 @@
+"""Command line options made from `PipelineConfig`, so that no default is written twice."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Collection
+from typing import get_type_hints
+
+from ..config import PipelineConfig, Tunable, tunables, validate
+
+# Settings whose option is not simply their name.
+_FLAGS = {'input_scale': '--scale'}
+
+
+def add_pipeline_options(
+    parser: argparse.ArgumentParser, *, without: Collection[str] = ()
+) -> None:
+    """Add an option for each pipeline setting, except those in `without`."""
+    group = parser.add_argument_group('pipeline settings')
+    hints = get_type_hints(PipelineConfig)
+    for field in dataclasses.fields(PipelineConfig):
+        if field.name in without:
+            continue
+        spec = tunables(PipelineConfig)[field.name]
+        group.add_argument(
+            _FLAGS.get(field.name, '--' + field.name.replace('_', '-')),
+            dest=field.name,
+            type=hints[field.name],
+            default=field.default,
+            choices=spec.choices or None,
+            metavar=_metavar(field.name, spec),
+            help=_help(spec, field.default),
+        )
+
+
+def pipeline_config(args: argparse.Namespace) -> PipelineConfig:
+    """The config that the parsed options describe; settings without an option keep defaults.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+    names = [f.name for f in dataclasses.fields(PipelineConfig) if f.name in vars(args)]
+    config = PipelineConfig(**{name: getattr(args, name) for name in names})
+    validate(config)
+    return config
+
+
+def _metavar(name: str, spec: Tunable) -> str:
+    if spec.choices:
+        return 'NAME'
+    return {'px': 'PX', 'm': 'M'}.get(spec.unit, 'MODEL' if name == 'model' else 'N')
+
+
+def _help(spec: Tunable, default: object) -> str:
+    text = spec.description.replace('%', '%%')
+    if spec.choices:
+        text += f' One of {", ".join(spec.choices)}.'
+    elif spec.maximum is not None:
+        unit = f' {spec.unit}' if spec.unit else ''
+        text += f' {spec.minimum} .. {spec.maximum}{unit}.'
+    return f'{text} Default: {default}.'
