@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from ..config import BACKENDS, PipelineConfig
-from ..errors import ConfigError, InputError
+from ..errors import InputError
 from ..evaluation.datasets import READERS, SHARED_LAYOUT, Scene, Truth, open_dataset
 from ..evaluation.report import as_json, legend, markdown_table, write_panel, write_report
 from ..evaluation.runner import DatasetResult, Estimate, Method, evaluate
 from ..pipeline import StereoPipeline
 from ..stereo import StereoFrame
+from .options import add_pipeline_options, pipeline_config
 
 HELP = 'score a model and SGBM on data sets with ground truth'
 
@@ -54,24 +56,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--backend',
+        dest='backends',
         default='auto',
         metavar='NAME[,NAME]',
         help=f'backends to score: {", ".join(BACKENDS)} (default: auto)',
     )
     parser.add_argument(
-        '--model',
-        default=PipelineConfig().model,
-        help='name of a shipped model or path of an .onnx or .pt (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--precision',
-        default=PipelineConfig().precision,
-        help='auto, fp32, bf16 or fp16 (default: %(default)s)',
-    )
-    parser.add_argument(
         '-o', '--out', type=Path, metavar='DIR', help='write report.md, report.json and pictures'
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of the table')
+    add_pipeline_options(parser, without=('backend', 'min_depth', 'max_depth'))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -112,18 +106,20 @@ def _shared(root: Path | None) -> list[str]:
 
 
 def _methods(args: argparse.Namespace) -> list[Method]:
-    names = dict.fromkeys([*filter(None, args.backend.split(',')), _RIVAL])
-    methods = []
-    for name in names:
-        if name not in BACKENDS:
-            raise ConfigError(f'--backend {name!r}: choose among {", ".join(BACKENDS)}')
-        config = PipelineConfig(backend=name, model=args.model, precision=args.precision)
-        pipeline = StereoPipeline(config)
-        print(f'{name}: {pipeline.choice}', file=sys.stderr)
-        spec = pipeline.backend.spec
-        title = name if name == _RIVAL else f'{spec.name} {name} {spec.precision}'
-        methods.append(Method(title, pipeline))
-    return methods
+    settings = pipeline_config(args)
+    configs = [replace(settings, backend=name) for name in args.backends.split(',')]
+    if _RIVAL not in (config.backend for config in configs):
+        configs.append(PipelineConfig(backend=_RIVAL))
+    return [_method(config) for config in configs]
+
+
+def _method(config: PipelineConfig) -> Method:
+    pipeline = StereoPipeline(config)
+    print(pipeline.choice, file=sys.stderr)
+    spec = pipeline.backend.spec
+    if spec.name == _RIVAL:
+        return Method(_RIVAL, pipeline)
+    return Method(f'{spec.name} {config.backend} {spec.precision}', pipeline)
 
 
 def _evaluate(

@@ -119,9 +119,7 @@ def kitti2015(root: Path) -> list[Scene]:
             left.stem,
             left,
             root / 'image_3' / left.name,
-            partial(
-                _kitti_truth, root / 'disp_occ_0' / left.name, root / 'disp_noc_0' / left.name
-            ),
+            partial(_kitti_truth, root, left.name),
         )
         for left in sorted((root / 'image_2').glob('*_10.png'))
     ]
@@ -200,7 +198,8 @@ def _pfm_truth(path: Path) -> Truth:
     return Truth(read_pfm(path))
 
 
-def _kitti_truth(occluded_too: Path, non_occluded_only: Path) -> Truth:
+def _kitti_truth(root: Path, name: str) -> Truth:
+    occluded_too, non_occluded_only = root / 'disp_occ_0' / name, root / 'disp_noc_0' / name
     if not occluded_too.exists():
         truth = read_kitti_png(non_occluded_only)
         return Truth(truth, np.isfinite(truth), has_occluded=False)

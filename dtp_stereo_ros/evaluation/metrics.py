@@ -62,7 +62,7 @@ def absolute_errors_px(estimate_px: Float32Array, truth_px: Float32Array) -> Flo
             f'{truth_px.shape[1]}x{truth_px.shape[0]}; compare them at one size'
         )
     known = np.isfinite(truth_px)
-    errors = np.abs(estimate_px[known] - truth_px[known])
+    errors: Float32Array = np.abs(estimate_px[known] - truth_px[known])
     errors[~np.isfinite(errors)] = np.nan
     return errors
 
@@ -80,20 +80,20 @@ def bad(
     threshold_px: float,
     holes: Holes = 'skip',
 ) -> float:
-    """bad-N: share of pixels with |d - d*| > `threshold_px`, 0..1, NaN where there are none."""
+    """bad-N: share of pixels with |d - d*| > `threshold_px`, 0..1, NaN without pixels."""
     errors = absolute_errors_px(estimate_px, truth_px)
     return _share(errors > threshold_px, errors, holes)
 
 
 def d1(estimate_px: Float32Array, truth_px: Float32Array, holes: Holes = 'skip') -> float:
-    """D1: share of pixels with |d - d*| > 3 px *and* > 5 % of d*, 0..1, NaN where there are none."""
+    """D1: share of pixels with |d - d*| > 3 px *and* > 5 % of d*, 0..1, NaN without pixels."""
     errors = absolute_errors_px(estimate_px, truth_px)
     truth = truth_px[np.isfinite(truth_px)]
     return _share((errors > D1_ABSOLUTE_PX) & (errors > D1_RELATIVE * truth), errors, holes)
 
 
 def density(estimate_px: Float32Array, truth_px: Float32Array) -> float:
-    """Share of the pixels with a truth that have an estimate, 0..1, NaN where there is no truth."""
+    """Share of the pixels with a truth that have an estimate, 0..1, NaN without truth."""
     errors = absolute_errors_px(estimate_px, truth_px)
     return float(np.isfinite(errors).mean()) if errors.size else float('nan')
 

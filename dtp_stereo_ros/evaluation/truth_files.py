@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InputError
 from ..stereo import BoolArray, Float32Array
@@ -32,8 +34,8 @@ def read_pfm(path: Path) -> Float32Array:
         values = np.frombuffer(pixels, f'{order}f4', width * height).reshape(height, width)
     except ValueError as error:
         raise InputError(f'{path}: not a one-channel PFM ({error}); download it again') from error
-    values = values[::-1].astype(np.float32)
-    return np.where(np.isfinite(values), values, np.float32(np.nan))
+    disparity = values[::-1].astype(np.float32)
+    return np.where(np.isfinite(disparity), disparity, np.float32(np.nan))
 
 
 def read_kitti_png(path: Path) -> Float32Array:
@@ -65,7 +67,7 @@ def read_non_occluded(path: Path) -> BoolArray:
     return np.asarray(_decode(path, np.uint8) == 255)
 
 
-def _decode(path: Path, dtype: type) -> np.ndarray:
+def _decode(path: Path, dtype: type[np.generic]) -> npt.NDArray[Any]:
     encoded = np.frombuffer(_read_bytes(path), np.uint8)
     values = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
     if values is None or values.dtype != dtype or values.ndim != 2:
