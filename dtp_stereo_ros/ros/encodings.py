@@ -165,9 +165,9 @@ def to_image(pixels: Pixels, encoding: str, header: Any) -> Image:
 
 
 def byte_array(values: Pixels) -> array.array[int]:
-    """Contiguous array to the type that rclpy's `data` setters take without looking at each byte.
+    """Contiguous array to the one type that rclpy's `data` setters take as it is.
 
-    Given `bytes` or a list they check every element in Python: 0.3 s for a 10 MB cloud.
+    Given `bytes` or a list, those of ROS 2 Humble and Jazzy look at every element in Python.
     """
     data = array.array('B')
     data.frombytes(memoryview(values).cast('B'))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import array
+
+import cv2
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from ..stereo import Float32Array, StereoCalibration, UInt8Array
-from .encodings import byte_array
 
 
 def point_cloud(
@@ -36,11 +38,14 @@ def point_cloud(
         floats, rgb_index = (4, 3) if has_color else (3, 3)
     else:
         floats, rgb_index = (8, 4) if has_color else (4, 4)
-    points = np.zeros((height, width, floats), '<f4')
-    points[..., :3] = calibration.points_m(depth_m)
+    # Filled in place in the array that the message takes, without a second copy of megabytes.
+    data = array.array('B', [0]) * (4 * floats * width * height)
+    points = np.frombuffer(data, '<f4').reshape(height, width, floats)
+    xyz = calibration.points_m(depth_m)
+    for index in range(3):
+        points[..., index] = xyz[..., index]
     if color is not None:
-        packed = points.view(np.uint8).reshape(height, width, floats * 4)
-        packed[..., rgb_index * 4 : rgb_index * 4 + 3] = color[..., ::-1]
+        points[..., rgb_index] = _packed_color(color)
 
     fields = [_float_field(name, 4 * index) for index, name in enumerate('xyz')]
     if has_color:
@@ -53,8 +58,14 @@ def point_cloud(
     msg.point_step = 4 * floats
     msg.row_step = 4 * floats * width
     msg.is_dense = False
-    msg.data = byte_array(points)
+    msg.data = data
     return msg
+
+
+def _packed_color(color: UInt8Array) -> Float32Array:
+    """RGB (H, W, 3) to (H, W) little-endian float32 whose bytes are B, G, R, 0."""
+    bgra = cv2.cvtColor(color, cv2.COLOR_RGB2BGRA).view('<u4')[..., 0]
+    return np.bitwise_and(bgra, 0x00FFFFFF).view('<f4')
 
 
 def _float_field(name: str, offset: int) -> PointField:

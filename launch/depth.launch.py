@@ -1,0 +1,78 @@
+"""Starts `depth_node`: `ros2 launch dtp_stereo depth.launch.py left_image:=/cam/left/image_rect`."""
+
+from __future__ import annotations
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+_SHARE = FindPackageShare('dtp_stereo')
+
+# Launch argument: (topic of the node, description).
+_INPUTS = {
+    'left_image': ('left/image_rect', 'Rectified left image.'),
+    'left_info': ('left/camera_info', 'Calibration of the left camera.'),
+    'right_image': ('right/image_rect', 'Rectified right image.'),
+    'right_info': ('right/camera_info', 'Calibration of the right camera.'),
+}
+_OPTIONS = {
+    'namespace': ('', 'Namespace of the node; outputs and unmapped inputs lie in it.'),
+    'params_file': (
+        PathJoinSubstitution([_SHARE, 'config', 'dtp_stereo.yaml']),
+        'Parameter file of the node.',
+    ),
+    'backend': ('', 'Inference backend; empty takes that of params_file.'),
+    'model': ('', 'Model name or path; empty takes that of params_file.'),
+    'rviz': ('false', 'Show the cloud and the images in RViz.'),
+    'rviz_frame': ('stereo_left_optical_frame', 'Fixed frame of RViz.'),
+    'log_level': ('info', 'Log level of the node: debug, info, warn, error.'),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments; the node is made when their values are known."""
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in _OPTIONS.items()
+    ] + [
+        DeclareLaunchArgument(name, default_value=topic, description=description)
+        for name, (topic, description) in _INPUTS.items()
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=_nodes)])
+
+
+def _nodes(context: LaunchContext) -> list[Node]:
+    remappings = [(topic, LaunchConfiguration(name)) for name, (topic, _) in _INPUTS.items()]
+    # Only what was given on the command line stands above the parameter file.
+    overrides = {
+        name: value
+        for name in ('backend', 'model')
+        if (value := LaunchConfiguration(name).perform(context))
+    }
+    depth_node = Node(
+        package='dtp_stereo',
+        executable='depth_node',
+        namespace=LaunchConfiguration('namespace'),
+        parameters=[LaunchConfiguration('params_file'), overrides],
+        remappings=remappings,
+        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        output='both',
+        emulate_tty=True,
+    )
+    rviz = Node(
+        package='rviz2',
+        executable='rviz2',
+        namespace=LaunchConfiguration('namespace'),
+        remappings=remappings,
+        arguments=[
+            '--display-config',
+            PathJoinSubstitution([_SHARE, 'config', 'rviz', 'depth.rviz']),
+            '--fixed-frame',
+            LaunchConfiguration('rviz_frame'),
+        ],
+        condition=IfCondition(LaunchConfiguration('rviz')),
+    )
+    return [depth_node, rviz]
