@@ -57,7 +57,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 @given(
-    arrays(np.uint16, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0))
+    arrays(
+        np.uint16, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 65535)
+    )
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_kitti_png_is_value_over_256_and_zero_unknown(tmp_path: Path, stored: np.ndarray) -> None:

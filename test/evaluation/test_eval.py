@@ -1,0 +1,155 @@
+"""The whole evaluation: runner, report and command, on tiny sets and on the real ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import layouts
+import numpy as np
+import pytest
+
+from dtp_stereo_ros.cli import main
+from dtp_stereo_ros.config import PipelineConfig
+from dtp_stereo_ros.evaluation import report
+from dtp_stereo_ros.evaluation.datasets import open_dataset
+from dtp_stereo_ros.evaluation.runner import Estimate, Method, evaluate
+from dtp_stereo_ros.pipeline import StereoPipeline
+
+
+@pytest.fixture(scope='module')
+def sgbm() -> Method:
+    return Method('sgbm', StereoPipeline(PipelineConfig(backend='sgbm')))
+
+
+def test_regions_and_image_counts_of_a_mixed_kitti_set(tmp_path: Path, sgbm: Method) -> None:
+    dataset = open_dataset(f'kitti2015:{layouts.kitti2015(tmp_path / "k")}')
+    rows = evaluate(*dataset, [sgbm]).rows()
+    filled = {row.region: row for row in rows if row.treatment == 'filled'}
+    assert {region: row.images for region, row in filled.items()} == {
+        'mixed': 3,
+        'noc': 2,
+        'all': 2,
+    }
+    score = filled['noc'].score
+    assert score is not None
+    assert score.epe_px < 0.1  # a noise plane at 16 px, which SGBM finds
+    assert score.bad_1 == 0.0
+
+
+def test_holes_are_judged_in_three_ways(tmp_path: Path, sgbm: Method) -> None:
+    dataset = open_dataset(f'middlebury_v3:{layouts.middlebury_v3(tmp_path / "m")}')
+    rows = {(row.region, row.treatment): row.score for row in evaluate(*dataset, [sgbm]).rows()}
+    own, strict, filled = (rows['all', name] for name in ('own', 'strict', 'filled'))
+    assert own is not None
+    assert strict is not None
+    assert filled is not None
+    # The plane is matched right or not at all, so that the holes are the only strict errors.
+    assert own.bad_3 == 0.0
+    assert 0.8 < own.density < 1.0
+    assert strict.bad_3 == pytest.approx(1.0 - own.density)
+    assert filled.bad_3 == 0.0
+    assert filled.density == own.density
+
+
+def test_a_set_without_truth_has_one_row_with_density(tmp_path: Path, sgbm: Method) -> None:
+    root = layouts.pairs(tmp_path / 'p')
+    (root / 'wall_disp.pfm').unlink()
+    (row,) = evaluate(*open_dataset(f'pairs:{root}'), [sgbm]).rows()
+    assert row.score is None
+    assert 0.8 < row.density <= 1.0
+    assert f'{100 * row.density:.2f}' in report.markdown_table([row])
+
+
+def test_error_image_tells_right_wrong_hole_and_no_truth_apart() -> None:
+    truth = np.array([[10, 10, 10, np.nan]], np.float32)
+    estimate = np.array([[10, 20, np.nan, 10]], np.float32)
+    right, wrong, hole, unknown = report.error_image(estimate, truth)[0].astype(int)
+    assert right[2] > right[0]  # dark blue end of the map
+    assert wrong[0] > wrong[2]  # dark red end
+    assert hole.tolist() == [255, 255, 255]
+    assert unknown.tolist() == [0, 0, 0]
+
+
+def test_panel_has_a_row_for_the_truth_and_one_for_each_method() -> None:
+    left = np.full((40, 60, 3), 7, np.uint8)
+    disparity = np.linspace(1, 9, 2400, dtype=np.float32).reshape(40, 60)
+    picture = report.panel(left, disparity, [Estimate('a', disparity), Estimate('b', disparity)])
+    assert picture.shape == (120, 120, 3)
+    np.testing.assert_array_equal(picture[39, 0], left[39, 0])
+    np.testing.assert_array_equal(picture[39, 60:], picture[79, :60])
+
+
+def test_command_writes_report_json_and_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = layouts.flyingthings(tmp_path / 'f')
+    out = tmp_path / 'out'
+    data = f'flyingthings:{root}'
+    assert main(['eval', '--data', data, '--backend', 'sgbm', '-o', str(out)]) == 0
+    table = capsys.readouterr().out
+    assert '| flyingthings | 1      | all    | sgbm   | filled | 0.0' in table
+    document = json.loads((out / 'report.json').read_text())
+    assert document['rows'][0]['score']['bad_3'] == 0.0
+    assert document['scenes'][0]['scene'] == 'TRAIN/A/0000/0006'
+    assert (out / 'report.md').read_text().count('| flyingthings ') == len(document['rows'])
+    picture = cv2.imread(str(out / 'flyingthings' / 'TRAIN_A_0000_0006.png'))
+    assert picture is not None
+    assert picture.shape == (2 * layouts.HEIGHT, 2 * layouts.WIDTH, 3)
+
+
+def test_json_goes_to_stdout_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = f'pairs:{layouts.pairs(tmp_path / "p")}'
+    assert main(['eval', '--data', data, '--backend', 'sgbm', '--json']) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {row['method'] for row in document['rows']} == {'sgbm'}
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([], 'no data; give --data NAME:PATH or --shared ROOT'),
+        (['--data', 'kitti2015:/none'], '/none: no such folder'),
+        (['--shared', '/none'], '/none: none of middlebury/MiddEval3/trainingQ'),
+        (['--data', 'DATA', '--backend', 'magic'], "backend is 'magic', choose one of auto"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    data = f'pairs:{layouts.pairs(tmp_path / "p")}'
+    out = tmp_path / 'out'
+    arguments = [data if argument == 'DATA' else argument for argument in arguments]
+    assert main(['eval', *arguments, '-o', str(out)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count('\n') == 1
+    assert not out.exists()
+
+
+# bad-2 and bad-3 in %, holes filled, of OpenCV's SGBM as known for these scenes.
+@pytest.mark.parametrize(
+    ('name', 'folder', 'region', 'bad_2', 'bad_3'),
+    [
+        ('middlebury_v3', 'middlebury/MiddEval3/trainingQ', 'noc', 6.3, 5.0),
+        ('middlebury_classic', 'middlebury/classic', 'all', 5.8, 4.7),
+        ('kitti2015', 'kitti2015/training', 'mixed', None, 7.8),
+        ('flyingthings', 'sceneflow/FlyingThings3D', 'all', None, 10.1),
+    ],
+)
+def test_sgbm_has_its_known_errors_on_real_data(
+    shared_data: Path,
+    sgbm: Method,
+    name: str,
+    folder: str,
+    region: str,
+    bad_2: float | None,
+    bad_3: float,
+) -> None:
+    rows = evaluate(*open_dataset(f'{name}:{shared_data / folder}'), [sgbm]).rows()
+    (row,) = [row for row in rows if (row.region, row.treatment) == (region, 'filled')]
+    assert row.score is not None
+    assert 100 * row.score.bad_3 == pytest.approx(bad_3, abs=0.15)
+    if bad_2 is not None:
+        assert 100 * row.score.bad_2 == pytest.approx(bad_2, abs=0.15)
