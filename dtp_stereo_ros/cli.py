@@ -19,8 +19,6 @@ COMMANDS: dict[str, str] = {
     'infer': 'infer',
     'eval': 'eval',
     'bench': 'bench',
-    'train': 'train',
-    'export': 'export',
 }
 
 _DESCRIPTION = 'Stereo depth with DTPnet. `dtp-stereo COMMAND -h` explains a command.'

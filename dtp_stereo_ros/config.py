@@ -8,6 +8,7 @@ and what only the ROS node uses.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -180,11 +181,11 @@ def validate(config: PipelineConfig | NodeConfig) -> None:
             raise ConfigError(f'{name} is {value!r}, it must be of type {expected.__name__}')
         if spec.choices and value not in spec.choices:
             raise ConfigError(f'{name} is {value!r}, choose one of {", ".join(spec.choices)}')
-        if spec.minimum is not None and not spec.minimum <= value <= (spec.maximum or value):
+        low = -math.inf if spec.minimum is None else spec.minimum
+        high = math.inf if spec.maximum is None else spec.maximum
+        if expected in (int, float) and not low <= value <= high:
             unit = f' {spec.unit}' if spec.unit else ''
-            raise ConfigError(
-                f'{name} is {value}{unit}, it must be in {spec.minimum} .. {spec.maximum}{unit}'
-            )
+            raise ConfigError(f'{name} is {value}{unit}, it must be in {low} .. {high}{unit}')
     if isinstance(config, PipelineConfig) and config.min_depth >= config.max_depth:
         raise ConfigError(
             f'min_depth {config.min_depth} m must be below max_depth {config.max_depth} m'

@@ -13,6 +13,9 @@ from .stereo import Float32Array, StereoCalibration
 _SPECKLE_STEPS_PER_PX = 16.0
 _SPECKLE_INVALID = -32768
 
+# Neighbours that differ by more lie on different surfaces (px of the resized image).
+_EDGE_PX = 1.0
+
 
 def restore(
     disparity: Float32Array,
@@ -110,10 +113,14 @@ def _crop(values: Float32Array, geometry: Geometry) -> Float32Array:
 
 
 def _resize(values: Float32Array, geometry: Geometry) -> Float32Array:
-    """Back to the input size: linear where the four neighbours are known, else nearest."""
+    """Back to the input size: linear inside surfaces, nearest at their edges and at unknowns.
+
+    Linear everywhere would put pixels at an edge between two surfaces, where there is nothing.
+    """
     height, width = geometry.input_size
     if values.shape == (height, width):
         return values
     linear = cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)
     nearest = cv2.resize(values, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    return np.where(np.isfinite(linear), linear, nearest).astype(np.float32)
+    inside = np.abs(linear - nearest) < _EDGE_PX  # False where a neighbour is NaN
+    return np.where(inside, linear, nearest).astype(np.float32)

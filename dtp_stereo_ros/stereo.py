@@ -102,7 +102,7 @@ class StereoCalibration:
         (REP 117).
         """
         published = self.published_disparity(disparity_px)
-        with np.errstate(divide='ignore', invalid='ignore'):
+        with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
             depth = np.float32(self.focal_baseline_px_m) / published
         depth[published <= 0] = np.inf
         return depth.astype(np.float32)
@@ -184,7 +184,8 @@ class StereoResult:
     """What the pipeline makes of one frame.
 
     Attributes:
-        disparity_px: (H, W) float32, raw ``x_l - x_r`` in pixels of the input image, NaN unknown.
+        disparity_px: (H, W) float32, raw ``x_l - x_r`` in pixels of the input image, NaN unknown;
+            beyond ``max_depth`` it is the disparity of infinity, ``disparity_offset_px``.
         confidence: (H, W) float32 in 0..1, or None where the backend gives none.
         min_disparity_px, max_disparity_px: range that was searched, raw, input pixels.
         latency_s: seconds by stage ('preprocess', 'inference', 'postprocess').

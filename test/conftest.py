@@ -1,12 +1,17 @@
-"""Settings shared by all tests, and the place of the development data."""
+"""Settings and fixtures shared by all tests, and the place of the development data."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import cv2
 import hypothesis
+import numpy as np
 import pytest
+
+from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 # No deadline: a busy machine is not a failure. The same examples every time in CI.
 hypothesis.settings.register_profile('local', deadline=None)
@@ -14,6 +19,18 @@ hypothesis.settings.register_profile('ci', deadline=None, derandomize=True)
 hypothesis.settings.load_profile('ci' if os.environ.get('CI') else 'local')
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
+
+MakeOnnx = Callable[..., Path]
+MakeFrame = Callable[..., StereoFrame]
+
+# What the files of `make_onnx` say about themselves.
+METADATA = {
+    'dtp_stereo.name': 'tiny',
+    'dtp_stereo.padding_multiple': '16',
+    'dtp_stereo.max_disparity_px': '64',
+    'dtp_stereo.min_width_px': '32',
+    'dtp_stereo.precision': 'fp32',
+}
 
 
 @pytest.fixture(scope='session')
@@ -23,3 +40,72 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.skip(f'no stereo data at {root}; set DTP_STEREO_DATA')
     return root
+
+
+@pytest.fixture
+def motorcycle_calibration() -> StereoCalibration:
+    """Of scikit-image's Motorcycle pair: the principal points differ by 31 px."""
+    return StereoCalibration(994.978, 994.978, 311.193, 342.279, 254.877, 0.193001, 741, 500)
+
+
+@pytest.fixture
+def make_frame() -> MakeFrame:
+    """Make a textured pair whose raw disparity is the same everywhere."""
+
+    def make(
+        disparity_px: int,
+        size: tuple[int, int] = (120, 320),
+        calibration: StereoCalibration | None = None,
+        seed: int = 0,
+    ) -> StereoFrame:
+        height, width = size
+        noise = np.random.default_rng(seed).uniform(0, 255, (height, width + disparity_px, 3))
+        texture = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 1.5)
+        texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+        # The right camera sees everything further to the left: x_right = x_left - disparity.
+        return StereoFrame(
+            np.ascontiguousarray(texture[:, :width]),
+            np.ascontiguousarray(texture[:, disparity_px:]),
+            calibration=calibration,
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_onnx(tmp_path: Path) -> MakeOnnx:
+    """Write an .onnx whose answer is known.
+
+    Disparity is a quarter of the left image's mean channel; confidence is the right image's mean
+    channel over 255. Mixed up sides, channels or sizes are seen in the numbers.
+    """
+    onnx = pytest.importorskip('onnx', reason='makes the model of this test')
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+
+    def make(
+        name: str = 'tiny.onnx',
+        metadata: dict[str, str] | None = None,
+        size: Sequence[int | str] = ('H', 'W'),
+        outputs: Sequence[str] = ('disparity', 'confidence'),
+        inputs: Sequence[str] = ('left', 'right'),
+    ) -> Path:
+        nodes, values = [], []
+        for source, target, factor in zip(inputs, outputs, (0.25, 1 / 255), strict=False):
+            mean, scale = f'mean_{target}', f'scale_{target}'
+            nodes.append(helper.make_node('ReduceMean', [source], [mean], axes=[1], keepdims=1))
+            nodes.append(helper.make_node('Mul', [mean, scale], [target]))
+            values.append(helper.make_tensor(scale, kind, [1], [factor]))
+        graph = helper.make_graph(
+            nodes,
+            'tiny',
+            [helper.make_tensor_value_info(i, kind, [1, 3, *size]) for i in inputs],
+            [helper.make_tensor_value_info(o, kind, [1, 1, *size]) for o in outputs],
+            values,
+        )
+        model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid('', 13)])
+        helper.set_model_props(model, METADATA if metadata is None else metadata)
+        path = tmp_path / name
+        onnx.save(model, path)
+        return path
+
+    return make

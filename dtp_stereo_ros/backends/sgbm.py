@@ -77,6 +77,6 @@ class SgbmBackend:
         """Nothing is held."""
 
     def _to_grey(self, planes: Float32Array) -> cv2.typing.MatLike:
-        image = np.ascontiguousarray(planes[0].transpose(1, 2, 0)).astype(np.uint8)
+        image = cv2.merge([plane.astype(np.uint8) for plane in planes[0]])
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         return cv2.copyMakeBorder(grey, 0, 0, self._disparities, 0, cv2.BORDER_REPLICATE)
