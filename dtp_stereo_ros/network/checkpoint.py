@@ -8,7 +8,6 @@ run code.
 from __future__ import annotations
 
 import dataclasses
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def save(path: Path, network: Network, meta: dict[str, Any]) -> None:
     }
     temporary = path.with_name(path.name + '.tmp')
     torch.save(content, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def read(path: Path) -> dict[str, Any]:

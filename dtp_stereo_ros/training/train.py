@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -194,7 +193,7 @@ class Trainer:
             'best': self.best,
         }
         torch.save(state, out / 'last.pt.tmp')
-        os.replace(out / 'last.pt.tmp', out / 'last.pt')
+        (out / 'last.pt.tmp').replace(out / 'last.pt')
 
     def _resume(self) -> None:
         path = self.config.out / 'last.pt'

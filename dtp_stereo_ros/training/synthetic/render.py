@@ -70,7 +70,7 @@ def render(camera: Camera, surfaces: list[Surface], max_disparity_px: float) -> 
 
 def _visible(own: Float32Array, other: Float32Array, sign: int) -> BoolArray:
     """Whether the point of each pixel is in the other view and in front there."""
-    height, width = own.shape
+    width = own.shape[1]
     columns = np.arange(width, dtype=np.float32)[None, :] + sign * own
     nearest = np.rint(columns).astype(np.int32)
     inside = (columns >= 0) & (columns <= width - 1)
