@@ -139,7 +139,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     ],
 )
 def test_sgbm_has_its_known_errors_on_real_data(
-    shared_data: Path,
+    data_root: Path,
     sgbm: Method,
     name: str,
     folder: str,
@@ -147,7 +147,7 @@ def test_sgbm_has_its_known_errors_on_real_data(
     bad_2: float | None,
     bad_3: float,
 ) -> None:
-    rows = evaluate(*open_dataset(f'{name}:{shared_data / folder}'), [sgbm]).rows()
+    rows = evaluate(*open_dataset(f'{name}:{data_root / folder}'), [sgbm]).rows()
     (row,) = [row for row in rows if (row.region, row.treatment) == (region, 'filled')]
     assert row.score is not None
     assert 100 * row.score.bad_3 == pytest.approx(bad_3, abs=0.15)
