@@ -10,7 +10,6 @@ full size, where the paper's network runs a 192-channel softmax over every pixel
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +24,7 @@ from .blocks import (
     peak_disparity,
     upsample2,
 )
+from .outputs import Outputs
 
 
 @dataclass(frozen=True)
@@ -50,24 +50,6 @@ class LightConfig:
     head_channels: int = 32
     volume: int = 48
     depths: tuple[int, int, int, int] = (1, 2, 3, 2)
-
-
-class Outputs(NamedTuple):
-    """What training supervises.
-
-    Attributes:
-        disparity_px: (B, 1, H, W), full size.
-        confidence: (B, 1, H, W), 0..1.
-        quarter_px: (B, 1, H4, W4) before upsampling, in full-size pixels.
-        logits: (B, bins, H4, W4) after aggregation; a bin is 4 px.
-        matching: (B, bins, H4, W4) scaled correlation of the first head.
-    """
-
-    disparity_px: Tensor
-    confidence: Tensor
-    quarter_px: Tensor
-    logits: Tensor
-    matching: Tensor
 
 
 class Features(nn.Module):
@@ -204,7 +186,7 @@ class DTPNetLight(nn.Module):
         weights = self.upsampling(left2, left4, volume).float()
         disparity = convex_upsample(4.0 * peak, weights, 4)
         confidence = F.interpolate(mass, scale_factor=4.0, mode='bilinear', align_corners=False)
-        return Outputs(disparity, confidence, 4.0 * peak, logits, first)
+        return Outputs(disparity, confidence, logits, 4.0 * peak, first)
 
     def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:
         """See the class."""

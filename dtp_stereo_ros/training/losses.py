@@ -8,9 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dtp_stereo_ros.network.light import Outputs
-
-BIN_PX = 4.0
+from dtp_stereo_ros.network.outputs import Outputs
 
 
 @dataclass(frozen=True)
@@ -47,20 +45,21 @@ class Truth:
     visible: Tensor
 
 
-def two_hot_cross_entropy(logits: Tensor, disparity_px: Tensor) -> Tensor:
+def two_hot_cross_entropy(logits: Tensor, disparity_px: Tensor, bin_px: float) -> Tensor:
     """Cross-entropy against a target split linearly over the two bins around the truth.
 
     Its minimum has the truth as mean, so the peak's mean is sub-bin exact; and unlike the error
     of the mean it pulls a distribution with two peaks to the right one from the first step.
 
     Args:
-        logits: (B, bins, h, w) float32, a bin is 4 px.
-        disparity_px: (B, h, w) within 0 .. 4 * bins.
+        logits: (B, bins, h, w) float32.
+        disparity_px: (B, h, w) within 0 .. bin_px * bins.
+        bin_px: width of a bin.
 
     Returns:
         (B, h, w).
     """
-    position = (disparity_px / BIN_PX).clamp(0, logits.shape[1] - 1 - 1e-4)
+    position = (disparity_px / bin_px).clamp(0, logits.shape[1] - 1 - 1e-4)
     low = position.floor()
     share = position - low
     index = low.long().unsqueeze(1)
@@ -83,7 +82,11 @@ def pixel_weights(truth: Truth, weights: LossWeights) -> Tensor:
 
 
 def supervised_loss(
-    outputs: Outputs, truth: Truth, weights: LossWeights, phase: tuple[int, int]
+    outputs: Outputs,
+    truth: Truth,
+    weights: LossWeights,
+    phase: tuple[int, int],
+    max_disparity_px: int,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The whole loss.
 
@@ -93,21 +96,26 @@ def supervised_loss(
         weights: see `LossWeights`.
         phase: (row, column) in 0..3; which pixel of each 4 x 4 block is the quarter-size label.
             Drawn anew each step, the target is in expectation the block's distribution.
+        max_disparity_px: of the network; its bins share it evenly.
 
     Returns:
         the loss, and its unweighted parts by name (detached).
     """
     weight = pixel_weights(truth, weights)
+    bin_px = max_disparity_px / outputs.logits.shape[1]
     row, column = phase
     disparity4 = truth.disparity_px[:, row::4, column::4]
     weight4 = weight[:, row::4, column::4]
     visible4 = truth.visible[:, row::4, column::4].float()
     parts = {
-        'distribution': _mean(two_hot_cross_entropy(outputs.logits, disparity4), weight4),
-        'matching': _mean(two_hot_cross_entropy(outputs.matching.float(), disparity4), visible4),
+        'distribution': _mean(two_hot_cross_entropy(outputs.logits, disparity4, bin_px), weight4),
         'full': _mean(robust_error(outputs.disparity_px[:, 0], truth.disparity_px), weight),
-        'quarter': _mean(robust_error(outputs.quarter_px[:, 0], disparity4), weight4),
     }
+    if outputs.matching is not None:
+        matching = two_hot_cross_entropy(outputs.matching.float(), disparity4, bin_px)
+        parts['matching'] = _mean(matching, visible4)
+    if outputs.quarter_px is not None:
+        parts['quarter'] = _mean(robust_error(outputs.quarter_px[:, 0], disparity4), weight4)
     total = torch.stack([getattr(weights, name) * part for name, part in parts.items()]).sum()
     return total, {name: part.detach() for name, part in parts.items()}
 

@@ -144,7 +144,9 @@ class Trainer:
             with torch.autocast(config.device, torch.bfloat16, enabled=config.bf16):
                 outputs = self.network(batch['left'].float(), batch['right'].float())
             truth = Truth(batch['disparity'], batch['visible'])
-            loss, parts = supervised_loss(outputs, truth, config.loss, phase)
+            loss, parts = supervised_loss(
+                outputs, truth, config.loss, phase, self.network.max_disparity_px
+            )
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)

@@ -1,0 +1,26 @@
+"""What every member of the family returns while it is trained."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Outputs(NamedTuple):
+    """What training supervises.
+
+    Attributes:
+        disparity_px: (B, 1, H, W), full size.
+        confidence: (B, 1, H, W), 0..1.
+        logits: (B, bins, H4, W4), distribution over disparity at quarter size; the bins share
+            0 .. max_disparity evenly (4 px each in the light network, 1 px in the paper's).
+        quarter_px: (B, 1, H4, W4) before upsampling, in full-size pixels, or None.
+        matching: (B, bins, H4, W4) scaled correlation before aggregation, or None.
+    """
+
+    disparity_px: Tensor
+    confidence: Tensor
+    logits: Tensor
+    quarter_px: Tensor | None = None
+    matching: Tensor | None = None
