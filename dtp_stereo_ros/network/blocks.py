@@ -59,6 +59,7 @@ class ConvBN(nn.Sequential):
         if activate:
             layers.append(nn.ReLU(inplace=True))
         super().__init__(*layers)
+        self.channels_in = channels_in
 
 
 class InvertedBlock(nn.Module):

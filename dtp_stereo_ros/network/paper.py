@@ -166,7 +166,7 @@ class InterlacedVolume(nn.Module):
         pairs = torch.stack((left.unsqueeze(1).expand_as(shifted), shifted), dim=3)
         x = pairs.reshape(batch * self.bins * 8, 8, height, width)
         for layer in self.groups:
-            x = layer(x.reshape(-1, layer[0].in_channels, height, width))
+            x = layer(x.reshape(-1, cast(ConvBN, layer).channels_in, height, width))
         volume: Tensor = self.leave(x)
         return volume.reshape(batch, self.bins, height, width)
 

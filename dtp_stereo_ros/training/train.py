@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import time
 from collections.abc import Iterator
@@ -37,12 +38,13 @@ class TrainConfig:
         learning_rate, weight_decay: of AdamW.
         average_decay: of the moving average of the weights that is validated and kept.
         bf16: run the forward pass in bfloat16 autocast.
-        device: 'cpu', 'cuda', ...
+        device: 'cpu', 'cuda', ...; 'auto' is CUDA where there is one.
         workers: generator processes.
         validate_every: steps between validations and checkpoints.
         validation_count: validation batches.
         threads: CPU threads of the step; 0 leaves PyTorch's choice.
         init: checkpoint to start from, or None.
+        command: what was typed, for the model card.
     """
 
     out: Path
@@ -56,12 +58,13 @@ class TrainConfig:
     weight_decay: float = 1e-2
     average_decay: float = 0.998
     bf16: bool = True
-    device: str = 'cpu'
+    device: str = 'auto'
     workers: int = 1
     validate_every: int = 500
     validation_count: int = 8
     threads: int = 0
     init: Path | None = None
+    command: str = ''
 
 
 def rate_at(step: int, config: TrainConfig) -> float:
@@ -82,13 +85,17 @@ class Trainer:
     """One run. `run()` goes on where the folder's `last.pt` stopped."""
 
     def __init__(self, config: TrainConfig) -> None:
+        if config.device == 'auto':
+            found = 'cuda' if torch.cuda.is_available() else 'cpu'
+            config = dataclasses.replace(config, device=found)
         self.config = config
         config.out.mkdir(parents=True, exist_ok=True)
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.data.seed)
         network = checkpoint.load(config.init) if config.init else build(config.network)
-        self.network: Network = network.to(config.device, memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub gap
+        self.network: Network = network.to(config.device)
         self.average: Network = copy.deepcopy(self.network)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -173,7 +180,11 @@ class Trainer:
                 mean.copy_(now)
 
     def _save(self, figures: dict[str, float]) -> None:
+        data = self.config.data
         meta = {
+            'data': f'procedural pairs, seed {data.seed}, '
+            f'{", ".join(f"{w}x{h}" for h, w in data.sizes)} px, batches of {data.batch_size}',
+            'command': self.config.command,
             'steps': self.step,
             'pairs': self.samples,
             'train_seconds': round(self.seconds),

@@ -104,7 +104,7 @@ def _noisy(rng: np.random.Generator, image: UInt8Array, strength: float) -> UInt
 
 def _jpeg(image: UInt8Array, quality: int) -> UInt8Array:
     _, coded = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
 
 
 def _erase(rng: np.random.Generator, image: UInt8Array) -> UInt8Array:

@@ -128,28 +128,41 @@ def _geometry(
 ) -> tuple[Float32Array, Matrix | tuple[Float32Array, Float32Array]]:
     """Disparity over the box, and how to get from its pixels to the texture."""
     x0, y0, x1, y1 = box
-    a, b, c = surface.plane
     x = np.arange(x0, x1, dtype=np.float32)[None, :]
     y = np.arange(y0, y1, dtype=np.float32)[:, None]
     if surface.bump is None:
-        # In the right view x_left = (x_right + b y + c) / (1 - a).
-        x_left = (x + b * y + c) / (1 - a) if right else x
-        disparity = (a * x_left + b * y + c).astype(np.float32)
         shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1.0]])
-        return np.broadcast_to(disparity, (y1 - y0, x1 - x0)), np.linalg.inv(shift @ to_view)
-    x_left = np.broadcast_to(x, (y1 - y0, x1 - x0))
-    disparity = a * x_left + b * y + c + _bulge(surface.bump, x_left, y)
+        return _plane_disparity(surface, x, y, right), np.linalg.inv(shift @ to_view)
+    x_left, disparity = _bumpy_disparity(surface, surface.bump, x, y, right)
+    u, v, w = (
+        row[0] * x_left + row[1] * y + row[2]
+        for row in np.linalg.inv(surface.to_left).astype(np.float32)
+    )
+    return disparity, ((u / w).astype(np.float32), (v / w).astype(np.float32))
+
+
+def _plane_disparity(
+    surface: Surface, x: Float32Array, y: Float32Array, right: bool
+) -> Float32Array:
+    a, b, c = surface.plane.astype(np.float32)
+    # In the right view x_left = (x_right + b y + c) / (1 - a).
+    x_left = (x + b * y + c) / (1 - a) if right else x + 0 * y
+    return np.asarray(a * x_left + b * y + c, np.float32)
+
+
+def _bumpy_disparity(
+    surface: Surface, bump: Bump, x: Float32Array, y: Float32Array, right: bool
+) -> tuple[Float32Array, Float32Array]:
+    """Left-image column and disparity of what is seen at (x, y) of a view."""
+    a, b, c = surface.plane.astype(np.float32)
+    x_left = x + 0 * y
+    disparity = a * x_left + b * y + c + _bulge(bump, x_left, y)
     if right:
         # x_left = x_right + d(x_left, y): a contraction while the disparity gradient is < 1.
         for _ in range(8):
             x_left = x + disparity
-            disparity = a * x_left + b * y + c + _bulge(surface.bump, x_left, y)
-    inverse = np.linalg.inv(surface.to_left).astype(np.float32)
-    u, v, w = (row[0] * x_left + row[1] * y + row[2] for row in inverse)
-    return disparity.astype(np.float32), (
-        (u / w).astype(np.float32),
-        (v / w).astype(np.float32),
-    )
+            disparity = a * x_left + b * y + c + _bulge(bump, x_left, y)
+    return np.asarray(x_left, np.float32), np.asarray(disparity, np.float32)
 
 
 def _bulge(bump: Bump, x: Float32Array, y: Float32Array) -> Float32Array:

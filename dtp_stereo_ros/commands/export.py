@@ -1,0 +1,73 @@
+"""`dtp-stereo export`: a checkpoint as ONNX, with its card."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import InputError, StereoError
+from ..image_io import read_image
+from ..stereo import StereoFrame
+
+HELP = 'export a checkpoint to ONNX and write its model card'
+
+DESCRIPTION = """\
+Write NAME.onnx, NAME.pt and NAME.md (the card) to FOLDER from a checkpoint of `dtp-stereo train`.
+
+The exported model is compared with PyTorch on a real pair (scikit-image's Motorcycle, or --pair);
+if the median difference exceeds 0.01 px, nothing is written.
+
+examples:
+  dtp-stereo export runs/first/best.pt -o ~/models --name mycam
+  DTP_STEREO_MODEL_PATH=~/models dtp-stereo infer left.png right.png -o d.png --model mycam"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('checkpoint', type=Path, metavar='CHECKPOINT', help='a .pt file')
+    parser.add_argument('-o', '--output', type=Path, required=True, metavar='FOLDER')
+    parser.add_argument('--name', help='of the model (default: name of the checkpoint)')
+    parser.add_argument('--pair', type=Path, nargs=2, metavar=('LEFT', 'RIGHT'))
+    parser.add_argument(
+        '--evaluation', type=Path, metavar='FILE', help='report of `dtp-stereo eval` for the card'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export; prints the parity and where the files are."""
+    name = args.name or args.checkpoint.stem
+    if Path(name).name != name:
+        raise InputError(f'--name {name!r} must be a plain name; give the folder with -o')
+    evaluation = ''
+    if args.evaluation:
+        if not args.evaluation.is_file():
+            raise InputError(f'{args.evaluation}: no such report; write it with dtp-stereo eval')
+        evaluation = args.evaluation.read_text()
+    frame = _frame(args.pair)
+    try:
+        from ..training.export import export_model
+    except ImportError as error:
+        raise StereoError(
+            f"export needs {error.name}; install it with: pip install 'dtp_stereo[train]'"
+        ) from error
+    args.output.mkdir(parents=True, exist_ok=True)
+    parity = export_model(args.checkpoint, args.output, name, frame, evaluation)
+    print(
+        f'{args.output / name}.onnx, .pt, .md: ONNX Runtime and PyTorch differ by '
+        f'{parity.median_px:.5f} px (median), {parity.p99_px:.5f} px (99 %)'
+    )
+    return 0
+
+
+def _frame(pair: list[Path] | None) -> StereoFrame:
+    if pair:
+        return StereoFrame(read_image(pair[0]), read_image(pair[1]))
+    try:
+        from skimage.data import stereo_motorcycle
+    except ImportError as error:
+        raise StereoError(
+            'export compares on the Motorcycle pair of scikit-image, which is not installed; '
+            'pip install scikit-image, or give --pair LEFT RIGHT'
+        ) from error
+    left, right, _ = stereo_motorcycle()
+    return StereoFrame(left, right)

@@ -1,0 +1,186 @@
+"""Checkpoint to ONNX, compared with PyTorch on a real pair before it is kept."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dtp_stereo_ros import models
+from dtp_stereo_ros.backends.base import ModelSpec
+from dtp_stereo_ros.errors import ModelError
+from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.preprocess import prepare
+from dtp_stereo_ros.stereo import Float32Array, StereoFrame
+
+# A model whose disparity differs by more from the reference is not written.
+PARITY_MEDIAN_PX = 0.01
+OPSET = 17
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far an exported model is from the PyTorch reference on one pair.
+
+    Attributes:
+        median_px, p99_px: of the absolute disparity difference. A pixel whose two best
+            disparities are equally likely may go either way, so the maximum says nothing.
+    """
+
+    median_px: float
+    p99_px: float
+
+
+def export_model(
+    source: Path, folder: Path, name: str, frame: StereoFrame, evaluation: str = ''
+) -> Parity:
+    """Write NAME.onnx, NAME.pt and the card NAME.md to `folder`.
+
+    Args:
+        source: checkpoint.
+        folder: existing folder.
+        name: of the model.
+        frame: real pair on which the export is compared with the reference.
+        evaluation: Markdown of `dtp-stereo eval` for the card, or ''.
+
+    Raises:
+        ModelError: see `export_onnx`.
+    """
+    parity = export_onnx(source, folder / f'{name}.onnx', frame)
+    copy = folder / f'{name}.pt'
+    if copy.resolve() != source.resolve():
+        checkpoint.save(copy, checkpoint.load(source), checkpoint.read(source)['meta'])
+    card = folder / f'{name}.md'
+    temporary = card.with_name(card.name + '.tmp')
+    temporary.write_text(model_card(name, folder, parity, evaluation))
+    temporary.replace(card)
+    return parity
+
+
+def export_onnx(source: Path, target: Path, frame: StereoFrame) -> Parity:
+    """Write `source` (.pt) as `target` (.onnx), with metadata, if it agrees on `frame`.
+
+    Height and width stay free; both must be multiples of the padding that the metadata name.
+
+    Raises:
+        ModelError: `source` is unusable, or the exported model disagrees (nothing is written).
+    """
+    network = checkpoint.load(source)
+    spec = ModelSpec(network.name, network.padding_multiple, network.max_disparity_px)
+    prepared = prepare(frame, spec, 1.0)
+    temporary = target.with_name(target.name + '.tmp')
+    try:
+        _trace(network, prepared.left, prepared.right, temporary)
+        _describe(network, temporary, source)
+        parity = compare(network, temporary, prepared.left, prepared.right)
+        if not parity.median_px <= PARITY_MEDIAN_PX:
+            raise ModelError(
+                f'{target}: differs from PyTorch by {parity.median_px:.3f} px (median), '
+                f'{PARITY_MEDIAN_PX} px is allowed; not written'
+            )
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return parity
+
+
+def compare(network: Network, onnx_path: Path, left: Float32Array, right: Float32Array) -> Parity:
+    """Difference between PyTorch and ONNX Runtime, both in fp32 on the CPU.
+
+    Args:
+        network: the reference, in `eval` mode.
+        onnx_path: the exported model.
+        left, right: float32 (1, 3, H, W), RGB 0-255, padded.
+    """
+    import onnxruntime
+
+    with torch.inference_mode():
+        expected, _ = network(torch.from_numpy(left), torch.from_numpy(right))
+    session = onnxruntime.InferenceSession(
+        onnx_path.read_bytes(), providers=['CPUExecutionProvider']
+    )
+    got = session.run(['disparity'], {'left': left, 'right': right})[0]
+    difference = np.abs(got - expected.numpy())
+    return Parity(float(np.median(difference)), float(np.percentile(difference, 99)))
+
+
+def _trace(network: Network, left: Float32Array, right: Float32Array, target: Path) -> None:
+    free = {2: 'height', 3: 'width'}
+    with warnings.catch_warnings():
+        # The tracing exporter keeps height and width free with a tenth of the operators that
+        # the graph-capturing one writes; its deprecation warning does not concern users.
+        warnings.simplefilter('ignore')
+        torch.onnx.export(
+            network,
+            (torch.from_numpy(left), torch.from_numpy(right)),
+            str(target),
+            input_names=['left', 'right'],
+            output_names=['disparity', 'confidence'],
+            dynamic_axes={name: free for name in ('left', 'right', 'disparity', 'confidence')},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+
+
+def _describe(network: Network, path: Path, source: Path) -> None:
+    """Write what `models.onnx_spec` reads, and which checkpoint this was, into the file."""
+    import onnx
+
+    model = onnx.load(path)
+    facts = {
+        'name': network.name,
+        'padding_multiple': network.padding_multiple,
+        'max_disparity_px': network.max_disparity_px,
+        'min_width_px': network.min_width_px,
+        'precision': 'fp32',
+        'checkpoint_sha256': models.sha256(source),
+    }
+    for key, value in facts.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = models.METADATA_PREFIX + key, str(value)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def model_card(name: str, folder: Path, parity: Parity, evaluation: str) -> str:
+    """Markdown that tells what a shipped model is and how it was made.
+
+    Args:
+        name: of the model; `folder` holds its .pt and .onnx.
+        folder: where they are.
+        parity: of the export.
+        evaluation: Markdown of `dtp-stereo eval`, or ''.
+    """
+    content = checkpoint.read(folder / f'{name}.pt')
+    network = checkpoint.load(folder / f'{name}.pt')
+    meta: dict[str, Any] = content['meta']
+    lines = [
+        f'# {name}',
+        '',
+        f'{checkpoint.parameter_count(network) / 1e6:.2f} M parameters; disparities 0 to '
+        f'{network.max_disparity_px} px; width and height multiples of '
+        f'{network.padding_multiple} (the pipeline pads).',
+        '',
+        '| | |',
+        '|---|---|',
+        f'| architecture | `{content["config"]}` |',
+        *(f'| {key.replace("_", " ")} | {_cell(value)} |' for key, value in meta.items()),
+        f'| `{name}.pt` sha256 | `{models.sha256(folder / f"{name}.pt")}` |',
+        f'| `{name}.onnx` sha256 | `{models.sha256(folder / f"{name}.onnx")}` |',
+        f'| ONNX Runtime against PyTorch | median {parity.median_px:.5f} px, '
+        f'99 % below {parity.p99_px:.5f} px on the Motorcycle pair |',
+    ]
+    if evaluation:
+        lines += ['', '## Evaluation', '', evaluation.strip()]
+    return '\n'.join(lines) + '\n'
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict):
+        return ', '.join(f'{key} {entry}' for key, entry in value.items())
+    return str(value).replace('|', r'\|')
