@@ -132,7 +132,9 @@ def _geometry(
     y = np.arange(y0, y1, dtype=np.float32)[:, None]
     if surface.bump is None:
         shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1.0]])
-        return _plane_disparity(surface, x, y, right), np.linalg.inv(shift @ to_view)
+        return _plane_disparity(surface, x, y, right), np.asarray(
+            np.linalg.inv(shift @ to_view), np.float64
+        )
     x_left, disparity = _bumpy_disparity(surface, surface.bump, x, y, right)
     u, v, w = (
         row[0] * x_left + row[1] * y + row[2]
