@@ -1,0 +1,152 @@
+"""The whole road: frames in, disparities in input pixels out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dtp_stereo_ros.config import PipelineConfig
+from dtp_stereo_ros.errors import ConfigError, InputError, ModelError
+from dtp_stereo_ros.pipeline import StereoPipeline
+from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
+
+MakeFrame = Callable[..., StereoFrame]
+MakeOnnx = Callable[..., Path]
+
+_SGBM = PipelineConfig(backend='sgbm', disparity_range=96)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    disparity=st.integers(4, 60),
+    scale=st.sampled_from([1.0, 0.75, 0.5]),
+    size=st.tuples(st.integers(90, 140), st.integers(250, 330)),
+)
+def test_a_shifted_pair_gives_its_shift(
+    make_frame: MakeFrame, disparity: int, scale: float, size: tuple[int, int]
+) -> None:
+    pipeline = StereoPipeline(replace(_SGBM, input_scale=scale))
+    result = pipeline.process(make_frame(disparity, size))
+    assert result.disparity_px.shape == size
+    assert result.disparity_px.dtype == np.float32
+    # What lies left of the shift is outside the right image.
+    inside = result.disparity_px[:, disparity + 8 :]
+    assert np.isfinite(inside).mean() > 0.9
+    # SGBM prefers whole pixels, of the resized image.
+    assert np.nanmedian(inside) == pytest.approx(disparity, abs=0.35 / scale)
+    assert np.nanpercentile(np.abs(inside - disparity), 95) < 0.5 / scale
+    assert result.max_disparity_px == pytest.approx(
+        96 * size[1] / max(1, round(size[1] * scale)), rel=1e-6
+    )
+    assert list(result.latency_s) == ['preprocess', 'inference', 'postprocess']
+
+
+def test_depth_limits_with_principal_point_offset(make_frame: MakeFrame) -> None:
+    # Raw 20 px, published 20 - (-30) = 50 px: at f T = 50 px m that is 1 m.
+    calibration = StereoCalibration(500.0, 500.0, 130.0, 160.0, 60.0, 0.1, 320, 120)
+    frame = make_frame(20, calibration=calibration)
+    for min_depth, max_depth, expected in (
+        (0.9, 1.1, 20.0),
+        (1.1, 5.0, np.nan),
+        (0.1, 0.9, -30.0),
+    ):
+        pipeline = StereoPipeline(replace(_SGBM, min_depth=min_depth, max_depth=max_depth))
+        result = pipeline.process(frame)
+        inside = result.disparity_px[10:-10, 40:-10]
+        if np.isnan(expected):
+            assert np.isfinite(inside).mean() < 0.05
+        else:
+            assert np.nanmedian(inside) == pytest.approx(expected, abs=0.1)
+        assert pipeline.disparity_limits_px(frame) == pytest.approx(
+            (result.min_disparity_px, result.max_disparity_px)
+        )
+        assert pipeline.disparity_limits_px(calibration) == pipeline.disparity_limits_px(frame)
+
+
+def test_a_network_sees_the_right_pixels_and_confidence_drops(
+    make_frame: MakeFrame, make_onnx: MakeOnnx
+) -> None:
+    pytest.importorskip('onnxruntime')
+    frame = make_frame(7, (50, 70))
+    config = PipelineConfig(backend='onnx', model=str(make_onnx()))
+    pipeline = StereoPipeline(config)
+    result = pipeline.process(frame)
+    np.testing.assert_allclose(result.disparity_px, frame.left.mean(axis=2) / 4, rtol=1e-5)
+    confidence = frame.right.mean(axis=2) / 255
+    np.testing.assert_allclose(result.confidence, confidence, rtol=1e-5)
+    pipeline.reconfigure(replace(config, confidence_threshold=0.5))
+    np.testing.assert_array_equal(
+        np.isnan(pipeline.process(frame).disparity_px), result.confidence < 0.5
+    )
+
+
+def test_reconfigure_replaces_the_backend_only_when_needed(make_onnx: MakeOnnx) -> None:
+    pytest.importorskip('onnxruntime')
+    pipeline = StereoPipeline(_SGBM)
+    first = pipeline.backend
+    pipeline.reconfigure(replace(_SGBM, max_depth=5.0, speckle_size=10))
+    assert pipeline.backend is first
+    assert pipeline.config.max_depth == 5.0
+    pipeline.reconfigure(replace(_SGBM, disparity_range=64))
+    assert pipeline.backend is not first
+    assert pipeline.backend.spec.max_disparity_px == 64
+    network = PipelineConfig(backend='onnx', model=str(make_onnx()))
+    pipeline.reconfigure(network)
+    assert (pipeline.backend.name, pipeline.backend.spec.name) == ('onnx', 'tiny')
+    assert pipeline.choice.startswith('onnx as asked: tiny in fp32')
+    second = pipeline.backend
+    pipeline.reconfigure(replace(network, disparity_range=64))
+    assert pipeline.backend is second
+    pipeline.close()
+
+
+def test_a_failed_swap_keeps_the_old_backend_working(
+    make_frame: MakeFrame, tmp_path: Path
+) -> None:
+    pipeline = StereoPipeline(_SGBM)
+    frame = make_frame(12)
+    before = pipeline.process(frame).disparity_px
+    with pytest.raises(ModelError, match='no such model file'):
+        pipeline.reconfigure(PipelineConfig(backend='onnx', model=str(tmp_path / 'none.onnx')))
+    with pytest.raises(ConfigError, match='min_depth'):
+        pipeline.reconfigure(replace(_SGBM, min_depth=7.0, max_depth=6.0))
+    assert pipeline.config == _SGBM
+    np.testing.assert_array_equal(pipeline.process(frame).disparity_px, before)
+
+
+def test_the_size_may_change_between_frames(make_frame: MakeFrame) -> None:
+    pipeline = StereoPipeline(_SGBM)
+    for size in ((120, 320), (97, 251), (120, 320)):
+        result = pipeline.process(make_frame(10, size))
+        assert result.disparity_px.shape == size
+        assert np.nanmedian(result.disparity_px) == pytest.approx(10, abs=0.1)
+
+
+def test_narrow_frames_and_bad_settings_are_refused(make_frame: MakeFrame) -> None:
+    with pytest.raises(InputError, match='images are 12 px wide'):
+        StereoPipeline(_SGBM).process(make_frame(2, (20, 12)))
+    with pytest.raises(ConfigError, match='threads'):
+        StereoPipeline(replace(_SGBM, threads=-1))
+
+
+def test_motorcycle_by_sgbm_agrees_with_the_truth(
+    motorcycle_calibration: StereoCalibration,
+) -> None:
+    data = pytest.importorskip('skimage.data', reason='brings the real pair')
+    left, right, truth = data.stereo_motorcycle()
+    frame = StereoFrame(left, right, calibration=motorcycle_calibration)
+    result = StereoPipeline(PipelineConfig(backend='sgbm')).process(frame)
+    known = np.isfinite(truth) & (truth > 0) & np.isfinite(result.disparity_px)
+    error = np.abs(result.disparity_px - truth)[known]
+    assert result.valid_share > 0.85
+    assert (error > 3).mean() < 0.08
+    # The wheel of the motorcycle stands about 2.2 m away, nothing is nearer than 1.7 m.
+    depth = motorcycle_calibration.depth_m(result.disparity_px)
+    assert np.nanpercentile(depth, 1) > 1.7
+    assert result.min_disparity_px == 0.0
