@@ -59,7 +59,10 @@ class Entrant:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        '--backend', metavar='A,B', help='backends to time; default: all that work here'
+        '--backend',
+        dest='backends',
+        metavar='A,B',
+        help='backends to time; default: all that work here',
     )
     parser.add_argument('--size', metavar='WxH', default='640x480', help='default: 640x480')
     parser.add_argument('--runs', metavar='N', type=int, default=20, help='default: 20')
@@ -72,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if args.runs < 1:
         raise ConfigError(f'--runs is {args.runs}, it must be at least 1')
     frame = motorcycle(*_size(args.size))
-    asked = args.backend.split(',') if args.backend else None
+    asked = args.backends.split(',') if args.backends else None
     entrants, passed_over = _enter(pipeline_config(args), asked)
     try:
         _time(entrants, frame, args.runs)

@@ -1,0 +1,131 @@
+"""The two runtimes that read .onnx files, on a model whose answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dtp_stereo_ros.backends import create
+from dtp_stereo_ros.config import PipelineConfig
+from dtp_stereo_ros.errors import BackendError, ModelError
+from dtp_stereo_ros.stereo import Float32Array
+
+MakeOnnx = Callable[..., Path]
+
+_MODULES = {'onnx': 'onnxruntime', 'openvino': 'openvino'}
+
+
+@pytest.fixture(params=_MODULES)
+def name(request: pytest.FixtureRequest) -> str:
+    """Each backend that is installed."""
+    pytest.importorskip(_MODULES[request.param])
+    return str(request.param)
+
+
+def _images(height: int, width: int, seed: int = 0) -> tuple[Float32Array, Float32Array]:
+    values = np.random.default_rng(seed).integers(0, 256, (2, 1, 3, height, width))
+    return values[0].astype(np.float32), values[1].astype(np.float32)
+
+
+def _fp32(name: str, path: Path) -> PipelineConfig:
+    return PipelineConfig(backend=name, model=str(path), precision='fp32')
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sizes=st.lists(st.tuples(st.integers(1, 5), st.integers(2, 6)), min_size=2, max_size=6))
+def test_numbers_are_right_at_every_size(
+    name: str, make_onnx: MakeOnnx, sizes: list[tuple[int, int]]
+) -> None:
+    backend = create(_fp32(name, make_onnx()))
+    for rows, columns in sizes:
+        left, right = _images(16 * rows, 16 * columns)
+        disparity, confidence = backend.infer(left, right)
+        assert disparity.shape == (16 * rows, 16 * columns)
+        assert disparity.dtype == np.float32
+        np.testing.assert_allclose(disparity, left[0].mean(axis=0) / 4, rtol=1e-5)
+        assert confidence is not None
+        np.testing.assert_allclose(confidence, right[0].mean(axis=0) / 255, rtol=1e-5)
+
+
+def test_results_outlive_the_next_frame(name: str, make_onnx: MakeOnnx) -> None:
+    backend = create(_fp32(name, make_onnx()))
+    left, right = _images(32, 64)
+    first, _ = backend.infer(left, right)
+    backend.infer(*_images(32, 64, seed=1))
+    np.testing.assert_allclose(first, left[0].mean(axis=0) / 4, rtol=1e-5)
+
+
+def test_spec_tells_what_runs(name: str, make_onnx: MakeOnnx) -> None:
+    backend = create(_fp32(name, make_onnx()))
+    spec = backend.spec
+    assert (spec.name, spec.padding_multiple, spec.max_disparity_px) == ('tiny', 16, 64)
+    assert (spec.fixed_size, spec.precision, spec.has_confidence) == (None, 'fp32', True)
+    assert backend.device in ('CPU', 'CPUExecutionProvider')
+    backend.close()
+
+
+def test_fixed_size_is_read_from_the_graph(name: str, make_onnx: MakeOnnx) -> None:
+    backend = create(_fp32(name, make_onnx(size=(48, 80))))
+    assert backend.spec.fixed_size == (48, 80)
+    left, right = _images(48, 80)
+    disparity, _ = backend.infer(left, right)
+    np.testing.assert_allclose(disparity, left[0].mean(axis=0) / 4, rtol=1e-5)
+
+
+def test_a_foreign_model_without_confidence_runs_by_path(name: str, make_onnx: MakeOnnx) -> None:
+    path = make_onnx(metadata={}, outputs=('output',), inputs=('image_a', 'image_b'))
+    backend = create(_fp32(name, path))
+    assert (backend.spec.padding_multiple, backend.spec.has_confidence) == (32, False)
+    left, right = _images(32, 64)
+    disparity, confidence = backend.infer(left, right)
+    assert confidence is None
+    np.testing.assert_allclose(disparity, left[0].mean(axis=0) / 4, rtol=1e-5)
+
+
+def test_sides_are_told_apart_by_name(name: str, make_onnx: MakeOnnx) -> None:
+    # A graph that lists 'right' first: it is the source of its first output.
+    backend = create(_fp32(name, make_onnx(inputs=('right', 'left'))))
+    left, right = _images(32, 64)
+    disparity, _ = backend.infer(left, right)
+    np.testing.assert_allclose(disparity, right[0].mean(axis=0) / 4, rtol=1e-5)
+
+
+def test_graphs_that_match_nothing_are_refused(name: str, make_onnx: MakeOnnx) -> None:
+    path = make_onnx(inputs=('image',), outputs=('label',))
+    with pytest.raises(ModelError, match='has inputs image and outputs label'):
+        create(_fp32(name, path))
+
+
+def test_damaged_graphs_are_refused(name: str, make_onnx: MakeOnnx) -> None:
+    path = make_onnx()
+    path.write_bytes(path.read_bytes().replace(b'ReduceMean', b'ReduceNope'))
+    with pytest.raises((ModelError, BackendError), match=r'tiny.onnx') as caught:
+        create(_fp32(name, path))
+    assert '\n' not in str(caught.value)
+
+
+def test_onnx_refuses_a_precision_it_does_not_have(make_onnx: MakeOnnx) -> None:
+    pytest.importorskip('onnxruntime')
+    config = PipelineConfig(backend='onnx', model=str(make_onnx()), precision='bf16')
+    with pytest.raises(BackendError, match='runs tiny in fp32 here, not in bf16; set precision'):
+        create(config)
+
+
+def test_openvino_takes_bf16_where_the_processor_has_it(make_onnx: MakeOnnx) -> None:
+    openvino = pytest.importorskip('openvino')
+    has_bf16 = 'BF16' in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    path = make_onnx()
+    backend = create(PipelineConfig(backend='openvino', model=str(path), threads=1))
+    assert backend.spec.precision == ('bf16' if has_bf16 else 'fp32')
+    left, right = _images(32, 64)
+    disparity, _ = backend.infer(left, right)
+    # bf16 has 8 bits of mantissa.
+    np.testing.assert_allclose(disparity, left[0].mean(axis=0) / 4, rtol=2**-6)
+    if not has_bf16:
+        with pytest.raises(BackendError, match='this processor has no bf16'):
+            create(PipelineConfig(backend='openvino', model=str(path), precision='bf16'))

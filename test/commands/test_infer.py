@@ -1,0 +1,137 @@
+"""`dtp-stereo infer`, run as a user does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from dtp_stereo_ros.cli import main
+from dtp_stereo_ros.stereo import StereoFrame
+
+MakeFrame = Callable[..., StereoFrame]
+MakeOnnx = Callable[..., Path]
+
+_CALIBRATION = 'f: 500\ncx: 160\ncy: 60\nbaseline: 0.1\nwidth: 320\nheight: 120\n'
+
+
+@pytest.fixture
+def pair(tmp_path: Path, make_frame: MakeFrame) -> tuple[Path, Path]:
+    """Two image files, 320x120, with a raw disparity of 20 px, in a folder of their own."""
+    frame = make_frame(20)
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    for name, image in (('left.png', frame.left), ('right.png', frame.right)):
+        cv2.imwrite(str(folder / name), image[..., ::-1])
+    return folder / 'left.png', folder / 'right.png'
+
+
+def _infer(*arguments: object) -> int:
+    return main(['infer', *map(str, arguments)])
+
+
+@pytest.mark.parametrize('ending', ['npy', 'pfm', 'png', 'ply'])
+def test_every_ending(
+    pair: tuple[Path, Path], tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calib = tmp_path / 'calib.yaml'
+    calib.write_text(_CALIBRATION)
+    out = tmp_path / f'out.{ending}'
+    assert _infer(*pair, '-o', out, '--backend', 'sgbm', '--calib', calib) == 0
+    printed = capsys.readouterr().out
+    assert str(out) in printed
+    assert 'sgbm as asked' in printed
+    if ending in ('npy', 'pfm'):
+        stored = np.load(out) if ending == 'npy' else cv2.imread(str(out), cv2.IMREAD_UNCHANGED)
+        assert stored.shape == (120, 320)
+        assert np.median(stored[np.isfinite(stored)]) == pytest.approx(20, abs=0.1)
+    elif ending == 'png':
+        assert cv2.imread(str(out)).shape == (120, 320, 3)
+    else:
+        body = out.read_bytes().split(b'end_header\n')[1]
+        points = np.frombuffer(body, [('xyz', '<f4', 3), ('rgb', 'u1', 3)])['xyz']
+        assert np.median(points[:, 2]) == pytest.approx(2.5, abs=0.02)
+
+
+def test_json_tells_all_there_is(
+    pair: tuple[Path, Path],
+    tmp_path: Path,
+    make_onnx: MakeOnnx,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip('onnxruntime')
+    out, model = tmp_path / 'out.npy', make_onnx()
+    assert _infer(*pair, '-o', out, '--backend', 'onnx', '--model', model, '--json') == 0
+    summary = json.loads(capsys.readouterr().out)
+    stored = np.load(out)
+    assert summary['output'] == str(out)
+    assert (summary['width_px'], summary['height_px']) == (320, 120)
+    assert summary['valid_share'] == 1.0
+    assert summary['disparity_px'] == pytest.approx(
+        {'min': stored.min(), 'median': np.median(stored), 'max': stored.max()}
+    )
+    assert set(summary['latency_s']) == {'preprocess', 'inference', 'postprocess'}
+    assert summary['latency_s']['inference'] > 0
+    assert (summary['backend'], summary['device']) == ('onnx', 'CPUExecutionProvider')
+    assert (summary['model'], summary['precision']) == ('tiny', 'fp32')
+    assert len(summary['sha256']) == 64
+
+
+def test_scale_keeps_size_and_disparity(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / 'out.npy'
+    assert _infer(*pair, '-o', out, '--backend', 'sgbm', '--scale', '0.5') == 0
+    stored = np.load(out)
+    assert stored.shape == (120, 320)
+    assert np.nanmedian(stored) == pytest.approx(20, abs=0.3)
+
+
+def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
+    pair: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left, right = pair
+    folder = tmp_path / 'out'
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    small, text, broken = tmp_path / 'small.png', tmp_path / 'text.png', tmp_path / 'broken.onnx'
+    cv2.imwrite(str(small), np.zeros((8, 12, 3), np.uint8))
+    text.write_text('no image')
+    broken.write_bytes(b'no model')
+    out = folder / 'out.npy'
+    sgbm = ('--backend', 'sgbm')
+    for arguments, message in (
+        ((tmp_path / 'none.png', right, '-o', out), 'none.png: cannot be read'),
+        ((left, text, '-o', out), 'text.png: is no image'),
+        ((left, small, '-o', out), 'left is 320x120 but right is 12x8'),
+        ((small, small, '-o', out, *sgbm), 'images are 12 px wide, sgbm needs at least 16 px'),
+        ((left, right, '-o', out, '--model', broken), 'broken.onnx: is no ONNX model'),
+        ((left, right, '-o', out, '--model', 'nosuch'), "no model 'nosuch'"),
+        ((left, right, '-o', folder / 'out.gif', *sgbm), 'out.gif: unknown ending'),
+        ((left, right, '-o', folder / 'out.ply', *sgbm), 'give one by --calib'),
+        ((left, right, '-o', folder / 'no' / 'out.png', *sgbm), 'there is no folder'),
+        ((left, right, '-o', out, *sgbm, '--calib', 'none.yaml'), 'none.yaml: cannot be read'),
+        ((left, right, '-o', out, *sgbm, '--scale', '2'), 'input_scale is 2.0'),
+    ):
+        assert _infer(*arguments) == 2, message
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert captured.err.count('\n') == 1
+        assert captured.out == ''
+        assert list(folder.iterdir()) == []
+
+
+def test_the_calibration_must_fit_the_images(
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calib = tmp_path / 'calib.yaml'
+    calib.write_text(_CALIBRATION.replace('320', '640'))
+    out = tmp_path / 'out.ply'
+    assert _infer(*pair, '-o', out, '--backend', 'sgbm', '--calib', calib) == 2
+    assert 'calibration is for 640x120 but the images are 320x120' in capsys.readouterr().err
+    assert not out.exists()

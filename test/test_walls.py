@@ -1,0 +1,107 @@
+"""The core stands without ROS and without PyTorch, and its rooms do not drag each other in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dtp_stereo_ros
+
+_PACKAGE = Path(dtp_stereo_ros.__file__).parent
+
+_ROS = (
+    'rclpy',
+    'cv_bridge',
+    'message_filters',
+    'ament_index_python',
+    'launch',
+    'launch_ros',
+    'rcl_interfaces',
+    'builtin_interfaces',
+    'sensor_msgs',
+    'stereo_msgs',
+    'std_msgs',
+    'std_srvs',
+    'diagnostic_msgs',
+)
+_RUNTIMES = ('torch', 'onnxruntime', 'openvino', 'tensorrt')
+_TRAINING = ('torch_pruning', 'tensorboard')
+
+# Rooms that know ROS or PyTorch, and commands whose work is there.
+_OUTSIDE = ('ros', 'network', 'training', 'backends.torch')
+
+
+def _modules() -> list[str]:
+    """Every module of the core."""
+    names = []
+    for path in sorted(_PACKAGE.rglob('*.py')):
+        parts = path.relative_to(_PACKAGE).with_suffix('').parts
+        name = '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+        if not any(name == room or name.startswith(f'{room}.') for room in _OUTSIDE):
+            names.append(f'dtp_stereo_ros.{name}' if name else 'dtp_stereo_ros')
+    return names
+
+
+def _python(code: str) -> None:
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def _blocking(*packages: str) -> str:
+    """Code that makes packages unimportable."""
+    return f'import sys\nfor name in {packages!r}: sys.modules[name] = None\n'
+
+
+def test_the_core_imports_without_ros_pytorch_and_training_tools() -> None:
+    modules = [m for m in _modules() if m != 'dtp_stereo_ros.commands.demo']
+    assert 'dtp_stereo_ros.pipeline' in modules
+    code = _blocking(*_ROS, *_TRAINING, 'torch')
+    for name in modules:
+        if name.endswith(('backends.onnxruntime', 'backends.openvino')):
+            pytest.importorskip(name.rpartition('.')[2])
+        code += f'import {name}\n'
+    _python(code)
+
+
+def test_the_pipeline_imports_no_runtime_until_a_backend_is_asked_for() -> None:
+    _python(
+        _blocking(*_ROS, *_TRAINING, *_RUNTIMES)
+        + 'import dtp_stereo_ros.pipeline, dtp_stereo_ros.cli\n'
+        + 'from dtp_stereo_ros.config import PipelineConfig\n'
+        + 'p = dtp_stereo_ros.pipeline.StereoPipeline(PipelineConfig(backend="sgbm"))\n'
+        + 'assert p.backend.name == "sgbm"'
+    )
+
+
+@pytest.mark.parametrize(
+    ('module', 'others'),
+    [
+        ('sgbm', ('torch', 'onnxruntime', 'openvino')),
+        ('onnxruntime', ('torch', 'openvino')),
+        ('openvino', ('torch', 'onnxruntime')),
+        ('torch', ('onnxruntime', 'openvino')),
+    ],
+)
+def test_one_backend_does_not_import_another(module: str, others: tuple[str, ...]) -> None:
+    if module != 'sgbm':
+        pytest.importorskip(module)
+    _python(_blocking(*others) + f'import dtp_stereo_ros.backends.{module}')
+
+
+@pytest.mark.parametrize('command', ['infer', 'bench', 'eval'])
+def test_help_of_one_command_imports_no_other(command: str) -> None:
+    others = [
+        f'dtp_stereo_ros.commands.{path.stem}'
+        for path in (_PACKAGE / 'commands').glob('*.py')
+        if path.stem not in ('__init__', 'options', command)
+    ]
+    assert len(others) >= 2
+    _python(
+        _blocking(*_ROS, *_TRAINING, *_RUNTIMES, *others)
+        + 'from dtp_stereo_ros.cli import main\n'
+        + f'try: main(["{command}", "-h"])\n'
+        + 'except SystemExit as done: assert done.code == 0'
+    )
