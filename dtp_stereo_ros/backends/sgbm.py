@@ -16,6 +16,8 @@ from .base import ModelSpec
 _BLOCK_SIZE = 5
 _BLOCK_AREA = _BLOCK_SIZE * _BLOCK_SIZE
 
+_ALL_CORES = -1  # to cv2.setNumThreads, which counts for the whole process
+
 
 class SgbmBackend:
     """StereoSGBM in 3-way mode with `disparity_range` disparities from 0.
@@ -28,8 +30,7 @@ class SgbmBackend:
 
     def __init__(self, config: PipelineConfig) -> None:
         disparities = -(-config.disparity_range // 16) * 16
-        if config.threads:
-            cv2.setNumThreads(config.threads)
+        cv2.setNumThreads(config.threads or _ALL_CORES)
         self._disparities = disparities
         self._spec = ModelSpec(
             name='sgbm',

@@ -13,6 +13,9 @@ from ..network import checkpoint
 from ..stereo import Float32Array
 from .base import ModelSpec
 
+# PyTorch's own choice; a number set later counts for the whole process.
+_ALL_CORES = torch.get_num_threads()
+
 _REDUCED = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
@@ -34,8 +37,7 @@ class TorchBackend:
             raise BackendError(
                 'backend torch has fp16 on CUDA only; set precision to auto or bf16'
             )
-        if config.threads:
-            torch.set_num_threads(config.threads)
+        torch.set_num_threads(config.threads or _ALL_CORES)
         self._precision = precision
         self._model = checkpoint.load(path).to(self._device)
         self._spec = ModelSpec(

@@ -1,0 +1,109 @@
+"""The model that the package ships, by every backend, on a real pair with ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dtp_stereo_ros import models
+from dtp_stereo_ros.config import PipelineConfig
+from dtp_stereo_ros.pipeline import StereoPipeline
+from dtp_stereo_ros.stereo import Float32Array, StereoCalibration, StereoFrame
+
+_MODULES = {'onnx': 'onnxruntime', 'openvino': 'openvino', 'torch': 'torch'}
+_FOLDER = Path(__file__).resolve().parents[2] / 'resource' / 'models'
+
+Match = Callable[..., Float32Array]
+
+if not (_FOLDER / 'dtpnet.onnx').is_file():
+    pytest.skip('no shipped model in resource/models', allow_module_level=True)
+
+
+@pytest.fixture(scope='module')
+def pair() -> tuple[StereoFrame, Float32Array]:
+    """Motorcycle and its true disparity."""
+    data = pytest.importorskip('skimage.data', reason='brings the real pair')
+    left, right, truth = data.stereo_motorcycle()
+    calibration = StereoCalibration(
+        994.978, 994.978, 311.193, 342.279, 254.877, 0.193001, 741, 500
+    )
+    return StereoFrame(left, right, calibration=calibration), truth
+
+
+@pytest.fixture(scope='module')
+def match(pair: tuple[StereoFrame, Float32Array]) -> Match:
+    """Disparity of the pair by a backend; each is run once."""
+    found: dict[tuple[str, str], Float32Array] = {}
+
+    def run(backend: str, precision: str) -> Float32Array:
+        pytest.importorskip(_MODULES[backend])
+        if (backend, precision) not in found:
+            config = PipelineConfig(
+                backend=backend,
+                precision=precision,
+                model=str(_FOLDER / f'dtpnet.{"pt" if backend == "torch" else "onnx"}'),
+            )
+            found[backend, precision] = StereoPipeline(config).process(pair[0]).disparity_px
+        return found[backend, precision]
+
+    return run
+
+
+def _bad_3(disparity: Float32Array, truth: Float32Array) -> float:
+    known = np.isfinite(truth) & (truth > 0)
+    return float((np.abs(disparity[known] - truth[known]) > 3).mean())
+
+
+@pytest.mark.parametrize(('backend', 'precision'), [('onnx', 'fp32'), ('openvino', 'auto')])
+def test_depth_is_good_out_of_the_box(
+    match: Match, pair: tuple[StereoFrame, Float32Array], backend: str, precision: str
+) -> None:
+    disparity = match(backend, precision)
+    assert np.isfinite(disparity).all()
+    assert _bad_3(disparity, pair[1]) < 0.12
+
+
+@pytest.mark.parametrize('backend', ['openvino', 'torch'])
+def test_backends_agree_in_fp32(match: Match, backend: str) -> None:
+    difference = np.abs(match(backend, 'fp32') - match('onnx', 'fp32'))
+    assert np.median(difference) < 0.01
+
+
+def test_confidence_tells_right_from_wrong(pair: tuple[StereoFrame, Float32Array]) -> None:
+    pytest.importorskip('onnxruntime')
+    frame, truth = pair
+    config = PipelineConfig(backend='onnx', model=str(_FOLDER / 'dtpnet.onnx'))
+    result = StereoPipeline(config).process(frame)
+    assert result.confidence is not None
+    assert 0 <= result.confidence.min() < result.confidence.max() <= 1
+    sure = result.confidence > np.median(result.confidence)
+    assert _bad_3(np.where(sure, result.disparity_px, truth), truth) < 0.5 * _bad_3(
+        np.where(sure, truth, result.disparity_px), truth
+    )
+
+
+def test_half_the_input_still_gives_input_pixels(
+    pair: tuple[StereoFrame, Float32Array], match: Match
+) -> None:
+    pytest.importorskip('onnxruntime')
+    config = PipelineConfig(backend='onnx', model=str(_FOLDER / 'dtpnet.onnx'), input_scale=0.5)
+    pipeline = StereoPipeline(config)
+    half = pipeline.process(pair[0]).disparity_px
+    assert half.shape == (500, 741)
+    assert np.median(np.abs(half - match('onnx', 'fp32'))) < 1.5
+    pipeline.reconfigure(replace(config, input_scale=1.0))
+    np.testing.assert_allclose(
+        pipeline.process(pair[0]).disparity_px, match('onnx', 'fp32'), atol=1e-3
+    )
+
+
+def test_the_name_finds_it_and_it_describes_itself() -> None:
+    path = models.resolve('dtpnet', ('.onnx',))
+    assert path == _FOLDER / 'dtpnet.onnx'
+    spec = models.onnx_spec(path, assume=False)
+    assert (spec.name, spec.max_disparity_px, spec.precision) == ('dtpnet', 192, 'fp32')
+    assert f'`{spec.sha256}`' in path.with_suffix('.md').read_text()
