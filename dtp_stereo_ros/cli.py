@@ -16,9 +16,12 @@ from .errors import StereoError
 # Subcommand -> module in `commands/`, imported only when it is asked for. Each module has HELP
 # (a line), DESCRIPTION, add_arguments(parser) and run(args) -> exit code.
 COMMANDS: dict[str, str] = {
+    'demo': 'demo',
     'infer': 'infer',
     'eval': 'eval',
     'bench': 'bench',
+    'train': 'train',
+    'export': 'export',
 }
 
 _DESCRIPTION = 'Stereo depth with DTPnet. `dtp-stereo COMMAND -h` explains a command.'
