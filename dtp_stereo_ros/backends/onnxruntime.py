@@ -1,4 +1,4 @@
-"""ONNX Runtime: CPU, CUDA and TensorRT, as found."""
+"""ONNX Runtime: CPU and CUDA as found, TensorRT for fp16."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ _log = logging.getLogger(__name__)
 
 
 class OnnxRuntimeBackend:
-    """Runs an .onnx file with the first execution provider that works.
+    """Runs an .onnx file on CUDA where it works, else on the CPU.
+
+    TensorRT builds an engine for every image size, which takes minutes, so it runs only where
+    fp16 is asked for; its engines are kept in the user's cache folder.
 
     Raises:
         ModelError: the model is missing, unreadable or no stereo model.
-        BackendError: the precision is not to be had, or the first run failed.
+        BackendError: no provider has the precision, or the first run failed.
     """
 
     name = 'onnx'
@@ -38,22 +41,8 @@ class OnnxRuntimeBackend:
     def __init__(self, config: PipelineConfig) -> None:
         file = OnnxFile.find(config.model)
         self._path = file.path
-        wanted = [p for p in (_TENSORRT, _CUDA, _CPU) if p in ort.get_available_providers()]
-        precision = _precision(config, file.spec, wanted)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = config.threads
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(
-                str(file.path), options, [_with_options(p, precision) for p in wanted]
-            )
-        except Exception as error:  # the runtime's errors share no narrower base
-            raise ModelError(
-                f'{file.path}: ONNX Runtime cannot load it: {_line(error)}'
-            ) from error
+        self._session, precision = _start(config, file)
         self._device = str(self._session.get_providers()[0])
-        if self._device != wanted[0]:
-            _log.warning('%s does not start here; %s runs instead', wanted[0], self._device)
         inputs = [(i.name, i.shape) for i in self._session.get_inputs()]
         outputs = [o.name for o in self._session.get_outputs()]
         self._ports = Ports.of(file.path, inputs, outputs)
@@ -94,28 +83,45 @@ class OnnxRuntimeBackend:
         self.infer(grey, grey)
 
 
-def _precision(config: PipelineConfig, spec: ModelSpec, providers: list[str]) -> str:
-    """The precision to run in: the model's own, or fp16 by TensorRT."""
-    if config.precision in ('auto', spec.precision):
-        return spec.precision
-    if config.precision == 'fp16' and _TENSORRT in providers:
-        return 'fp16'
-    raise BackendError(
-        f'backend onnx runs {spec.name} in {spec.precision} here, not in {config.precision}; set '
-        f'precision to auto, or take backend openvino'
-    )
+def _start(config: PipelineConfig, file: OnnxFile) -> tuple[Any, str]:
+    """The session, and the precision that it runs in."""
+    own = file.spec.precision
+    found = ort.get_available_providers()
+    providers: list[Any] = [provider for provider in (_CUDA, _CPU) if provider in found]
+    expected, precision = providers[0], own
+    if config.precision == 'fp16' != own and _TENSORRT in found:
+        expected, precision = _TENSORRT, 'fp16'
+        providers.insert(0, (_TENSORRT, _tensorrt_options()))
+    elif config.precision not in ('auto', own):
+        raise BackendError(
+            f'backend onnx runs {file.spec.name} in {own} here, not in {config.precision}; set '
+            'precision to auto, or take another backend'
+        )
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = config.threads
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(str(file.path), options, providers)
+    except Exception as error:  # the runtime's errors share no narrower base
+        raise ModelError(f'{file.path}: ONNX Runtime cannot load it: {_line(error)}') from error
+    started = session.get_providers()[0]
+    if started != expected and precision != own:
+        raise BackendError(
+            f'backend onnx: {expected} does not start, {precision} needs it; install TensorRT '
+            'or set precision to auto'
+        )
+    if started != expected:
+        _log.warning('%s does not start here, %s runs instead', expected, started)
+    return session, precision
 
 
-def _with_options(provider: str, precision: str) -> tuple[str, dict[str, Any]]:
-    """A provider with its options; TensorRT engines take minutes to build and are kept."""
-    if provider != _TENSORRT:
-        return provider, {}
+def _tensorrt_options() -> dict[str, Any]:
     cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache', 'dtp_stereo', 'ort')
     cache.mkdir(parents=True, exist_ok=True)
-    return provider, {
+    return {
         'trt_engine_cache_enable': True,
         'trt_engine_cache_path': str(cache),
-        'trt_fp16_enable': precision == 'fp16',
+        'trt_fp16_enable': True,
     }
 
 

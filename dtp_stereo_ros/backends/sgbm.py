@@ -39,7 +39,8 @@ class SgbmBackend:
             min_width_px=16,
             has_confidence=False,
         )
-        self._matcher = cv2.StereoSGBM.create(
+        # OpenCV 4.5 (Humble) knows only this name, OpenCV's type stubs only the newer one.
+        self._matcher = cv2.StereoSGBM_create(  # type: ignore[attr-defined]
             minDisparity=0,
             numDisparities=disparities,
             blockSize=_BLOCK_SIZE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +130,47 @@ def test_openvino_takes_bf16_where_the_processor_has_it(make_onnx: MakeOnnx) -> 
     if not has_bf16:
         with pytest.raises(BackendError, match='this processor has no bf16'):
             create(PipelineConfig(backend='openvino', model=str(path), precision='bf16'))
+
+
+class _Session:
+    """Stands for ONNX Runtime's session on a machine where some providers start."""
+
+    started = ('CPUExecutionProvider',)
+    asked: list[object]
+
+    def __init__(self, path: str, options: object, providers: list[object]) -> None:
+        type(self).asked = [p[0] if isinstance(p, tuple) else p for p in providers]
+
+    def get_providers(self) -> list[str]:
+        return list(self.started)
+
+
+def test_providers_by_what_is_found_and_what_starts(
+    make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip('onnxruntime')
+    from dtp_stereo_ros.backends import onnxruntime
+    from dtp_stereo_ros.backends.onnx_file import OnnxFile
+
+    tensorrt, cuda, cpu = (f'{name}ExecutionProvider' for name in ('Tensorrt', 'CUDA', 'CPU'))
+    path = make_onnx()
+    file, config = OnnxFile.find(str(path)), PipelineConfig(model=str(path))
+    monkeypatch.setenv('XDG_CACHE_HOME', str(path.parent))
+    monkeypatch.setattr(onnxruntime.ort, 'get_available_providers', lambda: [tensorrt, cuda, cpu])
+    monkeypatch.setattr(onnxruntime.ort, 'InferenceSession', _Session)
+
+    monkeypatch.setattr(_Session, 'started', (cuda, cpu))
+    assert onnxruntime._start(config, file)[1] == 'fp32'
+    assert _Session.asked == [cuda, cpu]
+    assert caplog.text == ''
+
+    monkeypatch.setattr(_Session, 'started', (cpu,))
+    onnxruntime._start(config, file)
+    assert f'{cuda} does not start here, {cpu} runs instead' in caplog.text
+
+    half = replace(config, precision='fp16')
+    with pytest.raises(BackendError, match=f'{tensorrt} does not start, fp16 needs it'):
+        onnxruntime._start(half, file)
+    monkeypatch.setattr(_Session, 'started', (tensorrt, cuda, cpu))
+    assert onnxruntime._start(half, file)[1] == 'fp16'
+    assert _Session.asked == [tensorrt, cuda, cpu]
