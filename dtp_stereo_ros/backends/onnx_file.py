@@ -88,6 +88,12 @@ def complete(spec: ModelSpec, shape: Sequence[Any], ports: Ports, precision: str
     )
 
 
+def smallest_size(spec: ModelSpec) -> tuple[int, int]:
+    """A (height_px, width_px) that the model takes, for a trial at little cost."""
+    side = -(-spec.min_width_px // spec.padding_multiple) * spec.padding_multiple
+    return spec.fixed_size or (side, side)
+
+
 def to_planes(
     outputs: Sequence[Any], size: tuple[int, int], path: Path
 ) -> tuple[Float32Array, Float32Array | None]:

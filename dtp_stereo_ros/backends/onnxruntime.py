@@ -14,7 +14,7 @@ from ..config import PipelineConfig
 from ..errors import BackendError, ModelError
 from ..stereo import Float32Array
 from .base import ModelSpec
-from .onnx_file import OnnxFile, Ports, complete, to_planes
+from .onnx_file import OnnxFile, Ports, complete, smallest_size, to_planes
 
 _TENSORRT, _CUDA, _CPU = (
     'TensorrtExecutionProvider',
@@ -76,10 +76,7 @@ class OnnxRuntimeBackend:
 
     def _warm_up(self) -> None:
         """Run once on a small grey pair: what cannot run fails now, not at the first frame."""
-        multiple = self._spec.padding_multiple
-        side = -(-self._spec.min_width_px // multiple) * multiple
-        height, width = self._spec.fixed_size or (side, side)
-        grey = np.full((1, 3, height, width), 128, np.float32)
+        grey = np.full((1, 3, *smallest_size(self._spec)), 128, np.float32)
         self.infer(grey, grey)
 
 

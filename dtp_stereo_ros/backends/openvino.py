@@ -11,7 +11,7 @@ from ..config import PipelineConfig
 from ..errors import BackendError, ModelError
 from ..stereo import Float32Array
 from .base import ModelSpec
-from .onnx_file import OnnxFile, Ports, complete, to_planes
+from .onnx_file import OnnxFile, Ports, complete, smallest_size, to_planes
 
 _DEVICE = 'CPU'
 _PRECISIONS = {'fp32': 'f32', 'bf16': 'bf16', 'fp16': 'f16'}
@@ -53,9 +53,7 @@ class OpenVinoBackend:
         self._spec = complete(file.spec, inputs[0][1], self._ports, precision)
         self._requests: OrderedDict[tuple[int, int], Any] = OrderedDict()
         # What does not compile is to fail now, not at the first frame.
-        multiple = self._spec.padding_multiple
-        side = -(-self._spec.min_width_px // multiple) * multiple
-        self._request(self._spec.fixed_size or (side, side))
+        self._request(smallest_size(self._spec))
 
     @property
     def spec(self) -> ModelSpec:
