@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dtp_stereo_ros
+from dtp_stereo_ros.cli import COMMANDS
 
 _PACKAGE = Path(dtp_stereo_ros.__file__).parent
 
@@ -30,7 +31,7 @@ _ROS = (
 _RUNTIMES = ('torch', 'onnxruntime', 'openvino', 'tensorrt')
 _TRAINING = ('torch_pruning', 'tensorboard')
 
-# Rooms that know ROS or PyTorch, and commands whose work is there.
+# Rooms that know ROS or PyTorch.
 _OUTSIDE = ('ros', 'network', 'training', 'backends.torch')
 
 
@@ -56,7 +57,7 @@ def _blocking(*packages: str) -> str:
 
 
 def test_the_core_imports_without_ros_pytorch_and_training_tools() -> None:
-    modules = [m for m in _modules() if m != 'dtp_stereo_ros.commands.demo']
+    modules = _modules()
     assert 'dtp_stereo_ros.pipeline' in modules
     code = _blocking(*_ROS, *_TRAINING, 'torch')
     for name in modules:
@@ -91,7 +92,7 @@ def test_one_backend_does_not_import_another(module: str, others: tuple[str, ...
     _python(_blocking(*others) + f'import dtp_stereo_ros.backends.{module}')
 
 
-@pytest.mark.parametrize('command', ['infer', 'bench', 'eval'])
+@pytest.mark.parametrize('command', list(COMMANDS))
 def test_help_of_one_command_imports_no_other(command: str) -> None:
     others = [
         f'dtp_stereo_ros.commands.{path.stem}'
