@@ -50,7 +50,9 @@ def test_padding_goes_to_the_top_and_the_right_by_edge_replication() -> None:
     np.testing.assert_array_equal(left[:, 2:, :60], image.transpose(2, 0, 1))
     np.testing.assert_array_equal(left[:, :2, :60], np.repeat(left[:, 2:3, :60], 2, axis=1))
     np.testing.assert_array_equal(left[:, :, 60:], np.repeat(left[:, :, 59:60], 4, axis=2))
-    np.testing.assert_array_equal(prepared.right[0][:, 2:, :60], image.T[:, ::-1, ::-1].mT)
+    np.testing.assert_array_equal(
+        prepared.right[0][:, 2:, :60], image[::-1, ::-1].transpose(2, 0, 1)
+    )
 
 
 def test_downscaling_averages_areas() -> None:
