@@ -12,7 +12,7 @@ from .base import ModelSpec
 # Grey images, OpenCV's usual penalties (8 and 32 times the block's area), its strongest
 # pre-filter. With holes filled, bad-3 on Middlebury v3 quarter size, Middlebury 2001-06, KITTI
 # 2015 and FlyingThings3D is 5.0, 4.7, 7.8 and 10.1 %; colour or other blocks trade these, and
-# without the padding to the left it is 15.3, 22.8, 11.3 and 18.9 %.
+# without the padding to the left it is 15.2, 22.8, 11.3 and 18.8 %.
 _BLOCK_SIZE = 5
 _BLOCK_AREA = _BLOCK_SIZE * _BLOCK_SIZE
 
