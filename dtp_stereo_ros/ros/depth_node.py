@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos_overriding_options import InvalidQosOverridesError
+from rclpy.signals import SignalHandlerOptions
 
 from ..errors import StereoError
 from .node import DepthNode
@@ -21,6 +24,9 @@ _USER_ERRORS = (
     InvalidQosOverridesError,
 )
 
+# A signal is noticed when the wait for messages returns, after this at the latest.
+_SIGNAL_LATENCY_S = 0.25
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the node until it is interrupted.
@@ -31,33 +37,54 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 after SIGINT or SIGTERM, 1 when the worker died, 2 for what the user can mend.
     """
+    stop = _Stop()
     try:
-        rclpy.init(args=list(argv) if argv is not None else None)
+        # Signals are handled here: rclpy would shut the context down under a running callback,
+        # and whatever DDS call is then under way raises.
+        rclpy.init(
+            args=list(argv) if argv is not None else None,
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
     except Exception as error:  # rclpy has no common base for malformed ROS arguments
         print(f'depth_node: {_one_line(error)}', file=sys.stderr)
         return 2
     try:
-        return _run()
+        return _run(stop)
+    except KeyboardInterrupt:
+        return 0
     finally:
         rclpy.try_shutdown()
 
 
-def _run() -> int:
+def _run(stop: _Stop) -> int:
     try:
         node = DepthNode()
     except _USER_ERRORS as error:
         print(f'depth_node: {_one_line(error)}', file=sys.stderr)
         return 2
-    try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.close()
-    if node.worker.failure:
-        print(f'depth_node: the worker died\n{node.worker.failure}', file=sys.stderr)
-        return 1
-    return 0
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    stop.running = True
+    while not (stop.asked or node.worker.failure):
+        executor.spin_once(timeout_sec=_SIGNAL_LATENCY_S)
+    executor.shutdown()
+    node.close()
+    return 1 if node.worker.failure else 0
+
+
+class _Stop:
+    """SIGINT and SIGTERM: abort at once while a model loads, between callbacks while running."""
+
+    def __init__(self) -> None:
+        self.running = False
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, stack: FrameType | None) -> None:
+        self.asked = True
+        if not self.running:
+            raise KeyboardInterrupt
 
 
 def _one_line(error: Exception) -> str:

@@ -30,8 +30,11 @@ class Findings:
             changed = self._current.get(subject) != (error, text)
             self._current[subject] = (error, text)
             log = changed and self._due(subject, text)
-        if log:
-            (self._logger.error if error else self._logger.warning)(text)
+        # On two lines: rclpy takes one severity for each line of code, and raises otherwise.
+        if log and error:
+            self._logger.error(text)
+        elif log:
+            self._logger.warning(text)
 
     def clear(self, subject: str) -> None:
         """The subject is fine (again)."""

@@ -6,7 +6,6 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
-import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
@@ -60,7 +59,7 @@ class DepthNode(Node):
             now_ns=self._now_ns,
             alive=self.context.ok,
         )
-        self.worker = Worker(processor.process, self._end_process)
+        self.worker = Worker(processor.process, self._worker_died)
         self._diagnostics = Diagnostics(
             self, self._inputs, self._pipeline, self.statistics, self.findings
         )
@@ -86,9 +85,9 @@ class DepthNode(Node):
         if self.worker.offer(Pair(left, right, self._now_ns())):
             self.statistics.drop('busy')
 
-    def _end_process(self) -> None:
-        """The worker died: end the executor too, `depth_node.main` exits non-zero."""
-        rclpy.try_shutdown(context=self.context)
+    def _worker_died(self) -> None:
+        """Loud here; `depth_node.main` ends the process."""
+        self.get_logger().fatal(f'the worker died\n{self.worker.failure}')
 
     def _apply(self, pipeline: PipelineConfig, node: NodeConfig) -> None:
         """Bring checked settings into force between two frames.

@@ -23,6 +23,13 @@ from rclpy.parameter import Parameter
 from ..config import NodeConfig, PipelineConfig, Tunable, tunables, validate
 from ..errors import ConfigError, StereoError
 
+_TYPE_NAMES = {
+    bool: 'true or false',
+    int: 'a whole number',
+    float: 'a number with a decimal point, as 1.0',
+    str: 'text',
+}
+
 Apply = Callable[[PipelineConfig, NodeConfig], None]
 
 
@@ -102,10 +109,8 @@ def _declare(node: Node, cls: type) -> dict[str, Any]:
         try:
             parameter = node.declare_parameter(name, default, descriptor(spec, default))
         except InvalidParameterTypeException as error:
-            example = f' such as {default}' if isinstance(default, float) else ''
-            raise ConfigError(
-                f'parameter {name}: must be of type {type(default).__name__}{example}'
-            ) from error
+            wanted = _TYPE_NAMES[type(default)]
+            raise ConfigError(f'parameter {name}: must be {wanted}') from error
         except InvalidParameterValueException as error:
             raise ConfigError(f'parameter {name}: {error}') from error
         values[name] = parameter.value

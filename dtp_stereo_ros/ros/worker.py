@@ -17,8 +17,7 @@ class Worker:
     Args:
         process: handles one item. It shall catch what can go wrong with one frame; whatever it
             lets through ends the worker.
-        on_death: called from the thread when it ends by an exception, so that the process can end
-            too instead of living on silently.
+        on_death: called from the thread when it ends by an exception.
 
     Attributes:
         failure: traceback of what ended the worker, or '' while all is well.

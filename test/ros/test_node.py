@@ -1,0 +1,519 @@
+"""The real node process over DDS: values out, parameters, laziness, faults."""
+
+from __future__ import annotations
+
+import array
+import dataclasses
+import itertools
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
+from rclpy.node import Node
+from std_msgs.msg import Header
+
+from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables
+from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.ros.player import FramePublisher, play_frames
+from dtp_stereo_ros.ros.probe import Probe, image_array, stamps_ns
+from dtp_stereo_ros.ros.process import NodeProcess
+from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
+
+Start = Callable[..., NodeProcess]
+MakeFrame = Callable[..., StereoFrame]
+
+WIDTH, HEIGHT = 320, 120
+# f T = 40 px m; principal points differ by 4 px
+CALIBRATION = StereoCalibration(400.0, 400.0, 160.0, 156.0, 60.0, 0.1, WIDTH, HEIGHT)
+WAIT_S = 30.0
+
+
+@pytest.fixture
+def frame(make_frame: MakeFrame) -> StereoFrame:
+    """Raw disparity 24 px everywhere: published 20 px, depth 2 m."""
+    return make_frame(24, (HEIGHT, WIDTH), CALIBRATION)
+
+
+class Stream:
+    """Sends frames from a thread until stopped."""
+
+    def __init__(self, node: Node, frame: StereoFrame, rate_hz: float = 20.0) -> None:
+        self.sent: list[int] = []
+        self._stop = threading.Event()
+        self._arguments = (node, self._frames(frame), rate_hz)
+        self._thread = threading.Thread(target=self._play)
+
+    def __enter__(self) -> Stream:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _frames(self, frame: StereoFrame) -> Iterable[StereoFrame]:
+        return itertools.takewhile(lambda _: not self._stop.is_set(), itertools.repeat(frame))
+
+    def _play(self) -> None:
+        play_frames(
+            *self._arguments, wait_s=WAIT_S, on_sent=lambda f: self.sent.append(f.stamp_ns)
+        )
+
+
+def diagnostics(probe: Probe, accept: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Wait for diagnostics that are accepted: name to (level, message, values)."""
+    deadline = time.monotonic() + WAIT_S
+    found: dict[str, Any] = {}
+    while time.monotonic() < deadline:
+        probe.spin(1.0, until=('/diagnostics', len(probe.arrivals_s['/diagnostics']) + 1))
+        for status in (
+            probe.newest('/diagnostics').status if probe.messages['/diagnostics'] else ()
+        ):
+            values = {v.key: v.value for v in status.values}
+            found[status.name.split(': ')[1]] = (status.level[0], status.message, values)
+        if found and accept(found):
+            return found
+    pytest.fail(f'diagnostics never came to be as expected; last: {found}')
+
+
+def test_all_outputs_of_a_known_scene(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    start_depth_node()
+    topics = ('disparity', 'points2', 'depth/image', 'depth/camera_info')
+    probe = Probe(node, topics)
+    with Stream(node, frame) as stream:
+        for topic in topics:
+            assert probe.spin(WAIT_S, until=(topic, 3)), topic
+    for topic in topics:
+        stamps = stamps_ns(probe.messages[topic])
+        assert set(stamps) <= set(stream.sent)
+        assert stamps == sorted(stamps)
+        assert probe.newest(topic).header.frame_id == 'stereo_left_optical_frame'
+    disparity = probe.newest('disparity')
+    assert (disparity.f, disparity.t) == (400.0, pytest.approx(0.1))
+    inside = (slice(10, -10), slice(60, -10))
+    assert np.median(image_array(disparity.image)[inside]) == pytest.approx(20, abs=0.1)
+    depth = image_array(probe.newest('depth/image'))
+    assert np.nanmedian(depth[inside]) == pytest.approx(2.0, abs=0.02)
+    info = probe.newest('depth/camera_info')
+    assert (info.width, info.height, info.p[2]) == (WIDTH, HEIGHT, 160.0)
+    cloud = np.frombuffer(probe.newest('points2').data, np.uint8).reshape(HEIGHT, WIDTH, 32)
+    valid = np.isfinite(cloud[..., 8:12].copy().view('<f4')[..., 0])
+    assert np.array_equal(cloud[valid][:, 16:19], frame.left[valid][:, ::-1])
+
+
+def test_lazy_until_somebody_subscribes(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    start_depth_node()
+    watcher = Probe(node, (), diagnostics=True)
+    with Stream(node, frame):
+        found = diagnostics(
+            watcher, lambda f: int(f['input'][2].get('dropped unwanted', '0')) >= 5
+        )
+        assert found['matching'][2]['results'] == '0'
+        watcher.close()
+        probe = Probe(node, ('depth/camera_info',), diagnostics=True)
+        assert probe.spin(WAIT_S, until=('depth/camera_info', 2))
+        found = diagnostics(probe, lambda f: int(f['matching'][2]['results']) >= 2)
+    level, message, values = found['matching']
+    assert (level, message) == (0, 'ok')
+    assert values['model'] == 'sgbm' and values['device'] == 'CPU'
+    assert float(values['latency p50 [ms]']) <= float(values['latency p95 [ms]'])
+    assert 0.5 < float(values['valid share']) <= 1.0
+    assert found['calibration'][2]['baseline [m]'] == '0.1'
+    assert float(found['input'][2]['stamps right - left [ms]']) == 0.0
+
+
+def call(node: Node, service: Any, name: str, **fields: Any) -> Any:
+    """Call a parameter service of the node as rqt_reconfigure does."""
+    import rclpy
+
+    client = node.create_client(service, f'/depth_node/{name}')
+    assert client.wait_for_service(WAIT_S)
+    future = client.call_async(service.Request(**fields))
+    rclpy.spin_until_future_complete(node, future, timeout_sec=WAIT_S)
+    node.destroy_client(client)
+    return future.result()
+
+
+def set_parameter(node: Node, name: str, value: Any) -> tuple[bool, str]:
+    kinds = {bool: 'bool', int: 'integer', float: 'double', str: 'string'}
+    kind = kinds[type(value)]
+    made = ParameterValue(type=getattr(ParameterType, f'PARAMETER_{kind.upper()}'))
+    setattr(made, f'{kind}_value', value)
+    reply = call(
+        node, SetParameters, 'set_parameters', parameters=[Parameter(name=name, value=made)]
+    )
+    return reply.results[0].successful, reply.results[0].reason
+
+
+def test_parameters_as_rqt_reconfigure_sees_them(node: Node, start_depth_node: Start) -> None:
+    start_depth_node(max_depth=8.5)
+    listed = call(node, ListParameters, 'list_parameters').result.names
+    specs = tunables(PipelineConfig) | tunables(NodeConfig)
+    assert set(specs) <= set(listed)
+    overrides = {n for n in listed if n.startswith('qos_overrides.')}
+    assert 'qos_overrides./disparity.publisher.reliability' in overrides
+    assert 'qos_overrides./left/image_rect.subscription.depth' in overrides
+
+    reply = call(node, DescribeParameters, 'describe_parameters', names=list(specs))
+    for (name, spec), descriptor in zip(specs.items(), reply.descriptors, strict=True):
+        assert descriptor.name == name
+        assert descriptor.description.startswith(spec.description)
+        assert descriptor.read_only == (not spec.live)
+        ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
+        if spec.minimum is not None:
+            assert (ranges[0].from_value, ranges[0].to_value) == (spec.minimum, spec.maximum)
+        for floating in descriptor.floating_point_range:
+            assert floating.step == 0.0
+        for choice in spec.choices:
+            assert choice in descriptor.additional_constraints
+
+    value = call(node, GetParameters, 'get_parameters', names=['max_depth']).values[0]
+    assert value.double_value == 8.5
+
+
+def test_refused_parameters_say_why_and_keep_the_old_value(
+    node: Node, start_depth_node: Start
+) -> None:
+    start_depth_node()
+    for name, value, reason in (
+        ('max_depth', -1.0, 'max_depth'),
+        ('max_depth', 0.1, 'min_depth 0.2 m must be below max_depth 0.1 m'),
+        ('depth_encoding', '8UC1', "depth_encoding is '8UC1', choose one of 32FC1, 16UC1"),
+        ('backend', 'magic', "backend is 'magic', choose one of auto"),
+        ('queue_size', 9, 'read-only'),
+        ('max_depth', 'far', 'type'),
+    ):
+        before = call(node, GetParameters, 'get_parameters', names=[name]).values[0]
+        successful, why = set_parameter(node, name, value)
+        assert not successful
+        assert reason in why
+        assert call(node, GetParameters, 'get_parameters', names=[name]).values[0] == before
+
+
+def test_failed_backend_swap_keeps_the_old_one(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    process = start_depth_node()
+    successful, why = set_parameter(node, 'model', '/nowhere/model.onnx')
+    assert successful  # sgbm reads no model
+    successful, why = set_parameter(node, 'backend', 'onnx')
+    assert not successful and '/nowhere/model.onnx' in why
+    assert (
+        call(node, GetParameters, 'get_parameters', names=['backend']).values[0].string_value
+        == 'sgbm'
+    )
+    probe = Probe(node, ('disparity',))
+    with Stream(node, frame):
+        assert probe.spin(WAIT_S, until=('disparity', 2)), process.output()
+
+
+def test_changes_come_into_force_between_frames(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    start_depth_node()
+    probe = Probe(node, ('depth/image', 'points2'))
+    with Stream(node, frame):
+        assert probe.spin(WAIT_S, until=('depth/image', 1))
+        probe.close()
+        assert set_parameter(node, 'depth_encoding', '16UC1') == (True, '')
+        assert set_parameter(node, 'avoid_point_cloud_padding', True) == (True, '')
+        assert set_parameter(node, 'max_depth', 1.5) == (True, '')
+        already = {t: len(probe.arrivals_s[t]) for t in probe.arrivals_s}
+        assert probe.spin(WAIT_S, until=('points2', already['points2'] + 6))
+        assert probe.spin(WAIT_S, until=('depth/image', already['depth/image'] + 6))
+    depth = probe.newest('depth/image')
+    assert depth.encoding == '16UC1'
+    millimetres = np.frombuffer(depth.data, '<u2').reshape(HEIGHT, WIDTH)
+    assert np.median(millimetres[10:-10, 60:-10]) == 0  # 2 m are beyond 1.5 m
+    assert probe.newest('points2').point_step == 16
+
+
+def broken(publisher: FramePublisher, topic: str, change: Callable[[Any], None]) -> None:
+    """Let every message of one topic be changed before it is sent."""
+    original = publisher._publishers[topic]
+
+    class Changing:
+        def publish(self, msg: Any) -> None:
+            change(msg)
+            original.publish(msg)
+
+        def get_subscription_count(self) -> int:
+            return original.get_subscription_count()
+
+    publisher._publishers[topic] = Changing()  # type: ignore[assignment]
+
+
+def encoding_unknown(msg: Any) -> None:
+    msg.encoding = 'rgb99'
+
+
+def data_cut(msg: Any) -> None:
+    msg.data = array.array('B', bytes(10))
+
+
+def zero_size(msg: Any) -> None:
+    msg.width = msg.height = msg.step = 0
+    msg.data = array.array('B')
+
+
+def tx_zero(msg: Any) -> None:
+    msg.p[3] = 0.0
+
+
+def tx_positive(msg: Any) -> None:
+    msg.p[3] = -msg.p[3]
+
+
+def p_nan(msg: Any) -> None:
+    msg.p[0] = float('nan')
+
+
+@pytest.mark.parametrize(
+    ('topic', 'change', 'subject', 'text'),
+    [
+        ('left/image_rect', encoding_unknown, 'input', "/left/image_rect: encoding 'rgb99'"),
+        ('right/image_rect', data_cut, 'input', '/right/image_rect: 320x120 rgb8 image has 10'),
+        ('left/image_rect', zero_size, 'input', 'is empty'),
+        ('right/camera_info', tx_zero, 'calibration', 'right camera_info: Tx is zero'),
+        ('right/camera_info', tx_positive, 'calibration', 'right camera_info: Tx is positive'),
+        ('left/camera_info', p_nan, 'calibration', 'left camera_info: K or P has NaN'),
+    ],
+)
+def test_a_fault_is_named_once_and_the_node_recovers(
+    node: Node,
+    start_depth_node: Start,
+    frame: StereoFrame,
+    topic: str,
+    change: Callable[[Any], None],
+    subject: str,
+    text: str,
+) -> None:
+    process = start_depth_node()
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    sick, well = FramePublisher(node), FramePublisher(node)
+    broken(sick, topic, change)
+    wait_until(sick.subscribed)
+
+    def send(publisher: FramePublisher) -> None:
+        now = node.get_clock().now().nanoseconds
+        publisher.publish(dataclasses.replace(frame, stamp_ns=now))
+
+    def sick_until_reported(found: dict[str, Any]) -> bool:
+        send(sick)
+        level, message, _ = found[subject]
+        return level == 2 and text in message
+
+    found = diagnostics(probe, sick_until_reported)
+    assert int(found['input'][2]['dropped fault']) >= 1
+    assert probe.arrivals_s['disparity'] == []
+    for _ in range(5):
+        send(sick)
+        probe.spin(0.05)
+
+    def well_again(found: dict[str, Any]) -> bool:
+        send(well)
+        return found[subject][:2] == (0, 'ok') and len(probe.messages['disparity']) > 0
+
+    diagnostics(probe, well_again)
+    assert process.output().count(text) == 1
+    assert process.poll() is None
+
+
+def wait_until(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_missing_camera_info_is_said(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    process = start_depth_node({'right/camera_info': '/elsewhere'})
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    publisher = FramePublisher(node)
+    wait_until(lambda: publisher._publishers['right/image_rect'].get_subscription_count() > 0)
+
+    def said(found: dict[str, Any]) -> bool:
+        now = node.get_clock().now().nanoseconds
+        publisher.publish(dataclasses.replace(frame, stamp_ns=now))
+        return 'no camera_info yet on /elsewhere' in found['calibration'][1]
+
+    diagnostics(probe, said)
+    assert process.poll() is None
+
+
+def test_waiting_for_a_topic_is_said(node: Node, start_depth_node: Start) -> None:
+    start_depth_node({'left/image_rect': '/cam/left'})
+    probe = Probe(node, (), diagnostics=True)
+    found = diagnostics(probe, lambda f: f['input'][0] != 0)
+    assert (
+        'waiting for /cam/left (0 publishers) and /right/image_rect (0 publ' in found['input'][1]
+    )
+
+
+def test_size_may_change_in_the_stream(
+    node: Node, start_depth_node: Start, make_frame: MakeFrame
+) -> None:
+    start_depth_node()
+    probe = Probe(node, ('disparity',), keep=100)
+    sizes = [(HEIGHT, WIDTH), (97, 203), (HEIGHT, WIDTH)]
+    for size in sizes:
+        calibration = dataclasses.replace(CALIBRATION, width_px=size[1], height_px=size[0])
+        with Stream(node, make_frame(24, size, calibration)):
+            before = len(probe.arrivals_s['disparity'])
+            assert probe.spin(WAIT_S, until=('disparity', before + 3))
+        shapes = [(m.image.height, m.image.width) for m in probe.messages['disparity'][before:]]
+        assert shapes[-1] == size
+
+
+def test_stale_frames_are_dropped_and_counted(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    process = start_depth_node(max_age=0.5)
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    publisher = FramePublisher(node)
+    wait_until(publisher.subscribed)
+
+    def dropped(found: dict[str, Any]) -> bool:
+        stamp = node.get_clock().now().nanoseconds - 10 * 10**9
+        publisher.publish(dataclasses.replace(frame, stamp_ns=stamp))
+        return int(found['input'][2].get('dropped stale', '0')) >= 3
+
+    found = diagnostics(probe, dropped)
+    assert 'older than max_age 0.5 s' in found['input'][1]
+    assert probe.arrivals_s['disparity'] == []
+    assert process.output().count('older than max_age') == 1
+
+
+def test_approximate_sync_live(node: Node, start_depth_node: Start, frame: StereoFrame) -> None:
+    """Cameras 5 ms apart: nothing and the reason at first, pairs after the parameter is set."""
+    start_depth_node()
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    publisher = FramePublisher(node)
+
+    def shift(msg: Any) -> None:
+        later = msg.header.stamp.nanosec + 5_000_000
+        stamp = Time(sec=msg.header.stamp.sec + later // 10**9, nanosec=later % 10**9)
+        msg.header = Header(stamp=stamp, frame_id=msg.header.frame_id)
+
+    broken(publisher, 'right/image_rect', shift)
+    wait_until(publisher.subscribed)
+
+    def send(_: Any = None) -> None:
+        now = node.get_clock().now().nanoseconds
+        publisher.publish(dataclasses.replace(frame, stamp_ns=now))
+
+    def unpaired(found: dict[str, Any]) -> bool:
+        send()
+        return 'stamps differ (about 5 ms); set approximate_sync' in found['input'][1]
+
+    diagnostics(probe, unpaired)
+    assert probe.arrivals_s['disparity'] == []
+    probe.close()
+    assert set_parameter(node, 'approximate_sync', True) == (True, '')
+
+    def paired(found: dict[str, Any]) -> bool:
+        send()
+        return len(probe.messages['disparity']) >= 3
+
+    found = diagnostics(probe, paired)
+    assert float(found['input'][2]['stamps right - left [ms]']) == 5.0
+
+
+def test_compressed_transport_follows_the_remapped_topic(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    import cv2
+    from sensor_msgs.msg import CompressedImage
+
+    start_depth_node({'left/image_rect': '/cam/left'}, image_transport='compressed')
+    probe = Probe(node, ('disparity',))
+    infos = FramePublisher(node)
+    images = {
+        side: node.create_publisher(CompressedImage, f'{topic}/compressed', 10)
+        for side, topic in (('left', '/cam/left'), ('right', '/right/image_rect'))
+    }
+    wait_until(lambda: all(p.get_subscription_count() for p in images.values()))
+    deadline = time.monotonic() + WAIT_S
+    while not probe.messages['disparity']:
+        assert time.monotonic() < deadline
+        now = node.get_clock().now()
+        infos.publish(dataclasses.replace(frame, stamp_ns=now.nanoseconds))
+        for side, publisher in images.items():
+            _, data = cv2.imencode('.png', getattr(frame, side)[..., ::-1])
+            msg = CompressedImage(header=Header(stamp=now.to_msg(), frame_id='cam'), format='png')
+            msg.data = array.array('B', data.tobytes())
+            publisher.publish(msg)
+        probe.spin(0.1)
+    disparity = probe.newest('disparity')
+    assert disparity.header.frame_id == 'cam'
+    inside = image_array(disparity.image)[10:-10, 60:-10]
+    assert np.median(inside) == pytest.approx(20, abs=0.1)
+
+
+def run_node(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, '-m', 'dtp_stereo_ros.ros.depth_node', '--ros-args', *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'text'),
+    [
+        (['-p', 'backend:=magic'], "backend is 'magic', choose one of"),
+        (['-p', 'max_age:=-1.0'], 'parameter max_age'),
+        (['-p', 'max_age:=1'], 'parameter max_age: must be a number with a decimal point'),
+        (['-p', 'backend:=sgbm', '-p', 'min_depth:=200.0'], 'must be below max_depth'),
+        (['-p', 'backend:=onnx', '-p', 'model:=/nowhere.onnx'], '/nowhere.onnx'),
+        (['-p'], 'parse'),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line_and_exit_2(arguments: list[str], text: str) -> None:
+    done = run_node(*arguments)
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith('depth_node: ')]
+    assert len(lines) == 1
+    assert text in lines[0]
+    assert 'Traceback' not in done.stderr
+
+
+def test_a_dead_worker_takes_the_process_down(node: Node, frame: StereoFrame) -> None:
+    program = (
+        'import sys\n'
+        'from dtp_stereo_ros.ros import depth_node, processor\n'
+        'def die(self, pair): raise SystemExit("gone")\n'
+        'processor.Processor.process = die\n'
+        'sys.exit(depth_node.main(["--ros-args", "-p", "backend:=sgbm"]))\n'
+    )
+    with subprocess.Popen([sys.executable, '-c', program], stderr=subprocess.PIPE) as process:
+        try:
+            with Stream(node, frame):
+                assert process.wait(WAIT_S) == 1
+        finally:
+            process.kill()
+        assert process.stderr is not None
+        assert b'the worker died' in process.stderr.read()
+
+
+def test_playing_to_nobody_is_an_error(node: Node, frame: StereoFrame) -> None:
+    with pytest.raises(InputError, match='/nobody/left/image_rect: nobody subscribed'):
+        play_frames(node, [frame], 10.0, prefix='/nobody/', wait_s=0.1)
+    with pytest.raises(InputError, match='without calibration'):
+        FramePublisher(node).publish(dataclasses.replace(frame, calibration=None))

@@ -1,0 +1,103 @@
+"""Newest item wins, calls run between items, and no death goes unnoticed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from dtp_stereo_ros.errors import BackendError
+from dtp_stereo_ros.ros.worker import Worker
+
+WAIT_S = 10
+
+
+class Slow:
+    """Takes an item only when told, so that the order of things is certain."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.go_on = threading.Semaphore(0)
+        self.done: list[Any] = []
+        self.died = threading.Event()
+        self.worker = Worker(self.process, self.died.set)
+
+    def process(self, item: Any) -> None:
+        self.begun.release()
+        assert self.go_on.acquire(timeout=WAIT_S)
+        if isinstance(item, BaseException):
+            raise item
+        self.done.append(item)
+
+
+@pytest.fixture
+def slow() -> Iterator[Slow]:
+    made = Slow()
+    made.worker.start()
+    yield made
+    made.go_on.release(100)
+    assert made.worker.stop(WAIT_S)
+
+
+def test_newest_wins_and_displaced_items_are_told(slow: Slow) -> None:
+    assert not slow.worker.offer(1)
+    assert slow.begun.acquire(timeout=WAIT_S)
+    assert not slow.worker.offer(2)
+    assert slow.worker.offer(3)
+    assert slow.worker.offer(4)
+    slow.go_on.release(2)
+    assert slow.begun.acquire(timeout=WAIT_S)
+    slow.worker.between_frames(lambda: None).result(WAIT_S)
+    assert slow.done == [1, 4]
+
+
+def test_calls_run_between_items_in_the_worker(slow: Slow) -> None:
+    slow.worker.offer(1)
+    assert slow.begun.acquire(timeout=WAIT_S)
+    slow.worker.offer(2)
+    seen: list[Any] = []
+    call = slow.worker.between_frames(
+        lambda: seen.append((list(slow.done), threading.current_thread().name))
+    )
+    assert not call.done()
+    slow.go_on.release(2)
+    call.result(WAIT_S)
+    assert seen == [([1], 'stereo worker')]
+
+
+def test_a_failing_call_reaches_its_caller_and_no_one_else(slow: Slow) -> None:
+    def fail() -> None:
+        raise BackendError('no such device')
+
+    with pytest.raises(BackendError, match='no such device'):
+        slow.worker.between_frames(fail).result(WAIT_S)
+    slow.go_on.release()
+    slow.worker.offer(1)
+    assert slow.begun.acquire(timeout=WAIT_S)
+    slow.worker.between_frames(lambda: None).result(WAIT_S)
+    assert (slow.done, slow.worker.failure) == ([1], '')
+
+
+@pytest.mark.parametrize('error', [ValueError('a bug'), SystemExit('a library'), MemoryError()])
+def test_death_is_reported(slow: Slow, error: BaseException) -> None:
+    slow.worker.offer(error)
+    slow.go_on.release()
+    assert slow.died.wait(WAIT_S)
+    assert type(error).__name__ in slow.worker.failure
+    with pytest.raises(BackendError):
+        slow.worker.between_frames(lambda: None).result(WAIT_S)
+
+
+def test_calls_that_wait_when_the_worker_stops_are_answered() -> None:
+    slow = Slow()
+    slow.worker.start()
+    slow.worker.offer(1)
+    assert slow.begun.acquire(timeout=WAIT_S)
+    call: Future[None] = slow.worker.between_frames(lambda: None)
+    assert not slow.worker.stop(0.01)
+    slow.go_on.release()
+    with pytest.raises(BackendError, match='shutting down'):
+        call.result(WAIT_S)
