@@ -8,7 +8,6 @@ run code.
 from __future__ import annotations
 
 import dataclasses
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,8 @@ def read(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError:
         raise ModelError(f'model {path} does not exist; check the path') from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except Exception as error:
+        # Bytes that are no pickle make the unpickler raise nearly anything.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
             f'model {path} is no checkpoint of dtp_stereo ({reason[:80]}); '

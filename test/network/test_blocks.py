@@ -1,0 +1,103 @@
+"""The parts against slow, obvious versions of themselves."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dtp_stereo_ros.network.blocks import (
+    PEAK_RADIUS_BINS,
+    RGB_MEAN,
+    Normalise,
+    convex_upsample,
+    correlation_volume,
+    peak_disparity,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    batch=st.integers(1, 2),
+    channels=st.integers(1, 5),
+    height=st.integers(1, 4),
+    width=st.integers(1, 40),
+    bins=st.integers(1, 20),
+    seed=st.integers(0, 1000),
+)
+def test_correlation_is_the_inner_product_at_each_shift(
+    batch, channels, height, width, bins, seed
+):
+    generator = torch.Generator().manual_seed(seed)
+    shape = (batch, channels, height, width)
+    left, right = (torch.randn(shape, generator=generator) for _ in range(2))
+    expected = torch.zeros(batch, bins, height, width)
+    for d in range(min(bins, width)):
+        expected[:, d, :, d:] = (left[..., d:] * right[..., : width - d]).sum(dim=1)
+    torch.testing.assert_close(
+        correlation_volume(left, right, bins), expected, atol=1e-5, rtol=1e-5
+    )
+
+
+def test_correlation_of_a_shifted_image_peaks_at_the_shift():
+    left = torch.nn.functional.normalize(torch.randn(1, 16, 3, 30), dim=1)
+    right = torch.roll(left, -7, dims=3)
+    volume = correlation_volume(left, right, 12)
+    assert (volume[..., 7:].argmax(dim=1) == 7).all()
+    torch.testing.assert_close(volume[:, 7, :, 7:], torch.ones(1, 3, 23))
+
+
+def test_peak_is_the_mean_of_the_window_around_the_maximum():
+    logits = torch.full((1, 20, 1, 1), -50.0)
+    logits[0, [3, 4], 0, 0] = torch.log(torch.tensor([0.15, 0.45]))
+    logits[0, 15, 0, 0] = torch.log(torch.tensor(0.40))
+    disparity, mass = peak_disparity(logits)
+    # The far second peak moves the mean over all bins to 8.25, but not the mean of the peak.
+    assert disparity.item() == torch.tensor((3 * 0.15 + 4 * 0.45) / 0.6).item()
+    torch.testing.assert_close(mass, torch.tensor([[[[0.6]]]]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(position=st.floats(2, 44, width=32))
+def test_peak_of_a_two_hot_distribution_is_its_position(position):
+    low = int(position)
+    probability = torch.full((48,), 1e-9)
+    probability[low] = 1 - (position - low) + 1e-9
+    probability[low + 1] = position - low + 1e-9
+    disparity, mass = peak_disparity(probability.log().view(1, 48, 1, 1))
+    assert abs(disparity.item() - position) < 1e-4
+    assert mass.item() > 0.999
+    assert PEAK_RADIUS_BINS >= 1
+
+
+def test_convex_upsampling_keeps_a_constant_and_picks_neighbours():
+    coarse = torch.full((1, 1, 3, 5), 7.0)
+    weights = torch.randn(1, 144, 3, 5)
+    torch.testing.assert_close(
+        convex_upsample(coarse, weights, 4), torch.full((1, 1, 12, 20), 7.0)
+    )
+    coarse = torch.arange(15.0).view(1, 1, 3, 5)
+    weights = torch.full((1, 9, 16, 3, 5), -100.0)
+    weights[:, 5] = 100.0  # the neighbour to the right
+    full = convex_upsample(coarse, weights.view(1, 144, 3, 5), 4)
+    torch.testing.assert_close(full[0, 0, 4:8, 4:8], torch.full((4, 4), 7.0))
+    torch.testing.assert_close(full[0, 0, 0:4, 16:20], torch.full((4, 4), 4.0))
+
+
+def test_convex_upsampling_places_subpixels_in_rows():
+    weights = torch.full((1, 9, 16, 2, 2), -100.0)
+    weights[:, 4] = 100.0
+    weights[:, 4, 1] = -100.0  # row 0, column 1 of each block looks down instead
+    weights[:, 7, 1] = 100.0
+    coarse = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    full = convex_upsample(coarse, weights.view(1, 144, 2, 2), 4)[0, 0]
+    assert full[0, 0] == 1.0
+    assert full[0, 1] == 3.0
+    assert full[1, 0] == 1.0
+    assert full[0, 5] == 4.0
+
+
+def test_normalise_makes_the_mean_colour_zero_and_stays_out_of_the_weights():
+    normalise = Normalise()
+    image = torch.tensor(RGB_MEAN).view(1, 3, 1, 1).expand(1, 3, 2, 2)
+    assert normalise(image).abs().max() < 1e-6
+    assert normalise(image + 58.395)[0, 0].allclose(torch.ones(2, 2))
+    assert not normalise.state_dict()

@@ -1,0 +1,70 @@
+"""Export: the file says what it is, agrees with PyTorch, and is not written when it does not."""
+
+import numpy as np
+import pytest
+import torch
+
+from dtp_stereo_ros import models
+from dtp_stereo_ros.errors import ModelError
+from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
+from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
+from dtp_stereo_ros.stereo import StereoFrame
+from dtp_stereo_ros.training import export
+
+onnxruntime = pytest.importorskip('onnxruntime')
+
+
+@pytest.fixture
+def frame():
+    rng = np.random.default_rng(0)
+    left = np.kron(rng.integers(0, 255, (24, 50, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    return StereoFrame(left, np.roll(left, -9, axis=1))
+
+
+@pytest.fixture(params=['light', 'setting2'])
+def source(request, tmp_path):
+    torch.manual_seed(0)
+    network = (
+        DTPNetLight(LightConfig(max_disparity_px=64, stem=8, quarter=16))
+        if request.param == 'light'
+        else DTPNetPaper(PaperConfig(2, 64))
+    )
+    path = tmp_path / 'best.pt'
+    checkpoint.save(path, network.eval(), {'steps': 12, 'command': 'dtp-stereo train | x'})
+    return path
+
+
+def test_export_writes_model_weights_and_card(source, frame, tmp_path):
+    out = tmp_path / 'out'
+    out.mkdir()
+    parity = export.export_model(source, out, 'mine', frame, '| scene | bad-3 |')
+    assert parity.median_px <= export.PARITY_MEDIAN_PX
+    assert sorted(p.name for p in out.iterdir()) == ['mine.md', 'mine.onnx', 'mine.pt']
+    spec = models.onnx_spec(out / 'mine.onnx', assume=False)
+    network = checkpoint.load(source)
+    assert spec.name == network.name
+    assert spec.max_disparity_px == 64
+    assert spec.padding_multiple == network.padding_multiple
+    card = (out / 'mine.md').read_text()
+    assert models.sha256(out / 'mine.onnx') in card
+    assert models.sha256(out / 'mine.pt') in card
+    assert r'dtp-stereo train \| x' in card
+    assert '| scene | bad-3 |' in card
+
+
+def test_any_size_agrees_with_pytorch(source, frame, tmp_path):
+    target = tmp_path / 'any.onnx'
+    export.export_onnx(source, target, frame)
+    network = checkpoint.load(source)
+    for size in ((32, 64), (96, 160), (64, 224)):
+        left, right = np.random.default_rng(1).uniform(0, 255, (2, 1, 3, *size)).astype(np.float32)
+        assert export.compare(network, target, left, right).median_px < 0.01
+
+
+def test_a_model_that_disagrees_is_not_written(source, frame, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, 'compare', lambda *a: export.Parity(0.02, 1.0))
+    target = tmp_path / 'bad.onnx'
+    with pytest.raises(ModelError, match=r'0\.020 px \(median\)'):
+        export.export_onnx(source, target, frame)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['best.pt']

@@ -1,0 +1,113 @@
+"""A short real run: it learns, resumes where it stopped, and what it writes can be used."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.training.data import GeneratorConfig, SyntheticBatches, flip_pair, make_pair
+from dtp_stereo_ros.training.synthetic.scenes import SceneMaker
+from dtp_stereo_ros.training.synthetic.textures import TextureBank
+from dtp_stereo_ros.training.train import TrainConfig, Trainer, rate_at
+
+NETWORK = {
+    'member': 'light',
+    'max_disparity_px': 64,
+    'stem': 8,
+    'quarter': 16,
+    'eighth': 24,
+    'sixteenth': 32,
+    'thirtysecond': 32,
+    'heads': 1,
+    'volume': 16,
+    'depths': (1, 1, 1, 1),
+}
+DATA = GeneratorConfig(sizes=((64, 160),), batch_size=4, max_disparity_px=60, pool=30)
+
+
+def config(out, **changes):
+    base = TrainConfig(
+        out=out,
+        network=NETWORK,
+        data=DATA,
+        steps=60,
+        warmup_steps=5,
+        learning_rate=3e-3,
+        average_decay=0.9,
+        bf16=False,
+        device='cpu',
+        workers=0,
+        validate_every=30,
+        validation_count=2,
+        command='dtp-stereo train',
+    )
+    return dataclasses.replace(base, **changes)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp('run')
+    first = Trainer(config(out, steps=2, validate_every=2)).run()
+    return out, first, Trainer(config(out)).run()
+
+
+def test_training_learns_to_match(finished):
+    _, first, last = finished
+    assert last['val/epe_px'] < 0.6 * first['val/epe_px']
+    assert last['val/bad3'] < first['val/bad3']
+
+
+def test_a_run_goes_on_where_it_stopped(finished):
+    out, _, _ = finished
+    again = Trainer(config(out))
+    assert again.step == 60
+    assert again.samples == 240
+    assert again.best < 100
+
+
+def test_best_weights_load_and_tell_how_they_were_made(finished):
+    out, _, _ = finished
+    content = checkpoint.read(out / 'best.pt')
+    assert content['meta']['steps'] in (2, 32, 60)
+    assert content['meta']['command'] == 'dtp-stereo train'
+    network = checkpoint.load(out / 'best.pt')
+    assert network.max_disparity_px == 64
+    assert not (out / 'last.pt.tmp').exists()
+
+
+def test_rate_rises_holds_and_falls():
+    run = TrainConfig(out=None, steps=100, warmup_steps=10, decay_share=0.5)
+    assert rate_at(0, run) == pytest.approx(0.1)
+    assert rate_at(9, run) == pytest.approx(1.0)
+    assert rate_at(50, run) == pytest.approx(1.0)
+    assert rate_at(75, run) == pytest.approx(0.5)
+    assert rate_at(100, run) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_batches_are_reproducible_typed_and_of_the_sizes_in_turn():
+    sizes = ((32, 64), (64, 32))
+    stream, same = (
+        iter(SyntheticBatches(GeneratorConfig(sizes=sizes, batch_size=2, pool=8)))
+        for _ in range(2)
+    )
+    first, second = next(stream), next(stream)
+    assert {first['left'].shape, second['left'].shape} == {(2, 3, 32, 64), (2, 3, 64, 32)}
+    assert first['left'].dtype == torch.uint8
+    assert first['disparity'].dtype == torch.float32
+    assert first['visible'].dtype == torch.bool
+    assert torch.equal(first['left'], next(same)['left'])
+
+
+def test_flips_keep_the_geometry():
+    """However a pair is flipped, left(x) still equals right(x - d)."""
+    maker = SceneMaker(TextureBank([]))
+    pair = make_pair(maker, np.random.default_rng(7), (64, 128))
+    for seed in range(8):
+        flipped = flip_pair(np.random.default_rng(seed), pair)
+        x = np.arange(128)[None, :] - np.rint(flipped.disparity_left).astype(int)
+        matched = np.take_along_axis(flipped.right, np.clip(x, 0, 127)[..., None], axis=1)
+        error = np.abs(matched.astype(float) - flipped.left).mean(axis=2)
+        assert np.median(error[flipped.visible_left]) < 12
+        assert flipped.left.shape == pair.left.shape
