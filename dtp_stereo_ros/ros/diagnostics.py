@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -12,6 +13,10 @@ from .counters import Snapshot, Statistics
 from .findings import Findings
 from .inputs import Inputs
 from .sync import SIDES
+
+# Silence and missing pairs are judged over this time, or this many frames if that is longer.
+_JUDGE_AFTER_S = 1.0
+_JUDGE_AFTER_FRAMES = 3
 
 _INPUT_SUBJECTS = ('image', 'age', 'sync')
 _CALIBRATION_SUBJECTS = ('calibration', 'calibration warning')
@@ -40,6 +45,7 @@ class Diagnostics:
         self._findings = findings
         self._received = dict.fromkeys(SIDES, 0)
         self._paired = 0
+        self._judged_at = time.monotonic()
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
     def tick(self) -> None:
@@ -57,11 +63,16 @@ class Diagnostics:
 
     def _judge_sync(self) -> None:
         """Say why nothing pairs; stable wording, so that it is logged once."""
+        now = time.monotonic()
         with self._inputs.sync.lock:
             policy = self._inputs.sync.policy
             received = {side: policy.received(side) for side in SIDES}
             paired, gap_ns = policy.counts['paired'], policy.gap_ns
             tolerance_ns, approximate = policy.tolerance_ns(), policy.approximate
+            period_s = policy.period_s()
+        if now - self._judged_at < max(_JUDGE_AFTER_S, _JUDGE_AFTER_FRAMES * period_s):
+            return
+        self._judged_at = now
         silent = [side for side in SIDES if received[side] == self._received[side]]
         no_new_pair = paired == self._paired
         self._received, self._paired = received, paired
@@ -70,7 +81,7 @@ class Diagnostics:
             self._findings.report('sync', f'waiting for {waiting}', error=False)
         elif no_new_pair and gap_ns is not None:
             mend = (
-                f'tolerance is {tolerance_ns / 1e6:.3g} ms'
+                f'the tolerance is {tolerance_ns / 1e6:.3g} ms'
                 if approximate
                 else 'set approximate_sync if the cameras are not triggered together'
             )
@@ -128,6 +139,7 @@ class Diagnostics:
     ) -> DiagnosticStatus:
         current = self._findings.current()
         found = [current[subject] for subject in subjects if subject in current]
+        left_info = self._inputs.infos.get('left')
         level = DiagnosticStatus.OK
         if found:
             is_error = any(error for error, _ in found)
@@ -136,7 +148,7 @@ class Diagnostics:
             level=level,
             name=f'{self._node.get_fully_qualified_name().lstrip("/")}: {name}',
             message='; '.join(text for _, text in found) or 'ok',
-            hardware_id=self._node.get_namespace(),
+            hardware_id=left_info.header.frame_id if left_info else '',
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
 

@@ -170,5 +170,5 @@ def byte_array(values: Pixels) -> array.array[int]:
     Given `bytes` or a list, those of ROS 2 Humble and Jazzy look at every element in Python.
     """
     data = array.array('B')
-    data.frombytes(memoryview(values).cast('B'))
+    data.frombytes(values.data.cast('B'))
     return data

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def play_frames(
         InputError: nobody subscribed in time, or a frame has no calibration.
     """
     publisher = FramePublisher(node, prefix)
-    _wait(publisher.subscribed, wait_s, f'{node.resolve_topic_name(prefix + _INPUT_TOPICS[0])}')
+    _wait(publisher.subscribed, wait_s, node.resolve_topic_name(prefix + _INPUT_TOPICS[0]))
     count = 0
     for frame in _paced(frames, rate_hz):
         if restamp:
@@ -132,6 +133,7 @@ def play_bag(
     Raises:
         InputError: the bag is missing or unreadable, or nobody subscribed in time.
     """
+    # Here, because only this function needs the package.
     from rosbags.highlevel import AnyReader, AnyReaderError
 
     if not bag.exists():
@@ -170,8 +172,6 @@ def _play(
 
 def _publisher(node: Node, topic: str, message_type: str) -> Publisher:
     """Publisher for a type given as 'sensor_msgs/msg/Image'."""
-    from importlib import import_module
-
     package, _, name = message_type.split('/')
     try:
         cls: Any = getattr(import_module(f'{package}.msg'), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import CalibrationError, InputError, StereoError
@@ -77,9 +77,6 @@ class Processor:
             last_call = traceback.extract_tb(error.__traceback__)[-1]
             where = f'{last_call.name}, line {last_call.lineno} of {last_call.filename}'
             self._fault('worker', f'frame failed: {type(error).__name__}: {error} (in {where})')
-        else:
-            for subject in ('worker', 'matching', 'image', 'calibration'):
-                self.findings.clear(subject)
 
     def _process(self, pair: Pair) -> None:
         started = time.perf_counter()
@@ -113,12 +110,14 @@ class Processor:
             age_s(stamp, pair.received_ns, self.now_ns()),
             computed.result.valid_share,
         )
+        for subject in ('worker', 'matching', 'image', 'calibration'):
+            self.findings.clear(subject)
 
     def _match(self, pair: Pair, stamp: int) -> Computed:
         """Decode, calibrate and run the pipeline."""
         topics = self.inputs.topics
         left, right = to_rgb(pair.left, topics['left']), to_rgb(pair.right, topics['right'])
-        frame_without_calibration = StereoFrame(left, right, stamp)  # checks the sizes first
+        uncalibrated = StereoFrame(left, right, stamp)  # checks that the sizes agree
         infos = dict(self.inputs.infos)
         for side in SIDES:
             if side not in infos:
@@ -133,12 +132,9 @@ class Processor:
         else:
             self.findings.clear('calibration warning')
         calibration = stereo_calibration(
-            infos['left'],
-            infos['right'],
-            frame_without_calibration.width_px,
-            frame_without_calibration.height_px,
+            infos['left'], infos['right'], uncalibrated.width_px, uncalibrated.height_px
         )
-        result = self.pipeline.process(StereoFrame(left, right, stamp, calibration))
+        result = self.pipeline.process(replace(uncalibrated, calibration=calibration))
         return Computed(result, calibration, left, infos['left'], header)
 
     def _fault(self, subject: str, text: str) -> None:

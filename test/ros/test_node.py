@@ -18,6 +18,7 @@ from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
 
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables
@@ -396,6 +397,33 @@ def test_stale_frames_are_dropped_and_counted(
     assert 'older than max_age 0.5 s' in found['input'][1]
     assert probe.arrivals_s['disparity'] == []
     assert process.output().count('older than max_age') == 1
+
+
+def test_simulated_time(node: Node, start_depth_node: Start, frame: StereoFrame) -> None:
+    """With use_sim_time the age is measured by /clock: the wall clock is years ahead of it."""
+    start_depth_node(max_age=0.5, use_sim_time=True)
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    publisher = FramePublisher(node)
+    clock = node.create_publisher(Clock, '/clock', 10)
+    wait_until(lambda: publisher.subscribed() and clock.get_subscription_count() > 0)
+    second, ages_s = itertools.count(1_403_715_273), itertools.chain([10] * 5, itertools.repeat(0))
+    now = 0
+
+    def send(_: Any = None) -> None:
+        nonlocal now
+        now = next(second)
+        clock.publish(Clock(clock=Time(sec=now)))
+        probe.spin(0.05)
+        stamp_ns = (now - next(ages_s)) * 10**9
+        publisher.publish(dataclasses.replace(frame, stamp_ns=stamp_ns))
+
+    def came(found: dict[str, Any]) -> bool:
+        send()
+        return len(probe.messages['disparity']) > 0
+
+    found = diagnostics(probe, came)
+    assert int(found['input'][2]['dropped stale']) >= 1
+    assert probe.newest('disparity').header.stamp.sec >= now - 2
 
 
 def test_approximate_sync_live(node: Node, start_depth_node: Start, frame: StereoFrame) -> None:

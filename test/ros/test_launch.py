@@ -1,0 +1,127 @@
+"""The launch file, run by launch_ros: arguments become remaps, parameters and a namespace."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import rclpy
+import yaml
+from rcl_interfaces.srv import GetParameters
+from rclpy.node import Node
+
+from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables, validate
+
+needs_launch = pytest.mark.skipif(
+    importlib.util.find_spec('launch_ros') is None, reason='launch_ros is not installed'
+)
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_WAIT_S = 30.0
+_PROGRAM = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+file, *arguments = sys.argv[1:]
+service = LaunchService()
+service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
+    PythonLaunchDescriptionSource(file),
+    launch_arguments=[tuple(a.split(':=', 1)) for a in arguments])]))
+sys.exit(service.run())
+"""
+
+
+@pytest.fixture
+def prefix(tmp_path: Path) -> Path:
+    """An install prefix as colcon makes it, of this source tree."""
+    root = tmp_path / 'prefix'
+    (root / 'share/ament_index/resource_index/packages').mkdir(parents=True)
+    (root / 'share/ament_index/resource_index/packages/dtp_stereo').touch()
+    (root / 'share/dtp_stereo').mkdir()
+    for folder in ('config', 'launch'):
+        (root / 'share/dtp_stereo' / folder).symlink_to(_REPOSITORY / folder)
+    executable = root / 'lib/dtp_stereo/depth_node'
+    executable.parent.mkdir(parents=True)
+    executable.write_text(
+        f'#!{sys.executable}\n'
+        'import sys\nfrom dtp_stereo_ros.ros.depth_node import main\nsys.exit(main())\n'
+    )
+    executable.chmod(0o755)
+    return root
+
+
+def parameters(node: Node, names: list[str]) -> list[object]:
+    client = node.create_client(GetParameters, '/front/depth_node/get_parameters')
+    assert client.wait_for_service(_WAIT_S)
+    future = client.call_async(GetParameters.Request(names=names))
+    rclpy.spin_until_future_complete(node, future, timeout_sec=_WAIT_S)
+    return [v.string_value or v.double_value for v in future.result().values]
+
+
+@pytest.mark.slow
+@needs_launch
+def test_arguments_reach_the_node(node: Node, prefix: Path, tmp_path: Path) -> None:
+    settings = tmp_path / 'settings.yaml'
+    settings.write_text('/**:\n  ros__parameters:\n    max_depth: 7.5\n    backend: auto\n')
+    environment = {
+        **os.environ,
+        'AMENT_PREFIX_PATH': f'{prefix}:{os.environ.get("AMENT_PREFIX_PATH", "")}',
+        'PYTHONPATH': f'{_REPOSITORY}:{os.environ.get("PYTHONPATH", "")}',
+        'ROS_LOG_DIR': str(tmp_path / 'log'),
+    }
+    arguments = [
+        'namespace:=front',
+        f'params_file:={settings}',
+        'backend:=sgbm',
+        'left_image:=/cam/left',
+        'right_info:=right/info',
+    ]
+    launch_file = prefix / 'share/dtp_stereo/launch/depth.launch.py'
+    command = [sys.executable, '-c', _PROGRAM, str(launch_file), *arguments]
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            assert parameters(node, ['max_depth', 'backend', 'model']) == [7.5, 'sgbm', 'dtpnet']
+            deadline = time.monotonic() + _WAIT_S
+            wanted = {
+                '/cam/left',
+                '/front/left/camera_info',
+                '/front/right/image_rect',
+                '/front/right/info',
+            }
+            found: set[str] = set()
+            while not wanted <= found:
+                assert time.monotonic() < deadline, found
+                topics = node.get_subscriber_names_and_types_by_node('depth_node', '/front')
+                found = {name for name, _ in topics}
+                time.sleep(0.1)
+            outputs = node.get_publisher_names_and_types_by_node('depth_node', '/front')
+            assert '/front/disparity' in {name for name, _ in outputs}
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(_WAIT_S) == 0
+
+
+def test_shipped_parameter_file_fits_the_node() -> None:
+    """Every line of it, the commented ones too, is a setting with a valid value."""
+    text = (_REPOSITORY / 'config/dtp_stereo.yaml').read_text()
+    settings = {}
+    for line in text.splitlines():
+        match = re.match(r'    # (\w+): (\S+)', line)
+        if match:
+            settings[match[1]] = yaml.safe_load(match[2])
+    assert len(settings) >= 8
+    for cls in (PipelineConfig, NodeConfig):
+        own = {name: settings.pop(name) for name in tunables(cls) if name in settings}
+        config = cls(**own)
+        validate(config)
+        assert config != cls()
+    assert settings == {}
+    assert yaml.safe_load(text) == {'/**': {'ros__parameters': {'use_sim_time': False}}}
