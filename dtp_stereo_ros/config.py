@@ -142,7 +142,8 @@ class NodeConfig:
     )
     max_age: float = tunable(
         1.0,
-        'Frames older than this when their turn comes are dropped; 0 keeps all.',
+        'Frames older than this when their turn comes are dropped; 0 keeps all. Age counts from '
+        'the stamp, or from reception where stamps are over a minute off the clock (a bag).',
         unit='s',
         minimum=0.0,
         maximum=3600.0,
