@@ -20,6 +20,7 @@ _JUDGE_AFTER_FRAMES = 3
 
 _INPUT_SUBJECTS = ('image', 'age', 'sync')
 _CALIBRATION_SUBJECTS = ('calibration', 'calibration warning')
+_MATCHING_SUBJECTS = ('worker', 'matching', 'confidence')
 
 
 class Diagnostics:
@@ -57,7 +58,7 @@ class Diagnostics:
         msg.status = [
             self._status('input', _INPUT_SUBJECTS, self._input_values(snapshot)),
             self._status('calibration', _CALIBRATION_SUBJECTS, self._calibration_values()),
-            self._status('matching', ('worker', 'matching'), self._matching_values(snapshot)),
+            self._status('matching', _MATCHING_SUBJECTS, self._matching_values(snapshot)),
         ]
         self._publisher.publish(msg)
 
@@ -67,7 +68,7 @@ class Diagnostics:
         with self._inputs.sync.lock:
             policy = self._inputs.sync.policy
             received = {side: policy.received(side) for side in SIDES}
-            paired, gap_ns = policy.counts['paired'], policy.gap_ns
+            paired, gap_ns = policy.counts['paired'], policy.gap_ns()
             tolerance_ns, approximate = policy.tolerance_ns(), policy.approximate
             period_s = policy.period_s()
         if now - self._judged_at < max(_JUDGE_AFTER_S, _JUDGE_AFTER_FRAMES * period_s):
@@ -98,7 +99,7 @@ class Diagnostics:
     def _input_values(self, snapshot: Snapshot) -> dict[str, str]:
         with self._inputs.sync.lock:
             policy = self._inputs.sync.policy
-            counts, gap_ns = dict(policy.counts), policy.gap_ns
+            counts, gap_ns = dict(policy.counts), policy.gap_ns()
             received = {f'{side} images': str(policy.received(side)) for side in SIDES}
             period_s = policy.period_s()
         return {
@@ -155,5 +156,5 @@ class Diagnostics:
 
 def _rough(gap_ns: int) -> str:
     """A stamp difference to one digit, so that jitter does not make a new message of it."""
-    gap_ms = abs(gap_ns) / 1e6
-    return f'about {gap_ms:.1g} ms' if gap_ms < 1000 else f'about {gap_ms / 1000:.0f} s'
+    gap_ms = float(f'{abs(gap_ns) / 1e6:.1g}')
+    return f'about {gap_ms:g} ms' if gap_ms < 1000 else f'about {gap_ms / 1000:g} s'

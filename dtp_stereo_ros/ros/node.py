@@ -96,10 +96,13 @@ class DepthNode(Node):
             StereoError: they do not work here (no such model, backend cannot start); the old ones
                 stay.
         """
+        if pipeline != self._pipeline.config:
+            self._change_pipeline(pipeline)
         self._inputs.reconfigure(node)
-        if pipeline == self._pipeline.config:
-            return
-        change = self.worker.between_frames(lambda: self._pipeline.reconfigure(pipeline))
+
+    def _change_pipeline(self, config: PipelineConfig) -> None:
+        old_choice = self._pipeline.choice
+        change = self.worker.between_frames(lambda: self._pipeline.reconfigure(config))
         try:
             change.result(_CHANGE_WAIT_S)
         except FutureTimeoutError:
@@ -109,8 +112,8 @@ class DepthNode(Node):
             raise
         except Exception as error:
             raise BackendError(f'{type(error).__name__}: {error}') from error
-        else:
-            self._log_choice(pipeline)
+        if self._pipeline.choice != old_choice:
+            self.get_logger().info(self._pipeline.choice)
 
     def _changed_late(self, change: Future[None]) -> None:
         error = change.exception()
@@ -119,8 +122,3 @@ class DepthNode(Node):
             return
         self.get_logger().error(f'the new settings do not work, the old ones stay: {error}')
         self.parameters.restore(self._pipeline.config)
-
-    def _log_choice(self, new: PipelineConfig) -> None:
-        old = self.parameters.pipeline
-        if (new.backend, new.model) != (old.backend, old.model):
-            self.get_logger().info(self._pipeline.choice)

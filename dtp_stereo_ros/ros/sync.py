@@ -108,8 +108,6 @@ class PairPolicy:
 
     Attributes:
         counts: 'paired', 'unmatched', 'duplicate', 'late' images, and 'jump' resets.
-        gap_ns: stamp difference right - left of the last pair, or of the newest images where
-            nothing paired since; None before both sides sent.
     """
 
     def __init__(
@@ -119,7 +117,7 @@ class PairPolicy:
         self.approximate = approximate
         self.tolerance_s = tolerance_s
         self.counts: Counter[str] = Counter()
-        self.gap_ns: int | None = None
+        self._pair_gap_ns: int | None = None
         self._streams = {side: _Stream() for side in SIDES}
         self._emitted: dict[str, int] = {}
 
@@ -145,8 +143,6 @@ class PairPolicy:
         if len(stream.stamps) > self.queue_size:
             stream.discard(1)
             self.counts['unmatched'] += 1
-        if not pairs:
-            self._note_gap()
         return pairs
 
     def received(self, side: str) -> int:
@@ -157,6 +153,18 @@ class PairPolicy:
         """Measured frame period of the faster side, seconds; 0 while unknown."""
         periods = [p for p in (s.period_ns() for s in self._streams.values()) if p]
         return min(periods, default=0) / _NS_PER_S
+
+    def gap_ns(self) -> int | None:
+        """Stamp difference right - left: the smallest among the waiting images, else of a pair.
+
+        None while neither is known.
+        """
+        gaps = (
+            right - left
+            for left in self._streams['left'].stamps
+            for right in self._streams['right'].stamps
+        )
+        return min(gaps, key=abs, default=self._pair_gap_ns)
 
     def tolerance_ns(self) -> int:
         """Largest stamp difference that pairs now."""
@@ -198,7 +206,7 @@ class PairPolicy:
         left, skipped_left = self._streams['left'].take(left_stamp)
         right, skipped_right = self._streams['right'].take(right_stamp)
         self._emitted = {'left': left_stamp, 'right': right_stamp}
-        self.gap_ns = right_stamp - left_stamp
+        self._pair_gap_ns = right_stamp - left_stamp
         self.counts['paired'] += 1
         self.counts['unmatched'] += skipped_left + skipped_right
         return left, right
@@ -224,11 +232,6 @@ class PairPolicy:
         stream.newest_ns = None
         self._emitted = {}
         self.counts['unmatched'] += other.discard_after(stamp + self._late_ns(stream))
-
-    def _note_gap(self) -> None:
-        left, right = (self._streams[side].newest_ns for side in SIDES)
-        if left is not None and right is not None:
-            self.gap_ns = right - left
 
 
 class StereoSynchronizer(SimpleFilter):

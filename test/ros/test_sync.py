@@ -62,7 +62,7 @@ def test_a_lost_image_costs_its_own_frame_only() -> None:
 def test_exact_mode_never_pairs_unequal_stamps_and_says_by_how_much() -> None:
     policy = PairPolicy(queue_size=5)
     assert feed(policy, both(frames(20), offset=3 * MS)) == []
-    assert policy.gap_ns == 3 * MS
+    assert policy.gap_ns() == 3 * MS
     assert policy.counts['unmatched'] == 2 * 20 - 2 * 5
 
 
