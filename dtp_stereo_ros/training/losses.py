@@ -26,10 +26,10 @@ class LossWeights:
 
     distribution: float = 1.0
     matching: float = 0.2
-    full: float = 0.5
+    full: float = 1.0
     quarter: float = 0.1
-    occluded: float = 0.4
-    outside: float = 0.1
+    occluded: float = 1.0
+    outside: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -77,4 +77,4 @@ def test_networks_without_a_quarter_output_are_supervised_by_the_rest():
     total, parts = supervised_loss(outputs, truth, LossWeights(), (0, 0), 24)
     assert parts['distribution'].item() == pytest.approx(math.log(24))
     assert parts['full'].item() == pytest.approx(math.log1p(1.75))
-    assert total.item() == pytest.approx(math.log(24) + 0.5 * math.log1p(1.75))
+    assert total.item() == pytest.approx(math.log(24) + math.log1p(1.75))
