@@ -1,13 +1,14 @@
-"""Starts `depth_node`: `ros2 launch dtp_stereo depth.launch.py left_image:=/cam/left/image_rect`."""
+"""Starts `depth_node`: `ros2 launch dtp_stereo depth.launch.py left_image:=/cam/left`."""
 
 from __future__ import annotations
 
-from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchContext, LaunchDescription
 
 _SHARE = FindPackageShare('dtp_stereo')
 
