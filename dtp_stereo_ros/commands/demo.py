@@ -1,0 +1,357 @@
+"""`dtp-stereo demo`: the real node on a real pair, through DDS, judged by ground truth."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..config import BACKENDS, PipelineConfig
+from ..errors import BackendError, InputError
+from ..evaluation import motorcycle
+from ..evaluation.fill import fill_holes
+from ..evaluation.metrics import density, score
+from ..evaluation.report import ERROR_SCALE_PX, error_image, panel
+from ..evaluation.runner import Estimate
+from ..image_io import colorize, write_ply, write_png
+from ..pipeline import StereoPipeline
+from ..stereo import Float32Array, StereoFrame, UInt8Array
+
+if TYPE_CHECKING:
+    from ..ros.player import FramePublisher
+    from ..ros.probe import Probe
+    from ..ros.process import NodeProcess
+
+HELP = 'start the ROS node, stream a real pair at it, judge and draw what it publishes'
+
+DESCRIPTION = """\
+Starts depth_node as a process of its own, streams the Motorcycle pair (Middlebury 2014, shipped
+with scikit-image) at it as ROS messages, subscribes to its outputs and prints rate, latency and
+error against the ground truth, beside the error of SGBM. Writes left, disparity, confidence and
+error pictures and a point cloud. Ends by itself within a minute or so.
+
+example:
+  dtp-stereo demo -o demo_out
+"""
+
+_START_TIMEOUT_S = 90.0
+_START_PERIOD_S = 0.5  # between frames until the node answers
+_LAST_RESULT_S = 1.0
+_OUTPUTS = ('disparity', 'confidence', 'points2')
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What came of the streamed frames.
+
+    Attributes:
+        sent: frames that were sent in all.
+        received: disparities that came back.
+        rate_hz: of the disparities.
+        latency_ms: from sending a frame to receiving its disparity.
+    """
+
+    sent: int
+    received: int
+    rate_hz: float
+    latency_ms: list[float]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """One frame as the node published it.
+
+    Attributes:
+        disparity_px: (H, W) raw, NaN where the node says invalid.
+        confidence: (H, W) 0..1, or None from a backend without one.
+        points_m, colors: the organised cloud, (H, W, 3) each.
+        backend: the node's own words on what runs.
+    """
+
+    disparity_px: Float32Array
+    confidence: Float32Array | None
+    points_m: Float32Array
+    colors: UInt8Array
+    backend: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """The node under test, and our own ROS node with the camera that it publishes as.
+
+    One node of our own for all: what is destroyed while the other side uses it can take the
+    connection of both processes down with it.
+    """
+
+    node: NodeProcess
+    ros: Any
+    camera: FramePublisher
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        '-o', '--out', type=Path, default=Path('demo_out'), metavar='DIR',
+        help='where pictures and cloud go (default: %(default)s)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--backend', default='auto', choices=BACKENDS, help='of the node (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--model', default=PipelineConfig().model, help='of the node (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--rate', type=float, default=10.0, metavar='HZ',
+        help='frames sent a second (default: %(default)s)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--frames', type=int, default=80, metavar='N',
+        help='frames sent (default: %(default)s)',
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo.
+
+    Raises:
+        InputError: ROS or the pair is not installed, or the folder cannot be written.
+        BackendError: the node ended or published nothing.
+    """
+    if args.frames < 2 or args.rate <= 0:
+        raise InputError('--frames must be at least 2 and --rate above 0')
+    frame, truth_px = motorcycle.load()
+    out = _make_folder(args.out)
+    with _ros(), _start_node(args, out / 'node.log') as node:
+        print(f'node       depth_node, process {node.pid}, waiting for it to start', flush=True)
+        session = _session(node)
+        stream = _stream(session, frame, args.rate, args.frames)
+        outputs = _collect(session, frame)
+    print(f'backend    {outputs.backend}')
+    print(
+        f'camera     {frame.width_px}x{frame.height_px} at {args.rate:g} Hz over DDS, '
+        f'{stream.sent} frames'
+    )
+    print(
+        f'disparity  {stream.rate_hz:.1f} Hz, latency '
+        f'{statistics.median(stream.latency_ms):.0f} ms median, '
+        f'{max(stream.latency_ms):.0f} ms worst, '
+        f'{stream.sent - stream.received} frames skipped for newer ones'
+    )
+    rival_px = _sgbm(frame)
+    _print_errors({'depth_node': outputs.disparity_px, 'SGBM': rival_px}, truth_px)
+    _write(out, frame, truth_px, outputs, rival_px)
+    return 0
+
+
+@contextmanager
+def _ros() -> Iterator[None]:
+    """Initialise rclpy, and end it whatever happens."""
+    try:
+        import rclpy
+        from rclpy.signals import SignalHandlerOptions
+
+        from ..ros.process import LARGE_MESSAGES_ENV
+    except ImportError as error:
+        raise InputError(f"demo needs ROS 2: {error}; pip install 'dtp_stereo[demo]'") from error
+    # A domain of its own is neither heard by, nor disturbed by, what else runs in the network.
+    domain = str(1 + os.getpid() % 100)
+    for name, value in {**LARGE_MESSAGES_ENV, 'ROS_DOMAIN_ID': domain}.items():
+        os.environ.setdefault(name, value)
+
+    def stop(signum: int, _: object) -> None:
+        raise SystemExit(128 + signum)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    # Our own handlers stay, so that Ctrl-C unwinds the stack and takes the node down.
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        yield
+    finally:
+        rclpy.try_shutdown()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _namespace() -> str:
+    """One of our own, so that two demos on one machine do not hear each other."""
+    return f'/dtp_stereo_demo_{os.getpid()}'
+
+
+def _start_node(args: argparse.Namespace, log: Path) -> NodeProcess:
+    from ..ros.process import NodeProcess
+
+    parameters = {'backend': args.backend, 'model': args.model}
+    # On a machine that this load saturates, reliable images arrive late instead of never.
+    for side in ('left', 'right'):
+        topic = f'{_namespace()}/{side}/image_rect'
+        parameters[f'qos_overrides.{topic}.subscription.reliability'] = 'reliable'
+    return NodeProcess(parameters, {'__ns': _namespace()}, log)
+
+
+def _session(node: NodeProcess) -> Session:
+    import rclpy
+
+    from ..ros.player import FramePublisher
+
+    ros = rclpy.create_node('demo', namespace=_namespace())
+    return Session(node, ros, FramePublisher(ros))
+
+
+def _stream(session: Session, frame: StereoFrame, rate_hz: float, count: int) -> Stream:
+    """Send the frame `count` times and time the disparities that come back."""
+    from ..ros.probe import Probe, stamps_ns
+
+    probe = Probe(session.ros, ['disparity'], keep=count)
+    _send_until(['disparity'], session, probe, frame)
+    sent_s: dict[int, float] = {}
+    for _ in range(count):
+        started = time.monotonic()
+        sent_s[_send(session.camera, frame)] = started
+        probe.spin(started + 1 / rate_hz - time.monotonic())
+    probe.spin(_LAST_RESULT_S)
+    probe.close()
+    stamps = stamps_ns(probe.messages['disparity'])
+    arrivals_s = probe.arrivals_s['disparity'][-len(stamps) :]
+    timed = [(t, t - sent_s[s]) for t, s in zip(arrivals_s, stamps, strict=True) if s in sent_s]
+    if len(timed) < 2:
+        raise BackendError(f'{len(timed)} of {count} frames came back; {_log_of(session.node)}')
+    rate = (len(timed) - 1) / (timed[-1][0] - timed[0][0])
+    return Stream(count, len(timed), rate, [1e3 * latency for _, latency in timed])
+
+
+def _collect(session: Session, frame: StereoFrame) -> Outputs:
+    """Subscribe to everything else, too, and take one of each."""
+    from ..ros.probe import Probe, image_array
+
+    probe = Probe(session.ros, _OUTPUTS, keep=1, diagnostics=True)
+    _send_until(['disparity', 'points2', '/diagnostics'], session, probe, frame)
+    probe.close()
+    disparity, cloud = probe.newest('disparity'), probe.newest('points2')
+    published = image_array(disparity.image)
+    raw = published + np.float32(motorcycle.CALIBRATION.disparity_offset_px)
+    confidence = probe.messages['confidence']
+    points_m, colors = _cloud(cloud)
+    return Outputs(
+        np.where(published >= disparity.min_disparity, raw, np.float32(np.nan)),
+        image_array(confidence[-1]) if confidence else None,
+        points_m,
+        colors,
+        _backend(probe.newest('/diagnostics')),
+    )
+
+
+def _send_until(topics: Sequence[str], session: Session, probe: Probe, frame: StereoFrame) -> None:
+    """Send frames until each of these topics has brought something: the node starts meanwhile."""
+    node = session.node
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while missing := [topic for topic in topics if not probe.messages[topic]]:
+        if node.poll() is not None:
+            raise BackendError(f'the node ended with code {node.poll()}; {_log_of(node)}')
+        if time.monotonic() > deadline:
+            raise BackendError(f'nothing came on {", ".join(missing)}; {_log_of(node)}')
+        if session.camera.subscribed():
+            _send(session.camera, frame)
+        probe.spin(_START_PERIOD_S)
+
+
+def _send(camera: FramePublisher, frame: StereoFrame) -> int:
+    """Publish with the present time as stamp, as a camera does; returns the stamp."""
+    stamp_ns = time.time_ns()
+    camera.publish(replace(frame, stamp_ns=stamp_ns))
+    return stamp_ns
+
+
+def _log_of(node: NodeProcess) -> str:
+    lines = node.output().strip().splitlines()
+    return f'its last words: {lines[-1]}' if lines else 'it printed nothing'
+
+
+def _cloud(cloud: Any) -> tuple[Float32Array, UInt8Array]:
+    """Organised PointCloud2 to points (H, W, 3) m and their RGB colours."""
+    offset = {field.name: field.offset // 4 for field in cloud.fields}
+    floats = np.frombuffer(cloud.data, '<f4').reshape(
+        cloud.height, cloud.width, cloud.point_step // 4
+    )
+    points_m = np.stack([floats[..., offset[axis]] for axis in 'xyz'], axis=2)
+    blue_green_red = np.ascontiguousarray(floats[..., offset['rgb']]).view(np.uint8)
+    colors = blue_green_red.reshape(cloud.height, cloud.width, 4)[..., 2::-1]
+    return points_m, np.ascontiguousarray(colors)
+
+
+def _backend(diagnostics: Any) -> str:
+    values = {v.key: v.value for status in diagnostics.status for v in status.values}
+    return str(values.get('backend', 'not told'))
+
+
+def _sgbm(frame: StereoFrame) -> Float32Array:
+    pipeline = StereoPipeline(PipelineConfig(backend='sgbm'))
+    disparity_px = pipeline.process(frame).disparity_px
+    pipeline.close()
+    return disparity_px
+
+
+def _print_errors(estimates: dict[str, Float32Array], truth_px: Float32Array) -> None:
+    """Scores of all pixels with a truth, holes filled from the background for both."""
+    print('\nagainst ground truth (all pixels, holes filled):')
+    print(f'{"":12} EPE px  bad-1 %  bad-2 %  bad-3 %  density %')
+    for name, disparity_px in estimates.items():
+        errors = score(fill_holes(disparity_px), truth_px)
+        print(
+            f'{name:12} {errors.epe_px:6.2f}  {100 * errors.bad_1:7.2f}  {100 * errors.bad_2:7.2f}'
+            f'  {100 * errors.bad_3:7.2f}  {100 * density(disparity_px, truth_px):9.2f}'
+        )
+
+
+def _write(
+    out: Path,
+    frame: StereoFrame,
+    truth_px: Float32Array,
+    outputs: Outputs,
+    rival_px: Float32Array,
+) -> None:
+    pictures = {
+        'left.png': (frame.left, 'left image'),
+        'disparity.png': (colorize(outputs.disparity_px), 'near is red, far is blue'),
+        'error.png': (
+            error_image(outputs.disparity_px, truth_px),
+            f'blue is right, red is {ERROR_SCALE_PX:g} px or more wrong, white is a hole',
+        ),
+        'overview.png': (
+            panel(
+                frame.left,
+                truth_px,
+                [Estimate('depth_node', outputs.disparity_px), Estimate('SGBM', rival_px)],
+            ),
+            'all of it, beside SGBM',
+        ),
+    }
+    if outputs.confidence is not None:
+        confidence = colorize(outputs.confidence, 0.0, 1.0)
+        pictures['confidence.png'] = (confidence, 'red is sure, blue is not')
+    try:
+        for name, (picture, _) in pictures.items():
+            write_png(out / name, picture)
+        write_ply(out / 'cloud.ply', outputs.points_m, outputs.colors)
+    except OSError as error:
+        raise InputError(f'{out}: cannot be written ({error.strerror})') from error
+    print(f'\nwritten to {out.resolve()}:')
+    for name, (_, meaning) in pictures.items():
+        print(f'  {name:15} {meaning}')
+    print(f'  {"cloud.ply":15} point cloud in metres, as published on points2')
+    print(f'  {"node.log":15} what the node said')
+
+
+def _make_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f'{folder}: cannot be made ({error.strerror}); choose another') from error
+    return folder
