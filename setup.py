@@ -30,24 +30,27 @@ def shared_files(source: str, target: str) -> list[tuple[str, list[str]]]:
 
 
 # rclpy and the message packages of ROS 2 Kilted as wheels (CPython 3.11), for machines without
-# ROS 2. cv-bridge's binary is built against the NumPy 2.2 ABI.
+# ROS 2.
 ROS = [
     'ros-rclpy[fastrtps]~=9.1',
     'ros-sensor-msgs~=5.5',
     'ros-stereo-msgs~=5.5',
     'ros-diagnostic-msgs~=5.5',
     'ros-std-msgs~=5.5',
-    'ros-std-srvs~=5.5',
-    'ros-ament-index-python~=1.11',
-    'cv-bridge>=1.13',
-    'numpy<2.3',
     'rosbags>=0.11',
-    'rosbags-image>=0.10',
 ]
 ONNX = ['onnxruntime>=1.16']
 OPENVINO = ['openvino>=2024.0']
-EVAL = ['scikit-image>=0.22', 'tqdm>=4.60']
-TRAIN = ['torch>=2.2', 'torch-pruning>=1.4', 'onnx>=1.15', *ONNX, 'tensorboard>=2.14', *EVAL]
+EVAL = ['scikit-image>=0.22']
+TRAIN = [
+    'torch>=2.2',
+    'torch-pruning>=1.4',
+    'onnx>=1.15',
+    'tensorboard>=2.14',
+    'tqdm>=4.60',
+    *ONNX,
+    *EVAL,
+]
 DEMO = [*ROS, *ONNX, *OPENVINO, *EVAL]
 TEST = ['pytest>=8', 'hypothesis>=6.90']
 DEV = [

@@ -1,0 +1,31 @@
+# Sourced by demo.sh and test.sh: `install_into_venv EXTRA` makes .venv in the repository and
+# installs the package into it with that extra. Where nothing changed since, it does nothing.
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-} python3.11 python3; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  echo 'no Python 3.11 found (the ROS 2 wheels need it); set PYTHON=/path/to/python3.11' >&2
+  return 1
+}
+
+install_into_venv() {
+  local extra=$1 python stamp
+  stamp=.venv/installed-$extra-$(cat setup.py setup.cfg pyproject.toml | sha256sum | cut -c1-16)
+  if [ -e "$stamp" ]; then return; fi
+  python=$(find_python)
+  "$python" -m pip --version >/dev/null || {
+    echo 'pip is missing; on Debian: apt install python3-pip' >&2
+    return 1
+  }
+  # Without ensurepip, which Debian ships apart; the outer pip installs into it.
+  [ -x .venv/bin/python ] || "$python" -m venv --without-pip .venv
+  echo "installing dtp_stereo[$extra] into .venv (the first time this takes a few minutes)"
+  "$python" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check \
+    --editable ".[$extra]"
+  touch "$stamp"
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Sets up .venv for development and runs all checks; arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. scripts/install.sh
+install_into_venv dev
+export PATH="$PWD/.venv/bin:$PATH"
+ruff check .
+ruff format --check .
+mypy
+pytest "$@"
