@@ -25,7 +25,7 @@ install_into_venv() {
   # Without ensurepip, which Debian ships apart; the outer pip installs into it.
   [ -x .venv/bin/python ] || "$python" -m venv --without-pip .venv
   echo "installing dtp_stereo[$extra] into .venv (the first time this takes a few minutes)"
-  "$python" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check \
+  "$python" -m pip --python .venv/bin/python install -qq --disable-pip-version-check \
     --editable ".[$extra]"
   touch "$stamp"
 }

@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +19,7 @@ import numpy as np
 from ..config import BACKENDS, PipelineConfig
 from ..errors import BackendError, InputError
 from ..evaluation import motorcycle
-from ..evaluation.fill import fill_holes
-from ..evaluation.metrics import density, score
-from ..evaluation.report import ERROR_SCALE_PX, error_image, panel
-from ..evaluation.runner import Estimate
-from ..image_io import colorize, write_ply, write_png
+from ..evaluation.showcase import Published, print_errors, write
 from ..pipeline import StereoPipeline
 from ..stereo import Float32Array, StereoFrame, UInt8Array
 
@@ -67,24 +64,6 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """One frame as the node published it.
-
-    Attributes:
-        disparity_px: (H, W) raw, NaN where the node says invalid.
-        confidence: (H, W) 0..1, or None from a backend without one.
-        points_m, colors: the organised cloud, (H, W, 3) each.
-        backend: the node's own words on what runs.
-    """
-
-    disparity_px: Float32Array
-    confidence: Float32Array | None
-    points_m: Float32Array
-    colors: UInt8Array
-    backend: str
-
-
-@dataclass(frozen=True)
 class Session:
     """The node under test, and our own ROS node with the camera that it publishes as.
 
@@ -126,6 +105,14 @@ def run(args: argparse.Namespace) -> int:
         InputError: ROS or the pair is not installed, or the folder cannot be written.
         BackendError: the node ended or published nothing.
     """
+    try:
+        return _run(args)
+    except KeyboardInterrupt:
+        print('\ninterrupted; the node has stopped', file=sys.stderr)
+        return 130
+
+
+def _run(args: argparse.Namespace) -> int:
     if args.frames < 2 or args.rate <= 0:
         raise InputError('--frames must be at least 2 and --rate above 0')
     frame, truth_px = motorcycle.load()
@@ -147,8 +134,8 @@ def run(args: argparse.Namespace) -> int:
         f'{stream.sent - stream.received} frames skipped for newer ones'
     )
     rival_px = _sgbm(frame)
-    _print_errors({'depth_node': outputs.disparity_px, 'SGBM': rival_px}, truth_px)
-    _write(out, frame, truth_px, outputs, rival_px)
+    print_errors({'depth_node': outputs.disparity_px, 'SGBM': rival_px}, truth_px)
+    write(out, frame, truth_px, outputs, rival_px)
     return 0
 
 
@@ -227,7 +214,7 @@ def _stream(session: Session, frame: StereoFrame, rate_hz: float, count: int) ->
     return Stream(count, len(timed), rate, [1e3 * latency for _, latency in timed])
 
 
-def _collect(session: Session, frame: StereoFrame) -> Outputs:
+def _collect(session: Session, frame: StereoFrame) -> Published:
     """Subscribe to everything else, too, and take one of each."""
     from ..ros.probe import Probe, image_array
 
@@ -239,7 +226,7 @@ def _collect(session: Session, frame: StereoFrame) -> Outputs:
     raw = published + np.float32(motorcycle.CALIBRATION.disparity_offset_px)
     confidence = probe.messages['confidence']
     points_m, colors = _cloud(cloud)
-    return Outputs(
+    return Published(
         np.where(published >= disparity.min_disparity, raw, np.float32(np.nan)),
         image_array(confidence[-1]) if confidence else None,
         points_m,
@@ -296,57 +283,6 @@ def _sgbm(frame: StereoFrame) -> Float32Array:
     disparity_px = pipeline.process(frame).disparity_px
     pipeline.close()
     return disparity_px
-
-
-def _print_errors(estimates: dict[str, Float32Array], truth_px: Float32Array) -> None:
-    """Scores of all pixels with a truth, holes filled from the background for both."""
-    print('\nagainst ground truth (all pixels, holes filled):')
-    print(f'{"":12} EPE px  bad-1 %  bad-2 %  bad-3 %  density %')
-    for name, disparity_px in estimates.items():
-        errors = score(fill_holes(disparity_px), truth_px)
-        print(
-            f'{name:12} {errors.epe_px:6.2f}  {100 * errors.bad_1:7.2f}  {100 * errors.bad_2:7.2f}'
-            f'  {100 * errors.bad_3:7.2f}  {100 * density(disparity_px, truth_px):9.2f}'
-        )
-
-
-def _write(
-    out: Path,
-    frame: StereoFrame,
-    truth_px: Float32Array,
-    outputs: Outputs,
-    rival_px: Float32Array,
-) -> None:
-    pictures = {
-        'left.png': (frame.left, 'left image'),
-        'disparity.png': (colorize(outputs.disparity_px), 'near is red, far is blue'),
-        'error.png': (
-            error_image(outputs.disparity_px, truth_px),
-            f'blue is right, red is {ERROR_SCALE_PX:g} px or more wrong, white is a hole',
-        ),
-        'overview.png': (
-            panel(
-                frame.left,
-                truth_px,
-                [Estimate('depth_node', outputs.disparity_px), Estimate('SGBM', rival_px)],
-            ),
-            'all of it, beside SGBM',
-        ),
-    }
-    if outputs.confidence is not None:
-        confidence = colorize(outputs.confidence, 0.0, 1.0)
-        pictures['confidence.png'] = (confidence, 'red is sure, blue is not')
-    try:
-        for name, (picture, _) in pictures.items():
-            write_png(out / name, picture)
-        write_ply(out / 'cloud.ply', outputs.points_m, outputs.colors)
-    except OSError as error:
-        raise InputError(f'{out}: cannot be written ({error.strerror})') from error
-    print(f'\nwritten to {out.resolve()}:')
-    for name, (_, meaning) in pictures.items():
-        print(f'  {name:15} {meaning}')
-    print(f'  {"cloud.ply":15} point cloud in metres, as published on points2')
-    print(f'  {"node.log":15} what the node said')
 
 
 def _make_folder(folder: Path) -> Path:
