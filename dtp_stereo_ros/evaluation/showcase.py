@@ -86,6 +86,9 @@ def write(
 
 
 def _write_jpeg(path: Path, image: UInt8Array) -> None:
-    _, encoded = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    """Write RGB (H, W, 3) small enough for a README."""
+    small = cv2.resize(image, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode('.jpg', bgr, (cv2.IMWRITE_JPEG_QUALITY, 80))
     with atomic(path) as file:
         file.write(encoded.tobytes())
