@@ -111,6 +111,22 @@ class PipelineConfig:
         minimum=0.0,
         maximum=64.0,
     )
+    left_right_check: float = tunable(
+        0.0,
+        'Pixels are invalid where a second match, from the right image, differs by more than '
+        'this; takes twice the time; 0 skips it.',
+        unit='px',
+        minimum=0.0,
+        maximum=64.0,
+    )
+    flying_pixel_jump: float = tunable(
+        0.0,
+        'Pixels between two surfaces whose disparities differ by more than this within 5 px are '
+        'invalid; 0 keeps all.',
+        unit='px',
+        minimum=0.0,
+        maximum=64.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -156,6 +172,21 @@ class NodeConfig:
     use_color: bool = tunable(True, 'Points carry the colour of the left image.')
     avoid_point_cloud_padding: bool = tunable(
         False, 'Points of 16 bytes instead of 32 (PCL-aligned).'
+    )
+    invalid_as_inf: bool = tunable(
+        False,
+        'The cloud has points at max_depth where the scene is beyond range, so that costmaps '
+        'clear those rays; keep their obstacle range below max_depth.',
+    )
+    decimation: int = tunable(
+        1, 'Every n-th row and column becomes points of the cloud.', minimum=1, maximum=16
+    )
+    voxel_size: float = tunable(
+        0.0,
+        'The cloud has one point, the mean, per cube of this size; 0 keeps it organised.',
+        unit='m',
+        minimum=0.0,
+        maximum=10.0,
     )
     diagnostics_period: float = tunable(
         1.0, 'Time between diagnostics.', unit='s', minimum=0.1, maximum=60.0, live=False

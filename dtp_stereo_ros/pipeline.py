@@ -8,7 +8,7 @@ import time
 from . import backends, postprocess, preprocess
 from .backends.base import Backend
 from .config import PipelineConfig, validate
-from .stereo import StereoCalibration, StereoFrame, StereoResult
+from .stereo import Float32Array, StereoCalibration, StereoFrame, StereoResult
 
 # A backend is built from these; changing any other setting keeps the one that runs.
 _BACKEND_SETTINGS = ('backend', 'model', 'precision', 'threads')
@@ -54,11 +54,12 @@ class StereoPipeline:
         started = time.perf_counter()
         prepared = preprocess.prepare(frame, self._backend.spec, config.input_scale)
         matching = time.perf_counter()
-        raw, raw_confidence = self._backend.infer(prepared.left, prepared.right)
+        raw, raw_confidence = self._infer(prepared, config.left_right_check)
         matched = time.perf_counter()
         disparity, confidence = postprocess.restore(raw, raw_confidence, prepared.geometry)
         disparity = postprocess.apply_limits(disparity, calibration, config)
         disparity = postprocess.drop_unsure(disparity, confidence, config.confidence_threshold)
+        disparity = postprocess.drop_flying(disparity, config.flying_pixel_jump)
         disparity = postprocess.drop_speckles(disparity, config.speckle_size, config.speckle_range)
         low, high = self._limits(calibration, prepared.geometry)
         latency_s = {
@@ -99,6 +100,17 @@ class StereoPipeline:
     def close(self) -> None:
         """Free the backend. `process` must not be called afterwards."""
         self._backend.close()
+
+    def _infer(
+        self, prepared: preprocess.Prepared, check_px: float
+    ) -> tuple[Float32Array, Float32Array | None]:
+        """Match, and where `check_px` (input px) is not 0, match from the right image as well."""
+        raw, confidence = self._backend.infer(prepared.left, prepared.right)
+        if check_px <= 0:
+            return raw, confidence
+        other, _ = self._backend.infer(*postprocess.mirrored((prepared.left, prepared.right)))
+        tolerance_px = check_px / prepared.geometry.width_ratio
+        return postprocess.drop_inconsistent(raw, other, tolerance_px), confidence
 
     def _limits(
         self, calibration: StereoCalibration | None, geometry: preprocess.Geometry

@@ -16,6 +16,11 @@ _SPECKLE_INVALID = -32768
 # Neighbours that differ by more lie on different surfaces (px of the resized image).
 _EDGE_PX = 1.0
 
+# Flying pixels are looked for in windows of this size: a network's edges are 2 to 4 px wide.
+_FLYING_WINDOW_PX = 5
+# A pixel flies when it is farther than this share of the jump from both surfaces.
+_FLYING_SHARE = 0.25
+
 
 def restore(
     disparity: Float32Array,
@@ -105,6 +110,61 @@ def drop_speckles(disparity_px: Float32Array, size_px: int, range_px: float) -> 
     quantised[known] = np.rint(disparity_px[known] * steps).astype(np.int16)
     cv2.filterSpeckles(quantised, _SPECKLE_INVALID, size_px - 1, range_px * steps)
     return np.where(quantised != _SPECKLE_INVALID, disparity_px, np.float32(np.nan))
+
+
+def drop_flying(disparity_px: Float32Array, jump_px: float) -> Float32Array:
+    """Pixels between two surfaces, where there is nothing, become NaN; 0 keeps all.
+
+    Within a window of 5 x 5 px the farthest and the nearest disparity are taken for the two
+    surfaces. Where they differ by more than `jump_px`, a pixel that is farther than a quarter of
+    the difference from both is dropped. A slope of more than `jump_px` over 5 px looks the same.
+    """
+    if jump_px <= 0:
+        return disparity_px
+    known = np.isfinite(disparity_px)
+    window = np.ones((_FLYING_WINDOW_PX, _FLYING_WINDOW_PX), np.uint8)
+    # OpenCV's default border of both is neutral; unknown pixels are made so.
+    low = cv2.erode(np.where(known, disparity_px, np.float32(np.inf)), window)
+    high = cv2.dilate(np.where(known, disparity_px, np.float32(-np.inf)), window)
+    with np.errstate(invalid='ignore', over='ignore'):  # where nothing is known
+        jump = high - low
+        margin = np.float32(_FLYING_SHARE) * jump
+        between = (disparity_px - low > margin) & (high - disparity_px > margin)
+        flying = (jump > jump_px) & between
+    return np.where(flying, np.float32(np.nan), disparity_px)
+
+
+def mirrored(pair: tuple[Float32Array, Float32Array]) -> tuple[Float32Array, Float32Array]:
+    """The pair whose left image is the right one in a mirror; both (1, 3, H, W).
+
+    Its disparity, mirrored back, is that of the right image: the mirror turns the search around.
+    """
+    left, right = pair
+    return np.ascontiguousarray(right[..., ::-1]), np.ascontiguousarray(left[..., ::-1])
+
+
+def drop_inconsistent(
+    disparity: Float32Array, mirrored_disparity: Float32Array, tolerance_px: float
+) -> Float32Array:
+    """Left-right check: pixels whose match in the right image does not point back become NaN.
+
+    Args:
+        disparity: (H, W) px of the left image, NaN unknown.
+        mirrored_disparity: (H, W) px, what the backend makes of the `mirrored` pair.
+        tolerance_px: largest difference that is kept.
+
+    Pixels whose match is unknown or outside of the right image are dropped too.
+    """
+    height, width = disparity.shape
+    of_right = mirrored_disparity[:, ::-1]
+    columns = np.arange(width, dtype=np.float32) - np.nan_to_num(disparity)
+    nearest = np.rint(columns).astype(np.int64)
+    inside = (nearest >= 0) & (nearest < width)
+    rows = np.arange(height)[:, None]
+    back = of_right[rows, nearest.clip(0, width - 1)]
+    with np.errstate(invalid='ignore'):
+        agrees = inside & (np.abs(disparity - back) <= tolerance_px)  # False for NaN
+    return np.where(agrees, disparity, np.float32(np.nan))
 
 
 def _crop(values: Float32Array, geometry: Geometry) -> Float32Array:

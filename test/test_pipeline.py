@@ -86,6 +86,26 @@ def test_a_network_sees_the_right_pixels_and_confidence_drops(
     )
 
 
+@pytest.mark.parametrize('scale', [1.0, 0.5])
+def test_left_right_check_drops_what_only_the_left_camera_sees(
+    make_frame: MakeFrame, scale: float
+) -> None:
+    """A near square (40 px) before a wall (10 px) hides 30 px of the wall from the right."""
+    wall, square = make_frame(10, (120, 320)), make_frame(40, (120, 320), seed=1)
+    left, right = wall.left.copy(), wall.right.copy()
+    left[30:90, 150:220] = square.left[30:90, 150:220]
+    right[30:90, 110:180] = square.right[30:90, 110:180]
+    frame = StereoFrame(left, right)
+    config = replace(_SGBM, input_scale=scale)
+    checked = StereoPipeline(replace(config, left_right_check=1.5)).process(frame).disparity_px
+    hidden = checked[36:84, 124:146]  # left of the square
+    assert np.isfinite(hidden).mean() < 0.1
+    assert np.nanmedian(checked[40:80, 160:210]) == pytest.approx(40, abs=0.5 / scale)
+    seen = checked[36:84, 230:310]
+    assert np.isfinite(seen).mean() > 0.9
+    assert np.nanmedian(seen) == pytest.approx(10, abs=0.5 / scale)
+
+
 def test_reconfigure_replaces_the_backend_only_when_needed(make_onnx: MakeOnnx) -> None:
     pytest.importorskip('onnxruntime')
     pipeline = StereoPipeline(_SGBM)

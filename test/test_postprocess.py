@@ -108,3 +108,51 @@ def test_upscaling_puts_nothing_between_two_surfaces() -> None:
     assert set(known.tolist()) == {8.0, 40.0}
     assert np.isnan(restored).sum() == 4
     np.testing.assert_array_equal(restored[10], np.repeat([8.0, 40.0], 16))
+
+
+def test_flying_pixels_between_two_surfaces_are_dropped() -> None:
+    """What is nearer to a surface than a quarter of the jump in its window stays."""
+    row = np.array([4, 4, 4, 4, 5, 8.5, 15, 18.5, 20, 20, 20, 20, np.nan, 20], np.float32)
+    expected = row.copy()
+    expected[[5, 6]] = np.nan
+    disparity, wanted = np.tile(row, (6, 1)), np.tile(expected, (6, 1))
+    np.testing.assert_array_equal(postprocess.drop_flying(disparity, 10.0), wanted)
+    np.testing.assert_array_equal(postprocess.drop_flying(disparity, 15.5), disparity)
+    assert postprocess.drop_flying(disparity, 0.0) is disparity
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(10, 100))
+def test_a_plane_has_no_flying_pixels(slope_x: float, slope_y: float, base: float) -> None:
+    rows, columns = np.mgrid[:20, :30]
+    plane = (base + slope_x * columns + slope_y * rows).astype(np.float32)
+    # over 5 px a plane changes by four times both slopes
+    jump = 4 * (abs(slope_x) + abs(slope_y)) + 0.01
+    np.testing.assert_array_equal(postprocess.drop_flying(plane, jump), plane)
+    unknown = np.full((4, 4), np.nan, np.float32)
+    assert np.isnan(postprocess.drop_flying(unknown, 1.0)).all()
+
+
+def test_left_right_check_by_hand() -> None:
+    """Left pixel x at disparity d is right pixel x - d; the mirrored image is stored backwards."""
+    left = np.array([[1, 1, 2, 2, np.nan, 3, 2.4]], np.float32)
+    #                 -  0  0  1            2  4 (rounded)
+    right = np.array([[1, 2, 2.8, 9, 3, 9, 9]], np.float32)
+    checked = postprocess.drop_inconsistent(left, right[:, ::-1], 1.0)
+    np.testing.assert_array_equal(
+        checked, np.array([[np.nan, 1, 2, 2, np.nan, 3, 2.4]], np.float32)
+    )
+    strict = postprocess.drop_inconsistent(left, right[:, ::-1], 0.25)
+    np.testing.assert_array_equal(
+        strict, np.array([[np.nan, 1, np.nan, 2, np.nan, 3, np.nan]], np.float32)
+    )
+
+
+@given(st.integers(0, 20), st.floats(0, 3), st.floats(0, 3))
+def test_left_right_check_keeps_what_agrees(shift: int, error: float, tolerance: float) -> None:
+    left = np.full((3, 40), shift, np.float32)
+    right = np.full((3, 40), shift + error, np.float32)
+    checked = postprocess.drop_inconsistent(left, right[:, ::-1], tolerance)
+    assert np.isnan(checked[:, :shift]).all(), 'their match lies left of the right image'
+    kept = bool(abs(np.float32(shift) - right[0, 0]) <= tolerance)
+    assert np.isfinite(checked[:, shift:]).all() == kept
+    assert np.isfinite(checked[:, shift:]).any() == kept

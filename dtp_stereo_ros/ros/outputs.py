@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -11,10 +12,11 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
+from ..cloud import beyond_range_at, decimated
 from ..config import NodeConfig
-from ..stereo import StereoCalibration, StereoResult, UInt8Array
+from ..stereo import Float32Array, StereoCalibration, StereoResult, UInt8Array
 from .messages import confidence_image, depth_camera_info, depth_image, disparity_image
-from .point_cloud import point_cloud
+from .point_cloud import point_cloud, voxel_cloud
 
 OUTPUT_TYPES = {
     'disparity': DisparityImage,
@@ -37,6 +39,7 @@ class Computed:
         left: RGB uint8 (H, W, 3), colours the cloud.
         left_info: newest of the left camera.
         header: of the left image.
+        max_depth_m: what is farther is beyond range, +Inf.
     """
 
     result: StereoResult
@@ -44,6 +47,7 @@ class Computed:
     left: UInt8Array
     left_info: CameraInfo
     header: Header
+    max_depth_m: float
 
 
 class Outputs:
@@ -83,10 +87,22 @@ class Outputs:
         if 'depth/image' in wanted:
             self._send('depth/image', depth_image(depth_m, config.depth_encoding, header))
         if 'points2' in wanted:
-            color = computed.left if config.use_color else None
-            padding_avoided = config.avoid_point_cloud_padding
-            cloud = point_cloud(depth_m, calibration, header, color, padding_avoided)
-            self._send('points2', cloud)
+            self._send('points2', cloud_of(depth_m, computed, config))
 
     def _send(self, topic: str, msg: object) -> None:
         self._publishers[topic].publish(msg)
+
+
+def cloud_of(depth_m: Float32Array, computed: Computed, config: NodeConfig) -> PointCloud2:
+    """The cloud after its filters."""
+    calibration, color = computed.calibration, computed.left if config.use_color else None
+    if config.decimation > 1:
+        every = slice(None, None, config.decimation)
+        depth_m, calibration = depth_m[every, every], decimated(calibration, config.decimation)
+        color = None if color is None else np.ascontiguousarray(color[every, every])
+    if config.invalid_as_inf:
+        depth_m = beyond_range_at(depth_m, computed.max_depth_m)
+    arguments = (depth_m, calibration, computed.header, color, config.avoid_point_cloud_padding)
+    if config.voxel_size > 0:
+        return voxel_cloud(*arguments, config.voxel_size)
+    return point_cloud(*arguments)

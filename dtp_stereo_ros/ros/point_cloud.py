@@ -1,4 +1,4 @@
-"""Depth to an organised `sensor_msgs/PointCloud2`."""
+"""Depth to `sensor_msgs/PointCloud2`: organised, or one point per voxel."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
+from ..cloud import voxel_grid
 from ..stereo import Float32Array, StereoCalibration, UInt8Array
 
 
@@ -26,13 +27,43 @@ def point_cloud(
         calibration: of that size.
         header: of the left image.
         color: RGB uint8 (H, W, 3), or None for a cloud without colour.
+        avoid_padding: see `cloud_message`.
+    """
+    return cloud_message(calibration.points_m(depth_m), header, color, avoid_padding)
+
+
+def voxel_cloud(
+    depth_m: Float32Array,
+    calibration: StereoCalibration,
+    header: Header,
+    color: UInt8Array | None,
+    avoid_padding: bool,
+    voxel_size_m: float,
+) -> PointCloud2:
+    """Cloud with one point per voxel: not organised (one row), dense. Arguments as above."""
+    points, colors = voxel_grid(calibration.points_m(depth_m), color, voxel_size_m)
+    row_color = None if colors is None else colors[None]
+    msg = cloud_message(points[None], header, row_color, avoid_padding)
+    msg.is_dense = True
+    return msg
+
+
+def cloud_message(
+    points_m: Float32Array, header: Header, color: UInt8Array | None, avoid_padding: bool
+) -> PointCloud2:
+    """Points (H, W, 3) in metres, with RGB uint8 (H, W, 3) or without colour.
+
+    Args:
+        points_m: NaN where there is none.
+        header: of the left image.
+        color: or None.
         avoid_padding: points of 16 bytes (12 without colour) instead of the 32 (16) that PCL's
             aligned types have.
 
     Returns:
         Fields x y z, and rgb as PCL packs it: a FLOAT32 whose bytes are B, G, R, 0.
     """
-    height, width = depth_m.shape
+    height, width = points_m.shape[:2]
     has_color = color is not None
     if avoid_padding:
         floats, rgb_index = (4, 3) if has_color else (3, 3)
@@ -40,12 +71,12 @@ def point_cloud(
         floats, rgb_index = (8, 4) if has_color else (4, 4)
     # Filled in place in the array that the message takes, without a second copy of megabytes.
     data = array.array('B', [0]) * (4 * floats * width * height)
-    points = np.frombuffer(data, '<f4').reshape(height, width, floats)
-    xyz = calibration.points_m(depth_m)
-    for index in range(3):
-        points[..., index] = xyz[..., index]
-    if color is not None:
-        points[..., rgb_index] = _packed_color(color)
+    if data:
+        points = np.frombuffer(data, '<f4').reshape(height, width, floats)
+        for index in range(3):
+            points[..., index] = points_m[..., index]
+        if color is not None:
+            points[..., rgb_index] = _packed_color(color)
 
     fields = [_float_field(name, 4 * index) for index, name in enumerate('xyz')]
     if has_color:

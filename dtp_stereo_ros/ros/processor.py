@@ -135,7 +135,8 @@ class Processor:
             infos['left'], infos['right'], uncalibrated.width_px, uncalibrated.height_px
         )
         result = self.pipeline.process(replace(uncalibrated, calibration=calibration))
-        return Computed(result, calibration, left, infos['left'], header)
+        max_depth_m = self.pipeline.config.max_depth
+        return Computed(result, calibration, left, infos['left'], header, max_depth_m)
 
     def _fault(self, subject: str, text: str) -> None:
         self.statistics.drop('fault')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, Image, PointField
 from std_msgs.msg import Header
 
+from dtp_stereo_ros.config import NodeConfig
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.ros.messages import (
     confidence_image,
@@ -17,7 +20,8 @@ from dtp_stereo_ros.ros.messages import (
     depth_image,
     disparity_image,
 )
-from dtp_stereo_ros.ros.point_cloud import point_cloud
+from dtp_stereo_ros.ros.outputs import Computed, cloud_of
+from dtp_stereo_ros.ros.point_cloud import point_cloud, voxel_cloud
 from dtp_stereo_ros.stereo import StereoCalibration, StereoResult
 
 HEADER = Header(stamp=Time(sec=7, nanosec=8), frame_id='left_optical')
@@ -151,3 +155,28 @@ def test_cloud_without_colour(avoid_padding: bool, step: int) -> None:
     msg = point_cloud(np.ones((2, 4), np.float32), CALIBRATION, HEADER, None, avoid_padding)
     assert [f.name for f in msg.fields] == ['x', 'y', 'z']
     assert (msg.point_step, len(msg.data)) == (step, 8 * step)
+
+
+def test_voxel_cloud_is_one_dense_row() -> None:
+    depth = np.array([[2, 2, np.nan, 2], [4, 4, 4, 4]], np.float32)
+    msg = voxel_cloud(depth, CALIBRATION, HEADER, COLOR, True, 1.0)
+    # at 1 m, all of each depth lies in the cubes left and right, above and below the axes
+    assert (msg.height, msg.width, msg.is_dense) == (1, 4, True)
+    assert (msg.point_step, msg.row_step, len(msg.data)) == (16, 64, 64)
+    empty = voxel_cloud(np.full((2, 4), np.nan, np.float32), CALIBRATION, HEADER, COLOR, True, 1.0)
+    assert (empty.height, empty.width, len(empty.data)) == (1, 0, 0)
+
+
+def test_filters_of_the_cloud_work_together() -> None:
+    depth = np.array([[2, 9, np.inf, 9], [9, 9, 9, 9]], np.float32)
+    result = StereoResult(depth, None, 0.0, 64.0)
+    computed = Computed(result, CALIBRATION, COLOR, CameraInfo(), HEADER, 8.0)
+    config = NodeConfig(decimation=2, invalid_as_inf=True, avoid_point_cloud_padding=True)
+    msg = cloud_of(depth, computed, config)
+    assert (msg.height, msg.width, msg.is_dense) == (1, 2, False)
+    points = np.frombuffer(msg.data, '<f4').reshape(2, 4)[:, :3]
+    # columns 0 and 2 of row 0: x = (column - 3) z / 400, y = -z / 400
+    np.testing.assert_allclose(points, [[-0.015, -0.005, 2], [-0.02, -0.02, 8]], rtol=1e-5)
+    grid = cloud_of(depth, computed, dataclasses.replace(config, voxel_size=10.0, use_color=False))
+    assert (grid.width, grid.point_step) == (1, 12)
+    np.testing.assert_allclose(np.frombuffer(grid.data, '<f4'), [-0.0175, -0.0125, 5.0], rtol=1e-5)
