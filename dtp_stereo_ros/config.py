@@ -139,6 +139,9 @@ class NodeConfig:
         choices=('raw', 'compressed'),
         live=False,
     )
+    rectify: bool = tunable(
+        False, 'Images are raw: rectify them here, from D, K, R and P of camera_info.'
+    )
     approximate_sync: bool = tunable(
         False, 'Pair images whose stamps differ, instead of only equal ones.'
     )

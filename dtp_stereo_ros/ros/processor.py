@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import CalibrationError, InputError, StereoError
@@ -18,6 +18,7 @@ from .findings import Findings
 from .inputs import Inputs
 from .outputs import Computed, Outputs
 from .parameters import Parameters
+from .rectify import Rectifier
 from .sync import SIDES, stamp_ns
 
 _NS_PER_S = 1_000_000_000
@@ -54,6 +55,7 @@ class Processor:
         pipeline, inputs, outputs, parameters, statistics, findings: parts of the node.
         now_ns: the node's clock.
         alive: False once the node is shutting down; publishing fails then, which is no fault.
+        rectifiers: of each side, used when `rectify` is set.
     """
 
     pipeline: StereoPipeline
@@ -64,6 +66,9 @@ class Processor:
     findings: Findings
     now_ns: Callable[[], int]
     alive: Callable[[], bool]
+    rectifiers: dict[str, Rectifier] = field(
+        default_factory=lambda: {side: Rectifier(side) for side in SIDES}
+    )
 
     def process(self, pair: Pair) -> None:
         """Match a pair and publish what is wanted, or count why not."""
@@ -117,7 +122,6 @@ class Processor:
         """Decode, calibrate and run the pipeline."""
         topics = self.inputs.topics
         left, right = to_rgb(pair.left, topics['left']), to_rgb(pair.right, topics['right'])
-        uncalibrated = StereoFrame(left, right, stamp)  # checks that the sizes agree
         infos = dict(self.inputs.infos)
         for side in SIDES:
             if side not in infos:
@@ -125,6 +129,10 @@ class Processor:
                 raise CalibrationError(
                     f'no camera_info yet on {topic}; is it published, remapped?'
                 )
+        if self.parameters.node.rectify:
+            left = self.rectifiers['left'].rectify(left, infos['left'])
+            right = self.rectifiers['right'].rectify(right, infos['right'])
+        uncalibrated = StereoFrame(left, right, stamp)  # checks that the sizes agree
         header = pair.left.header
         warnings = calibration_warnings(infos['left'], infos['right'], header.frame_id)
         if warnings:

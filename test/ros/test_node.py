@@ -332,6 +332,38 @@ def test_a_fault_is_named_once_and_the_node_recovers(
     assert process.poll() is None
 
 
+def test_raw_images_are_rectified_or_the_lens_is_refused(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    """The infos of an ideal lens, then of one that nobody knows, and then ideal again."""
+    start_depth_node(rectify=True)
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    ideal, strange = FramePublisher(node), FramePublisher(node)
+
+    def unknown_lens(msg: Any) -> None:
+        msg.distortion_model, msg.d = 'thin_prism', [0.1] * 5
+
+    broken(strange, 'left/camera_info', unknown_lens)
+    wait_until(ideal.subscribed)
+    for publisher, text in ((ideal, 'ok'), (strange, "'thin_prism' is not known"), (ideal, 'ok')):
+        before = len(probe.arrivals_s['disparity'])
+
+        def said(
+            found: dict[str, Any],
+            publisher: FramePublisher = publisher,
+            text: str = text,
+            before: int = before,
+        ) -> bool:
+            now = node.get_clock().now().nanoseconds
+            publisher.publish(dataclasses.replace(frame, stamp_ns=now))
+            came = len(probe.arrivals_s['disparity']) > before
+            return text in found['calibration'][1] and (came or text != 'ok')
+
+        diagnostics(probe, said)
+    inside = image_array(probe.newest('disparity').image)[10:-10, 60:-10]
+    assert np.median(inside) == pytest.approx(20, abs=0.1)
+
+
 def wait_until(ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT_S
     while not ready():
