@@ -119,7 +119,7 @@ def _method(config: PipelineConfig) -> Method:
     spec = pipeline.backend.spec
     if spec.name == _RIVAL:
         return Method(_RIVAL, pipeline)
-    return Method(f'{spec.name} {config.backend} {spec.precision}', pipeline)
+    return Method(f'{spec.name} {pipeline.backend.name} {spec.precision}', pipeline)
 
 
 def _evaluate(

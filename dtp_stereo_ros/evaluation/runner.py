@@ -74,7 +74,7 @@ class Row:
     density: float
 
 
-Seen = Callable[[Scene, StereoFrame, 'Truth | None', list[Estimate]], None]
+Seen = Callable[[Scene, StereoFrame, Truth | None, list[Estimate]], None]
 
 
 @dataclass
@@ -125,13 +125,15 @@ def evaluate(
         BackendError: a backend failed.
     """
     result = DatasetResult(dataset)
-    for index, scene in enumerate(scenes):
+    warm: set[tuple[str, tuple[int, ...]]] = set()
+    for scene in scenes:
         frame = scene.load_frame()
         truth = scene.load_truth() if scene.load_truth else None
         estimates = []
         for method in methods:
-            if index == 0:
+            if (method.name, frame.left.shape) not in warm:
                 # The first frame of a size allocates and compiles; it is not timed.
+                warm.add((method.name, frame.left.shape))
                 method.pipeline.process(frame)
             output = method.pipeline.process(frame)
             result.scores.append(
