@@ -12,9 +12,11 @@ from setuptools import find_packages, setup
 
 PACKAGE = 'dtp_stereo'
 SHARE = f'share/{PACKAGE}'
+# `colcon build --symlink-install` runs a link to this file in a folder that has no README.
+HERE = Path(__file__).resolve().parent
 
 VERSION = re.search(
-    r"^__version__ = '(.+)'$", Path('dtp_stereo_ros/__init__.py').read_text(), re.MULTILINE
+    r"^__version__ = '(.+)'$", (HERE / 'dtp_stereo_ros/__init__.py').read_text(), re.MULTILINE
 )
 assert VERSION, 'dtp_stereo_ros/__init__.py has no __version__'
 
@@ -44,10 +46,13 @@ OPENVINO = ['openvino>=2024.0']
 EVAL = ['scikit-image>=0.22']
 TRAIN = [
     'torch>=2.2',
-    'torch-pruning>=1.4',
+    'torch-pruning>=1.5',
+    'accelerate>=1.0',
     'onnx>=1.15',
     'tensorboard>=2.14',
-    'tqdm>=4.60',
+    'matplotlib>=3.6',
+    'rosbags>=0.11',
+    'rosbags-image>=0.10',
     *ONNX,
     *EVAL,
 ]
@@ -72,7 +77,7 @@ setup(
     name=PACKAGE,
     version=VERSION[1],
     description='Stereo depth on a CPU with DTPnet, as a ROS 2 node and a library.',
-    long_description=Path('README.md').read_text(encoding='utf-8'),
+    long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     maintainer='dtp_stereo maintainers',
     maintainer_email='maintainers@users.noreply.r-seed-f3369d94.example',

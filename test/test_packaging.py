@@ -23,6 +23,7 @@ SOURCES = (
 )  # fmt: skip
 # Where `resource/models` holds no model yet, a file of this name stands in for it.
 MODEL = 'packaging_test.onnx'
+_RESOLVE = f'from dtp_stereo_ros import models; print(models.resolve({MODEL[:-5]!r}, [".onnx"]))'
 
 ROS_PACKAGES = {
     'ament_index_python', 'builtin_interfaces', 'cv_bridge', 'diagnostic_msgs', 'launch',
@@ -49,14 +50,15 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope='module')
-def colcon_prefix(source: Path) -> Path:
-    """The prefix into which `colcon build` installed the package."""
+@pytest.fixture(scope='module', params=['copied', 'linked'])
+def colcon_prefix(request: pytest.FixtureRequest, source: Path) -> Path:
+    """The prefix of a `colcon build`, plain and with --symlink-install."""
     if importlib.util.find_spec('colcon_core') is None:
         pytest.skip('colcon is not installed; pip install colcon-common-extensions')
-    workspace = source.parent
-    build = [sys.executable, '-m', 'colcon', 'build', '--base-paths', str(source)]
-    _run([*build, '--event-handlers', 'console_direct+'], cwd=workspace)
+    workspace = source.parent / request.param
+    workspace.mkdir()
+    command = [sys.executable, '-m', 'colcon', 'build', '--base-paths', str(source)]
+    _run([*command, *['--symlink-install'] * (request.param == 'linked')], cwd=workspace)
     return workspace / 'install' / 'dtp_stereo'
 
 
@@ -88,14 +90,18 @@ def test_colcon_puts_everything_where_ros2_looks(colcon_prefix: Path) -> None:
         assert os.access(colcon_prefix / 'lib' / 'dtp_stereo' / name, os.X_OK), name
 
 
-def test_the_executable_of_a_colcon_install_runs_and_finds_the_model(colcon_prefix: Path) -> None:
-    site = next(colcon_prefix.glob('lib/python*/site-packages'))
-    environment = _environment(site)
+def test_the_executable_of_a_colcon_install_runs_and_finds_the_model(
+    colcon_prefix: Path, source: Path
+) -> None:
+    sourced = ['bash', '-c', f'. {colcon_prefix.parent}/setup.bash && exec "$@"', 'bash']
     executable = colcon_prefix / 'lib' / 'dtp_stereo' / 'dtp-stereo'
-    version = _run([str(executable), '--version'], env=environment)
+    version = _run([*sourced, str(executable), '--version'], env=_environment())
     assert version == f'dtp-stereo {dtp_stereo_ros.__version__}'
-    expected = colcon_prefix / 'share' / 'dtp_stereo' / 'models' / MODEL
-    assert _resolved_model(sys.executable, environment) == str(expected)
+    installed = colcon_prefix / 'share' / 'dtp_stereo' / 'models' / MODEL
+    linked = source / 'resource' / 'models' / MODEL
+    found = _run([*sourced, sys.executable, '-c', _RESOLVE], env=_environment())
+    assert Path(found).resolve() == installed.resolve()
+    assert (installed.resolve() == linked) == (colcon_prefix.parents[1].name == 'linked')
 
 
 def test_ament_index_finds_a_colcon_install(
@@ -113,7 +119,8 @@ def test_a_wheel_in_a_fresh_environment_runs_and_finds_the_model(wheel_prefix: P
     version = _run([str(wheel_prefix / 'bin' / 'dtp-stereo'), '--version'], env=environment)
     assert version == f'dtp-stereo {dtp_stereo_ros.__version__}'
     assert (wheel_prefix / 'bin' / 'depth_node').is_file()
-    found = _resolved_model(str(wheel_prefix / 'bin' / 'python'), environment)
+    python = wheel_prefix / 'bin' / 'python'
+    found = _run([str(python), '-c', _RESOLVE], env=environment)
     assert found == str(wheel_prefix / 'share' / 'dtp_stereo' / 'models' / MODEL)
 
 
@@ -143,18 +150,12 @@ def _imports(path: Path) -> set[str]:
     return names
 
 
-def _environment(*first: Path) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """Environment in which the dependencies of this one, but not this checkout, are found."""
-    paths = [*map(str, first), sysconfig.get_paths()['purelib']]
     return {
         **{k: v for k, v in os.environ.items() if k != 'DTP_STEREO_MODEL_PATH'},
-        'PYTHONPATH': os.pathsep.join(paths),
+        'PYTHONPATH': sysconfig.get_paths()['purelib'],
     }
-
-
-def _resolved_model(python: str, environment: dict[str, str]) -> str:
-    code = f'from dtp_stereo_ros import models; print(models.resolve({MODEL[:-5]!r}, [".onnx"]))'
-    return _run([python, '-c', code], env=environment)
 
 
 def _run(command: list[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
