@@ -51,6 +51,7 @@ TRAIN = [
     'onnx>=1.15',
     'tensorboard>=2.14',
     'matplotlib>=3.6',
+    'tqdm>=4.60',
     'rosbags>=0.11',
     'rosbags-image>=0.10',
     *ONNX,

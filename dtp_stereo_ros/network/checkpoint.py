@@ -1,8 +1,8 @@
 """Model files that hold numbers and nothing else.
 
 A checkpoint is ``{'format', 'config', 'state_dict', 'meta'}``: the architecture as plain values,
-the weights, and how they were made. It is read with ``weights_only=True``, so that no file can
-run code.
+the weights, and how they were made; that of a pruned network has ``'widths'`` too, the layers that
+differ from the config. It is read with ``weights_only=True``, so that no file can run code.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import nn
 from dtp_stereo_ros.errors import ModelError
 
 from .family import Network, build, describe
+from .widths import apply_widths, changed_widths
 
 FORMAT = 'dtp_stereo/1'
 
@@ -29,12 +30,18 @@ def save(path: Path, network: Network, meta: dict[str, Any]) -> None:
         network: member of the family.
         meta: plain values (strings, numbers, lists, dicts) that tell how it was made.
     """
+    config = describe(network)
     content = {
         'format': FORMAT,
-        'config': describe(network),
+        'config': config,
         'state_dict': {k: v.detach().cpu() for k, v in network.state_dict().items()},
         'meta': meta,
     }
+    with torch.device('meta'):
+        unpruned = build(config)
+    widths = changed_widths(network, unpruned)
+    if widths:
+        content['widths'] = widths
     temporary = path.with_name(path.name + '.tmp')
     torch.save(content, temporary)
     temporary.replace(path)
@@ -69,13 +76,27 @@ def load(path: Path) -> Network:
         ModelError: see `read`; or the weights do not fit the architecture.
     """
     content = read(path)
-    network = build(content['config'])
+    network = architecture(content)
     try:
         network.load_state_dict(content['state_dict'])
     except (RuntimeError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f'model {path}: weights and architecture disagree ({reason})') from None
     network.eval()
+    return network
+
+
+def architecture(content: dict[str, Any]) -> Network:
+    """The network of a checkpoint's content with fresh weights.
+
+    Raises:
+        ModelError: its architecture is unknown or impossible.
+    """
+    network = build(content['config'])
+    widths = content.get('widths', {})
+    if not isinstance(widths, dict):
+        raise ModelError('widths in a checkpoint are a table of layers; train or prune it again')
+    apply_widths(network, widths)
     return network
 
 

@@ -3,48 +3,67 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from dtp_stereo_ros.errors import ModelError
 
 from .light import DTPNetLight, LightConfig
 from .paper import PUBLISHED_PARAMETERS, DTPNetPaper, PaperConfig
+from .psmnet import PSMNet, PSMNetConfig
 
-Network = DTPNetLight | DTPNetPaper
+Network = DTPNetLight | DTPNetPaper | PSMNet
 
-_CONFIGS: dict[str, type[LightConfig] | type[PaperConfig]] = {
-    'light': LightConfig,
-    'paper': PaperConfig,
+_MEMBERS: dict[str, tuple[type[Any], Callable[[Any], Network]]] = {
+    'light': (LightConfig, DTPNetLight),
+    'paper': (PaperConfig, DTPNetPaper),
+    'psmnet': (PSMNetConfig, PSMNet),
 }
+
+# What `--network` and recipes may name; each is a config for `build`. The teacher is the light
+# network with the same 48 disparities, twice the width and more blocks.
+PRESETS: dict[str, dict[str, Any]] = {
+    'light': {'member': 'light'},
+    'teacher': {
+        'member': 'light', 'stem': 32, 'quarter': 64, 'eighth': 128, 'sixteenth': 192,
+        'thirtysecond': 256, 'heads': 4, 'volume': 96, 'depths': (4, 6, 6, 3),
+    },
+    'paper1': {'member': 'paper', 'setting': 1},
+    'paper2': {'member': 'paper', 'setting': 2},
+    'paper3': {'member': 'paper', 'setting': 3},
+    'psmnet': {'member': 'psmnet'},
+}  # fmt: skip
 
 
 def build(config: dict[str, Any]) -> Network:
     """A network with fresh weights from what `describe` gave.
 
     Args:
-        config: ``{'member': 'light' | 'paper', ...}`` with fields of that member's config.
+        config: ``{'member': 'light' | 'paper' | 'psmnet', ...}`` with fields of that member's
+            config.
 
     Raises:
         ModelError: unknown member, or a setting that it does not have.
     """
     values = dict(config)
     member = values.pop('member', None)
-    if member not in _CONFIGS:
-        raise ModelError(f'network {member!r} is unknown; choose {" or ".join(_CONFIGS)}')
-    cls = _CONFIGS[member]
+    if member not in _MEMBERS:
+        raise ModelError(f'network {member!r} is unknown; choose {" or ".join(_MEMBERS)}')
+    cls, make = _MEMBERS[member]
     unknown = sorted(set(values) - {f.name for f in dataclasses.fields(cls)})
     if unknown:
         raise ModelError(f'network {member} has no setting {unknown[0]!r}')
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     made = cls(**values)
-    if isinstance(made, LightConfig):
-        return DTPNetLight(made)
-    if made.setting not in PUBLISHED_PARAMETERS:
+    if isinstance(made, PaperConfig) and made.setting not in PUBLISHED_PARAMETERS:
         raise ModelError(f'network paper has settings 1, 2 and 3, not {made.setting!r}')
-    return DTPNetPaper(made)
+    return make(made)
 
 
 def describe(network: Network) -> dict[str, Any]:
     """The architecture as plain values, for `build`."""
-    member = 'light' if isinstance(network, DTPNetLight) else 'paper'
-    return {'member': member, **dataclasses.asdict(network.config)}
+    config = dataclasses.asdict(network.config)
+    for member, (cls, _) in _MEMBERS.items():
+        if isinstance(network.config, cls):
+            return {'member': member, **config}
+    raise TypeError(f'{type(network).__name__} is no member of the family')

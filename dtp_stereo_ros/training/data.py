@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
+
+from dtp_stereo_ros.stereo import BoolArray, Float32Array, UInt8Array
 
 from .synthetic.photometric import distort_pair
 from .synthetic.render import StereoPair, render
@@ -70,17 +72,40 @@ def _fields(pair: StereoPair) -> tuple[np.ndarray, ...]:
     )
 
 
-def collate(pairs: list[StereoPair]) -> Batch:
-    """Pairs to ``left``, ``right`` (B, 3, H, W) uint8, ``disparity`` float32, ``visible``."""
-    left = np.stack([p.left for p in pairs])
-    right = np.stack([p.right for p in pairs])
-    # Channels-last memory, as the network computes in.
-    return {
-        'left': torch.from_numpy(left).permute(0, 3, 1, 2),
-        'right': torch.from_numpy(right).permute(0, 3, 1, 2),
-        'disparity': torch.from_numpy(np.stack([p.disparity_left for p in pairs])),
-        'visible': torch.from_numpy(np.stack([p.visible_left for p in pairs])),
+@dataclass(frozen=True)
+class Sample:
+    """One training example.
+
+    Attributes:
+        left, right: RGB uint8 (H, W, 3) as the student sees them, distorted.
+        clean_left, clean_right: the same before distortion, as a teacher sees them.
+        disparity: (H, W) float32 px, 0 where unknown.
+        visible: (H, W) bool, seen by both cameras as far as it is known.
+        known: (H, W) bool, where there is truth.
+        taught: what a cached teacher says of this crop, by name, or empty.
+    """
+
+    left: UInt8Array
+    right: UInt8Array
+    clean_left: UInt8Array
+    clean_right: UInt8Array
+    disparity: Float32Array
+    visible: BoolArray
+    known: BoolArray
+    taught: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def collate(samples: list[Sample]) -> Batch:
+    """Samples to a batch, images (B, 3, H, W) uint8 in channels-last memory."""
+    batch = {
+        name: torch.from_numpy(np.stack([getattr(s, name) for s in samples]))
+        for name in ('left', 'right', 'clean_left', 'clean_right', 'disparity', 'visible', 'known')
     }
+    for name in ('left', 'right', 'clean_left', 'clean_right'):
+        batch[name] = batch[name].permute(0, 3, 1, 2)
+    for name in samples[0].taught:
+        batch[name] = torch.from_numpy(np.stack([s.taught[name] for s in samples]))
+    return batch
 
 
 class SyntheticBatches(IterableDataset[Batch]):
@@ -88,11 +113,16 @@ class SyntheticBatches(IterableDataset[Batch]):
 
     Each worker keeps a pool of pairs, renews one in every `reuse` draws, and distorts, flips and
     batches what it draws: making a pair costs more than training on it on two cores.
+
+    Args:
+        config: what is generated.
+        skip: where a run that goes on starts, so that it sees other pairs.
+        process: number of the training process, where several train together.
     """
 
-    def __init__(self, config: GeneratorConfig, skip: int = 0) -> None:
+    def __init__(self, config: GeneratorConfig, skip: int = 0, process: int = 0) -> None:
         self.config = config
-        self.skip = skip
+        self.seed: tuple[int, ...] = (skip, process) if process else (skip,)
 
     def __iter__(self) -> Iterator[Batch]:
         config = self.config
@@ -100,7 +130,7 @@ class SyntheticBatches(IterableDataset[Batch]):
         number = worker.id if worker else 0
         # Every process draws in one thread; the training step needs the cores.
         cv2.setNumThreads(1)
-        rng = np.random.default_rng((config.seed, number, self.skip))
+        rng = np.random.default_rng((config.seed, number, *self.seed))
         photos = load_photos(config.textures) if config.textures else []
         maker = SceneMaker(TextureBank(photos), config.max_disparity_px)
         pools: list[list[StereoPair]] = [[] for _ in config.sizes]
@@ -116,7 +146,7 @@ class SyntheticBatches(IterableDataset[Batch]):
         maker: SceneMaker,
         pool: list[StereoPair],
         size: tuple[int, int],
-    ) -> StereoPair:
+    ) -> Sample:
         if len(pool) < 16 or rng.random() < 1 / self.config.reuse:
             pair = make_pair(maker, rng, size)
             if len(pool) < self.config.pool:
@@ -127,7 +157,10 @@ class SyntheticBatches(IterableDataset[Batch]):
             pair = pool[rng.integers(len(pool))]
         pair = flip_pair(rng, pair)
         left, right = distort_pair(rng, pair.left, pair.right)
-        return StereoPair(left, right, *_fields(pair)[2:])
+        known = np.ones(pair.disparity_left.shape, np.bool_)
+        return Sample(
+            left, right, pair.left, pair.right, pair.disparity_left, pair.visible_left, known
+        )
 
 
 def validation_batches(config: GeneratorConfig, count: int) -> list[Batch]:

@@ -39,10 +39,12 @@ class Truth:
     Attributes:
         disparity_px: (B, H, W) float32.
         visible: (B, H, W) bool, seen by both cameras.
+        known: (B, H, W) bool, where there is truth; None for everywhere.
     """
 
     disparity_px: Tensor
     visible: Tensor
+    known: Tensor | None = None
 
 
 def two_hot_cross_entropy(logits: Tensor, disparity_px: Tensor, bin_px: float) -> Tensor:
@@ -74,11 +76,12 @@ def robust_error(estimate_px: Tensor, truth_px: Tensor) -> Tensor:
 
 
 def pixel_weights(truth: Truth, weights: LossWeights) -> Tensor:
-    """(B, H, W) weight of each pixel, by whether the right camera sees it."""
+    """(B, H, W) weight of each pixel, by whether the right camera sees it; 0 without truth."""
     columns = torch.arange(truth.disparity_px.shape[2], device=truth.disparity_px.device)
     inside = columns - truth.disparity_px >= 0
     hidden = torch.where(inside, weights.occluded, weights.outside)
-    return torch.where(truth.visible, 1.0, hidden)
+    weight = torch.where(truth.visible, 1.0, hidden)
+    return weight if truth.known is None else weight * truth.known
 
 
 def supervised_loss(
@@ -108,17 +111,18 @@ def supervised_loss(
     weight4 = weight[:, row::4, column::4]
     visible4 = truth.visible[:, row::4, column::4].float()
     parts = {
-        'distribution': _mean(two_hot_cross_entropy(outputs.logits, disparity4, bin_px), weight4),
-        'full': _mean(robust_error(outputs.disparity_px[:, 0], truth.disparity_px), weight),
+        'distribution': mean(two_hot_cross_entropy(outputs.logits, disparity4, bin_px), weight4),
+        'full': mean(robust_error(outputs.disparity_px[:, 0], truth.disparity_px), weight),
     }
     if outputs.matching is not None:
         matching = two_hot_cross_entropy(outputs.matching.float(), disparity4, bin_px)
-        parts['matching'] = _mean(matching, visible4)
+        parts['matching'] = mean(matching, visible4)
     if outputs.quarter_px is not None:
-        parts['quarter'] = _mean(robust_error(outputs.quarter_px[:, 0], disparity4), weight4)
+        parts['quarter'] = mean(robust_error(outputs.quarter_px[:, 0], disparity4), weight4)
     total = torch.stack([getattr(weights, name) * part for name, part in parts.items()]).sum()
     return total, {name: part.detach() for name, part in parts.items()}
 
 
-def _mean(values: Tensor, weight: Tensor) -> Tensor:
+def mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean; 0 where nothing weighs."""
     return (values * weight).sum() / weight.sum().clamp(min=1.0)

@@ -1,26 +1,39 @@
-"""The training loop: resumable, stoppable at any time, best weights always on disk."""
+"""The training loop: resumable, stoppable at any time, best weights always on disk.
+
+Processes, devices and mixed precision are Accelerate's: `torchrun` or `accelerate launch` before
+the command trains on several GPUs or machines, and without them one GPU or the CPU is used.
+"""
 
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.evaluation.report import panel
+from dtp_stereo_ros.evaluation.runner import Estimate
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network, build
 
-from .data import Batch, GeneratorConfig, SyntheticBatches, validation_batches
-from .losses import LossWeights, Truth, supervised_loss
+from .cache import TaughtCache
+from .data import Batch, GeneratorConfig
+from .distil import DistilConfig, Distillation, Objective, Supervised
+from .losses import LossWeights
+from .streams import SYNTHETIC, Sources
+from .teachers import open_teacher
 
 
 @dataclass(frozen=True)
@@ -30,27 +43,32 @@ class TrainConfig:
     Attributes:
         out: folder of the run: `last.pt` (to resume), `best.pt` (to use), TensorBoard events.
         network: architecture, as `network.family.describe` gives it.
-        data: the generator.
-        loss: weights of the loss.
+        sources: what is learned from, in turn: ``synthetic`` or ``NAME:PLACE`` (see `readers`).
+        data: the generator; its sizes, batch size and seed also count for pairs on disk.
+        loss: weights of the loss against the truth.
+        distil: how a teacher takes part; by default there is none.
         steps: length of the run.
         decay_share: share of the steps, at the end, over which the learning rate falls to 0.
         warmup_steps: steps over which it rises.
         learning_rate, weight_decay: of AdamW.
         average_decay: of the moving average of the weights that is validated and kept.
         bf16: run the forward pass in bfloat16 autocast.
-        device: 'cpu', 'cuda', ...; 'auto' is CUDA where there is one.
+        device: 'cpu', or 'auto': CUDA where there is one.
         workers: generator processes.
         validate_every: steps between validations and checkpoints.
         validation_count: validation batches.
         threads: CPU threads of the step; 0 leaves PyTorch's choice.
         init: checkpoint to start from, or None.
+        cache: folder for unpacked bags and teachers' answers; None is `out`/cache.
         command: what was typed, for the model card.
     """
 
     out: Path
     network: dict[str, Any] = field(default_factory=lambda: {'member': 'light'})
+    sources: tuple[str, ...] = (SYNTHETIC,)
     data: GeneratorConfig = field(default_factory=GeneratorConfig)
     loss: LossWeights = field(default_factory=LossWeights)
+    distil: DistilConfig = field(default_factory=DistilConfig)
     steps: int = 10000
     decay_share: float = 0.3
     warmup_steps: int = 300
@@ -64,6 +82,7 @@ class TrainConfig:
     validation_count: int = 8
     threads: int = 0
     init: Path | None = None
+    cache: Path | None = None
     command: str = ''
 
 
@@ -81,25 +100,52 @@ def rate_at(step: int, config: TrainConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def accelerator_for(device: str, bf16: bool) -> Accelerator:
+    """The processes and the device that this run has.
+
+    Raises:
+        ConfigError: the device is neither auto nor cpu.
+    """
+    if device not in ('auto', 'cpu'):
+        raise ConfigError(
+            f'device {device!r}: give auto or cpu; CUDA_VISIBLE_DEVICES picks among GPUs'
+        )
+    if AcceleratorState._shared_state:
+        # Runs one after the other in a process may differ in precision; processes stay joined.
+        AcceleratorState._reset_state(reset_partial_state=AcceleratorState().num_processes == 1)
+    return Accelerator(mixed_precision='bf16' if bf16 else 'no', cpu=device == 'cpu')
+
+
 class Trainer:
-    """One run. `run()` goes on where the folder's `last.pt` stopped."""
+    """One run. `run()` goes on where the folder's `last.pt` stopped.
+
+    Raises:
+        ConfigError: pairs without truth and no teacher; or see `Distillation`.
+        InputError: a source is missing.
+        ModelError: `init` or the teacher is unusable.
+    """
 
     def __init__(self, config: TrainConfig) -> None:
-        if config.device == 'auto':
-            found = 'cuda' if torch.cuda.is_available() else 'cpu'
-            config = dataclasses.replace(config, device=found)
         self.config = config
+        self.accelerator = accelerator_for(config.device, config.bf16)
         config.out.mkdir(parents=True, exist_ok=True)
         if config.threads:
             torch.set_num_threads(config.threads)
-        torch.manual_seed(config.data.seed)
+        torch.manual_seed(config.data.seed + self.accelerator.process_index)
+        self._cache_folder = config.cache or config.out / 'cache'
+        with self.accelerator.main_process_first():
+            self.sources = Sources.open(config.sources, self._cache_folder)
         network = checkpoint.load(config.init) if config.init else build(config.network)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub gap
-        self.network: Network = network.to(config.device)
-        self.average: Network = copy.deepcopy(self.network)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        self.average: Network = copy.deepcopy(network).to(self.accelerator.device)
+        self.objective = self._objective(network)
+        self.network: Network = network.to(self.accelerator.device)
+        self.objective.learned.to(self.accelerator.device)
+        learned = [*network.parameters(), *self.objective.learned.parameters()]
+        optimizer = torch.optim.AdamW(
+            learned, lr=config.learning_rate, weight_decay=config.weight_decay
         )
+        self._prepared, self.optimizer = self.accelerator.prepare(network, optimizer)
         self.step = 0
         self.samples = 0
         self.seconds = 0.0
@@ -109,32 +155,79 @@ class Trainer:
     def run(self) -> dict[str, float]:
         """Train to the end; returns the last validation figures."""
         config = self.config
+        process = self.accelerator.process_index
+        stream = self.sources.stream(config.data, self.step, process, self._fill_cache())
         loader: DataLoader[Batch] = DataLoader(
-            SyntheticBatches(config.data, skip=self.step),
+            stream,
             batch_size=None,
             num_workers=config.workers,
             prefetch_factor=4 if config.workers else None,
         )
-        held_out = validation_batches(config.data, config.validation_count)
-        writer = SummaryWriter(str(config.out))
+        held_out = self.sources.validation(config.data, config.validation_count, self._ask())
+        writer = SummaryWriter(str(config.out)) if self.accelerator.is_main_process else None
         figures: dict[str, float] = {}
         batches = iter(loader)
-        progress = tqdm(total=config.steps, initial=self.step, unit='step', mininterval=10)
+        progress = tqdm(
+            total=config.steps,
+            initial=self.step,
+            unit='step',
+            desc=config.out.name,
+            mininterval=10,
+            disable=not self.accelerator.is_main_process,
+        )
         try:
             while self.step < config.steps:
                 until = min(config.steps, self.step + config.validate_every)
                 losses = self._train(batches, until, progress)
-                figures = validate(self.average, held_out, config)
-                for name, value in {**losses, **figures}.items():
-                    writer.add_scalar(name, value, self.step)
-                writer.flush()
-                self._save(figures)
+                figures = validate(self.average, held_out, self.accelerator)
+                if writer:
+                    self._report(writer, {**losses, **figures}, held_out[0])
+                    self._save(figures)
                 shown = ' '.join(f'{k} {v:.3f}' for k, v in {**losses, **figures}.items())
                 progress.write(f'step {self.step} ({self.samples} pairs): {shown}')
         finally:
             progress.close()
-            writer.close()
-        return figures
+            if writer:
+                writer.close()
+        return figures or validate(self.average, held_out, self.accelerator)
+
+    def _objective(self, network: Network) -> Objective:
+        distil = self.config.distil
+        if not distil.teacher or distil.supervision == 'truth':
+            if self.sources.unlabelled:
+                raise ConfigError(
+                    'data without truth teaches nothing by itself; give a teacher, or take out '
+                    'the pairs without truth'
+                )
+            return Supervised(network, self.config.loss)
+        objective = Distillation(network, open_teacher(distil.teacher), distil, self.config.loss)
+        objective.teacher.to(self.accelerator.device)
+        if self.accelerator.num_processes > 1 and distil.features:
+            raise ConfigError('features are distilled in one process only; set features to 0')
+        return objective
+
+    def _fill_cache(self) -> TaughtCache | None:
+        """Ask the teacher about all pairs on disk where its answers are to be kept."""
+        objective = self.objective
+        if not (isinstance(objective, Distillation) and self.config.distil.cache):
+            return None
+        folder = self._cache_folder / 'teacher'
+        cache = TaughtCache.of(folder, objective.teacher, objective.grid)
+        if self.accelerator.is_main_process:
+            cache.fill(
+                self.sources.all_scenes, objective.teacher, objective.grid, self.accelerator.device
+            )
+        self.accelerator.wait_for_everyone()
+        return cache
+
+    def _ask(self) -> Any:
+        objective = self.objective
+        if not isinstance(objective, Distillation):
+            return None
+        return lambda batch: objective.ask(self._moved(batch))
+
+    def _moved(self, batch: Batch) -> Batch:
+        return {k: v.to(self.accelerator.device, non_blocking=True) for k, v in batch.items()}
 
     def _train(
         self, batches: Iterator[Batch], until: int, progress: tqdm[Any]
@@ -142,30 +235,30 @@ class Trainer:
         config = self.config
         self.network.train()
         sums: dict[str, torch.Tensor] = {}
-        begun, first = time.perf_counter(), self.step
+        counts: dict[str, int] = {}
+        begun = time.perf_counter()
         while self.step < until:
-            batch = {k: v.to(config.device, non_blocking=True) for k, v in next(batches).items()}
+            batch = self._moved(next(batches))
             for group in self.optimizer.param_groups:
                 group['lr'] = config.learning_rate * rate_at(self.step, config)
             phase = (int(torch.randint(4, ())), int(torch.randint(4, ())))
-            with torch.autocast(config.device, torch.bfloat16, enabled=config.bf16):
-                outputs = self.network(batch['left'].float(), batch['right'].float())
-            truth = Truth(batch['disparity'], batch['visible'])
-            loss, parts = supervised_loss(
-                outputs, truth, config.loss, phase, self.network.max_disparity_px
-            )
+            with self.accelerator.autocast():
+                outputs = self._prepared(batch['left'].float(), batch['right'].float())
+            loss, parts = self.objective(outputs, batch, phase, self.step / config.steps)
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+            self.accelerator.backward(loss)
+            self.accelerator.clip_grad_norm_(self.network.parameters(), 5.0)
             self.optimizer.step()
             self._follow()
             for name, part in parts.items():
-                sums[f'train/{name}'] = sums.get(f'train/{name}', torch.zeros(())) + part
+                name = f'train/{name}'
+                sums[name] = sums.get(name, torch.zeros((), device=part.device)) + part
+                counts[name] = counts.get(name, 0) + 1
             self.step += 1
-            self.samples += len(batch['left'])
+            self.samples += len(batch['left']) * self.accelerator.num_processes
             progress.update()
         self.seconds += time.perf_counter() - begun
-        return {name: float(total) / (self.step - first) for name, total in sums.items()}
+        return {name: float(total) / counts[name] for name, total in sums.items()}
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -179,25 +272,45 @@ class Trainer:
             else:
                 mean.copy_(now)
 
-    def _save(self, figures: dict[str, float]) -> None:
-        data = self.config.data
-        meta = {
-            'data': f'procedural pairs, seed {data.seed}, '
+    def _report(self, writer: SummaryWriter, figures: dict[str, float], batch: Batch) -> None:
+        """Figures, and a picture of the first held-out pair, for TensorBoard."""
+        for name, value in figures.items():
+            writer.add_scalar(name, value, self.step)
+        picture = draw(self.average, batch, self.accelerator)
+        writer.add_image('val/pair', picture, self.step, dataformats='HWC')
+        writer.flush()
+
+    def _meta(self, figures: dict[str, float]) -> dict[str, Any]:
+        """How the weights were made, for the checkpoint and its card."""
+        config, data = self.config, self.config.data
+        meta: dict[str, Any] = {
+            'data': f'{_named(config.sources)}, seed {data.seed}, '
             f'{", ".join(f"{w}x{h}" for h, w in data.sizes)} px, batches of {data.batch_size}',
-            'command': self.config.command,
+            'command': config.command,
             'steps': self.step,
             'pairs': self.samples,
             'train_seconds': round(self.seconds),
             'date': time.strftime('%Y-%m-%d'),
             'validation': {k: round(v, 4) for k, v in figures.items()},
         }
+        objective = self.objective
+        if isinstance(objective, Distillation):
+            distil = config.distil
+            meta['teacher'] = f'{objective.teacher.name} ({distil.supervision}, {distil.loss})'
+        if config.init:
+            before = checkpoint.read(config.init)['meta']
+            meta['before'] = {**before.get('before', {}), config.init.stem: _history(before)}
+        return meta
+
+    def _save(self, figures: dict[str, float]) -> None:
         out = self.config.out
         score = figures['val/epe_px']
         if score < self.best:
             self.best = score
-            checkpoint.save(out / 'best.pt', self.average, meta)
+            checkpoint.save(out / 'best.pt', self.average, self._meta(figures))
         state = {
             'network': self.network.state_dict(),
+            'learned': self.objective.learned.state_dict(),
             'average': self.average.state_dict(),
             'optimizer': self.optimizer.state_dict(),
             'step': self.step,
@@ -212,29 +325,63 @@ class Trainer:
         path = self.config.out / 'last.pt'
         if not path.exists():
             return
-        state = torch.load(path, map_location=self.config.device, weights_only=True)
+        state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
         self.network.load_state_dict(state['network'])
+        self.objective.learned.load_state_dict(state.get('learned', {}))
         self.average.load_state_dict(state['average'])
         self.optimizer.load_state_dict(state['optimizer'])
         self.step, self.samples = state['step'], state['samples']
         self.seconds, self.best = state['seconds'], state['best']
 
 
+def _named(sources: tuple[str, ...]) -> str:
+    """Sources for a card: the last folder of a path, not where this machine keeps it."""
+    names = []
+    for spec in dict.fromkeys(sources):
+        kind, _, place = spec.partition(':')
+        names.append('procedural pairs' if not place else f'{kind} {Path(place).name}')
+    return ' + '.join(names)
+
+
+def _history(meta: dict[str, Any]) -> str:
+    return f'{meta.get("steps", 0)} steps, {meta.get("data", "unknown data")}'
+
+
 @torch.no_grad()
-def validate(network: Network, batches: list[Batch], config: TrainConfig) -> dict[str, float]:
-    """EPE (px), bad-1 and bad-3 (shares) over visible pixels of the held-out pairs."""
+def validate(network: Network, batches: list[Batch], accelerator: Accelerator) -> dict[str, float]:
+    """EPE (px), bad-1 and bad-3 (shares) over visible pixels of the held-out pairs.
+
+    Raises:
+        ConfigError: no held-out pixel has a truth.
+    """
     network.eval()
     errors = []
     for batch in batches:
-        with torch.autocast(config.device, torch.bfloat16, enabled=config.bf16):
-            disparity, _ = network(
-                batch['left'].float().to(config.device), batch['right'].float().to(config.device)
-            )
-        error = (disparity[:, 0].float().cpu() - batch['disparity']).abs()
-        errors.append(error[batch['visible']])
-    error = torch.cat(errors)
+        disparity = _estimate(network, batch, accelerator)
+        errors.append((disparity - batch['disparity']).abs()[batch['visible']])
+    error = torch.cat(errors) if errors else torch.zeros(0)
+    if not len(error):
+        raise ConfigError('no held-out pair has a pixel with truth; add synthetic to the data')
     return {
         'val/epe_px': float(error.mean()),
         'val/bad1': float((error > 1).float().mean()),
         'val/bad3': float((error > 3).float().mean()),
     }
+
+
+def draw(network: Network, batch: Batch, accelerator: Accelerator) -> np.ndarray:
+    """Left image, truth, disparity and error of the first pair of a batch; RGB uint8."""
+    network.eval()
+    first = {name: values[:1] for name, values in batch.items()}
+    with torch.no_grad():
+        disparity = _estimate(network, first, accelerator)[0].numpy()
+    truth = torch.where(first['known'], first['disparity'], torch.nan)[0].numpy()
+    left = np.ascontiguousarray(first['left'][0].permute(1, 2, 0).numpy())
+    return panel(left, truth, [Estimate(network.name, disparity)])
+
+
+def _estimate(network: Network, batch: Batch, accelerator: Accelerator) -> torch.Tensor:
+    device = accelerator.device
+    with accelerator.autocast():
+        disparity, _ = network(batch['left'].float().to(device), batch['right'].float().to(device))
+    return cast(torch.Tensor, disparity[:, 0].float().cpu())

@@ -10,12 +10,20 @@ from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import build, describe
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
+from dtp_stereo_ros.network.psmnet import PSMNet, PSMNetConfig
+from dtp_stereo_ros.network.widths import apply_widths, read_widths
 
 SMALL = LightConfig(max_disparity_px=64, stem=8, quarter=16, depths=(1, 1, 1, 1))
 
 
 @pytest.mark.parametrize(
-    'network', [DTPNetLight(SMALL), DTPNetPaper(PaperConfig(3, 64))], ids=['light', 'paper']
+    'network',
+    [
+        DTPNetLight(SMALL),
+        DTPNetPaper(PaperConfig(3, 64)),
+        PSMNet(PSMNetConfig(64, (1, 1, 1, 1))),
+    ],
+    ids=['light', 'paper', 'psmnet'],
 )
 def test_round_trip(tmp_path, network):
     path = tmp_path / 'net.pt'
@@ -29,6 +37,45 @@ def test_round_trip(tmp_path, network):
         for a, b in zip(network.eval()(*pair), loaded(*pair), strict=True):
             assert torch.equal(a, b)
     assert [p.name for p in tmp_path.iterdir()] == ['net.pt']
+
+
+def test_other_widths_are_kept(tmp_path):
+    """As a pruned network has them: here the inner channels of one block."""
+    network = DTPNetLight(SMALL)
+    name = 'aggregation.down8.0'
+    widths = {f'{name}.widen': [40, 64, 1], f'{name}.narrow': [64, 40, 1]}
+    apply_widths(network, widths)
+    path = tmp_path / 'pruned.pt'
+    checkpoint.save(path, network.eval(), {})
+    assert checkpoint.read(path)['widths'] == widths
+    loaded = checkpoint.load(path)
+    assert read_widths(loaded) == read_widths(network)
+    pair = torch.rand(2, 1, 3, 64, 96) * 255
+    with torch.no_grad():
+        assert torch.equal(network(*pair)[0], loaded(*pair)[0])
+
+
+def test_networks_of_usual_widths_say_nothing_of_them(tmp_path):
+    checkpoint.save(tmp_path / 'net.pt', DTPNetLight(SMALL), {})
+    assert 'widths' not in checkpoint.read(tmp_path / 'net.pt')
+
+
+@pytest.mark.parametrize(
+    ('widths', 'message'),
+    [
+        ({'nowhere.0': [3]}, "layer 'nowhere.0' do not fit"),
+        ({'regress': [3]}, "layer 'regress' do not fit"),
+        ({'normalise': [3, 3, 1]}, 'Normalise has no width'),
+        ({'regress': [4, 6, 4]}, "layer 'regress' do not fit"),
+        ([1], 'a table of layers'),
+    ],
+)
+def test_impossible_widths_are_named(tmp_path, widths, message):
+    path = tmp_path / 'bad.pt'
+    content = {'format': checkpoint.FORMAT, 'config': {'member': 'light'}, 'state_dict': {}}
+    torch.save({**content, 'widths': widths}, path)
+    with pytest.raises(ModelError, match=message):
+        checkpoint.load(path)
 
 
 class _Evil:

@@ -1,0 +1,178 @@
+"""Training pairs on disk: ``NAME:PLACE`` to scenes, each of which loads when it is asked to.
+
+Where a layout is also used for evaluation, the reader of `evaluation.datasets` serves. A new data
+set is one reader and one row of `READERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.evaluation import datasets
+from dtp_stereo_ros.evaluation.datasets import Scene, Truth
+from dtp_stereo_ros.evaluation.truth_files import read_kitti_png, read_pfm, read_scaled_grey
+from dtp_stereo_ros.image_io import read_image
+
+from .bags import unpack_bag
+
+IMAGE_SUFFIXES = {'.png', '.jpg', '.jpeg', '.bmp', '.webp', '.ppm', '.pgm', '.tif', '.tiff'}
+
+# Middlebury 2005 and 2006 come in three sizes of the same 1110 rows, disparities stored as
+# value = disparity * 1 in all of them, so that px = value / shrink at a smaller size.
+_MIDDLEBURY_FULL_ROWS = 1110
+
+
+class PairReader(Protocol):
+    """Finds the pairs at a place.
+
+    Args:
+        place: what stands behind ``NAME:``.
+        cache: folder for what has to be unpacked first; made when it is needed.
+
+    Raises:
+        InputError: the place is missing or laid out otherwise.
+    """
+
+    def __call__(self, place: str, cache: Path) -> list[Scene]:
+        """Find the pairs, sorted by name, at least one."""
+        ...
+
+
+def sceneflow(root: Path) -> list[Scene]:
+    """FlyingThings3D, Monkaa or Driving as published: ``frames_cleanpass/`` and ``disparity/``.
+
+    What lies below a folder TEST is left out: it is FlyingThings3D's test set.
+    """
+    scenes = [s for s in datasets.flyingthings(root) if 'TEST' not in s.name.split('/')]
+    if not scenes:
+        raise InputError(f'{root}: only a TEST split in it; give the folder with TRAIN')
+    return scenes
+
+
+def kitti2012(root: Path) -> list[Scene]:
+    """KITTI 2012 ``training/``: ``colored_0 colored_1``, ``disp_occ`` and/or ``disp_noc``."""
+    scenes = [
+        Scene(
+            left.stem,
+            left,
+            root / 'colored_1' / left.name,
+            partial(_kitti2012_truth, root, left.name),
+        )
+        for left in sorted((root / 'colored_0').glob('*_10.png'))
+    ]
+    return _some(scenes, root, 'colored_0/*_10.png')
+
+
+def middlebury_2005(root: Path) -> list[Scene]:
+    """Middlebury 2005 and 2006 as published: ``SCENE/view1.png view5.png disp1.png``."""
+    scenes = [
+        Scene(
+            truth.parent.name,
+            truth.parent / 'view1.png',
+            truth.parent / 'view5.png',
+            partial(_middlebury_2005_truth, truth),
+        )
+        for truth in sorted(root.glob('*/disp1.png'))
+    ]
+    return _some(scenes, root, '*/disp1.png')
+
+
+def folder(root: Path) -> list[Scene]:
+    """Any folder of pairs.
+
+    Either ``NAME_left.* NAME_right.*`` with ``NAME_disp.pfm`` where there is truth, or
+    ``left/NAME.* right/NAME.*`` with ``disp/NAME.pfm``.
+    """
+    if not (root / 'left').is_dir():
+        return datasets.pairs(root)
+    rights = {p.stem: p for p in _images(root / 'right')}
+    scenes = []
+    for left in _images(root / 'left'):
+        if left.stem not in rights:
+            raise InputError(f'{left}: there is no {left.stem}.* in {root / "right"}')
+        truth = root / 'disp' / f'{left.stem}.pfm'
+        load = partial(_pfm_truth, truth) if truth.exists() else None
+        scenes.append(Scene(left.stem, left, rights[left.stem], load))
+    return _some(scenes, root, 'left/*')
+
+
+def bag(place: str, cache: Path) -> list[Scene]:
+    """A rosbag, ``FILE[,left=TOPIC,right=TOPIC,truth=TOPIC]``; see `bags.unpack_bag`."""
+    return folder(unpack_bag(place, cache))
+
+
+def _at_folder(read: Callable[[Path], list[Scene]]) -> PairReader:
+    """A reader of a folder as a reader of a place."""
+
+    def reader(place: str, cache: Path) -> list[Scene]:
+        root = Path(place).expanduser()
+        if not root.is_dir():
+            raise InputError(f'{root}: no such folder; give one after the colon')
+        return read(root)
+
+    return reader
+
+
+READERS: dict[str, PairReader] = {
+    'sceneflow': _at_folder(sceneflow),
+    'kitti2012': _at_folder(kitti2012),
+    'kitti2015': _at_folder(datasets.kitti2015),
+    'middlebury_v3': _at_folder(datasets.middlebury_v3),
+    'middlebury_2005': _at_folder(middlebury_2005),
+    'middlebury_classic': _at_folder(datasets.middlebury_classic),
+    'eth3d': _at_folder(datasets.middlebury_v3),
+    'folder': _at_folder(folder),
+    'bag': bag,
+}
+
+
+def open_pairs(spec: str, cache: Path) -> list[Scene]:
+    """Find the pairs of ``NAME:PLACE``.
+
+    Raises:
+        InputError: the name is unknown, or the place is missing or laid out otherwise.
+    """
+    name, colon, place = spec.partition(':')
+    if name not in READERS or not colon or not place:
+        raise InputError(
+            f'data {spec!r}: write synthetic, or NAME:PATH with NAME one of {", ".join(READERS)}'
+        )
+    return READERS[name](place, cache)
+
+
+def _kitti2012_truth(root: Path, name: str) -> Truth:
+    occluded_too, non_occluded_only = root / 'disp_occ' / name, root / 'disp_noc' / name
+    if not occluded_too.exists():
+        truth = read_kitti_png(non_occluded_only)
+        return Truth(truth, np.isfinite(truth), has_occluded=False)
+    truth = read_kitti_png(occluded_too)
+    if not non_occluded_only.exists():
+        return Truth(truth)
+    return Truth(truth, np.isfinite(read_kitti_png(non_occluded_only)))
+
+
+def _middlebury_2005_truth(path: Path) -> Truth:
+    rows = read_image(path).shape[0]
+    return Truth(read_scaled_grey(path, max(1, round(_MIDDLEBURY_FULL_ROWS / rows))))
+
+
+def _pfm_truth(path: Path) -> Truth:
+    return Truth(read_pfm(path))
+
+
+def _images(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise InputError(f'{root}: no such folder; left/ and right/ hold the two views')
+    return sorted(p for p in root.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _some(scenes: list[Scene], root: Path, pattern: str) -> list[Scene]:
+    if not scenes:
+        raise InputError(f'{root}: no {pattern} in it; give the folder that holds them')
+    return scenes

@@ -1,0 +1,120 @@
+"""Sources of a run, mixed: the generator and any number of folders and bags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.evaluation.datasets import Scene
+
+from .cache import TaughtCache
+from .data import Batch, GeneratorConfig, SyntheticBatches, validation_batches
+from .pairs import PairBatches, held_out_batches
+from .readers import open_pairs
+from .teachers import Taught
+
+SYNTHETIC = 'synthetic'
+# Of real scenes one in so many is kept for validation.
+_HELD_OUT = 10
+
+
+class Alternating(IterableDataset[Batch]):
+    """Endless streams in turn; one that is named twice has two turns."""
+
+    def __init__(self, streams: Sequence[IterableDataset[Batch]]) -> None:
+        self.streams = list(streams)
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        running = {id(stream): iter(stream) for stream in self.streams}
+        turn = worker.id if worker else 0
+        while True:
+            turn += 1
+            yield next(running[id(self.streams[turn % len(self.streams)])])
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a run learns from.
+
+    Attributes:
+        specs: as named, in turn.
+        scenes: of each folder or bag, for training, by spec.
+        held_out: scenes of the same places that are never trained on.
+    """
+
+    specs: tuple[str, ...]
+    scenes: dict[str, tuple[Scene, ...]]
+    held_out: tuple[Scene, ...]
+
+    @classmethod
+    def open(cls, specs: Sequence[str], cache: Path) -> Sources:
+        """Find the pairs of ``synthetic`` or ``NAME:PLACE``; a name given twice counts twice.
+
+        Raises:
+            InputError: see `readers.open_pairs`.
+            ConfigError: nothing is named.
+        """
+        if not specs:
+            raise ConfigError('no data; name synthetic or NAME:PATH')
+        scenes: dict[str, tuple[Scene, ...]] = {}
+        held_out: list[Scene] = []
+        for spec in dict.fromkeys(specs):
+            if spec == SYNTHETIC:
+                continue
+            found = open_pairs(spec, cache)
+            kept = found[_HELD_OUT // 2 :: _HELD_OUT] or found[-1:]
+            held_out += kept
+            scenes[spec] = tuple(s for s in found if s not in kept) or tuple(found)
+        return cls(tuple(specs), scenes, tuple(held_out))
+
+    @property
+    def all_scenes(self) -> list[Scene]:
+        """Every real scene that is trained on."""
+        return [scene for group in self.scenes.values() for scene in group]
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether a scene that is trained on has no truth."""
+        return any(scene.load_truth is None for scene in self.all_scenes)
+
+    def stream(
+        self, config: GeneratorConfig, skip: int, process: int, cache: TaughtCache | None
+    ) -> IterableDataset[Batch]:
+        """Endless training batches; `skip` and `process` as in `SyntheticBatches`."""
+        streams: dict[str, IterableDataset[Batch]] = {
+            spec: PairBatches(scenes, config, skip, process, cache)
+            for spec, scenes in self.scenes.items()
+        }
+        streams[SYNTHETIC] = SyntheticBatches(config, skip, process)
+        return Alternating([streams[spec] for spec in self.specs])
+
+    def validation(
+        self, config: GeneratorConfig, count: int, ask: Callable[[Batch], Taught] | None
+    ) -> list[Batch]:
+        """Fixed batches for choosing between checkpoints.
+
+        Args:
+            config: of the generator.
+            count: batches of the generator, and at most so many of real scenes.
+            ask: a teacher, whose word stands for the truth of scenes that have none.
+        """
+        batches = validation_batches(config, count) if SYNTHETIC in self.specs else []
+        labelled = [s for s in self.held_out if s.load_truth is not None]
+        batches += held_out_batches(labelled, config, count)
+        if ask is None:
+            return batches
+        for batch in held_out_batches(
+            [s for s in self.held_out if not s.load_truth], config, count
+        ):
+            with torch.no_grad():
+                taught = ask(batch)
+            known = taught.valid.cpu() & (taught.disparity_px.cpu() <= config.max_disparity_px)
+            batch.update(disparity=taught.disparity_px.cpu(), known=known, visible=known)
+            batches.append(batch)
+        return batches

@@ -1,0 +1,279 @@
+"""Teachers behind one Protocol: networks of ours, PSMNet, any ONNX file, SGBM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dtp_stereo_ros import models
+from dtp_stereo_ros.config import PipelineConfig
+from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.network import checkpoint, psmnet
+from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.pipeline import StereoPipeline
+from dtp_stereo_ros.stereo import Float32Array, StereoFrame, UInt8Array
+
+# Left and right estimates of a point that differ by more contradict each other.
+_AGREEMENT_PX = 1.0
+_LEAST_PROBABILITY = 1e-6
+
+
+@dataclass(frozen=True)
+class BinGrid:
+    """A student's disparity bins: bin i stands for ``i * bin_px``.
+
+    Attributes:
+        bins: their number.
+        bin_px: their width.
+    """
+
+    bins: int
+    bin_px: float
+
+    @classmethod
+    def of(cls, network: Network) -> BinGrid:
+        """The bins of a network's outputs."""
+        regress = getattr(network, 'regress', None)
+        bins = network.max_disparity_px
+        if isinstance(regress, nn.Conv2d):
+            bins = regress.out_channels
+        return cls(bins, network.max_disparity_px / bins)
+
+
+class Taught(NamedTuple):
+    """What a teacher says of a batch.
+
+    Attributes:
+        disparity_px: (B, H, W).
+        valid: (B, H, W) bool, where it is sure.
+        logits: (B, bins, H4, W4) logarithms of its distribution over the student's bins, or
+            None where it gives a disparity only.
+        features: (B, C, H4, W4) of its aggregation, or None.
+    """
+
+    disparity_px: Tensor
+    valid: Tensor
+    logits: Tensor | None
+    features: Tensor | None = None
+
+
+class Teacher(Protocol):
+    """Tells the disparity of pairs.
+
+    Attributes:
+        name: for progress and reports.
+        fingerprint: changes whenever its answers may change.
+    """
+
+    name: str
+    fingerprint: str
+
+    def __call__(self, left: Tensor, right: Tensor, grid: BinGrid) -> Taught:
+        """Judge a batch.
+
+        Args:
+            left, right: (B, 3, H, W) float, RGB 0-255, H and W multiples of 32.
+            grid: bins of the student.
+        """
+        ...
+
+    def to(self, device: torch.device) -> None:
+        """Work on this device from now on, where there is a choice."""
+        ...
+
+
+def onto_bins(logits: Tensor, bin_px: float, grid: BinGrid) -> Tensor:
+    """A distribution over a teacher's bins as one over the student's.
+
+    Finer bins are gathered, each shared by the two coarser ones around it, which keeps the mean;
+    coarser ones are interpolated. What lies beyond the student's last bin falls on it.
+
+    Args:
+        logits: (B, n, h, w) over bins of `bin_px`.
+        bin_px: width of the teacher's bins.
+        grid: bins of the student.
+
+    Returns:
+        (B, grid.bins, h, w), logarithms of probabilities.
+    """
+    n = logits.shape[1]
+    if n == grid.bins and abs(bin_px - grid.bin_px) < 1e-6:
+        return F.log_softmax(logits, dim=1)
+    mine = torch.arange(n, device=logits.device, dtype=logits.dtype) * bin_px
+    theirs = torch.arange(grid.bins, device=logits.device, dtype=logits.dtype) * grid.bin_px
+    if bin_px < grid.bin_px:
+        inside = mine.clamp(max=float(theirs[-1]))
+        share = (1 - (inside[None] - theirs[:, None]).abs() / grid.bin_px).clamp(min=0)
+        gathered = torch.einsum('bnhw,mn->bmhw', logits.softmax(dim=1), share)
+        return gathered.clamp(min=_LEAST_PROBABILITY).log()
+    position = theirs.clamp(max=float(mine[-1]))
+    share = (1 - (position[:, None] - mine[None]).abs() / bin_px).clamp(min=0)
+    return F.log_softmax(torch.einsum('bnhw,mn->bmhw', logits, share), dim=1)
+
+
+def two_hot_logits(disparity_px: Tensor, grid: BinGrid) -> Tensor:
+    """The narrowest distribution over bins whose mean is a disparity.
+
+    Args:
+        disparity_px: (B, h, w).
+        grid: bins of the student.
+
+    Returns:
+        (B, grid.bins, h, w), logarithms of probabilities.
+    """
+    position = (disparity_px / grid.bin_px).clamp(0, grid.bins - 1).unsqueeze(1)
+    bins = torch.arange(grid.bins, device=position.device, dtype=position.dtype)
+    share = (1 - (bins.view(1, -1, 1, 1) - position).abs()).clamp(min=_LEAST_PROBABILITY)
+    return share.log()
+
+
+class NetworkTeacher:
+    """A network of ours: the larger member of the family, PSMNet, or any checkpoint."""
+
+    def __init__(self, network: Network, fingerprint: str) -> None:
+        self.name = network.name
+        self.fingerprint = fingerprint
+        self.network = network.eval().requires_grad_(False)
+        self.max_disparity_px = network.max_disparity_px
+        self._features: list[Tensor] = []
+        aggregation = getattr(network, 'aggregation', None)
+        if isinstance(aggregation, nn.Module):
+            aggregation.register_forward_hook(self._keep)
+
+    def _keep(self, module: nn.Module, inputs: object, output: Tensor) -> None:
+        self._features[:] = [output]
+
+    @torch.no_grad()
+    def __call__(self, left: Tensor, right: Tensor, grid: BinGrid) -> Taught:
+        """See `Teacher`."""
+        outputs = self.network.predict(left, right)
+        logits = outputs.logits.float()
+        features = self._features.pop() if self._features else None
+        disparity = outputs.disparity_px[:, 0].float()
+        bin_px = self.max_disparity_px / logits.shape[1]
+        return Taught(
+            disparity,
+            torch.isfinite(disparity),
+            onto_bins(logits, bin_px, grid),
+            features,
+        )
+
+    def to(self, device: torch.device) -> None:
+        """Move the weights."""
+        self.network.to(device)
+
+
+class PipelineTeacher:
+    """Anything that the pipeline runs: an ONNX file, or SGBM. Gives a disparity only.
+
+    Args:
+        config: of the pipeline.
+        fingerprint: see `Teacher`.
+        check: also match the mirrored pair, and be sure only where both agree.
+    """
+
+    def __init__(self, config: PipelineConfig, fingerprint: str, check: bool) -> None:
+        self.pipeline = StereoPipeline(config)
+        self.name = self.pipeline.backend.spec.name
+        self.fingerprint = fingerprint
+        self.check = check
+
+    def __call__(self, left: Tensor, right: Tensor, grid: BinGrid) -> Taught:
+        """See `Teacher`."""
+        found = np.stack([self._match(*pair) for pair in zip(left, right, strict=True)])
+        disparity = torch.from_numpy(found).to(left.device)
+        valid = torch.isfinite(disparity)
+        return Taught(torch.where(valid, disparity, 0.0), valid, None)
+
+    def to(self, device: torch.device) -> None:
+        """The pipeline chose its device itself."""
+
+    def _match(self, left: Tensor, right: Tensor) -> Float32Array:
+        one, other = _image(left), _image(right)
+        found = self.pipeline.process(StereoFrame(one, other)).disparity_px
+        if not self.check:
+            return found
+        mirrored = StereoFrame(
+            np.ascontiguousarray(other[:, ::-1]), np.ascontiguousarray(one[:, ::-1])
+        )
+        back = self.pipeline.process(mirrored).disparity_px[:, ::-1]
+        return left_right_checked(found, back)
+
+
+def left_right_checked(left_px: Float32Array, right_px: Float32Array) -> Float32Array:
+    """The left disparity, NaN where the right one contradicts it or knows nothing.
+
+    Args:
+        left_px, right_px: (H, W) px, each of its own view's pixels, NaN unknown.
+    """
+    width = left_px.shape[1]
+    column = np.arange(width) - np.nan_to_num(left_px)
+    nearest = np.rint(column).astype(np.int64)
+    there = np.take_along_axis(right_px, np.clip(nearest, 0, width - 1), axis=1)
+    with np.errstate(invalid='ignore'):
+        agreed = (nearest >= 0) & (np.abs(there - left_px) <= _AGREEMENT_PX)
+    return np.where(agreed, left_px, np.float32(np.nan))
+
+
+def _image(planes: Tensor) -> UInt8Array:
+    return np.ascontiguousarray(planes.permute(1, 2, 0).round().byte().cpu().numpy())
+
+
+def _family(place: str) -> Teacher:
+    path = models.resolve(place, ('.pt',))
+    return NetworkTeacher(checkpoint.load(path), models.sha256(path))
+
+
+def _psmnet(place: str) -> Teacher:
+    path = Path(place).expanduser()
+    network = psmnet.load_published(path)
+    return NetworkTeacher(network, models.sha256(path))
+
+
+def _onnx(place: str) -> Teacher:
+    path = models.resolve(place, ('.onnx',))
+    config = PipelineConfig(backend='onnx', model=str(path), precision='fp32')
+    return PipelineTeacher(config, models.sha256(path), check=False)
+
+
+def _sgbm(place: str) -> Teacher:
+    if place:
+        raise ConfigError(f'teacher sgbm takes no file, not {place!r}')
+    return PipelineTeacher(PipelineConfig(backend='sgbm'), 'sgbm, checked both ways', check=True)
+
+
+TEACHERS: dict[str, Callable[[str], Teacher]] = {
+    'family': _family,
+    'psmnet': _psmnet,
+    'onnx': _onnx,
+    'sgbm': _sgbm,
+}
+
+_ENDINGS = {'.pt': 'family', '.onnx': 'onnx', '.tar': 'psmnet'}
+
+
+def open_teacher(spec: str) -> Teacher:
+    """Build a teacher from ``KIND:FILE``, from a file whose ending tells the kind, or ``sgbm``.
+
+    Raises:
+        ConfigError: the kind is unknown.
+        ModelError: the file is missing or of another kind.
+        BackendError: its runtime is missing.
+    """
+    kind, colon, place = spec.partition(':')
+    if kind in TEACHERS and (colon or kind == 'sgbm'):
+        return TEACHERS[kind](place)
+    ending = Path(spec).suffix
+    if ending not in _ENDINGS:
+        raise ConfigError(
+            f'teacher {spec!r}: give a file ending in {", ".join(_ENDINGS)}, or KIND:FILE with '
+            f'KIND one of {", ".join(TEACHERS)}'
+        )
+    return TEACHERS[_ENDINGS[ending]](spec)

@@ -1,0 +1,110 @@
+"""Every layout is found, and truth comes in pixels."""
+
+from functools import partial
+
+import cv2
+import layouts
+import numpy as np
+import pytest
+
+from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.image_io import write_pfm
+from dtp_stereo_ros.training.readers import READERS, open_pairs
+
+
+def kitti2012(root):
+    layouts.kitti2015(root)
+    for old, new in (
+        ('image_2', 'colored_0'),
+        ('image_3', 'colored_1'),
+        ('disp_occ_0', 'disp_occ'),
+        ('disp_noc_0', 'disp_noc'),
+    ):
+        (root / old).rename(root / new)
+    return root
+
+
+def middlebury_2005(root):
+    """At a third of the size, hence of 370 rows, disparities are stored three times as large."""
+    scene = root / 'Art'
+    scene.mkdir(parents=True)
+    left, right = layouts.plane_pair()
+    tall = partial(cv2.copyMakeBorder, top=0, left=0, right=0, borderType=cv2.BORDER_REFLECT)
+    cv2.imwrite(str(scene / 'view1.png'), tall(left, bottom=370 - layouts.HEIGHT))
+    cv2.imwrite(str(scene / 'view5.png'), tall(right, bottom=370 - layouts.HEIGHT))
+    stored = np.nan_to_num(layouts.truth() * 3).astype(np.uint8)
+    cv2.imwrite(str(scene / 'disp1.png'), tall(stored, bottom=370 - layouts.HEIGHT))
+    return root
+
+
+def two_folders(root):
+    left, right = layouts.plane_pair()
+    for name in ('left', 'right', 'disp'):
+        (root / name).mkdir(parents=True)
+    cv2.imwrite(str(root / 'left' / '7.png'), left)
+    cv2.imwrite(str(root / 'right' / '7.png'), right)
+    write_pfm(root / 'disp' / '7.pfm', layouts.truth())
+    return root
+
+
+@pytest.mark.parametrize(
+    ('name', 'make', 'count'),
+    [
+        ('sceneflow', layouts.flyingthings, 1),
+        ('kitti2012', kitti2012, 3),
+        ('kitti2015', layouts.kitti2015, 3),
+        ('middlebury_v3', layouts.middlebury_v3, 2),
+        ('middlebury_2005', middlebury_2005, 1),
+        ('middlebury_classic', layouts.middlebury_classic, 1),
+        ('eth3d', layouts.middlebury_v3, 2),
+        ('folder', two_folders, 1),
+    ],
+)
+def test_layouts(tmp_path, name, make, count):
+    scenes = open_pairs(f'{name}:{make(tmp_path / "data")}', tmp_path)
+    assert len(scenes) == count
+    frame, truth = scenes[-1].load_frame(), scenes[-1].load_truth()
+    assert frame.left.shape == (*truth.disparity_px.shape, 3)
+    known = truth.disparity_px[1 : layouts.HEIGHT]
+    np.testing.assert_allclose(known[np.isfinite(known)], layouts.SHIFT_PX)
+    assert np.isfinite(known).mean() > 0.85
+    assert np.isnan(truth.disparity_px[0]).all()
+
+
+def test_every_reader_but_the_bag_is_tested_here():
+    tested = {mark[0] for mark in test_layouts.pytestmark[0].args[1]}
+    assert tested | {'bag'} == set(READERS)
+
+
+def test_a_folder_of_named_pairs_has_truth_where_there_is_a_file(tmp_path):
+    scenes = open_pairs(f'folder:{layouts.pairs(tmp_path / "data")}', tmp_path)
+    assert {s.name: s.load_truth is not None for s in scenes} == {'wall': True, 'blank': False}
+
+
+def test_the_test_split_of_flyingthings_is_left_out(tmp_path):
+    root = layouts.flyingthings(tmp_path / 'data')
+    for folder in ('frames_cleanpass', 'disparity'):
+        (root / folder / 'TRAIN').rename(root / folder / 'TEST')
+    with pytest.raises(InputError, match='only a TEST split'):
+        open_pairs(f'sceneflow:{root}', tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('spec', 'message'),
+    [
+        ('bag:none.mcap', 'none.mcap: no such bag'),
+        ('folder:none', 'none: no such folder'),
+        ('moon:x', "'moon:x': write synthetic, or NAME:PATH"),
+        ('folder', "'folder': write synthetic"),
+    ],
+)
+def test_what_is_missing_is_named(tmp_path, spec, message):
+    with pytest.raises(InputError, match=message):
+        open_pairs(spec, tmp_path)
+
+
+def test_a_lonely_left_image_is_named(tmp_path):
+    root = two_folders(tmp_path / 'data')
+    (root / 'right' / '7.png').unlink()
+    with pytest.raises(InputError, match=r'left/7\.png: there is no 7\.\* in .*right'):
+        open_pairs(f'folder:{root}', tmp_path)
