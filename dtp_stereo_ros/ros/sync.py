@@ -19,6 +19,7 @@ import statistics
 import threading
 from bisect import bisect_left, insort
 from collections import Counter, deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,12 @@ __all__ = ['PairPolicy', 'SimpleFilter', 'StereoSynchronizer', 'Subscriber', 'st
 
 SIDES = ('left', 'right')
 _PERIOD_WINDOW = 32
+# Intervals of both sides together after which the measured period is trusted: where all are about
+# equal, and where images are being lost.
+_STEADY_INTERVALS = 8
+_LOSSY_INTERVALS = 24
+# An interval of more than this times the shortest is more than one frame period.
+_ONE_PERIOD = 1.6
 _NS_PER_S = 1_000_000_000
 # Backward by more than this, or than the queue spans, is a jump of time and not late delivery.
 _JUMP_NS = _NS_PER_S
@@ -91,10 +98,8 @@ class _Stream:
         return min(around, key=lambda s: abs(s - stamp), default=None)
 
     def period_ns(self) -> int:
-        """Frame period; the lower quartile, so that lost frames do not stretch it. 0 unknown."""
-        if len(self.intervals_ns) < 2:
-            return 0
-        return int(statistics.quantiles(self.intervals_ns, n=4, method='inclusive')[0])
+        """Frame period of this side, 0 while unknown."""
+        return _period_ns(self.intervals_ns)
 
 
 class PairPolicy:
@@ -104,7 +109,8 @@ class PairPolicy:
         queue_size: images of each side kept while waiting for a partner.
         approximate: pair nearest stamps too, not only equal ones.
         tolerance_s: largest stamp difference of an approximate pair; 0 means half of the measured
-            frame period (and until two intervals were seen only equal stamps pair).
+            frame period. Until that is certain only equal stamps pair: five frames of a steady
+            camera, which wait in the queue, or about twelve where images are lost from the start.
 
     Attributes:
         counts: 'paired', 'unmatched', 'duplicate', 'late' images, and 'jump' resets.
@@ -118,6 +124,7 @@ class PairPolicy:
         self.tolerance_s = tolerance_s
         self.counts: Counter[str] = Counter()
         self._pair_gap_ns: int | None = None
+        self._period_certain = False
         self._streams = {side: _Stream() for side in SIDES}
         self._emitted: dict[str, int] = {}
 
@@ -151,8 +158,7 @@ class PairPolicy:
 
     def period_s(self) -> float:
         """Measured frame period of the faster side, seconds; 0 while unknown."""
-        periods = [p for p in (s.period_ns() for s in self._streams.values()) if p]
-        return min(periods, default=0) / _NS_PER_S
+        return _period_ns(self._intervals_ns()) / _NS_PER_S
 
     def gap_ns(self) -> int | None:
         """Stamp difference right - left: the smallest among the waiting images, else of a pair.
@@ -172,7 +178,12 @@ class PairPolicy:
             return 0
         if self.tolerance_s > 0:
             return int(self.tolerance_s * _NS_PER_S)
-        return int(self.period_s() * _NS_PER_S) // 2
+        intervals_ns = self._intervals_ns()
+        self._period_certain = self._period_certain or _certain(intervals_ns)
+        return _period_ns(intervals_ns) // 2 if self._period_certain else 0
+
+    def _intervals_ns(self) -> list[int]:
+        return [i for stream in self._streams.values() for i in stream.intervals_ns]
 
     def _next_match(self) -> tuple[int, int] | None:
         """Stamps of the oldest pair that can be given out now."""
@@ -232,6 +243,29 @@ class PairPolicy:
         stream.newest_ns = None
         self._emitted = {}
         self.counts['unmatched'] += other.discard_after(stamp + self._late_ns(stream))
+
+
+def _period_ns(intervals_ns: Collection[int]) -> int:
+    """Frame period that intervals between received frames show, 0 while unknown.
+
+    Lost frames only ever lengthen an interval, so it is the median of those that are about as
+    short as the shortest; the very shortest may be an outlier once there are some.
+    """
+    if len(intervals_ns) < 2:
+        return 0
+    shortest = sorted(intervals_ns)[1 if len(intervals_ns) >= _STEADY_INTERVALS else 0]
+    return int(statistics.median(i for i in intervals_ns if i <= _ONE_PERIOD * shortest))
+
+
+def _certain(intervals_ns: Collection[int]) -> bool:
+    """Whether the shortest interval is one frame period for sure.
+
+    With half of the images lost each interval is longer with a chance of a half.
+    """
+    if len(intervals_ns) < _STEADY_INTERVALS:
+        return False
+    steady = max(intervals_ns) <= _ONE_PERIOD * min(intervals_ns)
+    return steady or len(intervals_ns) >= _LOSSY_INTERVALS
 
 
 class StereoSynchronizer(SimpleFilter):
