@@ -26,8 +26,8 @@ def draw_mask(rng: np.random.Generator, height: int, width: int) -> tuple[UInt8A
         (0.16, _ellipse, False),
         (0.12, _bar, True),
         (0.06, _ring, True),
-        (0.06, _fence, True),
-        (0.06, _leaves, True),
+        (0.06, draw_fence, True),
+        (0.06, draw_leaves, True),
     ]
     pick = rng.choice(len(kinds), p=[weight for weight, _, _ in kinds])
     _, make, thin = kinds[pick]
@@ -87,7 +87,8 @@ def _ring(rng: np.random.Generator, height: int, width: int) -> UInt8Array:
     return mask
 
 
-def _fence(rng: np.random.Generator, height: int, width: int) -> UInt8Array:
+def draw_fence(rng: np.random.Generator, height: int, width: int) -> UInt8Array:
+    """Upright bars, half the time with crossing ones, twice as large as asked for."""
     period = int(rng.integers(6, 28))
     on = max(2, int(period * rng.uniform(0.12, 0.4)))
     mask = np.zeros((2 * height, 2 * width), np.uint8)
@@ -97,7 +98,8 @@ def _fence(rng: np.random.Generator, height: int, width: int) -> UInt8Array:
     return mask
 
 
-def _leaves(rng: np.random.Generator, height: int, width: int) -> UInt8Array:
+def draw_leaves(rng: np.random.Generator, height: int, width: int) -> UInt8Array:
+    """An ellipse of leaf-sized flecks."""
     cell = int(rng.integers(2, 7))
     shape = (height // cell + 2, width // cell + 2)
     noise = cv2.resize(

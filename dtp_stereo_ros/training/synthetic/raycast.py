@@ -1,0 +1,305 @@
+"""Casts one ray per pixel of both views against all surfaces: batched tensors on any device.
+
+The picture is cut into tiles. Every surface is tested only in the tiles that its projection
+touches, all (surface, tile) couples of the batch at once, and the nearest hit of a pixel is found
+with one integer maximum: a key holds the disparity's leading bits over the surface's index.
+The winners are then hit again exactly, and shaded, once per pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .atlas import Atlas, DeviceAtlas
+from .flatten import CURTAIN, INDEX_BITS, PILLAR, PLANE, ROUND, Surfaces, column_slices, flatten
+from .rays import curtain_disparity, hit_pillar, hit_round
+from .scene import Scenes, pick
+from .shading import shade
+
+TILE_H, TILE_W = 16, 32
+INDEX_MASK = (1 << INDEX_BITS) - 1
+# Rays tested at once; bounds the memory (about 12 float tensors of this size).
+RAYS_AT_ONCE = {'cpu': 1 << 18, 'cuda': 1 << 24}
+PIXELS_AT_ONCE = {'cpu': 1 << 18, 'cuda': 1 << 23}
+# A left pixel is occluded when the right view shows something this much nearer there.
+OCCLUSION_TOLERANCE_PX = 1.0
+# Where in a pixel the colour is sampled, px from its centre, by number of samples.
+SAMPLES = {
+    1: ((0.0, 0.0),),
+    2: ((-0.25, -0.25), (0.25, 0.25)),
+    4: ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375)),
+}
+
+
+@dataclass(frozen=True)
+class RenderedBatch:
+    """A batch of pairs with its truth.
+
+    Attributes:
+        left, right: RGB float32 (B, 3, H, W), 0..255.
+        disparity_left, disparity_right: (B, H, W) float32 px; 0 where no surface is.
+        visible_left, visible_right: (B, H, W) bool, whether the other view sees the same point.
+    """
+
+    left: Tensor
+    right: Tensor
+    disparity_left: Tensor
+    disparity_right: Tensor
+    visible_left: Tensor
+    visible_right: Tensor
+
+
+@dataclass(frozen=True)
+class _Tests:
+    """Couples of a surface and a tile, of one class."""
+
+    kind: int
+    masked: bool
+    row: Tensor
+    index: Tensor
+    tile: Tensor
+    tile_x: Tensor
+    tile_y: Tensor
+    mask: Tensor
+    repeat: Tensor
+
+    def part(self, where: slice) -> _Tests:
+        tensors = [getattr(self, n)[where] for n in list(self.__annotations__)[2:]]
+        return _Tests(self.kind, self.masked, *tensors)
+
+
+Prepared = tuple[Scenes, Surfaces]
+
+
+class RayCaster:
+    """Renders `Scenes`.
+
+    Args:
+        atlas: textures that the scenes refer to.
+        device: where to.
+        max_disparity_px: surfaces nearer than this are cut away where they are.
+        samples: colour samples a pixel, a key of `SAMPLES`; disparity is always the centre's.
+    """
+
+    def __init__(
+        self,
+        atlas: Atlas,
+        device: torch.device | str = 'cpu',
+        max_disparity_px: float = 190.0,
+        samples: int = 1,
+    ) -> None:
+        self.device = torch.device(device)
+        self.atlas = DeviceAtlas(atlas, self.device)
+        self.max_disparity_px = max_disparity_px
+        self.offsets = SAMPLES[samples]
+        self.columns = column_slices()
+
+    @torch.no_grad()
+    def render(self, scenes: Scenes | list[Prepared]) -> RenderedBatch:
+        """Both views of all scenes; `prepare` may have been called elsewhere before."""
+        prepared = self.prepare(scenes) if isinstance(scenes, Scenes) else scenes
+        parts = [self._render(part, surfaces) for part, surfaces in prepared]
+        if len(parts) == 1:
+            return parts[0]
+        fields = [[getattr(p, name) for p in parts] for name in RenderedBatch.__annotations__]
+        return RenderedBatch(*(torch.cat(tensors) for tensors in fields))
+
+    def prepare(self, scenes: Scenes) -> list[Prepared]:
+        """What rendering needs from the CPU, in parts that fit the device's memory."""
+        each = max(1, PIXELS_AT_ONCE[self.device.type] // (scenes.height * scenes.width))
+        parts = [pick(scenes, slice(i, i + each)) for i in range(0, len(scenes), each)]
+        return [(part, flatten(part)) for part in parts]
+
+    def _render(self, scenes: Scenes, surfaces: Surfaces) -> RenderedBatch:
+        views = [self._view(scenes, surfaces, view) for view in (0, 1)]
+        (left, d_left), (right, d_right) = views
+        seen_left, seen_right = visible(d_left, d_right, -1), visible(d_right, d_left, +1)
+        return RenderedBatch(left, right, d_left, d_right, seen_left, seen_right)
+
+    def _view(self, scenes: Scenes, surfaces: Surfaces, view: int) -> tuple[Tensor, Tensor]:
+        """Colour (B, 3, H, W) and disparity (B, H, W) of one view (0 left, 1 right)."""
+        table = self._upload(surfaces.table[view])
+        first = self._upload(surfaces.first)
+        light = {
+            name: self._upload(getattr(scenes, name)).float()
+            for name in ('focal', 'cx', 'cy', 'lamp', 'ambient', 'surroundings')
+        }
+        colour, disparity = None, None
+        tests = self._tests(scenes, surfaces, view)
+        for dx, dy in self.offsets:
+            index = self._nearest(scenes, table, tests, view, dx, dy)
+            drawn, hit = self._shade(index, first, table, light, view, dx, dy)
+            colour = drawn if colour is None else colour + drawn
+            disparity = hit if (dx, dy) == (0.0, 0.0) else disparity
+        if disparity is None:
+            index = self._nearest(scenes, table, tests, view, 0.0, 0.0)
+            _, disparity = self._shade(index, first, table, light, view, 0.0, 0.0, plain=True)
+        assert colour is not None
+        return colour / len(self.offsets), disparity
+
+    def _upload(self, array: object) -> Tensor:
+        tensor = torch.as_tensor(array)
+        if self.device.type == 'cuda':
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+    def _shade(
+        self,
+        index: Tensor,
+        first: Tensor,
+        table: Tensor,
+        light: dict[str, Tensor],
+        view: int,
+        dx: float,
+        dy: float,
+        plain: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        count, height, width = index.shape
+        rows = table.index_select(1, (index + first[:, None, None]).reshape(-1))
+        values = {name: rows[where] for name, where in self.columns.items()}
+        x = torch.arange(width, device=self.device, dtype=torch.float32) + dx
+        y = torch.arange(height, device=self.device, dtype=torch.float32) + dy
+        x = x.expand(count, height, width).reshape(-1)
+        y = y[:, None].expand(count, height, width).reshape(-1)
+        per_pixel = {
+            name: value.repeat_interleave(height * width, dim=0, output_size=len(x))
+            for name, value in light.items()
+        }
+        colour, disparity = shade(self.atlas, values, per_pixel, x, y, view, plain)
+        shape = (count, height, width)
+        colour = colour.reshape(3, *shape).transpose(0, 1)
+        return colour, disparity.reshape(shape)
+
+    def _tests(self, scenes: Scenes, surfaces: Surfaces, view: int) -> list[_Tests]:
+        """Which surface is tested in which tile, by class of surface."""
+        flat = surfaces.kind == PLANE
+        masked = surfaces.mask >= 0
+        classes = [(PLANE, False, flat & ~masked), (PLANE, True, flat & masked)]
+        classes += [(k, k == CURTAIN, surfaces.kind == k) for k in (ROUND, PILLAR, CURTAIN)]
+        tests = []
+        for kind, may_be_masked, chosen in classes:
+            (rows,) = (chosen & (surfaces.bounds[view][:, 2] > 0)).nonzero()
+            if len(rows):
+                tests.append(self._couples(scenes, surfaces, view, kind, may_be_masked, rows))
+        return tests
+
+    def _couples(
+        self,
+        scenes: Scenes,
+        surfaces: Surfaces,
+        view: int,
+        kind: int,
+        masked: bool,
+        rows: np.ndarray,
+    ) -> _Tests:
+        columns, tiles = _tiling(scenes)
+        bounds = surfaces.bounds[view][rows]
+        x0, y0 = bounds[:, 0] // TILE_W, bounds[:, 1] // TILE_H
+        across = -(-bounds[:, 2] // TILE_W) - x0
+        counts = across * (-(-bounds[:, 3] // TILE_H) - y0)
+        total = int(counts.sum())
+        starts = counts.cumsum() - counts
+        first = surfaces.scene[rows] * tiles
+        mask, repeat = surfaces.mask[rows], surfaces.repeat[rows]
+        facts = np.stack((rows, surfaces.index[rows], mask, starts, across, x0, y0, first)).astype(
+            np.int64
+        )
+        couple = torch.repeat_interleave(
+            self._upload(facts), self._upload(counts), dim=1, output_size=total
+        )
+        row, index, mask, start, across, x0, y0, first = couple
+        place = torch.arange(total, device=self.device) - start
+        down = torch.div(place, across, rounding_mode='floor')
+        tile_y, tile_x = y0 + down, x0 + place - down * across
+        repeat = torch.repeat_interleave(
+            self._upload(repeat.astype(np.float32)), self._upload(counts), output_size=total
+        )
+        tile = first + tile_y * columns + tile_x
+        return _Tests(kind, masked, row, index.int(), tile, tile_x, tile_y, mask.float(), repeat)
+
+    def _nearest(
+        self,
+        scenes: Scenes,
+        table: Tensor,
+        tests: list[_Tests],
+        view: int,
+        dx: float,
+        dy: float,
+    ) -> Tensor:
+        """Index (B, H, W) within its scene of the surface that each pixel sees."""
+        columns, tiles = _tiling(scenes)
+        rays = TILE_H * TILE_W
+        best = torch.zeros((len(scenes) * tiles, rays), dtype=torch.int32, device=self.device)
+        each = max(1, RAYS_AT_ONCE[self.device.type] // rays)
+        for test in tests:
+            for i in range(0, len(test.row), each):
+                part = test.part(slice(i, i + each))
+                key = self._keys(table, part, view, dx, dy)
+                best.index_reduce_(0, part.tile, key.reshape(-1, rays), 'amax')
+        grid = (len(scenes), tiles // columns, columns, TILE_H, TILE_W)
+        best = (best & INDEX_MASK).reshape(grid).transpose(2, 3)
+        best = best.reshape(len(scenes), grid[1] * TILE_H, columns * TILE_W)
+        return best[:, : scenes.height, : scenes.width].long()
+
+    def _keys(self, table: Tensor, test: _Tests, view: int, dx: float, dy: float) -> Tensor:
+        """Depth key (P, TILE_H, TILE_W) int32 of each couple's rays, 0 where they miss."""
+        rows = table.index_select(1, test.row)[:, :, None, None]
+        x = torch.arange(TILE_W, device=self.device) + TILE_W * test.tile_x[:, None, None] + dx
+        y = torch.arange(TILE_H, device=self.device)[:, None]
+        y = y + TILE_H * test.tile_y[:, None, None] + dy
+        forms = rows[self.columns['forms']]
+        if test.kind in (PLANE, CURTAIN):
+            disparity, hit = self._flat(rows, forms, test, x, y, view)
+        else:
+            origin = rows[self.columns['origin']]
+            q = [forms[i] * x + (forms[i + 1] * y + forms[i + 2]) for i in (0, 3, 6)]
+            z, hit = (hit_round if test.kind == ROUND else hit_pillar)(q, list(origin))
+            disparity = z.reciprocal()
+        hit = hit & (disparity > 0) & (disparity <= self.max_disparity_px)
+        key = (disparity.contiguous().view(torch.int32) & ~INDEX_MASK) | test.index[:, None, None]
+        return torch.where(hit, key, 0)
+
+    def _flat(
+        self,
+        rows: Tensor,
+        forms: Tensor,
+        test: _Tests,
+        x: Tensor,
+        y: Tensor,
+        view: int,
+    ) -> tuple[Tensor, Tensor]:
+        if test.kind == CURTAIN:
+            waves = rows[self.columns['waves']]
+            plane, disparity, x = curtain_disparity(list(forms), list(waves), x, y, view)
+        else:
+            plane = disparity = forms[0] * x + (forms[1] * y + forms[2])
+        s = forms[3] * x + (forms[4] * y + forms[5])
+        t = forms[6] * x + (forms[7] * y + forms[8])
+        hit = (s.abs() <= plane) & (t.abs() <= plane)
+        if test.masked or test.kind == CURTAIN:
+            safe = plane.clamp(min=1e-6)
+            s, t = (s / safe).clamp(-1, 1), (t / safe).clamp(-1, 1)
+            mask, repeat = test.mask[:, None, None], test.repeat[:, None, None]
+            cover = self.atlas.coverage(mask.clamp(min=0), s, t, repeat)
+            hit = hit & ((cover > 0.5) | (mask < 0))
+        return disparity, hit
+
+
+def _tiling(scenes: Scenes) -> tuple[int, int]:
+    """Columns of tiles, and tiles, of a picture; the last ones reach over its border."""
+    columns = -(-scenes.width // TILE_W)
+    return columns, columns * -(-scenes.height // TILE_H)
+
+
+def visible(own: Tensor, other: Tensor, sign: int) -> Tensor:
+    """Whether the point of each pixel is in the other view and in front there, (B, H, W)."""
+    width = own.shape[2]
+    columns = torch.arange(width, device=own.device) + sign * own
+    inside = (columns >= 0) & (columns <= width - 1)
+    there = other.gather(2, columns.round().long().clamp(0, width - 1))
+    # On a slanted surface the rounded column is up to half a pixel off: allow for its slope.
+    return inside & (there - own < OCCLUSION_TOLERANCE_PX)
