@@ -191,6 +191,19 @@ class NodeConfig:
         minimum=0.0,
         maximum=10.0,
     )
+    autostart: bool = tunable(
+        True,
+        'Configure and activate by itself; false waits for a lifecycle manager.',
+        live=False,
+    )
+    watchdog_timeout: float = tunable(
+        30.0,
+        'A frame in work for longer is a backend that hangs: the node says so and the process '
+        'ends with code 1; 0 waits for ever.',
+        unit='s',
+        minimum=0.0,
+        maximum=3600.0,
+    )
     diagnostics_period: float = tunable(
         1.0, 'Time between diagnostics.', unit='s', minimum=0.1, maximum=60.0, live=False
     )

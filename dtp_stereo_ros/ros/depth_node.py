@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import NoReturn
 
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
@@ -35,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: ROS arguments, default those of the process.
 
     Returns:
-        0 after SIGINT or SIGTERM, 1 when the worker died, 2 for what the user can mend.
+        0 after SIGINT or SIGTERM, 1 when the worker died or hangs, 2 for what the user can mend.
     """
     stop = _Stop()
     try:
@@ -65,11 +68,21 @@ def _run(stop: _Stop) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     stop.running = True
-    while not (stop.asked or node.worker.failure):
+    while not (stop.asked or node.failure or node.state == 'finalized'):
         executor.spin_once(timeout_sec=_SIGNAL_LATENCY_S)
+    if node.failure:
+        _leave(1)
     executor.shutdown()
     node.close()
-    return 1 if node.worker.failure else 0
+    return 0
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process whatever its other threads hold: one that hangs cannot be waited for."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class _Stop:

@@ -11,14 +11,16 @@ from rclpy.node import Node
 from ..pipeline import StereoPipeline
 from .counters import Snapshot, Statistics
 from .findings import Findings
+from .graph import publisher_faults
 from .inputs import Inputs
+from .outputs import Outputs
 from .sync import SIDES
 
 # Silence and missing pairs are judged over this time, or this many frames if that is longer.
 _JUDGE_AFTER_S = 1.0
 _JUDGE_AFTER_FRAMES = 3
 
-_INPUT_SUBJECTS = ('image', 'age', 'sync')
+_INPUT_SUBJECTS = ('publisher', 'image', 'age', 'sync')
 _CALIBRATION_SUBJECTS = ('calibration', 'calibration warning')
 _MATCHING_SUBJECTS = ('worker', 'matching', 'confidence')
 
@@ -28,20 +30,21 @@ class Diagnostics:
 
     Args:
         node: publishes, and counts the publishers of the input topics.
-        inputs, pipeline, statistics, findings: what is reported.
+        inputs, outputs, statistics, findings: what is reported.
     """
 
     def __init__(
         self,
         node: Node,
         inputs: Inputs,
-        pipeline: StereoPipeline,
+        outputs: Outputs,
         statistics: Statistics,
         findings: Findings,
     ) -> None:
         self._node = node
         self._inputs = inputs
-        self._pipeline = pipeline
+        self._outputs = outputs
+        self._state = ''
         self._statistics = statistics
         self._findings = findings
         self._received = dict.fromkeys(SIDES, 0)
@@ -49,18 +52,51 @@ class Diagnostics:
         self._judged_at = time.monotonic()
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
-    def tick(self) -> None:
-        """Judge the input since the last tick and publish."""
-        self._judge_sync()
+    def tick(self, state: str, pipeline: StereoPipeline | None) -> None:
+        """Judge the input since the last tick and publish.
+
+        Args:
+            state: of the lifecycle.
+            pipeline: what runs, None while nothing is configured.
+        """
+        self._state = state
+        if state == 'active':
+            self._judge_input()
         snapshot = self._statistics.snapshot()
         msg = DiagnosticArray()
         msg.header.stamp = self._node.get_clock().now().to_msg()
         msg.status = [
             self._status('input', _INPUT_SUBJECTS, self._input_values(snapshot)),
             self._status('calibration', _CALIBRATION_SUBJECTS, self._calibration_values()),
-            self._status('matching', _MATCHING_SUBJECTS, self._matching_values(snapshot)),
+            self._status(
+                'matching', _MATCHING_SUBJECTS, self._matching_values(snapshot, pipeline)
+            ),
         ]
         self._publisher.publish(msg)
+
+    def _judge_input(self) -> None:
+        faults = []
+        for key, topic in self._inputs.topics.items():
+            qos = self._inputs.qos.get(key)
+            faults += publisher_faults(self._node, topic, self._inputs.types[key], qos)
+        if faults:
+            self._findings.report('publisher', '; '.join(faults))
+        else:
+            self._findings.clear('publisher')
+        if self._inputs.listening:
+            self._judge_sync()
+        else:
+            self._judge_idle()
+
+    def _judge_idle(self) -> None:
+        """Nobody wants a result, so no image is asked for; is there somebody to ask?"""
+        self._judged_at = time.monotonic()
+        absent = [s for s in SIDES if self._node.count_publishers(self._inputs.topics[s]) == 0]
+        if absent:
+            waiting = ' and '.join(self._waiting_for(side) for side in absent)
+            self._findings.report('sync', f'waiting for {waiting}', error=False)
+        else:
+            self._findings.clear('sync')
 
     def _judge_sync(self) -> None:
         """Say why nothing pairs; stable wording, so that it is logged once."""
@@ -119,10 +155,15 @@ class Diagnostics:
             values['baseline [m]'] = f'{-right.p[3] / right.p[0]:.6g}'
         return values
 
-    def _matching_values(self, snapshot: Snapshot) -> dict[str, str]:
-        backend = self._pipeline.backend
+    def _matching_values(
+        self, snapshot: Snapshot, pipeline: StereoPipeline | None
+    ) -> dict[str, str]:
+        if pipeline is None:
+            return {'state': self._state}
+        backend = pipeline.backend
         return {
-            'backend': self._pipeline.choice,
+            'state': self._state,
+            'backend': pipeline.choice,
             'device': backend.device,
             'model': backend.spec.name,
             'model sha256': backend.spec.sha256,
@@ -148,10 +189,17 @@ class Diagnostics:
         return DiagnosticStatus(
             level=level,
             name=f'{self._node.get_fully_qualified_name().lstrip("/")}: {name}',
-            message='; '.join(text for _, text in found) or 'ok',
+            message='; '.join(text for _, text in found) or self._all_well(name),
             hardware_id=left_info.header.frame_id if left_info else '',
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
+
+    def _all_well(self, name: str) -> str:
+        if self._state != 'active':
+            return self._state
+        if name == 'input' and not self._inputs.listening:
+            return 'idle: nobody subscribes to an output'
+        return 'ok'
 
 
 def _rough(gap_ns: int) -> str:

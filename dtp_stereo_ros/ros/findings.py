@@ -44,6 +44,11 @@ class Findings:
         if log:
             self._logger.info(f'{subject} is fine again')
 
+    def clear_all(self) -> None:
+        """Nothing is looked at any more, so nothing is known to be wrong."""
+        with self._lock:
+            self._current.clear()
+
     def current(self) -> dict[str, tuple[bool, str]]:
         """Subject to (whether it is an error, text)."""
         with self._lock:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.node import Node
+from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ..config import NodeConfig
-from .sync import SIDES, PairPolicy, StereoSynchronizer, Subscriber
+from .sync import SIDES, PairPolicy, SimpleFilter, StereoSynchronizer, Subscriber
 
 # Durability is among them for camera_info that is latched (transient local).
 _OVERRIDABLE = (
@@ -25,6 +26,9 @@ _OVERRIDABLE = (
 class Inputs:
     """Subscribes with SensorData QoS (best effort matches every publisher) and pairs the images.
 
+    Camera infos are subscribed to from `open` to `close`; images only while somebody wants what is
+    made of them, between `listen` and `pause`, so that a lazy camera driver rests as well.
+
     Args:
         node: owner of the subscriptions.
         config: `image_transport`, `queue_size` and the sync settings.
@@ -34,26 +38,70 @@ class Inputs:
     Attributes:
         sync: the synchroniser, for its counters.
         topics: 'left', 'right', 'left_info', 'right_info' to the topic's full name.
+        types: the same keys to the message class.
+        qos: the same keys to the profile in force, of what was subscribed to at least once.
         infos: newest camera info of each side. It stays valid until the next one, so that
             latched or slower infos work.
     """
 
     def __init__(
-        self, node: Node, config: NodeConfig, on_pair: Callable[[Any, Any], None]
+        self, node: LifecycleNode, config: NodeConfig, on_pair: Callable[[Any, Any], None]
     ) -> None:
+        self._node = node
+        self._config = config
+        self._subscriptions: dict[str, Subscription] = {}
+        compressed = config.image_transport == 'compressed'
         self.topics: dict[str, str] = {}
+        self.types: dict[str, type] = {}
+        self.qos: dict[str, QoSProfile] = {}
         self.infos: dict[str, CameraInfo] = {}
-        filters = {}
         for side in SIDES:
-            filters[side] = self._subscribe_image(node, side, config)
-            self._subscribe_info(node, side, config)
+            topic = node.resolve_topic_name(f'{side}/image_rect')
+            # As image_transport does it: the suffix goes onto the remapped name.
+            self.topics[side] = f'{topic}/compressed' if compressed else topic
+            self.types[side] = CompressedImage if compressed else Image
+            self.topics[f'{side}_info'] = node.resolve_topic_name(f'{side}/camera_info')
+            self.types[f'{side}_info'] = CameraInfo
+        # The filters stay when subscriptions come and go.
+        self._filters = {side: SimpleFilter() for side in SIDES}
         policy = PairPolicy(
             config.queue_size,
             config.approximate_sync,
             config.approximate_sync_tolerance_seconds,
         )
-        self.sync = StereoSynchronizer(filters['left'], filters['right'], policy)
+        self.sync = StereoSynchronizer(self._filters['left'], self._filters['right'], policy)
         self.sync.registerCallback(on_pair)
+
+    @property
+    def listening(self) -> bool:
+        """Whether the images are subscribed to."""
+        return all(side in self._subscriptions for side in SIDES)
+
+    def open(self) -> None:
+        """Subscribe to camera infos."""
+        for side in SIDES:
+            self._subscribe_info(side)
+
+    def listen(self) -> None:
+        """Subscribe to the images."""
+        for side in SIDES:
+            made = Subscriber(self._node, self.types[side], self.topics[side], **self._options())
+            made.registerCallback(self._filters[side].signalMessage)
+            self._keep(side, made.sub)
+
+    def pause(self) -> None:
+        """Unsubscribe from the images and forget those that wait for a partner."""
+        for side in SIDES:
+            self._unsubscribe(side)
+        with self.sync.lock:
+            self.sync.policy.clear()
+
+    def close(self) -> None:
+        """Unsubscribe from everything. Calibrations are forgotten: the camera may be another."""
+        self.pause()
+        for side in SIDES:
+            self._unsubscribe(f'{side}_info')
+        self.infos.clear()
 
     def reconfigure(self, config: NodeConfig) -> None:
         """Apply the sync settings from the next image on."""
@@ -61,25 +109,29 @@ class Inputs:
             self.sync.policy.approximate = config.approximate_sync
             self.sync.policy.tolerance_s = config.approximate_sync_tolerance_seconds
 
-    def _subscribe_image(self, node: Node, side: str, config: NodeConfig) -> Subscriber:
-        topic, message_type = f'{side}/image_rect', Image
-        if config.image_transport == 'compressed':
-            # As image_transport does it: the suffix goes onto the remapped name.
-            topic, message_type = f'{node.resolve_topic_name(topic)}/compressed', CompressedImage
-        self.topics[side] = node.resolve_topic_name(topic)
-        return Subscriber(node, message_type, topic, **_qos(config))
-
-    def _subscribe_info(self, node: Node, side: str, config: NodeConfig) -> None:
-        topic = f'{side}/camera_info'
-        self.topics[f'{side}_info'] = node.resolve_topic_name(topic)
-
+    def _subscribe_info(self, side: str) -> None:
         def keep(info: CameraInfo) -> None:
             self.infos[side] = info
 
-        node.create_subscription(CameraInfo, topic, keep, **_qos(config))
+        key = f'{side}_info'
+        self._keep(
+            key,
+            self._node.create_subscription(CameraInfo, self.topics[key], keep, **self._options()),
+        )
 
+    def _keep(self, key: str, subscription: Subscription) -> None:
+        self._subscriptions[key] = subscription
+        self.qos[key] = subscription.qos_profile
 
-def _qos(config: NodeConfig) -> dict[str, Any]:
-    profile = QoSProfile(depth=config.queue_size, reliability=ReliabilityPolicy.BEST_EFFORT)
-    options = QoSOverridingOptions(_OVERRIDABLE)
-    return {'qos_profile': profile, 'qos_overriding_options': options}
+    def _unsubscribe(self, key: str) -> None:
+        subscription = self._subscriptions.pop(key, None)
+        if subscription is not None:
+            self._node.destroy_subscription(subscription)
+
+    def _options(self) -> dict[str, Any]:
+        depth = self._config.queue_size
+        profile = QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
+        return {
+            'qos_profile': profile,
+            'qos_overriding_options': QoSOverridingOptions(_OVERRIDABLE),
+        }

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+import traceback
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
+from rclpy.exceptions import InvalidParameterTypeException
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos_overriding_options import InvalidQosOverridesError
 
 from ..config import NodeConfig, PipelineConfig
-from ..errors import BackendError, StereoError
+from ..errors import BackendError, ConfigError, StereoError
 from ..pipeline import StereoPipeline
 from .counters import Statistics
 from .diagnostics import Diagnostics
@@ -21,13 +27,25 @@ from .parameters import Parameters
 from .processor import Pair, Processor
 from .worker import Worker
 
+_SUCCESS = TransitionCallbackReturn.SUCCESS
+_FAILURE = TransitionCallbackReturn.FAILURE
+_ERROR = TransitionCallbackReturn.ERROR
+
 # A parameter service answers within this; a backend that takes longer to load reports in the log.
 _CHANGE_WAIT_S = 10.0
 _STOP_WAIT_S = 10.0
+# How often subscribers are counted and the worker is watched.
+_WATCH_PERIOD_S = 0.1
+# Images stay subscribed to for this long after the last subscriber left, and at the start: tools
+# come and go, and the state of the input is told once.
+_LINGER_S = 2.0
 
 
-class DepthNode(Node):
+class DepthNode(LifecycleNode):
     """Rectified stereo images in; disparity, depth and point cloud out.
+
+    A managed node: configuring loads the model, activating subscribes, deactivating unsubscribes,
+    cleaning up frees the model. With `autostart` it does the first two by itself.
 
     The executor's thread only receives and pairs; all computing happens in one worker thread,
     which takes the newest pair when it is free.
@@ -36,21 +54,95 @@ class DepthNode(Node):
         name: of the node, before remapping.
         **kwargs: as of `rclpy.node.Node`.
 
+    Attributes:
+        state: 'unconfigured', 'inactive', 'active' or 'finalized'.
+        failure: why the process must end: the worker died or hangs; '' while all is well.
+
     Raises:
-        StereoError: a parameter is invalid, or the backend cannot start.
+        StereoError: a parameter is invalid, or, with `autostart`, the backend cannot start.
     """
 
     def __init__(self, name: str = 'depth_node', **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
+        self.state = 'unconfigured'
+        self.failure = ''
         self.parameters = Parameters(self)
         self.findings = Findings(self.get_logger())
         self.statistics = Statistics()
-        self._pipeline = StereoPipeline(self.parameters.pipeline)
-        self.get_logger().info(self._pipeline.choice)
+        self.worker: Worker | None = None
+        self._pipeline: StereoPipeline | None = None
+        self._wanted_at = 0.0
+        self._refusal: StereoError | None = None
         self._outputs = Outputs(self)
         self._inputs = Inputs(self, self.parameters.node, self._enqueue)
+        self._diagnostics = Diagnostics(
+            self, self._inputs, self._outputs, self.statistics, self.findings
+        )
+        self._every(self.parameters.node.diagnostics_period, self._report)
+        self._every(_WATCH_PERIOD_S, self._watch)
+        self.parameters.on_change(self._apply)
+        if self.parameters.node.autostart:
+            self._autostart()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model and start the worker, idle."""
+        return self._guarded(self._configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe, and publish from now on."""
+        return self._guarded(self._activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe; a frame in work is not published any more."""
+        return self._guarded(self._deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop the worker and free the model."""
+        return self._guarded(self._cleanup)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop for good, from any state; the process ends then."""
+        result = self._guarded(self._cleanup)
+        self.state = 'finalized'
+        return result
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After a bug in a transition: back to 'unconfigured', with everything freed."""
+        return self._guarded(self._cleanup)
+
+    def close(self) -> None:
+        """Stop the worker, free the backend and destroy the node."""
+        with contextlib.suppress(BackendError):  # a worker that hangs ends with the process
+            self._cleanup()
+        self.destroy_node()
+
+    def _autostart(self) -> None:
+        if self.trigger_configure() == _SUCCESS and self.trigger_activate() == _SUCCESS:
+            return
+        self.close()
+        raise self._refusal or BackendError('the node could not start; see its log')
+
+    def _guarded(self, transition: Callable[[], None]) -> TransitionCallbackReturn:
+        """Run a transition; rclpy would swallow what it raises without a word."""
+        self._refusal = None
+        try:
+            transition()
+        except (StereoError, InvalidParameterTypeException, InvalidQosOverridesError) as error:
+            known = isinstance(error, StereoError)
+            self._refusal = error if known else ConfigError(str(error))
+            if not self.parameters.node.autostart:  # else it is raised, and printed once
+                self.get_logger().error(str(error))
+            return _FAILURE
+        except Exception:
+            self.get_logger().fatal(f'a transition failed\n{traceback.format_exc()}')
+            return _ERROR
+        return _SUCCESS
+
+    def _configure(self) -> None:
+        pipeline = StereoPipeline(self.parameters.pipeline)
+        self.get_logger().info(pipeline.choice)
         processor = Processor(
-            pipeline=self._pipeline,
+            pipeline=pipeline,
             inputs=self._inputs,
             outputs=self._outputs,
             parameters=self.parameters,
@@ -59,66 +151,110 @@ class DepthNode(Node):
             now_ns=self._now_ns,
             alive=self.context.ok,
         )
+        self._pipeline = pipeline
         self.worker = Worker(processor.process, self._worker_died)
-        self._diagnostics = Diagnostics(
-            self, self._inputs, self._pipeline, self.statistics, self.findings
-        )
-        self.create_timer(
-            self.parameters.node.diagnostics_period,
-            self._diagnostics.tick,
-            clock=Clock(clock_type=ClockType.STEADY_TIME),  # goes on while simulation stands
-        )
-        self.parameters.on_change(self._apply)
         self.worker.start()
+        self.state = 'inactive'
 
-    def close(self) -> None:
-        """Stop the worker, free the backend and destroy the node."""
-        if self.worker.stop(_STOP_WAIT_S):
+    def _activate(self) -> None:
+        self._outputs.enabled = True
+        self._inputs.open()
+        self._inputs.listen()
+        self._wanted_at = time.monotonic()
+        self.state = 'active'
+
+    def _deactivate(self) -> None:
+        self._outputs.enabled = False
+        self._inputs.close()
+        if self.worker:
+            self.worker.forget()
+        self.findings.clear_all()
+        self.state = 'inactive'
+
+    def _cleanup(self) -> None:
+        self._deactivate()
+        if self.worker and not self.worker.stop(_STOP_WAIT_S):
+            raise BackendError(f'the worker did not stop within {_STOP_WAIT_S:g} s')
+        if self._pipeline:
             self._pipeline.close()
-        self.destroy_node()
+        self.worker = self._pipeline = None
+        self.state = 'unconfigured'
+
+    def _every(self, period_s: float, call: Callable[[], None]) -> None:
+        # The steady clock goes on while simulated time stands.
+        self.create_timer(period_s, call, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
     def _enqueue(self, left: Any, right: Any) -> None:
         self.statistics.pair()
-        if self.worker.offer(Pair(left, right, self._now_ns())):
+        if self.worker and self.worker.offer(Pair(left, right, self._now_ns())):
             self.statistics.drop('busy')
+
+    def _report(self) -> None:
+        self._diagnostics.tick(self.state, self._pipeline)
+
+    def _watch(self) -> None:
+        """Listen only while somebody wants a result; notice a worker that hangs."""
+        if self.state == 'active':
+            self._follow_demand()
+        timeout_s = self.parameters.node.watchdog_timeout
+        if self.worker and not self.failure and 0 < timeout_s < self.worker.busy_s():
+            backend = self._pipeline.backend.name if self._pipeline else ''
+            self.failure = (
+                f'a frame has been in work for over {timeout_s:g} s: backend {backend} hangs; the '
+                'process ends with code 1 so that it can be restarted (watchdog_timeout)'
+            )
+            self.findings.report('worker', self.failure)
+            self._report()
+
+    def _follow_demand(self) -> None:
+        now = time.monotonic()
+        if self._outputs.wanted():
+            self._wanted_at = now
+            if not self._inputs.listening:
+                self._inputs.listen()
+        elif self._inputs.listening and now - self._wanted_at > _LINGER_S:
+            self._inputs.pause()
 
     def _worker_died(self) -> None:
         """Loud here; `depth_node.main` ends the process."""
-        self.get_logger().fatal(f'the worker died\n{self.worker.failure}')
+        assert self.worker is not None
+        self.failure = f'the worker died\n{self.worker.failure}'
+        self.get_logger().fatal(self.failure)
 
     def _apply(self, pipeline: PipelineConfig, node: NodeConfig) -> None:
-        """Bring checked settings into force between two frames.
+        """Bring checked settings into force between two frames; before configuring, keep them.
 
         Raises:
             StereoError: they do not work here (no such model, backend cannot start); the old ones
                 stay.
         """
-        if pipeline != self._pipeline.config:
-            self._change_pipeline(pipeline)
+        if self._pipeline and pipeline != self._pipeline.config:
+            self._change_pipeline(self._pipeline, pipeline)
         self._inputs.reconfigure(node)
 
-    def _change_pipeline(self, config: PipelineConfig) -> None:
-        old_choice = self._pipeline.choice
-        change = self.worker.between_frames(lambda: self._pipeline.reconfigure(config))
+    def _change_pipeline(self, running: StereoPipeline, config: PipelineConfig) -> None:
+        assert self.worker is not None
+        old_choice = running.choice
+        change = self.worker.between_frames(lambda: running.reconfigure(config))
         try:
             change.result(_CHANGE_WAIT_S)
         except FutureTimeoutError:
             self.get_logger().info('the new settings come into force when the backend has loaded')
-            change.add_done_callback(self._changed_late)
+            change.add_done_callback(lambda done: self._changed_late(running, done))
         except StereoError:
             raise
         except Exception as error:
             raise BackendError(f'{type(error).__name__}: {error}') from error
-        if self._pipeline.choice != old_choice:
-            self.get_logger().info(self._pipeline.choice)
+        if running.choice != old_choice:
+            self.get_logger().info(running.choice)
 
-    def _changed_late(self, change: Future[None]) -> None:
+    def _changed_late(self, running: StereoPipeline, change: Future[None]) -> None:
         error = change.exception()
         if error is None:
-            self.get_logger().info(self._pipeline.choice)
+            self.get_logger().info(running.choice)
             return
         self.get_logger().error(f'the new settings do not work, the old ones stay: {error}')
-        self.parameters.restore(self._pipeline.config)
+        self.parameters.restore(running.config)

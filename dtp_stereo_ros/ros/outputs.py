@@ -51,9 +51,14 @@ class Computed:
 
 
 class Outputs:
-    """All output publishers; reliable, keep-last 1, overridable by `qos_overrides` parameters."""
+    """All output publishers; reliable, keep-last 1, overridable by `qos_overrides` parameters.
+
+    Attributes:
+        enabled: while False nothing is wanted and nothing is published (the node is not active).
+    """
 
     def __init__(self, node: Node) -> None:
+        self.enabled = False
         self._publishers = {
             topic: node.create_publisher(
                 message_type,
@@ -66,6 +71,8 @@ class Outputs:
 
     def wanted(self) -> frozenset[str]:
         """Topics that somebody subscribes to."""
+        if not self.enabled:
+            return frozenset()
         return frozenset(t for t, p in self._publishers.items() if p.get_subscription_count() > 0)
 
     def publish(self, wanted: frozenset[str], computed: Computed, config: NodeConfig) -> None:
@@ -90,7 +97,8 @@ class Outputs:
             self._send('points2', cloud_of(depth_m, computed, config))
 
     def _send(self, topic: str, msg: object) -> None:
-        self._publishers[topic].publish(msg)
+        if self.enabled:
+            self._publishers[topic].publish(msg)
 
 
 def cloud_of(depth_m: Float32Array, computed: Computed, config: NodeConfig) -> PointCloud2:

@@ -152,6 +152,14 @@ class PairPolicy:
             self.counts['unmatched'] += 1
         return pairs
 
+    def clear(self) -> None:
+        """Forget the images that wait; they count as unmatched. What was learnt stays."""
+        for stream in self._streams.values():
+            self.counts['unmatched'] += len(stream.stamps)
+            stream.discard(len(stream.stamps))
+            stream.newest_ns = None
+        self._emitted = {}
+
     def received(self, side: str) -> int:
         """Images that side has sent."""
         return self._streams[side].received

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -30,6 +31,7 @@ class Worker:
         self._item: Any = None
         self._calls: list[tuple[Callable[[], None], Future[None]]] = []
         self._stopping = False
+        self._began_s: float | None = None
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name='stereo worker', daemon=True)
 
@@ -44,6 +46,16 @@ class Worker:
             self._item = item
             self._wake.notify()
         return displaced
+
+    def forget(self) -> None:
+        """Empty the slot."""
+        with self._wake:
+            self._item = None
+
+    def busy_s(self) -> float:
+        """For how long the item in work has been there, seconds; 0 when there is none."""
+        began = self._began_s
+        return 0.0 if began is None else time.monotonic() - began
 
     def between_frames(self, call: Callable[[], None]) -> Future[None]:
         """Run `call` in the worker before the next frame; the future has its outcome."""
@@ -92,5 +104,7 @@ class Worker:
             else:
                 future.set_result(None)
         if item is not None:
+            self._began_s = time.monotonic()
             self._process(item)
+            self._began_s = None
         return True

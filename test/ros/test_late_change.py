@@ -57,7 +57,7 @@ def test_late_outcome(depth_node: DepthNode, monkeypatch: pytest.MonkeyPatch, fa
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert depth_node.parameters.pipeline.model == expected
-    assert depth_node.worker.failure == ''
+    assert depth_node.failure == ''
 
 
 def test_a_bug_in_a_change_is_a_refusal(

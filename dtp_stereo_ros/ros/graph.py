@@ -1,0 +1,53 @@
+"""What the ROS graph says about the publishers of a topic: do they fit a subscription?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+
+def publisher_faults(
+    node: Node, topic: str, message_type: type, qos: QoSProfile | None
+) -> list[str]:
+    """One line for each publisher of a topic that can never reach a subscription of that kind.
+
+    Args:
+        node: looks at the graph.
+        topic: full name.
+        message_type: of the subscription.
+        qos: of the subscription; None where it is not known, then only the type is compared.
+    """
+    expected = type_name(message_type)
+    faults = []
+    for info in node.get_publishers_info_by_topic(topic):
+        if info.topic_type != expected:
+            faults.append(
+                f'{topic}: {endpoint_name(info)} publishes {info.topic_type}, expected {expected}'
+            )
+        elif qos is not None:
+            compatible, reason = qos_check_compatible(info.qos_profile, qos)
+            if compatible == QoSCompatibility.ERROR:
+                faults.append(
+                    f'{topic}: QoS of publisher {endpoint_name(info)} cannot match '
+                    f'({_one_line(reason)}); change it, or the qos_overrides of the subscriber'
+                )
+    return faults
+
+
+def type_name(message_type: Any) -> str:
+    """'sensor_msgs/msg/Image' of the class."""
+    package = message_type.__module__.split('.')[0]
+    return f'{package}/msg/{message_type.__name__}'
+
+
+def endpoint_name(info: TopicEndpointInfo) -> str:
+    """Full name of the node that owns an endpoint."""
+    return f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+
+
+def _one_line(reason: str) -> str:
+    """The reasons of rclpy end in ';' and hold the word ERROR."""
+    return ' '.join(reason.replace('ERROR: ', '').split()).rstrip(';')
