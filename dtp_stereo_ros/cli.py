@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     'eval': 'eval',
     'bench': 'bench',
     'train': 'train',
+    'distill': 'distill',
     'export': 'export',
 }
 

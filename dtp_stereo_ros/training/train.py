@@ -26,7 +26,7 @@ from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.evaluation.report import panel
 from dtp_stereo_ros.evaluation.runner import Estimate
 from dtp_stereo_ros.network import checkpoint
-from dtp_stereo_ros.network.family import Network, build
+from dtp_stereo_ros.network.family import PRESETS, Network, build
 
 from .cache import TaughtCache
 from .data import Batch, GeneratorConfig
@@ -84,6 +84,17 @@ class TrainConfig:
     init: Path | None = None
     cache: Path | None = None
     command: str = ''
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The architecture that a name stands for.
+
+    Raises:
+        ConfigError: there is no such network.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f'network {name!r} is unknown; choose one of {", ".join(PRESETS)}')
+    return PRESETS[name]
 
 
 def rate_at(step: int, config: TrainConfig) -> float:

@@ -5,9 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing import event_accumulator
 
+from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.family import PRESETS
 from dtp_stereo_ros.training.data import GeneratorConfig, SyntheticBatches, flip_pair, make_pair
+from dtp_stereo_ros.training.options import NETWORKS
 from dtp_stereo_ros.training.synthetic.scenes import SceneMaker
 from dtp_stereo_ros.training.synthetic.textures import TextureBank
 from dtp_stereo_ros.training.train import TrainConfig, Trainer, rate_at
@@ -111,3 +115,31 @@ def test_flips_keep_the_geometry():
         error = np.abs(matched.astype(float) - flipped.left).mean(axis=2)
         assert np.median(error[flipped.visible_left]) < 12
         assert flipped.left.shape == pair.left.shape
+
+
+def test_options_name_the_networks_that_there_are():
+    assert tuple(PRESETS) == NETWORKS
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--sizes', '30x64'], '--sizes: 30x64 must be multiples of 32'),
+        (['--sizes', 'big'], "--sizes: 'big' is not HEIGHTxWIDTH"),
+        (['--data', 'folder:none'], 'none: no such folder'),
+        (['--init', 'none.pt'], 'model none.pt does not exist'),
+    ],
+)
+def test_wrong_calls_are_one_line(tmp_path, arguments, message, capsys):
+    assert main(['train', '--out', str(tmp_path), '--device', 'cpu', *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1
+    assert message in error
+
+
+def test_pictures_are_drawn_for_tensorboard(finished):
+    out, _, _ = finished
+    accumulator = event_accumulator.EventAccumulator(str(out), {'images': 0}).Reload()
+    images = accumulator.Images('val/pair')
+    assert [image.step for image in images] == [2, 32, 60]
+    assert (images[0].width, images[0].height) == (2 * 160, 2 * 64)

@@ -1,0 +1,75 @@
+"""`dtp-stereo distill`: a student learns from a teacher, with or without truth."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..errors import ConfigError
+from ..training.options import DATA_HELP, TORCHRUN_HELP, add_run_options, missing, train_config
+
+HELP = 'teach a network by another, by an ONNX file or by SGBM; adapts a model to a camera'
+
+DESCRIPTION = f"""\
+Teach the network of --init what a teacher knows: the L1 distance between the distributions of both
+over disparity, at a temperature that rises from 0.5 to 1 (Pan et al., ICRA 2024, Eq. 4). Pairs
+need no truth.
+
+examples:
+  dtp-stereo distill --data bag:my_robot.mcap --teacher big.onnx --init dtpnet.pt --out runs/mine
+  dtp-stereo distill --data synthetic --textures photos --teacher runs/teacher/best.pt \\
+      --init runs/first/best.pt --out runs/distilled --steps 5000
+  dtp-stereo distill --data folder:pairs --teacher sgbm --init dtpnet.pt --out runs/self
+
+{DATA_HELP}
+
+A teacher is a checkpoint of this project (.pt), published PSMNet weights (psmnet:FILE.tar), an
+.onnx file that maps (left, right) to disparity, or sgbm, believed where left and right agree.
+--cache asks it once about each pair on disk and keeps the answers.
+OUT is as of `dtp-stereo train`: last.pt to go on, best.pt to use or export.
+{TORCHRUN_HELP}"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('--teacher', required=True, metavar='FILE', help='see above')
+    parser.add_argument(
+        '--supervision',
+        choices=('teacher', 'both', 'truth'),
+        default='teacher',
+        help='who teaches: the teacher alone, with the truth, or the truth alone',
+    )
+    parser.add_argument(
+        '--loss', choices=('l1', 'kl'), default='l1', help='between the distributions'
+    )
+    parser.add_argument(
+        '--features',
+        type=float,
+        default=0.0,
+        metavar='WEIGHT',
+        help='also align the aggregated features with those of a teacher of ours; 0: no',
+    )
+    parser.add_argument('--cache', action='store_true', help='keep the answers of the teacher')
+    add_run_options(parser, steps=5000, learning_rate=5e-4, data='')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Distil; prints where the weights are."""
+    if args.init is None:
+        raise ConfigError('--init is missing: name the checkpoint (.pt) that is to learn')
+    if not args.data:
+        raise ConfigError('--data is missing: name synthetic, folder:PATH or bag:FILE')
+    try:
+        from ..training.distil import DistilConfig
+        from ..training.train import Trainer
+    except ImportError as error:
+        raise missing(error) from error
+    distil = DistilConfig(
+        teacher=args.teacher,
+        supervision=args.supervision,
+        loss=args.loss,
+        features=args.features,
+        cache=args.cache,
+    )
+    figures = Trainer(train_config(args, distil=distil)).run()
+    print(f'{args.out / "best.pt"}: ' + ', '.join(f'{k} {v:.3f}' for k, v in figures.items()))
+    return 0

@@ -1,0 +1,131 @@
+"""Options that the training commands share. Imports no PyTorch, so that help needs none."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dtp_stereo_ros.errors import ConfigError, StereoError
+
+if TYPE_CHECKING:
+    from .train import TrainConfig
+
+# What `family.PRESETS` has; a test holds the two together.
+NETWORKS = ('light', 'teacher', 'paper1', 'paper2', 'paper3', 'psmnet')
+
+DATA_HELP = """\
+Data is any number of these, in turn; one in ten pairs of a folder or bag is kept for validation:
+  synthetic            generated pairs; --textures FOLDER covers them with photographs
+  folder:PATH          NAME_left.* NAME_right.* [NAME_disp.pfm], or left/ right/ [disp/]
+  bag:FILE[,left=TOPIC,right=TOPIC,truth=TOPIC]   a rosbag; truth is a disparity or depth topic
+  sceneflow:PATH  kitti2012:PATH  kitti2015:PATH  middlebury_v3:PATH  middlebury_2005:PATH
+  middlebury_classic:PATH  eth3d:PATH             as published"""
+
+TORCHRUN_HELP = """\
+Several GPUs: torchrun --nproc_per_node=4 -m dtp_stereo_ros.cli ... (see torchrun for machines)."""
+
+
+def add_run_options(
+    parser: argparse.ArgumentParser, *, steps: int, learning_rate: float, data: str
+) -> None:
+    """Declare what every training run has.
+
+    Args:
+        parser: of the command.
+        steps, learning_rate: defaults of the command.
+        data: default source.
+    """
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='of the run')
+    parser.add_argument(
+        '--data',
+        action='append',
+        metavar='SOURCE',
+        help=f'see above; may be repeated (default: {data or "none"})',
+    )
+    parser.set_defaults(default_data=data)
+    parser.add_argument(
+        '--textures', type=Path, metavar='DIR', help='photographs; without it noise and patterns'
+    )
+    parser.add_argument('--init', type=Path, metavar='CKPT', help='checkpoint (.pt) to start from')
+    parser.add_argument('--steps', type=int, default=steps, help='default: %(default)s')
+    parser.add_argument('--batch-size', type=int, default=8, help='pairs a step (default: 8)')
+    parser.add_argument(
+        '--sizes',
+        default='160x512,256x320',
+        help='HEIGHTxWIDTH of the pairs, in turn; width beyond twice the largest disparity is '
+        'well spent (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--learning-rate', type=float, default=learning_rate, help='default: %(default)s'
+    )
+    parser.add_argument(
+        '--validate-every', type=int, default=500, help='steps (default: %(default)s)'
+    )
+    parser.add_argument('--workers', type=int, default=1, help='processes that make pairs')
+    parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: as PyTorch likes')
+    parser.add_argument('--device', choices=('auto', 'cpu'), default='auto')
+    parser.add_argument('--fp32', action='store_true', help='do not use bfloat16')
+    parser.add_argument('--seed', type=int, default=0)
+
+
+def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
+    """The run that the options describe.
+
+    Args:
+        args: parsed options of `add_run_options`.
+        more: further fields of `TrainConfig`.
+
+    Raises:
+        ConfigError: a size is wrong.
+        StereoError: a package is missing.
+    """
+    sizes = parse_sizes(args.sizes)
+    try:
+        from .data import GeneratorConfig
+        from .train import TrainConfig
+    except ImportError as error:
+        raise missing(error) from error
+    return TrainConfig(
+        out=args.out,
+        sources=tuple(args.data or ([args.default_data] if args.default_data else [])),
+        data=GeneratorConfig(
+            textures=args.textures, sizes=sizes, batch_size=args.batch_size, seed=args.seed
+        ),
+        steps=args.steps,
+        learning_rate=args.learning_rate,
+        validate_every=args.validate_every,
+        workers=args.workers,
+        threads=args.threads,
+        device=args.device,
+        bf16=not args.fp32,
+        init=args.init,
+        command=shlex.join(['dtp-stereo', *sys.argv[1:]]),
+        **more,
+    )
+
+
+def missing(error: ImportError) -> StereoError:
+    """The one-line error for a training package that is not installed; a bug stays a bug."""
+    if (error.name or '').startswith('dtp_stereo_ros'):
+        raise error
+    return StereoError(f"this needs {error.name}; install it: pip install 'dtp_stereo[train]'")
+
+
+def parse_sizes(text: str) -> tuple[tuple[int, int], ...]:
+    """Parse '160x512,256x320'.
+
+    Raises:
+        ConfigError: not of that form, or not multiples of 32.
+    """
+    sizes = []
+    for part in text.split(','):
+        numbers = part.lower().split('x')
+        if len(numbers) != 2 or not all(n.isdecimal() and int(n) > 0 for n in numbers):
+            raise ConfigError(f'--sizes: {part!r} is not HEIGHTxWIDTH, for example 160x512')
+        if any(int(n) % 32 for n in numbers):
+            raise ConfigError(f'--sizes: {part} must be multiples of 32')
+        sizes.append((int(numbers[0]), int(numbers[1])))
+    return tuple(sizes)

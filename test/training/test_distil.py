@@ -1,0 +1,208 @@
+"""The paper's Eq. 4 by hand, and a student that learns from a teacher without truth."""
+
+import dataclasses
+import math
+
+import cv2
+import layouts
+import numpy as np
+import pytest
+import torch
+
+from dtp_stereo_ros.cli import main
+from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
+from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
+from dtp_stereo_ros.training.data import GeneratorConfig, SyntheticBatches
+from dtp_stereo_ros.training.distil import (
+    DistilConfig,
+    Distillation,
+    Supervised,
+    distribution_distance,
+)
+from dtp_stereo_ros.training.losses import LossWeights
+from dtp_stereo_ros.training.teachers import NetworkTeacher, open_teacher
+from dtp_stereo_ros.training.train import TrainConfig, Trainer
+
+LIGHT = LightConfig(64, 8, 16, 24, 32, 32, 1, 8, 16, (1, 1, 1, 1))
+DATA = GeneratorConfig(sizes=((64, 128),), batch_size=2, max_disparity_px=60, pool=16)
+
+
+def column(*values):
+    return torch.log(torch.tensor(values)).view(1, -1, 1, 1)
+
+
+def test_l1_and_kl_by_hand():
+    p, q = column(0.5, 0.3, 0.2), column(0.1, 0.2, 0.7)
+    assert distribution_distance(p, q, 1.0, 'l1').item() == pytest.approx(0.4 + 0.1 + 0.5)
+    kl = 0.1 * math.log(0.1 / 0.5) + 0.2 * math.log(0.2 / 0.3) + 0.7 * math.log(0.7 / 0.2)
+    assert distribution_distance(p, q, 1.0, 'kl').item() == pytest.approx(kl, rel=1e-5)
+
+
+def test_temperature_divides_both():
+    """At 0.5 probabilities are squared and normalised anew."""
+    p, q = column(0.5, 0.5), column(0.2, 0.8)
+    squared = 0.2**2 / (0.2**2 + 0.8**2)
+    expected = 2 * (0.5 - squared)
+    assert distribution_distance(p, q, 0.5, 'l1').item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.fixture(scope='module')
+def batch():
+    return next(iter(SyntheticBatches(DATA)))
+
+
+DEFAULT = DistilConfig()
+
+
+def loss_of(student, teacher, batch, config=DEFAULT, progress=0.0):
+    objective = Distillation(student, teacher, config, LossWeights())
+    outputs = student.train()(batch['left'].float(), batch['right'].float())
+    return objective(outputs, batch, (0, 0), progress)
+
+
+def test_temperature_rises_over_the_run(batch):
+    torch.manual_seed(0)
+    student, teacher = DTPNetLight(LIGHT), NetworkTeacher(DTPNetLight(LIGHT), 'x')
+    outputs = student.train()(batch['left'].float(), batch['right'].float())
+    objective = Distillation(student, teacher, DistilConfig(), LossWeights())
+    taught = objective.ask(batch)
+    for progress, temperature in ((0.0, 0.5), (0.5, 0.75), (1.0, 1.0), (2.0, 1.0)):
+        _, parts = objective(outputs, batch, (0, 0), progress)
+        expected = distribution_distance(outputs.logits, taught.logits, temperature, 'l1').mean()
+        assert parts['distil'].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_rows_of_supervision(batch):
+    torch.manual_seed(0)
+    student, teacher = DTPNetLight(LIGHT), NetworkTeacher(DTPNetLight(LIGHT), 'x')
+    only, parts = loss_of(student, teacher, batch)
+    assert set(parts) == {'distil', 'distil_full', 'distil_quarter'}
+    both, more = loss_of(student, teacher, batch, DistilConfig(supervision='both'))
+    assert set(more) - set(parts) == {'distribution', 'full', 'matching', 'quarter'}
+    assert both > only
+    assert not [n for n, p in teacher.network.named_parameters() if p.grad is not None]
+
+
+def test_pixels_that_the_teacher_is_not_sure_of_do_not_count(batch):
+    student = DTPNetLight(LIGHT).train()
+    blank = torch.full_like(batch['clean_left'], 128)
+    unsure = {**batch, 'clean_left': blank, 'clean_right': blank}
+    total, _ = loss_of(student, open_teacher('sgbm'), unsure)
+    assert total.item() == 0
+
+
+def test_feature_distillation_teaches_the_aggregation(batch):
+    torch.manual_seed(0)
+    wider = dataclasses.replace(LIGHT, volume=24)
+    student, teacher = DTPNetLight(LIGHT), NetworkTeacher(DTPNetLight(wider), 'x')
+    config = DistilConfig(distribution=0.0, disparity=0.0, features=1.0)
+    objective = Distillation(student, teacher, config, LossWeights())
+    learned = [*student.parameters(), *objective.learned.parameters()]
+    optimizer = torch.optim.Adam(learned, lr=3e-3)
+    found = []
+    for _ in range(12):
+        outputs = student.train()(batch['left'].float(), batch['right'].float())
+        loss, parts = objective(outputs, batch, (0, 0), 0.0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(parts['features'].item())
+    assert objective.learned.weight.shape == (24, 16, 1, 1)
+    assert found[-1] < 0.7 * found[0]
+
+
+def test_features_of_a_teacher_without_them_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match='teacher sgbm shows no features'):
+        Distillation(
+            DTPNetLight(LIGHT), open_teacher('sgbm'), DistilConfig(features=1.0), LossWeights()
+        )
+
+
+def test_the_paper_network_learns_from_the_light_one(batch):
+    torch.manual_seed(0)
+    student, teacher = DTPNetPaper(PaperConfig(3, 64)), NetworkTeacher(DTPNetLight(LIGHT), 'x')
+    total, parts = loss_of(student, teacher, batch)
+    total.backward()
+    assert set(parts) == {'distil', 'distil_full'}
+    assert [n for n, p in student.named_parameters() if p.grad is None] == []
+
+
+@pytest.fixture
+def teacher_file(tmp_path):
+    """A network that says the same of every pair: 16 px."""
+    torch.manual_seed(0)
+    network = DTPNetLight(LIGHT)
+    torch.nn.init.zeros_(network.sharpness)
+    torch.nn.init.zeros_(network.regress.weight)
+    torch.nn.init.constant_(network.regress.bias, -20.0)
+    with torch.no_grad():
+        network.regress.bias[4] = 20.0
+    path = tmp_path / 'teacher.pt'
+    checkpoint.save(path, network.eval(), {})
+    return path
+
+
+@pytest.mark.parametrize('cache', [False, True])
+def test_a_folder_without_truth_teaches_what_the_teacher_says(tmp_path, teacher_file, cache):
+    root = layouts.pairs(tmp_path / 'data')
+    for name in ('c', 'd'):
+        for side, image in zip(('left', 'right'), layouts.plane_pair(), strict=True):
+            cv2.imwrite(str(root / f'{name}_{side}.png'), image)
+    (root / 'wall_disp.pfm').unlink()
+    config = TrainConfig(
+        out=tmp_path / 'run',
+        network={'member': 'light', **dataclasses.asdict(LIGHT)},
+        sources=(f'folder:{root}',),
+        data=dataclasses.replace(DATA, sizes=((32, 96),), batch_size=4),
+        distil=DistilConfig(teacher=str(teacher_file), cache=cache),
+        steps=40,
+        warmup_steps=5,
+        learning_rate=5e-3,
+        average_decay=0.8,
+        bf16=False,
+        device='cpu',
+        workers=0,
+        validate_every=20,
+        threads=1,
+    )
+    first = Trainer(dataclasses.replace(config, steps=1, validate_every=1)).run()
+    last = Trainer(config).run()
+    assert last['val/epe_px'] < 0.5 * first['val/epe_px']
+    assert len(list((tmp_path / 'run').glob('cache/teacher/*.npz'))) == (3 if cache else 0)
+    meta = checkpoint.read(tmp_path / 'run' / 'best.pt')['meta']
+    assert meta['teacher'] == 'dtpnet (teacher, l1)'
+    assert meta['data'].startswith('folder data, seed 0')
+
+
+def test_pairs_without_truth_and_teacher_are_refused(tmp_path):
+    root = layouts.pairs(tmp_path / 'data')
+    config = TrainConfig(out=tmp_path / 'run', sources=(f'folder:{root}',), device='cpu')
+    with pytest.raises(ConfigError, match='data without truth teaches nothing'):
+        Trainer(config)
+
+
+def test_without_a_teacher_the_truth_teaches(tmp_path):
+    config = TrainConfig(
+        out=tmp_path, network={'member': 'light', **dataclasses.asdict(LIGHT)}, device='cpu'
+    )
+    assert isinstance(Trainer(config).objective, Supervised)
+    assert np.isinf(Trainer(config).best)
+
+
+def test_command(tmp_path, teacher_file, capsys):
+    root = layouts.pairs(tmp_path / 'data')
+    arguments = [
+        'distill', '--teacher', str(teacher_file), '--out', str(tmp_path / 'run'),
+        '--data', f'folder:{root}', '--steps', '2', '--validate-every', '2', '--batch-size', '2',
+        '--sizes', '32x96', '--workers', '0', '--fp32', '--device', 'cpu', '--threads', '1',
+    ]  # fmt: skip
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.strip() == (
+        'dtp-stereo distill: error: --init is missing: name the checkpoint (.pt) that is to learn'
+    )
+    assert main([*arguments, '--init', str(teacher_file)]) == 0
+    assert 'best.pt: val/epe_px' in capsys.readouterr().out
+    before = checkpoint.read(tmp_path / 'run' / 'best.pt')['meta']['before']
+    assert before == {'teacher': '0 steps, unknown data'}

@@ -1,0 +1,202 @@
+"""Teachers: every kind answers, and what they say is over the student's bins."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dtp_stereo_ros.errors import ConfigError, ModelError
+from dtp_stereo_ros.evaluation.datasets import Scene
+from dtp_stereo_ros.image_io import write_png
+from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
+from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
+from dtp_stereo_ros.network.psmnet import PSMNet, PSMNetConfig
+from dtp_stereo_ros.training.cache import TaughtCache, from_batch
+from dtp_stereo_ros.training.data import GeneratorConfig
+from dtp_stereo_ros.training.pairs import PairBatches, load_pair
+from dtp_stereo_ros.training.teachers import (
+    BinGrid,
+    NetworkTeacher,
+    left_right_checked,
+    onto_bins,
+    open_teacher,
+    two_hot_logits,
+)
+
+LIGHT = LightConfig(64, 8, 16, 24, 32, 32, 1, 8, 16, (1, 1, 1, 1))
+GRID = BinGrid(16, 4.0)
+
+
+def means(logits, grid):
+    bins = torch.arange(grid.bins) * grid.bin_px
+    return (logits.softmax(dim=1) * bins.view(1, -1, 1, 1)).sum(dim=1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 1000), bin_px=st.sampled_from([1.0, 2.0]))
+def test_gathering_finer_bins_keeps_the_mean(seed, bin_px):
+    generator = torch.Generator().manual_seed(seed)
+    fine = BinGrid(int(60 / bin_px) + 1, bin_px)
+    logits = torch.randn(1, fine.bins, 2, 3, generator=generator) * 3
+    gathered = onto_bins(logits, bin_px, GRID)
+    assert gathered.shape == (1, 16, 2, 3)
+    torch.testing.assert_close(gathered.exp().sum(dim=1), torch.ones(1, 2, 3), atol=1e-3, rtol=0)
+    torch.testing.assert_close(means(gathered, GRID), means(logits, fine), atol=0.02, rtol=0)
+
+
+def test_coarser_bins_are_interpolated_and_far_ones_fall_on_the_last():
+    logits = torch.zeros(1, 4, 1, 1)
+    logits[0, 2] = 8.0  # a peak at 8 px
+    finer = onto_bins(logits, 4.0, BinGrid(16, 1.0))
+    assert finer[0, :, 0, 0].argmax() == 8
+    assert finer[0, 6, 0, 0] - finer[0, 4, 0, 0] == pytest.approx(4.0)
+    beyond = onto_bins(torch.eye(32)[30].view(1, 32, 1, 1) * 50, 2.0, BinGrid(4, 4.0))
+    assert beyond[0, :, 0, 0].argmax() == 3
+
+
+def test_the_same_bins_stay():
+    logits = torch.randn(1, 16, 2, 2)
+    assert torch.equal(onto_bins(logits, 4.0, GRID), logits.log_softmax(dim=1))
+
+
+@settings(max_examples=30, deadline=None)
+@given(disparity=st.floats(0, 60, width=32))
+def test_two_hot_distributions_have_the_disparity_as_mean(disparity):
+    logits = two_hot_logits(torch.full((1, 1, 1), disparity), GRID)
+    assert means(logits, GRID).item() == pytest.approx(disparity, abs=0.01)
+    assert (logits.exp() > 0.001).sum() <= 2
+
+
+@pytest.mark.parametrize(
+    ('network', 'bins', 'bin_px'),
+    [
+        (DTPNetLight(LIGHT), 16, 4.0),
+        (DTPNetPaper(PaperConfig(3, 64)), 64, 1.0),
+        (PSMNet(PSMNetConfig(32, (1, 1, 1, 1))), 32, 1.0),
+    ],
+    ids=['light', 'paper', 'psmnet'],
+)
+def test_networks_teach_over_any_bins(network, bins, bin_px):
+    assert BinGrid.of(network) == BinGrid(bins, bin_px)
+    pair = torch.rand(2, 2, 3, 32, 64) * 255
+    taught = NetworkTeacher(network, 'x')(*pair, GRID)
+    assert taught.disparity_px.shape == taught.valid.shape == (2, 32, 64)
+    assert taught.valid.all()
+    assert taught.logits.shape == (2, 16, 8, 16)
+    assert (taught.features is None) == isinstance(network, PSMNet)
+    with torch.no_grad():
+        assert torch.equal(taught.disparity_px, network.eval()(*pair)[0][:, 0])
+
+
+def test_files_are_known_by_their_endings(tmp_path, make_onnx):
+    path = tmp_path / 'big.pt'
+    checkpoint.save(path, DTPNetLight(LIGHT), {})
+    pair = torch.full((2, 1, 3, 32, 64), 100.0)
+    assert open_teacher(str(path))(*pair, GRID).logits is not None
+    assert open_teacher(f'family:{path}').fingerprint == open_teacher(str(path)).fingerprint
+    taught = open_teacher(str(make_onnx()))(*pair, GRID)
+    torch.testing.assert_close(taught.disparity_px, torch.full((1, 32, 64), 25.0))
+    assert taught.logits is None
+
+
+@pytest.mark.parametrize(
+    ('spec', 'error', 'message'),
+    [
+        ('dog', ConfigError, "teacher 'dog': give a file ending in .pt, .onnx, .tar"),
+        ('none.pt', ModelError, 'none.pt: no such model file'),
+        ('none.onnx', ModelError, 'none.onnx: no such model file'),
+        ('psmnet:none.tar', ModelError, 'none.tar do not exist'),
+        ('sgbm:x', ConfigError, "takes no file, not 'x'"),
+    ],
+)
+def test_unusable_teachers_are_named(spec, error, message):
+    with pytest.raises(error, match=message):
+        open_teacher(spec)
+
+
+def test_the_check_keeps_what_both_views_agree_on():
+    left = np.full((1, 10), 2.0, np.float32)
+    right = np.full((1, 10), 2.0, np.float32)
+    right[0, 4] = 7.0  # contradicts left column 6
+    right[0, 5] = np.nan  # knows nothing of left column 7
+    found = left_right_checked(left, right)[0]
+    assert np.isnan(found).tolist() == [x in (0, 1, 6, 7) for x in range(10)]
+
+
+def test_sgbm_is_sparse_and_right_where_it_is_sure(make_frame):
+    frame = make_frame(9, size=(64, 320))
+    left, right = (
+        torch.from_numpy(i).permute(2, 0, 1)[None].float() for i in (frame.left, frame.right)
+    )
+    taught = open_teacher('sgbm')(left, right, GRID)
+    assert 0.5 < taught.valid.float().mean() < 1
+    assert taught.valid[..., :9].float().mean() < 0.2  # nothing there has a match
+    assert (taught.disparity_px[taught.valid] - 9).abs().median() < 0.1
+    assert (taught.disparity_px[~taught.valid] == 0).all()
+
+
+@pytest.fixture
+def scene(tmp_path, make_frame):
+    """Of a size that is no multiple of anything."""
+    frame = make_frame(6, size=(75, 131))
+    write_png(tmp_path / 'a_left.png', frame.left)
+    write_png(tmp_path / 'a_right.png', frame.right)
+    return Scene('a', tmp_path / 'a_left.png', tmp_path / 'a_right.png')
+
+
+def test_answers_are_asked_once_and_kept_exactly(tmp_path, scene):
+    torch.manual_seed(0)
+    teacher = NetworkTeacher(DTPNetLight(LIGHT), 'one')
+    cache = TaughtCache.of(tmp_path / 'kept', teacher, GRID)
+    assert cache.fill([scene], teacher, GRID) == 1
+    assert cache.fill([scene], teacher, GRID) == 0
+    other = TaughtCache.of(tmp_path / 'kept', NetworkTeacher(DTPNetLight(LIGHT), 'two'), GRID)
+    assert other.path(scene, scene.load_frame()) != cache.path(scene, scene.load_frame())
+    taught = load_pair(scene, cache).taught
+    assert taught['taught_disparity'].shape == (75, 131)
+    assert taught['taught_logits'].shape == (16, 18, 32)
+    frame = scene.load_frame()
+    left, right = (
+        torch.from_numpy(np.pad(i, ((0, 21), (0, 29), (0, 0)), mode='edge'))
+        .permute(2, 0, 1)[None]
+        .float()
+        for i in (frame.left, frame.right)
+    )
+    asked = teacher(left, right, GRID)
+    np.testing.assert_allclose(
+        taught['taught_disparity'], asked.disparity_px[0, :75, :131], atol=1e-4
+    )
+    np.testing.assert_allclose(
+        taught['taught_logits'], asked.logits[0, :, :18, :32], atol=0.02, rtol=0.01
+    )
+
+
+@pytest.mark.parametrize('size', [(32, 64), (96, 160)])
+def test_crops_carry_the_answers_to_the_same_pixels(tmp_path, scene, size):
+    """Checked by an answer that is the picture itself; the larger crop goes over the border."""
+
+    class Mirror:
+        name = fingerprint = 'mirror'
+
+        def __call__(self, left, right, grid):
+            grey = left[:, 0]
+            logits = torch.nn.functional.avg_pool2d(left[:, :1], 4).expand(-1, grid.bins, -1, -1)
+            from dtp_stereo_ros.training.teachers import Taught
+
+            return Taught(grey, grey >= 0, logits)
+
+    teacher = Mirror()
+    cache = TaughtCache.of(tmp_path / 'kept', teacher, GRID)
+    cache.fill([scene], teacher, GRID)
+    config = GeneratorConfig(sizes=(size,), batch_size=4)
+    batch = next(iter(PairBatches([scene], config, cache=cache)))
+    taught = from_batch(batch)
+    seen = batch['clean_left'][:, 0].float()
+    assert taught.valid.float().mean() > (0.5 if size[0] > 75 else 0.99)
+    assert torch.equal(taught.disparity_px[taught.valid], seen[taught.valid])
+    quarter = torch.nn.functional.avg_pool2d(seen[:, None], 4)[:, 0]
+    sure = torch.nn.functional.avg_pool2d(taught.valid[:, None].float(), 4)[:, 0] == 1
+    if size[0] < 75:  # upside down, a height that is no multiple of 4 would move the grid
+        torch.testing.assert_close(taught.logits[:, 0][sure], quarter[sure], atol=0.1, rtol=0.01)
