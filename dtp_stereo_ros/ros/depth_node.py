@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -29,6 +30,8 @@ _USER_ERRORS = (
 
 # A signal is noticed when the wait for messages returns, after this at the latest.
 _SIGNAL_LATENCY_S = 0.25
+# The lifecycle manager shall get the reply to its shutdown before the process is gone.
+_FAREWELL_S = 0.5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,6 +75,8 @@ def _run(stop: _Stop) -> int:
         executor.spin_once(timeout_sec=_SIGNAL_LATENCY_S)
     if node.failure:
         _leave(1)
+    if node.state == 'finalized':
+        time.sleep(_FAREWELL_S)
     executor.shutdown()
     node.close()
     return 0

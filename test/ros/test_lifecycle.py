@@ -1,0 +1,197 @@
+"""The managed node over DDS: transitions, a hang, and publishers that can never match."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+
+from dtp_stereo_ros.ros.player import FramePublisher
+from dtp_stereo_ros.ros.probe import Probe
+from dtp_stereo_ros.ros.process import NodeProcess
+from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
+
+Start = Callable[..., NodeProcess]
+WAIT_S = 30.0
+CALIBRATION = StereoCalibration(400.0, 400.0, 160.0, 160.0, 60.0, 0.1, 320, 120)
+
+
+def call(service: Any, name: str, **fields: Any) -> Any:
+    """By a node of its own: one that a probe spins cannot be spun here."""
+    manager = Node('manager')
+    client = manager.create_client(service, f'/depth_node/{name}')
+    assert client.wait_for_service(WAIT_S)
+    future = client.call_async(service.Request(**fields))
+    rclpy.spin_until_future_complete(manager, future, timeout_sec=WAIT_S)
+    manager.destroy_node()
+    return future.result()
+
+
+def change(transition: int) -> bool:
+    reply = call(ChangeState, 'change_state', transition=Transition(id=transition))
+    return bool(reply.success)
+
+
+def state() -> str:
+    return str(call(GetState, 'get_state').current_state.label)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def camera(node: Node, make_frame: Callable[..., StereoFrame]) -> Callable[[], FramePublisher]:
+    """Publishes a frame on each call."""
+    publisher, frame = FramePublisher(node), make_frame(24, (120, 320), CALIBRATION)
+
+    def send() -> FramePublisher:
+        stamp_ns = node.get_clock().now().nanoseconds
+        publisher.publish(StereoFrame(frame.left, frame.right, stamp_ns, CALIBRATION))
+        return publisher
+
+    return send
+
+
+def comes(probe: Probe, camera: Callable[[], FramePublisher], count: int = 2) -> bool:
+    """Whether disparities come while the camera runs."""
+    wanted = len(probe.arrivals_s['disparity']) + count
+    deadline = time.monotonic() + WAIT_S
+    while len(probe.arrivals_s['disparity']) < wanted:
+        if time.monotonic() > deadline:
+            return False
+        camera()
+        probe.spin(0.05)
+    return True
+
+
+def message(probe: Probe, name: str, part: str) -> tuple[int, dict[str, str]]:
+    """Wait for a status whose message has that part: (level, values)."""
+    deadline = time.monotonic() + WAIT_S
+    last = ''
+    while time.monotonic() < deadline:
+        probe.spin(0.3)
+        for array in probe.messages['/diagnostics'][-1:]:
+            for status in array.status:
+                if status.name.endswith(name):
+                    last = status.message
+                    if part in last:
+                        return status.level[0], {v.key: v.value for v in status.values}
+    pytest.fail(f'{name} never said {part!r}; last: {last!r}')
+
+
+def test_a_lifecycle_manager_leads_the_node(
+    node: Node, start_depth_node: Start, camera: Callable[[], FramePublisher]
+) -> None:
+    process = start_depth_node(autostart=False)
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    assert state() == 'unconfigured'
+    level, values = message(probe, 'matching', 'unconfigured')
+    assert (level, values) == (0, {'state': 'unconfigured'})
+    assert not change(Transition.TRANSITION_ACTIVATE)
+    images = camera()._publishers['left/image_rect']
+    infos = camera()._publishers['left/camera_info']
+    for _ in range(2):  # a node that was cleaned up starts as well as a new one
+        assert change(Transition.TRANSITION_CONFIGURE)
+        assert state() == 'inactive'
+        _, values = message(probe, 'matching', 'inactive')
+        assert values['model'] == 'sgbm'
+        assert (images.get_subscription_count(), infos.get_subscription_count()) == (0, 0)
+        assert change(Transition.TRANSITION_ACTIVATE)
+        assert comes(probe, camera)
+        assert change(Transition.TRANSITION_DEACTIVATE)
+        until(lambda: images.get_subscription_count() + infos.get_subscription_count() == 0)
+        probe.spin(0.3)
+        before = len(probe.arrivals_s['disparity'])
+        for _ in range(5):
+            camera()
+            probe.spin(0.05)
+        assert len(probe.arrivals_s['disparity']) == before
+        assert change(Transition.TRANSITION_ACTIVATE)
+        assert comes(probe, camera)
+        assert change(Transition.TRANSITION_DEACTIVATE)
+        assert change(Transition.TRANSITION_CLEANUP)
+        assert state() == 'unconfigured'
+    assert change(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+    assert process.wait(WAIT_S) == 0
+
+
+@pytest.mark.usefixtures('ros')
+def test_a_model_that_is_missing_is_said_and_can_be_mended(start_depth_node: Start) -> None:
+    process = start_depth_node(autostart=False, backend='onnx', model='/nowhere/m.onnx')
+    assert not change(Transition.TRANSITION_CONFIGURE)
+    assert state() == 'unconfigured'
+    until(lambda: '/nowhere/m.onnx' in process.output())
+    assert 'Traceback' not in process.output()
+    value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value='sgbm')
+    parameters = [Parameter(name='backend', value=value)]
+    reply = call(SetParameters, 'set_parameters', parameters=parameters)
+    assert reply.results[0].successful
+    assert change(Transition.TRANSITION_CONFIGURE)
+    assert change(Transition.TRANSITION_ACTIVATE)
+    assert change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    assert process.wait(WAIT_S) == 0
+
+
+def test_a_backend_that_hangs_is_noticed(node: Node, camera: Callable[[], FramePublisher]) -> None:
+    program = (
+        'import sys, threading\n'
+        'from dtp_stereo_ros.backends.sgbm import SgbmBackend\n'
+        'from dtp_stereo_ros.ros import depth_node\n'
+        'SgbmBackend.infer = lambda *_: threading.Event().wait()\n'
+        'arguments = ["backend:=sgbm", "watchdog_timeout:=0.5", "diagnostics_period:=0.2"]\n'
+        'flags = [f for a in arguments for f in ("-p", a)]\n'
+        'sys.exit(depth_node.main(["--ros-args", *flags]))\n'
+    )
+    probe = Probe(node, ('disparity',), keep=100, diagnostics=True)
+    with subprocess.Popen([sys.executable, '-c', program], stderr=subprocess.PIPE) as process:
+        try:
+            deadline = time.monotonic() + WAIT_S
+            while process.poll() is None:
+                assert time.monotonic() < deadline
+                camera()
+                probe.spin(0.1)
+        finally:
+            process.kill()
+        assert process.returncode == 1
+        assert process.stderr is not None
+        log = process.stderr.read()
+    assert log.count(b'in work for over 0.5 s: backend sgbm hangs') == 1
+    probe.spin(0.5)
+    statuses = [s for array in probe.messages['/diagnostics'] for s in array.status]
+    told = [s for s in statuses if 'backend sgbm hangs' in s.message]
+    assert {(s.name, s.level) for s in told} == {('depth_node: matching', b'\x02')}
+
+
+def test_a_publisher_that_cannot_match_is_named(node: Node, start_depth_node: Start) -> None:
+    name = 'qos_overrides./right/image_rect.subscription.reliability'
+    start_depth_node(**{name: 'reliable'})
+    best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    publishers = [
+        node.create_publisher(Image, 'right/image_rect', best_effort),
+        node.create_publisher(CompressedImage, 'left/image_rect', best_effort),
+    ]
+    probe = Probe(node, (), diagnostics=True)
+    level, _ = message(
+        probe, 'input', '/right/image_rect: QoS of publisher /tester cannot match (Best effort'
+    )
+    assert level == 2
+    message(probe, 'input', '/left/image_rect: /tester publishes sensor_msgs/msg/CompressedImage')
+    for publisher in publishers:
+        node.destroy_publisher(publisher)
+    message(probe, 'input', 'waiting for /left/image_rect (0 publishers)')
