@@ -90,8 +90,12 @@ def _draw(view: _View, surface: Surface, right: bool, max_disparity_px: float) -
     drawn = (disparity > view.disparity[y0:y1, x0:x1]) & (disparity <= max_disparity_px)
     if surface.endless:
         drawn &= disparity > 0
-    border = cv2.BORDER_REFLECT_101 if surface.endless else cv2.BORDER_CONSTANT
-    colour = _sample(surface.texture, to_texture, (x1 - x0, y1 - y0), cv2.BORDER_REFLECT_101)
+    # Towards a horizon texture coordinates grow without bound: OpenCV reflects them in a loop,
+    # but wraps them in one step, so the mirrored texture is wrapped.
+    texture = _mirrored(surface.texture) if surface.endless else surface.texture
+    outside = cv2.BORDER_WRAP if surface.endless else cv2.BORDER_REPLICATE
+    border = cv2.BORDER_WRAP if surface.endless else cv2.BORDER_CONSTANT
+    colour = _sample(texture, to_texture, (x1 - x0, y1 - y0), outside)
     target = view.colour[y0:y1, x0:x1]
     if surface.mask is None and surface.endless:
         target[drawn] = colour[drawn]
@@ -105,6 +109,12 @@ def _draw(view: _View, surface: Surface, right: bool, max_disparity_px: float) -
         target[:] = (target + weight * (colour.astype(np.float32) - target) + 0.5).astype(np.uint8)
         drawn &= cover > 127
     np.copyto(view.disparity[y0:y1, x0:x1], disparity, where=drawn)
+
+
+def _mirrored(texture: UInt8Array) -> UInt8Array:
+    """The texture with its mirror images to the right, below and across."""
+    height, width = texture.shape[:2]
+    return cv2.copyMakeBorder(texture, 0, height, 0, width, cv2.BORDER_REFLECT)
 
 
 def _bounds(
