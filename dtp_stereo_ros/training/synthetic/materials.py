@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .atlas import FENCES, LEAVES, MASKS
+from .atlas import FENCES, LEAVES, MASKS, Atlas
 from .scene import BRICKS, CHECKS, GRID, PLAIN, STRIPES, WINDOWS
 
 
@@ -15,6 +15,11 @@ class Bank:
 
     def __init__(self, photos: int, tiles: int) -> None:
         self.photos, self.tiles = photos, tiles
+
+    @classmethod
+    def of(cls, atlas: Atlas) -> Bank:
+        """Materials of all an atlas's tiles."""
+        return cls(atlas.photos, len(atlas.tiles))
 
     def outlines(self, rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Outlines of any kind, and -1 for a full rectangle."""

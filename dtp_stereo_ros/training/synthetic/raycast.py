@@ -8,6 +8,7 @@ The winners are then hit again exactly, and shaded, once per pixel.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +21,14 @@ from .rays import curtain_disparity, hit_pillar, hit_round
 from .scene import Scenes, pick
 from .shading import shade
 
+# PyTorch announces that its interface may change; the tests would show it.
+warnings.filterwarnings('ignore', 'index_reduce', UserWarning)
+
 TILE_H, TILE_W = 16, 32
 INDEX_MASK = (1 << INDEX_BITS) - 1
 # Rays tested at once; bounds the memory (about 12 float tensors of this size).
-RAYS_AT_ONCE = {'cpu': 1 << 18, 'cuda': 1 << 24}
-PIXELS_AT_ONCE = {'cpu': 1 << 18, 'cuda': 1 << 23}
+RAYS_AT_ONCE = {'cpu': 1 << 17, 'cuda': 1 << 24}
+PIXELS_AT_ONCE = {'cpu': 1 << 17, 'cuda': 1 << 23}
 # A left pixel is occluded when the right view shows something this much nearer there.
 OCCLUSION_TOLERANCE_PX = 1.0
 # Where in a pixel the colour is sampled, px from its centre, by number of samples.
@@ -75,6 +79,13 @@ class _Tests:
 Prepared = tuple[Scenes, Surfaces]
 
 
+def prepare(scenes: Scenes, device: torch.device | str) -> list[Prepared]:
+    """What rendering on a device needs from the CPU, in parts that fit the device's memory."""
+    each = max(1, PIXELS_AT_ONCE[torch.device(device).type] // (scenes.height * scenes.width))
+    parts = [pick(scenes, slice(i, i + each)) for i in range(0, len(scenes), each)]
+    return [(part, flatten(part)) for part in parts]
+
+
 class RayCaster:
     """Renders `Scenes`.
 
@@ -101,18 +112,12 @@ class RayCaster:
     @torch.no_grad()
     def render(self, scenes: Scenes | list[Prepared]) -> RenderedBatch:
         """Both views of all scenes; `prepare` may have been called elsewhere before."""
-        prepared = self.prepare(scenes) if isinstance(scenes, Scenes) else scenes
+        prepared = prepare(scenes, self.device) if isinstance(scenes, Scenes) else scenes
         parts = [self._render(part, surfaces) for part, surfaces in prepared]
         if len(parts) == 1:
             return parts[0]
         fields = [[getattr(p, name) for p in parts] for name in RenderedBatch.__annotations__]
         return RenderedBatch(*(torch.cat(tensors) for tensors in fields))
-
-    def prepare(self, scenes: Scenes) -> list[Prepared]:
-        """What rendering needs from the CPU, in parts that fit the device's memory."""
-        each = max(1, PIXELS_AT_ONCE[self.device.type] // (scenes.height * scenes.width))
-        parts = [pick(scenes, slice(i, i + each)) for i in range(0, len(scenes), each)]
-        return [(part, flatten(part)) for part in parts]
 
     def _render(self, scenes: Scenes, surfaces: Surfaces) -> RenderedBatch:
         views = [self._view(scenes, surfaces, view) for view in (0, 1)]

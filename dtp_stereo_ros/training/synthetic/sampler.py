@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .atlas import Atlas
 from .indoor import clutter, rooms
 from .layout import Layout
 from .materials import Bank
@@ -34,11 +33,6 @@ class SceneSampler:
 
     bank: Bank
     max_disparity_px: float = 190.0
-
-    @classmethod
-    def of(cls, atlas: Atlas, max_disparity_px: float = 190.0) -> SceneSampler:
-        """A sampler for the textures of an atlas."""
-        return cls(Bank(atlas.photos, len(atlas.tiles)), max_disparity_px)
 
     def draw(
         self,

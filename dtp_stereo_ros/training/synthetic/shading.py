@@ -50,20 +50,20 @@ def shade(
     point = ray * depth
     if view == 1:
         point[0] += 1 / focal
-    look = ray / ray.norm(dim=0)
-    normal = normal / normal.norm(dim=0).clamp(min=1e-20)
+    look = ray / length(ray)
+    normal = normal / length(normal).clamp(min=1e-20)
     facing = (normal * look).sum(dim=0)
     normal = torch.where(facing > 0, -normal, normal)
     facing = facing.abs().clamp(min=0.05)
     albedo = _albedo(atlas, values, local, depth / focal, facing)
     to_lamp = light['lamp'].T - point
-    to_lamp = to_lamp / to_lamp.norm(dim=0)
+    to_lamp = to_lamp / length(to_lamp)
     # Half-Lambert: never black, and graded also where the lamp is at the back.
     lambert = (0.5 + 0.5 * (normal * to_lamp).sum(dim=0)) ** 2
     bright = light['ambient'] + (1.3 - light['ambient']) * lambert
     colour = albedo * (1 + values['lit'] * (bright - 1))
     half = to_lamp - look
-    half = half / half.norm(dim=0).clamp(min=1e-6)
+    half = half / length(half).clamp(min=1e-6)
     spot = (normal * half).sum(dim=0).clamp(min=1e-4) ** values['gloss'][0]
     colour = colour + 255 * values['shine'] * spot
     bounce = look + 2 * facing * normal
@@ -71,6 +71,12 @@ def shade(
     image = atlas.fetch_level(light['surroundings'], u, v, MIRROR_LEVEL)
     colour = torch.lerp(colour, image, values['mirror'])
     return colour.clamp(0, 255), disparity
+
+
+def length(vector: Tensor) -> Tensor:
+    """Of each column of (3, n); several times faster than `norm` on a CPU."""
+    x, y, z = vector
+    return (x * x + y * y + z * z).sqrt()
 
 
 def _hit(
