@@ -81,7 +81,7 @@ setup(
     long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     maintainer='dtp_stereo maintainers',
-    maintainer_email='maintainers@users.noreply.r-seed-f3369d94.example',
+    maintainer_email='maintainers@dtp-stereo.example',
     license='Apache-2.0',
     packages=find_packages(include=['dtp_stereo_ros', 'dtp_stereo_ros.*']),
     package_data={'dtp_stereo_ros': ['py.typed']},

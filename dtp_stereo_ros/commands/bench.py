@@ -13,7 +13,8 @@ import numpy as np
 
 from ..backends import TABLE
 from ..config import PipelineConfig
-from ..errors import ConfigError, InputError, StereoError
+from ..errors import ConfigError, StereoError
+from ..evaluation import motorcycle
 from ..pipeline import StereoPipeline
 from ..stereo import StereoFrame
 from .options import add_pipeline_options, pipeline_config
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     """Time the backends and print a table."""
     if args.runs < 1:
         raise ConfigError(f'--runs is {args.runs}, it must be at least 1')
-    frame = motorcycle(*_size(args.size))
+    frame = resized_motorcycle(*_size(args.size))
     asked = args.backends.split(',') if args.backends else None
     entrants, passed_over = _enter(pipeline_config(args), asked)
     try:
@@ -93,22 +94,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def motorcycle(width_px: int, height_px: int) -> StereoFrame:
+def resized_motorcycle(width_px: int, height_px: int) -> StereoFrame:
     """The Motorcycle pair, resized.
 
     Raises:
         InputError: scikit-image is not installed.
     """
-    try:
-        from skimage.data import stereo_motorcycle
-    except ImportError as error:
-        raise InputError(
-            f'bench times a real pair from scikit-image: {error}; pip install scikit-image'
-        ) from error
-    left, right, _ = stereo_motorcycle()
+    pair, _ = motorcycle.load()
     left, right = (
         cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_AREA)
-        for image in (left, right)
+        for image in (pair.left, pair.right)
     )
     return StereoFrame(left, right)
 

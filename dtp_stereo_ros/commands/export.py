@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import InputError, StereoError
+from ..evaluation import motorcycle
 from ..image_io import read_image
 from ..stereo import StereoFrame
 
@@ -62,12 +63,4 @@ def run(args: argparse.Namespace) -> int:
 def _frame(pair: list[Path] | None) -> StereoFrame:
     if pair:
         return StereoFrame(read_image(pair[0]), read_image(pair[1]))
-    try:
-        from skimage.data import stereo_motorcycle
-    except ImportError as error:
-        raise StereoError(
-            'export compares on the Motorcycle pair of scikit-image, which is not installed; '
-            'pip install scikit-image, or give --pair LEFT RIGHT'
-        ) from error
-    left, right, _ = stereo_motorcycle()
-    return StereoFrame(left, right)
+    return motorcycle.load()[0]
