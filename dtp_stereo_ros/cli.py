@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     'bench': 'bench',
     'train': 'train',
     'distill': 'distill',
+    'prune': 'prune',
     'export': 'export',
 }
 

@@ -195,7 +195,8 @@ class Trainer:
                     self._report(writer, {**losses, **figures}, held_out[0])
                     self._save(figures)
                 shown = ' '.join(f'{k} {v:.3f}' for k, v in {**losses, **figures}.items())
-                progress.write(f'step {self.step} ({self.samples} pairs): {shown}')
+                if writer:
+                    progress.write(f'step {self.step} ({self.samples} pairs): {shown}')
         finally:
             progress.close()
             if writer:
@@ -310,7 +311,9 @@ class Trainer:
             meta['teacher'] = f'{objective.teacher.name} ({distil.supervision}, {distil.loss})'
         if config.init:
             before = checkpoint.read(config.init)['meta']
-            meta['before'] = {**before.get('before', {}), config.init.stem: _history(before)}
+            meta['before'] = [*before.get('before', []), _history(config.init, before)]
+            if 'pruned' in before:
+                meta['pruned'] = before['pruned']
         return meta
 
     def _save(self, figures: dict[str, float]) -> None:
@@ -354,8 +357,8 @@ def _named(sources: tuple[str, ...]) -> str:
     return ' + '.join(names)
 
 
-def _history(meta: dict[str, Any]) -> str:
-    return f'{meta.get("steps", 0)} steps, {meta.get("data", "unknown data")}'
+def _history(path: Path, meta: dict[str, Any]) -> str:
+    return f'{path.stem}: {meta.get("steps", 0)} steps, {meta.get("data", "unknown data")}'
 
 
 @torch.no_grad()

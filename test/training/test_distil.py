@@ -205,4 +205,4 @@ def test_command(tmp_path, teacher_file, capsys):
     assert main([*arguments, '--init', str(teacher_file)]) == 0
     assert 'best.pt: val/epe_px' in capsys.readouterr().out
     before = checkpoint.read(tmp_path / 'run' / 'best.pt')['meta']['before']
-    assert before == {'teacher': '0 steps, unknown data'}
+    assert before == ['teacher: 0 steps, unknown data']

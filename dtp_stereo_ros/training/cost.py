@@ -1,0 +1,128 @@
+"""Multiplications of a network's convolutions, and how long it takes in each backend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dtp_stereo_ros import backends
+from dtp_stereo_ros.backends.base import Backend
+from dtp_stereo_ros.config import PipelineConfig
+from dtp_stereo_ros.errors import BackendError
+from dtp_stereo_ros.network.family import Network
+
+_CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+# The size that costs are told for, and the smaller one of the same shape that they are traced at.
+_WIDTH_PX, _HEIGHT_PX = 640, 480
+_SHRINK = 5
+_WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class ConvolutionCost:
+    """How often the kernel of each convolution is applied to one 640x480 pair.
+
+    Pruning changes no picture size, so that one trace serves all widths. The correlation is no
+    convolution and is not counted: it costs the same before and after.
+
+    Attributes:
+        places: positions (of the output, or of the input where transposed) by layer name.
+    """
+
+    places: dict[str, float]
+
+    @classmethod
+    def of(cls, network: Network) -> ConvolutionCost:
+        """Trace a network."""
+        places: dict[str, float] = {}
+        handles = []
+        for name, module in network.named_modules():
+            if not isinstance(module, _CONVOLUTIONS):
+                continue
+
+            def count(
+                layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name
+            ) -> None:
+                transposed = isinstance(layer, (nn.ConvTranspose2d, nn.ConvTranspose3d))
+                shape = inputs[0].shape if transposed else output.shape
+                places[name] = places.get(name, 0.0) + shape[0] * float(np.prod(shape[2:]))
+
+            handles.append(module.register_forward_hook(count))
+        pair = torch.zeros(2, 1, 3, _HEIGHT_PX // _SHRINK, _WIDTH_PX // _SHRINK)
+        try:
+            with torch.no_grad():
+                network.predict(*pair)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return cls({name: count * _SHRINK**2 for name, count in places.items()})
+
+    def multiplications(self, network: nn.Module) -> float:
+        """Of all convolutions, for one 640x480 pair."""
+        layers = dict(network.named_modules())
+        return sum(
+            count * _kernel_multiplications(layers[name]) for name, count in self.places.items()
+        )
+
+
+def _kernel_multiplications(layer: Any) -> float:
+    return float(
+        layer.in_channels * layer.out_channels / layer.groups * np.prod(layer.kernel_size)
+    )
+
+
+def latencies_ms(
+    models: dict[str, dict[str, Path]],
+    size: tuple[int, int] = (_HEIGHT_PX, _WIDTH_PX),
+    runs: int = 10,
+    threads: int = 0,
+) -> dict[str, dict[str, float]]:
+    """Median inference time of models in backends; all take turns, so that a load hits all alike.
+
+    Args:
+        models: name to {backend: file}.
+        size: (height, width) px of the images.
+        runs: timed inferences of each.
+        threads: CPU threads; 0 for all.
+
+    Returns:
+        name to {backend: ms}; backends that do not work here are left out.
+    """
+    entrants: dict[tuple[str, str], Backend] = {}
+    for name, files in models.items():
+        for backend, path in files.items():
+            config = PipelineConfig(backend=backend, model=str(path), threads=threads)
+            try:
+                entrants[name, backend] = backends.create(config)
+            except BackendError:
+                continue
+    times: dict[tuple[str, str], list[float]] = {key: [] for key in entrants}
+    image = np.random.default_rng(0).uniform(0, 255, (1, 3, *size)).astype(np.float32)
+    other = np.roll(image, -8, axis=3)
+    for run in range(_WARM_UP + runs):
+        for key, entrant in entrants.items():
+            begun = time.perf_counter()
+            entrant.infer(image, other)
+            if run >= _WARM_UP:
+                times[key].append(time.perf_counter() - begun)
+    for entrant in entrants.values():
+        entrant.close()
+    return {
+        name: {
+            backend: round(1e3 * _median(times[name, backend]), 2)
+            for backend in files
+            if (name, backend) in entrants
+        }
+        for name, files in models.items()
+    }
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values))
