@@ -378,7 +378,7 @@ def _image(batch: Tensor) -> Tensor:
 
 def _rounded(entry: dict[str, Any]) -> dict[str, Tensor]:
     """Moments in half the bytes; the step count as it is."""
-    return {name: value.bfloat16() if value.ndim else value for name, value in entry.items()}
+    return {name: value if name == 'step' else value.bfloat16() for name, value in entry.items()}
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -12,10 +12,10 @@ UP = np.array([0.0, -1.0, 0.0])
 
 def clutter(room: Layout) -> Scenes:
     """Objects of every kind, size and tilt floating before a slanted or curved background."""
-    far = room.log_uniform(1.5, 45, 1)
+    far = room.log_uniform(1.5, 80, 1)
     backdrop(room, far, spread=room.rng.choice((0.05, 0.4, 0.9), (room.count, 1)))
-    near = np.minimum(room.max_disparity_px, far + room.log_uniform(10, 180, 1))
-    objects(room, room.some(8, 32), far, near)
+    near = np.minimum(room.max_disparity_px, far + room.log_uniform(20, 260, 1))
+    objects(room, room.some(10, 36), far, near)
     wires(room, room.some(0, 2), far, near)
     return room.finish(lamp=room.at(room.uniform(-1, 2, 1), room.uniform(-2, 1, 1), far * 3)[:, 0])
 
@@ -47,7 +47,7 @@ def objects(
 ) -> None:
     """Things without support: patches, reliefs, boxes, ellipsoids, cylinders."""
     rng, shape = room.rng, there.shape
-    nearest = room.log_uniform(1.05 * far, np.maximum(near, 1.2 * far), shape[1])
+    nearest = room.nearness(1.05 * far, near, shape[1])
     side = room.log_uniform(6, 150, shape[1]) * (0.6 + nearest / 80)
     aspect = np.exp(rng.normal(0, 0.5, shape))
     half = 0.5 * room.pixel(nearest) * side
@@ -75,7 +75,7 @@ def objects(
 def wires(room: Layout, there: Array, far: Array, near: Array) -> None:
     """Thin straight cylinders across the picture."""
     rng, shape = room.rng, there.shape
-    disparity = room.log_uniform(1.05 * far, np.maximum(near, 1.2 * far), shape[1])
+    disparity = room.nearness(1.05 * far, near, shape[1])
     radius = room.pixel(disparity) * room.log_uniform(0.5, 4, shape[1])
     length = room.pixel(disparity) * room.width * room.uniform(0.2, 1.0, shape[1])
     turn = tilted(rng, shape, 0.3)
@@ -86,7 +86,7 @@ def wires(room: Layout, there: Array, far: Array, near: Array) -> None:
 def rooms(room: Layout) -> Scenes:
     """Floor, walls and ceiling, furniture, shelves, pictures, plants and small things."""
     rng = room.rng
-    back = room.log_uniform(3, 50, 1)
+    back = room.log_uniform(4, 90, 1)
     yaw = np.clip(rng.normal(0, 0.35, (room.count, 1)), -0.9, 0.9)
     frame = turn_y(yaw)
     across, ahead = frame[..., 0], frame[..., 2]
@@ -103,14 +103,14 @@ def rooms(room: Layout) -> Scenes:
     row = np.minimum(room.uniform(-0.3, 0.3, 1), room.cy / room.height - 0.05)
     ceiling = room.keep_away(room.at(0.5, row, back), UP)
     room.add(QUAD, _below(ceiling), lay * large[..., None, None], room.chance(0.45))
-    near = np.minimum(0.95 * room.max_disparity_px, back * np.exp(room.uniform(0.5, 2.6, 1)))
+    near = np.minimum(0.97 * room.max_disparity_px, back * np.exp(room.uniform(0.7, 3.2, 1)))
     pictures(room, frame, middle, back)
-    furniture(room, room.some(1, 8), yaw, level, back, near)
+    furniture(room, room.some(1, 10), yaw, level, back, near)
     for _ in range(2):
         table(room, room.chance(0.5), yaw, level, back, near)
     shelf(room, room.chance(0.35), yaw, back, near)
     plant(room, room.chance(0.4), back, near, 6)
-    objects(room, room.some(2, 12), back, near, 0.4)
+    objects(room, room.some(3, 18), back, near, 0.4)
     wires(room, room.some(0, 2), back, near)
     lamp = room.at(room.uniform(-0.3, 1.3, 1), room.uniform(-1.5, 0.4, 1), 1.5 * back)
     return room.finish(lamp[:, 0], small_turn(rng, room.count, 0.03))
@@ -170,7 +170,7 @@ def furniture(
 ) -> None:
     """Boxes and upright cylinders that stand on the floor."""
     rng, shape = room.rng, there.shape
-    nearest = room.log_uniform(1.1 * back, np.maximum(near, 1.3 * back), shape[1])
+    nearest = room.nearness(1.1 * back, near, shape[1])
     half = room.pixel(nearest)[..., None] * np.exp(
         rng.uniform(np.log(8), np.log(100), (*shape, 3))
     )
@@ -189,7 +189,7 @@ def _dense(room: Layout, disparity: Array) -> dict[str, Array]:
 
 def table(room: Layout, there: Array, yaw: Array, level: Array, back: Array, near: Array) -> None:
     """A board on four legs."""
-    nearest = room.log_uniform(1.1 * back, np.maximum(near, 1.3 * back), 1)
+    nearest = room.nearness(1.1 * back, near, 1)
     long = room.pixel(nearest) * room.log_uniform(30, 140, 1)
     wide, height = long * room.uniform(0.4, 1, 1), long * room.uniform(0.4, 1, 1)
     depth = 1 / nearest + 1.5 * long
@@ -219,7 +219,7 @@ def table(room: Layout, there: Array, yaw: Array, level: Array, back: Array, nea
 def shelf(room: Layout, there: Array, yaw: Array, back: Array, near: Array) -> None:
     """Boards one above the other between two sides: a repeated structure."""
     boards = 6
-    nearest = room.log_uniform(1.1 * back, np.maximum(0.7 * near, 1.3 * back), 1)
+    nearest = room.nearness(1.1 * back, 0.7 * near, 1)
     wide = room.pixel(nearest) * room.log_uniform(25, 120, 1)
     tall, deep = wide * room.uniform(0.6, 2, 1), wide * room.uniform(0.15, 0.6, 1)
     centre = room.at(room.uniform(0, 1, 1), room.uniform(0.2, 0.9, 1), nearest / 1.3)
@@ -240,7 +240,7 @@ def shelf(room: Layout, there: Array, yaw: Array, back: Array, near: Array) -> N
 def plant(room: Layout, there: Array, far: Array, near: Array, leaves: int) -> None:
     """Patches of leaves of all directions around one point."""
     shape = (room.count, leaves)
-    nearest = room.log_uniform(1.1 * far, np.maximum(0.8 * near, 1.3 * far), 1)
+    nearest = room.nearness(1.1 * far, 0.8 * near, 1)
     half = room.pixel(nearest) * room.log_uniform(12, 90, 1)
     centre = room.at(room.uniform(0, 1, 1), room.uniform(0.1, 1, 1), 1 / (1 / nearest + 2 * half))
     offset = room.rng.normal(0, 0.5, (*shape, 3)) * half[..., None]

@@ -42,6 +42,12 @@ class Layout:
         low, high = np.log(low), np.log(high)
         return np.exp(low + (high - low) * self.rng.random((self.count, number)))
 
+    def nearness(self, far: Any, near: Any, number: int) -> Array:
+        """(B, number) disparities between two bounds: small ones likelier, large ones common."""
+        near = np.maximum(near, 1.2 * far)
+        even = self.chance(0.35, number)
+        return np.where(even, self.uniform(far, near, number), self.log_uniform(far, near, number))
+
     def uniform(self, low: Any, high: Any, number: int) -> Array:
         """(B, number) values."""
         return low + (np.asarray(high) - low) * self.rng.random((self.count, number))

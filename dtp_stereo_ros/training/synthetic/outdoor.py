@@ -15,7 +15,7 @@ CAMERA_HEIGHT_M = 1.6
 
 def roads(world: Layout) -> Scenes:
     """Ground up to the horizon, sky, houses, cars, people, trees, poles, fences and wires."""
-    border = world.log_uniform(20, 150, 1)
+    border = world.log_uniform(25, 180, 1)
     height = ground(world, border)
     metre = height / CAMERA_HEIGHT_M
     markings(world, height, metre)
@@ -35,7 +35,7 @@ def roads(world: Layout) -> Scenes:
 
 def nature(world: Layout) -> Scenes:
     """Ground, bushes of leaves, trunks, branches, stones and grass."""
-    border = world.log_uniform(15, 140, 1)
+    border = world.log_uniform(20, 180, 1)
     height = ground(world, border)
     metre = height / CAMERA_HEIGHT_M
     for _ in range(5):
@@ -136,7 +136,7 @@ def _material(world: Layout, density: Array, shiny: float = 0.12) -> dict[str, A
 
 def spots(world: Layout, number: int, radius: Array, border: Array) -> tuple[Array, Array]:
     """Places (x, z), (B, number) each, in sight and with the nearest point within `radius`."""
-    nearest = world.log_uniform(0.03 * border, 0.8 * border, number)
+    nearest = world.nearness(0.04 * border, 0.95 * border, number)
     z = 1 / nearest + radius
     x = (world.uniform(-0.1, 1.1, number) * world.width - world.cx) / world.focal * z
     return x, z

@@ -23,7 +23,7 @@ class Distortion:
     """What is done to each of 2 B images: the left ones, then the right ones.
 
     Attributes:
-        grey: (2B,) 1 where colour is lost.
+        grey: (2B,) share of the colour that is lost; 1 for grey cameras.
         gain, offset: (2B, 3). gamma: (2B,).
         vignette: (2B,) loss of light in the corners.
         noise, shot: (2B,) standard deviation in grey values: constant, and of white by light.
@@ -63,7 +63,7 @@ def draw_distortion(rng: np.random.Generator, count: int, size: tuple[int, int])
     coded = np.flatnonzero(rng.random(count) < 0.15)
     coded = np.concatenate((coded, coded + count))
     return Distortion(
-        grey=np.tile(rng.random(count) < 0.2, 2) * 1.0,
+        grey=np.tile(_greyness(rng, count), 2),
         gain=own[0] * np.tile(shared[0], twice),
         offset=own[1] + np.tile(shared[1], twice),
         gamma=own[2] * np.tile(shared[2], 2),
@@ -78,6 +78,12 @@ def draw_distortion(rng: np.random.Generator, count: int, size: tuple[int, int])
         coarse=np.tile(np.exp(rng.uniform(np.log(1), np.log(6), len(coded) // 2)), 2),
         hidden=_rectangles(rng, count, size),
     )
+
+
+def _greyness(rng: np.random.Generator, count: int) -> Array:
+    """Grey cameras, pale ones, and as many that keep their colours."""
+    pale = (rng.random(count) < 0.5) * rng.uniform(0, 0.7, count)
+    return np.where(rng.random(count) < 0.2, 1.0, pale)
 
 
 def _tones(rng: np.random.Generator, spread: Array) -> tuple[Array, Array, Array]:
@@ -165,8 +171,6 @@ def distort_batch(
     def each(array: Array) -> Tensor:
         return upload(array).reshape(len(array), -1, 1, 1)
 
-    luma = (images * upload(np.array(LUMA)).reshape(3, 1, 1)).sum(dim=1, keepdim=True)
-    images = torch.lerp(images, luma.expand_as(images), each(change.grey))
     images = (images / 255).clamp(min=1e-4) ** each(change.gamma) * 255
     images = (images * each(change.gain) + each(change.offset)).clamp(0, 255)
     if len(change.moved):
@@ -180,6 +184,8 @@ def distort_batch(
     images = images * (1 - each(change.vignette) * (x * x + y * y) / 2)
     noise = torch.randn(images.shape, device=images.device, generator=generator)
     images = images + noise * (each(change.noise) + each(change.shot) * (images / 255).sqrt())
+    luma = (images * upload(np.array(LUMA)).reshape(3, 1, 1)).sum(dim=1, keepdim=True)
+    images = torch.lerp(images, luma.expand_as(images), each(change.grey))
     images = images.clamp(0, 255)
     if len(change.coded):
         index = upload(change.coded)
