@@ -20,9 +20,11 @@ COMMANDS: dict[str, str] = {
     'infer': 'infer',
     'eval': 'eval',
     'bench': 'bench',
+    'doctor': 'doctor',
     'train': 'train',
     'distill': 'distill',
     'prune': 'prune',
+    'recipe': 'recipe',
     'export': 'export',
 }
 
