@@ -65,7 +65,7 @@ def calibration_warnings(left: CameraInfo, right: CameraInfo, image_frame: str) 
             f"'{image_frame}'; outputs use the image's"
         )
     baseline_m = -right.p[3] / right.p[0] if right.p[0] else math.inf
-    if baseline_m < _SHORTEST_BASELINE_M:
+    if 0 < baseline_m < _SHORTEST_BASELINE_M:  # zero and less are errors of their own
         warnings.append(
             f'baseline is {baseline_m * 1000:.2g} mm; P[3] of the right camera is -fx * baseline, '
             'in px * m'

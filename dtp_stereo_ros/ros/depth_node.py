@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -30,8 +31,9 @@ _USER_ERRORS = (
 
 # A signal is noticed when the wait for messages returns, after this at the latest.
 _SIGNAL_LATENCY_S = 0.25
-# The lifecycle manager shall get the reply to its shutdown before the process is gone.
+# What was sent last, the reply to a shutdown for one, shall arrive before the process is gone.
 _FAREWELL_S = 0.5
+_LEAVE_S = 5.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,7 +76,9 @@ def _run(stop: _Stop) -> int:
     while not (stop.asked or node.failure or node.state == 'finalized'):
         executor.spin_once(timeout_sec=_SIGNAL_LATENCY_S)
     if node.failure:
-        _leave(1)
+        node.last_words()
+        time.sleep(_FAREWELL_S)
+        _leave(node, 1)
     if node.state == 'finalized':
         time.sleep(_FAREWELL_S)
     executor.shutdown()
@@ -82,8 +86,17 @@ def _run(stop: _Stop) -> int:
     return 0
 
 
-def _leave(code: int) -> NoReturn:
-    """End the process whatever its other threads hold: one that hangs cannot be waited for."""
+def _leave(node: DepthNode, code: int) -> NoReturn:
+    """End the process whatever its other threads hold: one that hangs cannot be waited for.
+
+    The other side is told by DDS, if that still works: it would go on sending to us for the 20 s
+    of its lease, and lose messages for those who live.
+    """
+    backstop = threading.Timer(_LEAVE_S, os._exit, (code,))
+    backstop.daemon = True
+    backstop.start()
+    node.destroy_node()
+    rclpy.try_shutdown()
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

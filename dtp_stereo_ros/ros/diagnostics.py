@@ -139,6 +139,7 @@ class Diagnostics:
             received = {f'{side} images': str(policy.received(side)) for side in SIDES}
             period_s = policy.period_s()
         return {
+            **{f'{side} topic': self._inputs.topics[side] for side in SIDES},
             **received,
             'rate in [Hz]': f'{snapshot.rate_in_hz:.2f}',
             'frame period [ms]': f'{period_s * 1e3:.2f}',

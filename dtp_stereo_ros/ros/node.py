@@ -116,6 +116,11 @@ class DepthNode(LifecycleNode):
             self._cleanup()
         self.destroy_node()
 
+    def last_words(self) -> None:
+        """Say in the log and in diagnostics why the process is about to end."""
+        self.findings.report('worker', self.failure)
+        self._report()
+
     def _autostart(self) -> None:
         if self.trigger_configure() == _SUCCESS and self.trigger_activate() == _SUCCESS:
             return
@@ -206,8 +211,6 @@ class DepthNode(LifecycleNode):
                 f'a frame has been in work for over {timeout_s:g} s: backend {backend} hangs; the '
                 'process ends with code 1 so that it can be restarted (watchdog_timeout)'
             )
-            self.findings.report('worker', self.failure)
-            self._report()
 
     def _follow_demand(self) -> None:
         now = time.monotonic()
@@ -219,10 +222,11 @@ class DepthNode(LifecycleNode):
             self._inputs.pause()
 
     def _worker_died(self) -> None:
-        """Loud here; `depth_node.main` ends the process."""
+        """`depth_node.main` ends the process."""
         assert self.worker is not None
-        self.failure = f'the worker died\n{self.worker.failure}'
-        self.get_logger().fatal(self.failure)
+        self.get_logger().fatal(self.worker.failure)
+        last_line = self.worker.failure.strip().splitlines()[-1]
+        self.failure = f'the worker died ({last_line}); the process ends with code 1'
 
     def _apply(self, pipeline: PipelineConfig, node: NodeConfig) -> None:
         """Bring checked settings into force between two frames; before configuring, keep them.

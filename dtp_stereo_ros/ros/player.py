@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -57,20 +57,38 @@ class FramePublisher:
         return all(p.get_subscription_count() > 0 for p in self._publishers.values())
 
     def publish(self, frame: StereoFrame) -> None:
-        """Send one frame with its own stamp; camera infos first, so that none has to wait.
+        """Send one frame with its own stamp.
 
         Raises:
             InputError: the frame has no calibration.
         """
-        if frame.calibration is None:
-            raise InputError('a frame without calibration cannot be played as camera messages')
-        stamp = Time(sec=frame.stamp_ns // _NS_PER_S, nanosec=frame.stamp_ns % _NS_PER_S)
-        header = Header(stamp=stamp, frame_id=self._frame_id)
-        left_info, right_info = camera_infos(frame.calibration, header, header)
-        self._publishers['left/camera_info'].publish(left_info)
-        self._publishers['right/camera_info'].publish(right_info)
-        self._publishers['left/image_rect'].publish(to_image(frame.left, 'rgb8', header))
-        self._publishers['right/image_rect'].publish(to_image(frame.right, 'rgb8', header))
+        self.send(camera_messages(frame, self._frame_id))
+
+    def send(self, messages: Mapping[str, Any]) -> None:
+        """Send messages, by their topic without the prefix, in the order of the mapping."""
+        for topic, msg in messages.items():
+            self._publishers[topic].publish(msg)
+
+
+def camera_messages(
+    frame: StereoFrame, frame_id: str = 'stereo_left_optical_frame'
+) -> dict[str, Any]:
+    """The four messages of a frame by topic; camera infos first, so that none has to wait.
+
+    Raises:
+        InputError: the frame has no calibration.
+    """
+    if frame.calibration is None:
+        raise InputError('a frame without calibration cannot be played as camera messages')
+    stamp = Time(sec=frame.stamp_ns // _NS_PER_S, nanosec=frame.stamp_ns % _NS_PER_S)
+    header = Header(stamp=stamp, frame_id=frame_id)
+    left_info, right_info = camera_infos(frame.calibration, header, header)
+    return {
+        'left/camera_info': left_info,
+        'right/camera_info': right_info,
+        'left/image_rect': to_image(frame.left, 'rgb8', header),
+        'right/image_rect': to_image(frame.right, 'rgb8', header),
+    }
 
 
 def play_frames(

@@ -29,6 +29,7 @@ class NodeProcess:
         arguments: further ROS arguments.
         env: set in its environment on top of ours; start your own process with the same
             `LARGE_MESSAGES_ENV`, both sides need it.
+        module: that is run.
     """
 
     def __init__(
@@ -38,9 +39,10 @@ class NodeProcess:
         log: Path,
         arguments: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        module: str = 'dtp_stereo_ros.ros.depth_node',
     ) -> None:
         self._log = log
-        self._command = [sys.executable, '-m', 'dtp_stereo_ros.ros.depth_node', '--ros-args']
+        self._command = [sys.executable, '-m', module, '--ros-args']
         for name, value in parameters.items():
             self._command += ['-p', f'{name}:={_yaml(value)}']
         for old, new in remaps.items():

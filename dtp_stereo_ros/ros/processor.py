@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ..errors import CalibrationError, InputError, StereoError
@@ -80,7 +81,7 @@ class Processor:
             if not self.alive():
                 return
             last_call = traceback.extract_tb(error.__traceback__)[-1]
-            where = f'{last_call.name}, line {last_call.lineno} of {last_call.filename}'
+            where = f'{last_call.name}, line {last_call.lineno} of {Path(last_call.filename).name}'
             self._fault('worker', f'frame failed: {type(error).__name__}: {error} (in {where})')
 
     def _process(self, pair: Pair) -> None:

@@ -1,0 +1,76 @@
+"""`dtp-stereo doctor`: what is wrong with a running node, and how to mend it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..ros.doctor import Finding
+
+HELP = 'look at a running node once and say what is wrong'
+
+DESCRIPTION = """\
+Look at a running depth_node and what it depends on: lifecycle, topics and their publishers, QoS,
+rates, stamps, calibration, the node's own diagnostics and the settings of DDS. Prints a table with
+the mend of each finding. Run it with the environment of the node (domain, RMW, transports).
+
+exit code: 0 nothing is wrong (there may be warnings), 1 something is, 2 it could not look
+
+examples:
+  dtp-stereo doctor
+  dtp-stereo doctor /front/depth_node --seconds 10"""
+
+_MARKS = {'ok': 'ok', 'warn': 'WARN', 'error': 'ERROR'}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        'node', nargs='?', default='depth_node', metavar='NODE',
+        help='name, with or without namespace (default: %(default)s)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--seconds', type=float, default=3.0, metavar='S',
+        help='how long to listen (default: %(default)s)',
+    )  # fmt: skip
+    parser.add_argument('--json', action='store_true', help='print the findings as JSON')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look, print, and return 1 when something is wrong.
+
+    Raises:
+        InputError: ROS is not installed, or a wrong duration.
+    """
+    if not 0 < args.seconds <= 600:
+        raise InputError('--seconds must be above 0 and at most 600')
+    try:
+        from ..ros.doctor import examine
+    except ImportError as error:
+        raise InputError(
+            f"doctor needs ROS 2: {error}; source it, or pip install 'dtp_stereo[ros]'"
+        ) from error
+    findings = examine(args.node, args.seconds)
+    if args.json:
+        print(json.dumps([asdict(f) for f in findings], indent=2))
+    else:
+        print(table(findings))
+    return int(any(f.level == 'error' for f in findings))
+
+
+def table(findings: list[Finding]) -> str:
+    """Findings in columns; the mend stands below what it mends."""
+    width = max(len(f.subject) for f in findings)
+    lines = []
+    for finding in findings:
+        lines.append(f'{_MARKS[finding.level]:<5}  {finding.subject:<{width}}  {finding.text}')
+        if finding.mend and finding.level != 'ok':
+            lines.append(f'{"":<5}  {"":<{width}}  -> {finding.mend}')
+    wrong = sum(f.level == 'error' for f in findings)
+    warnings = sum(f.level == 'warn' for f in findings)
+    return '\n'.join([*lines, f'{wrong} wrong, {warnings} to look at'])

@@ -1,0 +1,127 @@
+"""`dtp-stereo doctor` on systems that are well, and on some that are not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from rclpy.node import Node
+
+from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
+from dtp_stereo_ros.ros.probe import Probe
+from dtp_stereo_ros.ros.process import NodeProcess
+from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
+
+Start = Callable[..., NodeProcess]
+CALIBRATION = StereoCalibration(400.0, 400.0, 160.0, 160.0, 60.0, 0.1, 320, 120)
+
+
+def doctor(*arguments: str) -> tuple[int, list[dict[str, str]]]:
+    """Exit code and findings."""
+    command = [sys.executable, '-m', 'dtp_stereo_ros.cli', 'doctor', '--json', '--seconds', '2']
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=100)
+    assert done.stderr == '' or 'Traceback' not in done.stderr, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def found(findings: list[dict[str, str]], level: str) -> list[tuple[str, str]]:
+    return [(f['subject'], f['text']) for f in findings if f['level'] == level]
+
+
+@contextmanager
+def playing(
+    node: Node, frame: StereoFrame, change: Callable[[dict[str, Any]], None] | None = None
+) -> Iterator[None]:
+    """A camera at 10 Hz in a thread."""
+    camera, stop = FramePublisher(node), threading.Event()
+
+    def play() -> None:
+        while not stop.wait(0.1):
+            stamp_ns = node.get_clock().now().nanoseconds
+            frame_now = StereoFrame(frame.left, frame.right, stamp_ns, CALIBRATION)
+            messages = camera_messages(frame_now)
+            if change:
+                change(messages)
+            camera.send(messages)
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.fixture
+def frame(make_frame: Callable[..., StereoFrame]) -> StereoFrame:
+    return make_frame(24, (120, 320), CALIBRATION)
+
+
+@pytest.mark.usefixtures('ros')
+def test_no_node() -> None:
+    code, findings = doctor('nobody_here')
+    assert code == 1
+    assert found(findings, 'error')[0][1].startswith('no node nobody_here in ROS domain')
+    assert 'ROS_DOMAIN_ID' in findings[0]['mend']
+
+
+def test_all_is_well(node: Node, start_depth_node: Start, frame: StereoFrame) -> None:
+    start_depth_node()
+    Probe(node, ('disparity',))
+    with playing(node, frame):
+        code, findings = doctor()
+    assert found(findings, 'error') == []
+    assert code == 0
+    fine = dict(found(findings, 'ok'))
+    assert fine['node'] == '/depth_node is active'
+    assert fine['stamps'] == 'left and right are equal'
+    assert fine['calibration'] in ('ok', 'f = 400 px, baseline = 0.1 m')
+    rate = float(fine['left'].split()[1])
+    assert 2 < rate < 15
+
+
+def no_baseline(messages: dict[str, Any]) -> None:
+    messages['right/camera_info'].p[3] = 0.0
+
+
+def test_what_is_wrong_is_told_with_its_mend(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    start_depth_node({'left/image_rect': '/cam/left/image_rect'}, use_sim_time=True)
+    Probe(node, ('disparity',))
+    with playing(node, frame, no_baseline):
+        code, findings = doctor('/depth_node')
+    assert code == 1
+    wrong = found(findings, 'error')
+    assert ('left', '/cam/left/image_rect: no publisher') in wrong
+    mend = next(f['mend'] for f in findings if f['subject'] == 'left')
+    assert mend == 'start the camera, or remap; there is /left/image_rect'
+    assert ('clock', 'use_sim_time is set but nobody sends /clock') in wrong
+    assert any(s == 'calibration' and 'right camera_info: Tx is zero' in t for s, t in wrong)
+
+
+def test_an_inactive_node_is_told(node: Node, start_depth_node: Start) -> None:
+    start_depth_node(autostart=False)
+    code, findings = doctor()
+    assert code == 1
+    assert ('lifecycle', 'the node is unconfigured') in found(findings, 'error')
+
+
+def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    from dtp_stereo_ros.commands.doctor import table
+    from dtp_stereo_ros.ros.doctor import Finding
+
+    text = table([Finding('ok', 'a', 'fine'), Finding('error', 'bb', 'broken', 'mend it')])
+    assert text.splitlines() == [
+        'ok     a   fine',
+        'ERROR  bb  broken',
+        '           -> mend it',
+        '1 wrong, 0 to look at',
+    ]

@@ -1,0 +1,47 @@
+"""The harness of the fault matrix, on one fault of each kind, and the page that it writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rclpy.node import Node
+
+from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.ros import faults
+
+
+def fault(name: str) -> faults.Fault:
+    return next(f for f in faults.FAULTS if name in f.name)
+
+
+def test_a_bad_message_costs_itself_only(node: Node, tmp_path: Path) -> None:
+    outcome = faults.inject(fault('unknown encoding'), node, tmp_path)
+    assert outcome.said.startswith("/left/image_rect: encoding 'rgb99' is not supported")
+    assert (outcome.logged, outcome.process, outcome.served) == (1, 'stays up', 0)
+    assert outcome.bad >= 20
+    assert outcome.sent - outcome.lost >= 30
+
+
+def test_a_dead_worker_is_told_in_diagnostics_and_a_new_process_takes_over(
+    node: Node, tmp_path: Path
+) -> None:
+    outcome = faults.inject(fault('worker thread dies'), node, tmp_path)
+    assert outcome.process == 'ends with code 1, restarted'
+    assert outcome.said.startswith('the worker died (SystemExit: injected')
+    assert outcome.logged == 1
+    assert outcome.recovery_s > 0
+
+
+def test_page(tmp_path: Path) -> None:
+    rows = {'a fault': faults.Outcome('said | so', 1, 2, 30, recovery_s=0.25, bad=5)}
+    page = tmp_path / 'page.md'
+    page.write_text(f'before\n{faults.BEGIN}\nold\n{faults.END}\nafter\n')
+    faults.write(page, rows)
+    lines = page.read_text().splitlines()
+    assert lines[0] == 'before' and lines[-1] == 'after'
+    assert '| a fault | said / so (1x) | stays up | 5, 0 | 30, 2 | 0.25 s |' in lines
+    assert 'old' not in lines
+    page.write_text('no marks')
+    with pytest.raises(InputError, match='has no lines'):
+        faults.write(page, rows)
