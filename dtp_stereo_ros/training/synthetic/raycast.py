@@ -16,19 +16,17 @@ import torch
 from torch import Tensor
 
 from .atlas import Atlas, DeviceAtlas
-from .flatten import CURTAIN, INDEX_BITS, PILLAR, PLANE, ROUND, Surfaces, column_slices, flatten
-from .rays import curtain_disparity, hit_pillar, hit_round
+from .flatten import CURTAIN, PILLAR, PLANE, ROUND, Surfaces, flatten
+from .hits import INDEX_MASK, TILE_H, TILE_W, depth_keys
 from .scene import Scenes, pick
-from .shading import shade
+from .shading import shade_pixels
 
 # PyTorch announces that its interface may change; the tests would show it.
 warnings.filterwarnings('ignore', 'index_reduce', UserWarning)
 
-TILE_H, TILE_W = 16, 32
-INDEX_MASK = (1 << INDEX_BITS) - 1
 # Rays tested at once; bounds the memory (about 12 float tensors of this size).
-RAYS_AT_ONCE = {'cpu': 1 << 17, 'cuda': 1 << 24}
-PIXELS_AT_ONCE = {'cpu': 1 << 17, 'cuda': 1 << 23}
+RAYS_AT_ONCE = {'cpu': 1 << 17, 'cuda': 1 << 26}
+PIXELS_AT_ONCE = {'cpu': 1 << 17, 'cuda': 1 << 24}
 # A left pixel is occluded when the right view shows something this much nearer there.
 OCCLUSION_TOLERANCE_PX = 1.0
 # Where in a pixel the colour is sampled, px from its centre, by number of samples.
@@ -59,21 +57,15 @@ class RenderedBatch:
 
 @dataclass(frozen=True)
 class _Tests:
-    """Couples of a surface and a tile, of one class."""
+    """P couples of a surface and a tile, of one class; see `depth_keys`."""
 
     kind: int
     masked: bool
     row: Tensor
-    index: Tensor
     tile: Tensor
-    tile_x: Tensor
-    tile_y: Tensor
-    mask: Tensor
-    repeat: Tensor
-
-    def part(self, where: slice) -> _Tests:
-        tensors = [getattr(self, n)[where] for n in list(self.__annotations__)[2:]]
-        return _Tests(self.kind, self.masked, *tensors)
+    corner: Tensor
+    index: Tensor
+    outline: Tensor
 
 
 Prepared = tuple[Scenes, Surfaces]
@@ -94,6 +86,8 @@ class RayCaster:
         device: where to.
         max_disparity_px: surfaces nearer than this are cut away where they are.
         samples: colour samples a pixel, a key of `SAMPLES`; disparity is always the centre's.
+        compiled: run hits and shading through `torch.compile`: a minute or two to begin with,
+            several times faster on a GPU afterwards.
     """
 
     def __init__(
@@ -102,12 +96,19 @@ class RayCaster:
         device: torch.device | str = 'cpu',
         max_disparity_px: float = 190.0,
         samples: int = 1,
+        compiled: bool = False,
     ) -> None:
         self.device = torch.device(device)
         self.atlas = DeviceAtlas(atlas, self.device)
         self.max_disparity_px = max_disparity_px
         self.offsets = SAMPLES[samples]
-        self.columns = column_slices()
+        # To compute only the pixels of a kind saves time on a CPU; elsewhere the device would
+        # have to tell how many there are.
+        self.sparse = self.device.type == 'cpu' and not compiled
+        self.keys, self.pixels = depth_keys, shade_pixels
+        if compiled:
+            self.keys = torch.compile(depth_keys, dynamic=True)
+            self.pixels = torch.compile(shade_pixels, dynamic=True)
 
     @torch.no_grad()
     def render(self, scenes: Scenes | list[Prepared]) -> RenderedBatch:
@@ -133,51 +134,24 @@ class RayCaster:
             name: self._upload(getattr(scenes, name)).float()
             for name in ('focal', 'cx', 'cy', 'lamp', 'ambient', 'surroundings')
         }
-        colour, disparity = None, None
         tests = self._tests(scenes, surfaces, view)
-        for dx, dy in self.offsets:
-            index = self._nearest(scenes, table, tests, view, dx, dy)
-            drawn, hit = self._shade(index, first, table, light, view, dx, dy)
-            colour = drawn if colour is None else colour + drawn
-            disparity = hit if (dx, dy) == (0.0, 0.0) else disparity
-        if disparity is None:
-            index = self._nearest(scenes, table, tests, view, 0.0, 0.0)
-            _, disparity = self._shade(index, first, table, light, view, 0.0, 0.0, plain=True)
-        assert colour is not None
-        return colour / len(self.offsets), disparity
+
+        def cast(place: tuple[float, float], only_disparity: bool) -> tuple[Tensor, Tensor]:
+            offset = self._upload(np.array(place, np.float32))
+            index = self._nearest(scenes, table, tests, view, offset)
+            return self.pixels(
+                self.atlas, index, first, table, light, offset, view, only_disparity, self.sparse
+            )
+
+        shown = [cast(place, False) for place in self.offsets]
+        disparity = shown[0][1] if len(shown) == 1 else cast((0.0, 0.0), True)[1]
+        return torch.stack([colour for colour, _ in shown]).mean(dim=0), disparity
 
     def _upload(self, array: object) -> Tensor:
         tensor = torch.as_tensor(array)
         if self.device.type == 'cuda':
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
-
-    def _shade(
-        self,
-        index: Tensor,
-        first: Tensor,
-        table: Tensor,
-        light: dict[str, Tensor],
-        view: int,
-        dx: float,
-        dy: float,
-        plain: bool = False,
-    ) -> tuple[Tensor, Tensor]:
-        count, height, width = index.shape
-        rows = table.index_select(1, (index + first[:, None, None]).reshape(-1))
-        values = {name: rows[where] for name, where in self.columns.items()}
-        x = torch.arange(width, device=self.device, dtype=torch.float32) + dx
-        y = torch.arange(height, device=self.device, dtype=torch.float32) + dy
-        x = x.expand(count, height, width).reshape(-1)
-        y = y[:, None].expand(count, height, width).reshape(-1)
-        per_pixel = {
-            name: value.repeat_interleave(height * width, dim=0, output_size=len(x))
-            for name, value in light.items()
-        }
-        colour, disparity = shade(self.atlas, values, per_pixel, x, y, view, plain)
-        shape = (count, height, width)
-        colour = colour.reshape(3, *shape).transpose(0, 1)
-        return colour, disparity.reshape(shape)
 
     def _tests(self, scenes: Scenes, surfaces: Surfaces, view: int) -> list[_Tests]:
         """Which surface is tested in which tile, by class of surface."""
@@ -224,7 +198,9 @@ class RayCaster:
             self._upload(repeat.astype(np.float32)), self._upload(counts), output_size=total
         )
         tile = first + tile_y * columns + tile_x
-        return _Tests(kind, masked, row, index.int(), tile, tile_x, tile_y, mask.float(), repeat)
+        corner = torch.stack((tile_x * TILE_W, tile_y * TILE_H)).float()
+        outline = torch.stack((mask.float(), repeat))
+        return _Tests(kind, masked, row, tile, corner, index.int(), outline)
 
     def _nearest(
         self,
@@ -232,8 +208,7 @@ class RayCaster:
         table: Tensor,
         tests: list[_Tests],
         view: int,
-        dx: float,
-        dy: float,
+        offset: Tensor,
     ) -> Tensor:
         """Index (B, H, W) within its scene of the surface that each pixel sees."""
         columns, tiles = _tiling(scenes)
@@ -242,56 +217,24 @@ class RayCaster:
         each = max(1, RAYS_AT_ONCE[self.device.type] // rays)
         for test in tests:
             for i in range(0, len(test.row), each):
-                part = test.part(slice(i, i + each))
-                key = self._keys(table, part, view, dx, dy)
-                best.index_reduce_(0, part.tile, key.reshape(-1, rays), 'amax')
+                part = slice(i, i + each)
+                key = self.keys(
+                    self.atlas,
+                    test.kind,
+                    test.masked,
+                    view if test.kind == CURTAIN else 0,
+                    self.max_disparity_px,
+                    table,
+                    test.row[part],
+                    test.corner[:, part] + offset[:, None],
+                    test.index[part],
+                    test.outline[:, part],
+                )
+                best.index_reduce_(0, test.tile[part], key.reshape(-1, rays), 'amax')
         grid = (len(scenes), tiles // columns, columns, TILE_H, TILE_W)
         best = (best & INDEX_MASK).reshape(grid).transpose(2, 3)
         best = best.reshape(len(scenes), grid[1] * TILE_H, columns * TILE_W)
         return best[:, : scenes.height, : scenes.width].long()
-
-    def _keys(self, table: Tensor, test: _Tests, view: int, dx: float, dy: float) -> Tensor:
-        """Depth key (P, TILE_H, TILE_W) int32 of each couple's rays, 0 where they miss."""
-        rows = table.index_select(1, test.row)[:, :, None, None]
-        x = torch.arange(TILE_W, device=self.device) + TILE_W * test.tile_x[:, None, None] + dx
-        y = torch.arange(TILE_H, device=self.device)[:, None]
-        y = y + TILE_H * test.tile_y[:, None, None] + dy
-        forms = rows[self.columns['forms']]
-        if test.kind in (PLANE, CURTAIN):
-            disparity, hit = self._flat(rows, forms, test, x, y, view)
-        else:
-            origin = rows[self.columns['origin']]
-            q = [forms[i] * x + (forms[i + 1] * y + forms[i + 2]) for i in (0, 3, 6)]
-            z, hit = (hit_round if test.kind == ROUND else hit_pillar)(q, list(origin))
-            disparity = z.reciprocal()
-        hit = hit & (disparity > 0) & (disparity <= self.max_disparity_px)
-        key = (disparity.contiguous().view(torch.int32) & ~INDEX_MASK) | test.index[:, None, None]
-        return torch.where(hit, key, 0)
-
-    def _flat(
-        self,
-        rows: Tensor,
-        forms: Tensor,
-        test: _Tests,
-        x: Tensor,
-        y: Tensor,
-        view: int,
-    ) -> tuple[Tensor, Tensor]:
-        if test.kind == CURTAIN:
-            waves = rows[self.columns['waves']]
-            plane, disparity, x = curtain_disparity(list(forms), list(waves), x, y, view)
-        else:
-            plane = disparity = forms[0] * x + (forms[1] * y + forms[2])
-        s = forms[3] * x + (forms[4] * y + forms[5])
-        t = forms[6] * x + (forms[7] * y + forms[8])
-        hit = (s.abs() <= plane) & (t.abs() <= plane)
-        if test.masked or test.kind == CURTAIN:
-            safe = plane.clamp(min=1e-6)
-            s, t = (s / safe).clamp(-1, 1), (t / safe).clamp(-1, 1)
-            mask, repeat = test.mask[:, None, None], test.repeat[:, None, None]
-            cover = self.atlas.coverage(mask.clamp(min=0), s, t, repeat)
-            hit = hit & ((cover > 0.5) | (mask < 0))
-        return disparity, hit
 
 
 def _tiling(scenes: Scenes) -> tuple[int, int]:

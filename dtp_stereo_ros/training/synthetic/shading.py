@@ -6,57 +6,93 @@ as they do in real pairs, while the truth stays that of the surface.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from .atlas import TILE_PX, DeviceAtlas
-from .flatten import CURTAIN, PILLAR, PLANE, ROUND
+from .flatten import CURTAIN, PILLAR, PLANE, ROUND, column_slices
 from .rays import curtain_disparity, curtain_normal, hit_pillar, hit_round
 from .scene import BRICKS, CHECKS, GRID, STRIPES, WINDOWS
 
 Values = dict[str, Tensor]
+Cast = Callable[..., list[Tensor]]
+_COLUMNS = column_slices()
 # Mirrors are a little blurred, and need no mip levels for it.
 MIRROR_LEVEL = 2
 
 
-def shade(
+def shade_pixels(
+    atlas: DeviceAtlas,
+    index: Tensor,
+    first: Tensor,
+    table: Tensor,
+    light: Values,
+    offset: Tensor,
+    view: int,
+    only_disparity: bool,
+    sparse: bool,
+) -> tuple[Tensor, Tensor]:
+    """Colour and disparity of whole pictures.
+
+    Args:
+        atlas: textures.
+        index: (B, H, W) surface within its scene that each pixel sees.
+        first: (B,) row of each scene's first surface.
+        table: (columns, R) of `flatten`.
+        light: focal, cx, cy, ambient, surroundings (B,) and lamp (B, 3).
+        offset: (2,) of the sample within its pixel, px.
+        view: 0 left, 1 right.
+        only_disparity: whether the colour may be left 0.
+        sparse: whether to pick the pixels of each kind of surface, or compute all for each kind.
+
+    Returns:
+        (B, 3, H, W) float32 0..255 and (B, H, W) float32 px.
+    """
+    count, height, width = index.shape
+    rows = table.index_select(1, (index + first[:, None, None]).reshape(-1))
+    values = {name: rows[where] for name, where in _COLUMNS.items()}
+    x = torch.arange(width, device=index.device) + offset[0]
+    y = torch.arange(height, device=index.device)[:, None] + offset[1]
+    x = x.expand(count, height, width).reshape(-1)
+    y = y.expand(count, height, width).reshape(-1)
+    each = {
+        name: value.reshape(count, 1, -1).expand(-1, height * width, -1).reshape(len(x), -1).T
+        for name, value in light.items()
+    }
+    colour, disparity = _shade(atlas, values, each, x, y, view, only_disparity, sparse)
+    shape = (count, height, width)
+    return colour.reshape(3, *shape).transpose(0, 1), disparity.reshape(shape)
+
+
+def _shade(
     atlas: DeviceAtlas,
     values: Values,
     light: Values,
     x: Tensor,
     y: Tensor,
     view: int,
-    only_disparity: bool = False,
+    only_disparity: bool,
+    sparse: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Colour and disparity of n pixels.
-
-    Args:
-        atlas: textures.
-        values: columns of the surface that each pixel sees, (k, n) each.
-        light: focal, cx, cy, ambient, surroundings (n,) and lamp (n, 3) of each pixel's scene.
-        x, y: (n,) px.
-        view: 0 left, 1 right.
-        only_disparity: whether the colour may be left 0.
-
-    Returns:
-        (3, n) float32 0..255 and (n,) float32 px.
-    """
-    disparity, local, normal = _hit(values, light, x, y, view)
+    """Colour (3, n) and disparity (n,) of n pixels; all of `values`, `light` are (k, n)."""
+    disparity, local, normal = _hit(values, light, x, y, view, sparse)
     if only_disparity:
         return disparity.new_zeros(3, len(x)), disparity
-    focal = light['focal']
-    ray = torch.stack(((x - light['cx']) / focal, (y - light['cy']) / focal, torch.ones_like(x)))
+    focal, cx, cy = light['focal'][0], light['cx'][0], light['cy'][0]
+    ray = torch.stack(((x - cx) / focal, (y - cy) / focal, torch.ones_like(x)))
     depth = 1 / disparity.clamp(min=1e-3)
     point = ray * depth
-    if view == 1:
-        point[0] += 1 / focal
+    eye = torch.stack((view / focal, torch.zeros_like(x), torch.zeros_like(x)))
+    point = point + eye
     look = ray / length(ray)
     normal = normal / length(normal).clamp(min=1e-20)
     facing = (normal * look).sum(dim=0)
     normal = torch.where(facing > 0, -normal, normal)
     facing = facing.abs().clamp(min=0.05)
     albedo = _albedo(atlas, values, local, depth / focal, facing)
-    to_lamp = light['lamp'].T - point
+    to_lamp = light['lamp'] - point
     to_lamp = to_lamp / length(to_lamp)
     # Half-Lambert: never black, and graded also where the lamp is at the back.
     lambert = (0.5 + 0.5 * (normal * to_lamp).sum(dim=0)) ** 2
@@ -68,7 +104,7 @@ def shade(
     colour = colour + 255 * values['shine'] * spot
     bounce = look + 2 * facing * normal
     u, v = (1 + bounce[0]) * TILE_PX, (1 + bounce[1]) * TILE_PX
-    image = atlas.fetch_level(light['surroundings'], u, v, MIRROR_LEVEL)
+    image = atlas.fetch_level(light['surroundings'][0], u, v, MIRROR_LEVEL)
     colour = torch.lerp(colour, image, values['mirror'])
     return colour.clamp(0, 255), disparity
 
@@ -80,7 +116,7 @@ def length(vector: Tensor) -> Tensor:
 
 
 def _hit(
-    values: Values, light: Values, x: Tensor, y: Tensor, view: int
+    values: Values, light: Values, x: Tensor, y: Tensor, view: int, sparse: bool
 ) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
     """Disparity, texture lengths' coordinates (s, t) and normal (3, n) of each pixel."""
     forms, kind = values['forms'], values['kind'][0]
@@ -89,24 +125,22 @@ def _hit(
     s = (forms[3] * x + (forms[4] * y + forms[5])) / safe
     t = (forms[6] * x + (forms[7] * y + forms[8])) / safe
     parts = [disparity, s, t, *values['normal']]
-    camera = [light[name] for name in ('focal', 'cx', 'cy')]
+    camera = [light[name][0] for name in ('focal', 'cx', 'cy')]
     for which, cast in ((ROUND, _round), (PILLAR, _pillar)):
-        _put(parts, kind == which, cast, [*forms, *values['origin'], *values['to_local'], x, y])
+        inputs = [*forms, *values['origin'], *values['to_local'], x, y]
+        _put(parts, kind == which, cast, inputs, sparse)
     waves = list(values['waves'])
     cast = _curtain_left if view == 0 else _curtain_right
-    _put(parts, kind == CURTAIN, cast, [*forms, *waves, x, y, *camera])
+    _put(parts, kind == CURTAIN, cast, [*forms, *waves, x, y, *camera], sparse)
     hit = kind >= PLANE
     return torch.where(hit, parts[0], 0.0), (parts[1], parts[2]), torch.stack(parts[3:])
 
 
-def _put(parts: list[Tensor], where: Tensor, cast: object, inputs: list[Tensor]) -> None:
-    """Overwrite `parts` by what `cast` computes, where asked for.
-
-    On a CPU only those pixels are computed; elsewhere all, since to ask how many there are
-    would make the device wait.
-    """
-    assert callable(cast)
-    if where.device.type != 'cpu':
+def _put(
+    parts: list[Tensor], where: Tensor, cast: Cast, inputs: list[Tensor], sparse: bool
+) -> None:
+    """Overwrite `parts` by what `cast` computes, where asked for."""
+    if not sparse:
         for i, value in enumerate(cast(*inputs)):
             parts[i] = torch.where(where, value, parts[i])
         return
@@ -116,11 +150,13 @@ def _put(parts: list[Tensor], where: Tensor, cast: object, inputs: list[Tensor])
             parts[i] = parts[i].index_copy(0, found, value)
 
 
-def _quadric(cast: object, inputs: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
-    assert callable(cast)
+def _quadric(
+    cast: Callable[[list[Tensor], list[Tensor]], tuple[Tensor, Tensor]],
+    inputs: tuple[Tensor, ...],
+) -> tuple[Tensor, list[Tensor]]:
     f, m, x, y = inputs[:9], inputs[9:12], inputs[21], inputs[22]
     q = [f[i] * x + (f[i + 1] * y + f[i + 2]) for i in (0, 3, 6)]
-    depth, _ = cast(q, m)
+    depth, _ = cast(q, list(m))
     return depth, [depth * a - b for a, b in zip(q, m, strict=True)]
 
 
