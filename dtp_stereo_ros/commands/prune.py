@@ -64,10 +64,11 @@ def run(args: argparse.Namespace) -> int:
     sizes = parse_sizes(args.sizes)
     try:
         from ..training.data import GeneratorConfig
+        from ..training.judge import accelerator_for
         from ..training.prune import PruneConfig
+        from ..training.raycast import RAYCAST, Renderer
         from ..training.steps import prune_checkpoint, summary_line
         from ..training.streams import Sources
-        from ..training.train import accelerator_for
     except ImportError as error:
         raise missing(error) from error
     config = PruneConfig(args.ratio, args.round_to, args.largest_cut, not args.even)
@@ -75,12 +76,15 @@ def run(args: argparse.Namespace) -> int:
     data = GeneratorConfig(
         textures=args.textures, sizes=sizes, batch_size=args.batch_size, seed=args.seed, pool=64
     )
+    accelerator = accelerator_for(args.device, not args.fp32)
+    renderer = Renderer(data, accelerator.device) if RAYCAST in sources.specs else None
+    batches = sources.validation(data, args.batches, renderer=renderer)
     report = prune_checkpoint(
         args.checkpoint,
         args.out,
         config,
-        sources.validation(data, args.batches, None),
-        accelerator_for(args.device, not args.fp32),
+        batches,
+        accelerator,
         shlex.join(['dtp-stereo', *sys.argv[1:]]),
     )
     print(f'{args.out / "pruned.pt"}: {summary_line(report)}')

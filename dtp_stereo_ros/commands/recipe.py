@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the chain; prints where the summary is."""
     changes = dict(_change(text) for text in args.changes)
     try:
-        from ..training.recipe import Chain, read_recipe
+        from ..training.chain import Chain
+        from ..training.recipe import read_recipe
     except ImportError as error:
         raise missing(error) from error
     recipe = read_recipe(args.file, changes)

@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; prints where the weights are."""
     try:
-        from ..training.train import Trainer, preset
+        from ..training.settings import preset
+        from ..training.train import Trainer
     except ImportError as error:
         raise missing(error) from error
     figures = Trainer(train_config(args, network=preset(args.network))).run()

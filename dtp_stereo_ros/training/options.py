@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dtp_stereo_ros.errors import ConfigError, StereoError
 
 if TYPE_CHECKING:
-    from .train import TrainConfig
+    from .settings import TrainConfig
 
 # What `family.PRESETS` has; a test holds the two together.
 NETWORKS = ('light', 'teacher', 'paper1', 'paper2', 'paper3', 'psmnet')
@@ -19,6 +19,7 @@ NETWORKS = ('light', 'teacher', 'paper1', 'paper2', 'paper3', 'psmnet')
 DATA_HELP = """\
 Data is any number of these, in turn; one in ten pairs of a folder or bag is kept for validation:
   synthetic            generated pairs; --textures FOLDER covers them with photographs
+  raycast              the same in perspective, rendered where the network is: for a GPU
   folder:PATH          NAME_left.* NAME_right.* [NAME_disp.pfm], or left/ right/ [disp/]
   bag:FILE[,left=TOPIC,right=TOPIC,truth=TOPIC]   a rosbag; truth is a disparity or depth topic
   sceneflow:PATH  kitti2012:PATH  kitti2015:PATH  middlebury_v3:PATH  middlebury_2005:PATH
@@ -85,7 +86,7 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
     sizes = parse_sizes(args.sizes)
     try:
         from .data import GeneratorConfig
-        from .train import TrainConfig
+        from .settings import TrainConfig
     except ImportError as error:
         raise missing(error) from error
     return TrainConfig(

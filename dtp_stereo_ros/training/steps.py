@@ -13,8 +13,8 @@ from dtp_stereo_ros.network.family import Network
 
 from .charts import draw_sensitivity
 from .data import Batch
+from .judge import validate
 from .prune import PruneConfig, PruneReport, prune
-from .train import validate
 
 
 def error_px(network: Network, batches: list[Batch], accelerator: Accelerator) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
@@ -15,6 +16,7 @@ from dtp_stereo_ros.evaluation.datasets import Scene
 from .cache import TaughtCache
 from .data import Batch, GeneratorConfig, SyntheticBatches, validation_batches
 from .pairs import PairBatches, held_out_batches
+from .raycast import RAYCAST, Item, Renderer
 from .readers import open_pairs
 from .teachers import Taught
 
@@ -23,13 +25,13 @@ SYNTHETIC = 'synthetic'
 _HELD_OUT = 10
 
 
-class Alternating(IterableDataset[Batch]):
+class Alternating(IterableDataset[Item]):
     """Endless streams in turn; one that is named twice has two turns."""
 
-    def __init__(self, streams: Sequence[IterableDataset[Batch]]) -> None:
+    def __init__(self, streams: Sequence[IterableDataset[Any]]) -> None:
         self.streams = list(streams)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Item]:
         worker = get_worker_info()
         running = {id(stream): iter(stream) for stream in self.streams}
         turn = worker.id if worker else 0
@@ -54,18 +56,18 @@ class Sources:
 
     @classmethod
     def open(cls, specs: Sequence[str], cache: Path) -> Sources:
-        """Find the pairs of ``synthetic`` or ``NAME:PLACE``; a name given twice counts twice.
+        """Find the pairs of each ``NAME:PLACE``; a name given twice counts twice.
 
         Raises:
             InputError: see `readers.open_pairs`.
             ConfigError: nothing is named.
         """
         if not specs:
-            raise ConfigError('no data; name synthetic or NAME:PATH')
+            raise ConfigError('no data; name synthetic, raycast or NAME:PATH')
         scenes: dict[str, tuple[Scene, ...]] = {}
         held_out: list[Scene] = []
         for spec in dict.fromkeys(specs):
-            if spec == SYNTHETIC:
+            if spec in (SYNTHETIC, RAYCAST):
                 continue
             found = open_pairs(spec, cache)
             kept = found[_HELD_OUT // 2 :: _HELD_OUT] or found[-1:]
@@ -84,18 +86,32 @@ class Sources:
         return any(scene.load_truth is None for scene in self.all_scenes)
 
     def stream(
-        self, config: GeneratorConfig, skip: int, process: int, cache: TaughtCache | None
-    ) -> IterableDataset[Batch]:
-        """Endless training batches; `skip` and `process` as in `SyntheticBatches`."""
-        streams: dict[str, IterableDataset[Batch]] = {
+        self,
+        config: GeneratorConfig,
+        skip: int,
+        process: int,
+        cache: TaughtCache | None,
+        renderer: Renderer | None,
+    ) -> IterableDataset[Item]:
+        """Endless training batches; `skip` and `process` as in `SyntheticBatches`.
+
+        What the renderer draws is left for the training process to render.
+        """
+        streams: dict[str, IterableDataset[Any]] = {
             spec: PairBatches(scenes, config, skip, process, cache)
             for spec, scenes in self.scenes.items()
         }
         streams[SYNTHETIC] = SyntheticBatches(config, skip, process)
+        if renderer:
+            streams[RAYCAST] = renderer.drawn(skip)
         return Alternating([streams[spec] for spec in self.specs])
 
     def validation(
-        self, config: GeneratorConfig, count: int, ask: Callable[[Batch], Taught] | None
+        self,
+        config: GeneratorConfig,
+        count: int,
+        ask: Callable[[Batch], Taught] | None = None,
+        renderer: Renderer | None = None,
     ) -> list[Batch]:
         """Fixed batches for choosing between checkpoints.
 
@@ -103,8 +119,11 @@ class Sources:
             config: of the generator.
             count: batches of the generator, and at most so many of real scenes.
             ask: a teacher, whose word stands for the truth of scenes that have none.
+            renderer: of the source ``raycast``.
         """
         batches = validation_batches(config, count) if SYNTHETIC in self.specs else []
+        if renderer:
+            batches += renderer.validation(count)
         labelled = [s for s in self.held_out if s.load_truth is not None]
         batches += held_out_batches(labelled, config, count)
         if ask is None:

@@ -10,121 +10,27 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from dtp_stereo_ros.errors import ConfigError
-from dtp_stereo_ros.evaluation.report import panel
-from dtp_stereo_ros.evaluation.runner import Estimate
 from dtp_stereo_ros.network import checkpoint
-from dtp_stereo_ros.network.family import PRESETS, Network, build
+from dtp_stereo_ros.network.family import Network, build
 
 from .cache import TaughtCache
-from .data import Batch, GeneratorConfig
-from .distil import DistilConfig, Distillation, Objective, Supervised
-from .losses import LossWeights
+from .data import Batch
+from .distil import Distillation, Objective, Supervised
+from .judge import accelerator_for, draw, validate
+from .raycast import RAYCAST, Item, Renderer
+from .settings import TrainConfig, rate_at
 from .streams import SYNTHETIC, Sources
+from .synthetic.stream import Drawn
 from .teachers import open_teacher
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """A training run.
-
-    Attributes:
-        out: folder of the run: `last.pt` (to resume), `best.pt` (to use), TensorBoard events.
-        network: architecture, as `network.family.describe` gives it.
-        sources: what is learned from, in turn: ``synthetic`` or ``NAME:PLACE`` (see `readers`).
-        data: the generator; its sizes, batch size and seed also count for pairs on disk.
-        loss: weights of the loss against the truth.
-        distil: how a teacher takes part; by default there is none.
-        steps: length of the run.
-        decay_share: share of the steps, at the end, over which the learning rate falls to 0.
-        warmup_steps: steps over which it rises.
-        learning_rate, weight_decay: of AdamW.
-        average_decay: of the moving average of the weights that is validated and kept.
-        bf16: run the forward pass in bfloat16 autocast.
-        device: 'cpu', or 'auto': CUDA where there is one.
-        workers: generator processes.
-        validate_every: steps between validations and checkpoints.
-        validation_count: validation batches.
-        threads: CPU threads of the step; 0 leaves PyTorch's choice.
-        init: checkpoint to start from, or None.
-        cache: folder for unpacked bags and teachers' answers; None is `out`/cache.
-        command: what was typed, for the model card.
-    """
-
-    out: Path
-    network: dict[str, Any] = field(default_factory=lambda: {'member': 'light'})
-    sources: tuple[str, ...] = (SYNTHETIC,)
-    data: GeneratorConfig = field(default_factory=GeneratorConfig)
-    loss: LossWeights = field(default_factory=LossWeights)
-    distil: DistilConfig = field(default_factory=DistilConfig)
-    steps: int = 10000
-    decay_share: float = 0.3
-    warmup_steps: int = 300
-    learning_rate: float = 1.5e-3
-    weight_decay: float = 1e-2
-    average_decay: float = 0.998
-    bf16: bool = True
-    device: str = 'auto'
-    workers: int = 1
-    validate_every: int = 500
-    validation_count: int = 8
-    threads: int = 0
-    init: Path | None = None
-    cache: Path | None = None
-    command: str = ''
-
-
-def preset(name: str) -> dict[str, Any]:
-    """The architecture that a name stands for.
-
-    Raises:
-        ConfigError: there is no such network.
-    """
-    if name not in PRESETS:
-        raise ConfigError(f'network {name!r} is unknown; choose one of {", ".join(PRESETS)}')
-    return PRESETS[name]
-
-
-def rate_at(step: int, config: TrainConfig) -> float:
-    """Learning rate factor: warm-up, plateau, cosine to zero.
-
-    The plateau lets a run be lengthened, or brought home early, by changing `steps` on resume.
-    """
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    start = config.steps * (1 - config.decay_share)
-    if step < start:
-        return 1.0
-    progress = min(1.0, (step - start) / max(1.0, config.steps - start))
-    return 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def accelerator_for(device: str, bf16: bool) -> Accelerator:
-    """The processes and the device that this run has.
-
-    Raises:
-        ConfigError: the device is neither auto nor cpu.
-    """
-    if device not in ('auto', 'cpu'):
-        raise ConfigError(
-            f'device {device!r}: give auto or cpu; CUDA_VISIBLE_DEVICES picks among GPUs'
-        )
-    if AcceleratorState._shared_state:
-        # Runs one after the other in a process may differ in precision; processes stay joined.
-        AcceleratorState._reset_state(reset_partial_state=AcceleratorState().num_processes == 1)
-    return Accelerator(mixed_precision='bf16' if bf16 else 'no', cpu=device == 'cpu')
 
 
 class Trainer:
@@ -146,6 +52,11 @@ class Trainer:
         self._cache_folder = config.cache or config.out / 'cache'
         with self.accelerator.main_process_first():
             self.sources = Sources.open(config.sources, self._cache_folder)
+        self.renderer = (
+            Renderer(config.data, self.accelerator.device, self.accelerator.process_index)
+            if RAYCAST in config.sources
+            else None
+        )
         network = checkpoint.load(config.init) if config.init else build(config.network)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub gap
         self.average: Network = copy.deepcopy(network).to(self.accelerator.device)
@@ -167,14 +78,18 @@ class Trainer:
         """Train to the end; returns the last validation figures."""
         config = self.config
         process = self.accelerator.process_index
-        stream = self.sources.stream(config.data, self.step, process, self._fill_cache())
-        loader: DataLoader[Batch] = DataLoader(
+        stream = self.sources.stream(
+            config.data, self.step, process, self._fill_cache(), self.renderer
+        )
+        loader: DataLoader[Item] = DataLoader(
             stream,
             batch_size=None,
             num_workers=config.workers,
             prefetch_factor=4 if config.workers else None,
         )
-        held_out = self.sources.validation(config.data, config.validation_count, self._ask())
+        held_out = self.sources.validation(
+            config.data, config.validation_count, self._ask(), self.renderer
+        )
         writer = SummaryWriter(str(config.out)) if self.accelerator.is_main_process else None
         figures: dict[str, float] = {}
         batches = iter(loader)
@@ -238,12 +153,16 @@ class Trainer:
             return None
         return lambda batch: objective.ask(self._moved(batch))
 
-    def _moved(self, batch: Batch) -> Batch:
+    def _moved(self, item: Item) -> Batch:
+        """A batch on the device, rendered there where it is only drawn so far."""
+        batch = item if isinstance(item, dict) else self._rendered(item)
         return {k: v.to(self.accelerator.device, non_blocking=True) for k, v in batch.items()}
 
-    def _train(
-        self, batches: Iterator[Batch], until: int, progress: tqdm[Any]
-    ) -> dict[str, float]:
+    def _rendered(self, drawn: Drawn) -> Batch:
+        assert self.renderer is not None  # it is what draws
+        return self.renderer.batch(drawn)
+
+    def _train(self, batches: Iterator[Item], until: int, progress: tqdm[Any]) -> dict[str, float]:
         config = self.config
         self.network.train()
         sums: dict[str, torch.Tensor] = {}
@@ -353,49 +272,10 @@ def _named(sources: tuple[str, ...]) -> str:
     names = []
     for spec in dict.fromkeys(sources):
         kind, _, place = spec.partition(':')
-        names.append('procedural pairs' if not place else f'{kind} {Path(place).name}')
+        kind = 'procedural' if kind == SYNTHETIC else kind
+        names.append(f'{kind} {Path(place).name if place else "pairs"}')
     return ' + '.join(names)
 
 
 def _history(path: Path, meta: dict[str, Any]) -> str:
     return f'{path.stem}: {meta.get("steps", 0)} steps, {meta.get("data", "unknown data")}'
-
-
-@torch.no_grad()
-def validate(network: Network, batches: list[Batch], accelerator: Accelerator) -> dict[str, float]:
-    """EPE (px), bad-1 and bad-3 (shares) over visible pixels of the held-out pairs.
-
-    Raises:
-        ConfigError: no held-out pixel has a truth.
-    """
-    network.eval()
-    errors = []
-    for batch in batches:
-        disparity = _estimate(network, batch, accelerator)
-        errors.append((disparity - batch['disparity']).abs()[batch['visible']])
-    error = torch.cat(errors) if errors else torch.zeros(0)
-    if not len(error):
-        raise ConfigError('no held-out pair has a pixel with truth; add synthetic to the data')
-    return {
-        'val/epe_px': float(error.mean()),
-        'val/bad1': float((error > 1).float().mean()),
-        'val/bad3': float((error > 3).float().mean()),
-    }
-
-
-def draw(network: Network, batch: Batch, accelerator: Accelerator) -> np.ndarray:
-    """Left image, truth, disparity and error of the first pair of a batch; RGB uint8."""
-    network.eval()
-    first = {name: values[:1] for name, values in batch.items()}
-    with torch.no_grad():
-        disparity = _estimate(network, first, accelerator)[0].numpy()
-    truth = torch.where(first['known'], first['disparity'], torch.nan)[0].numpy()
-    left = np.ascontiguousarray(first['left'][0].permute(1, 2, 0).numpy())
-    return panel(left, truth, [Estimate(network.name, disparity)])
-
-
-def _estimate(network: Network, batch: Batch, accelerator: Accelerator) -> torch.Tensor:
-    device = accelerator.device
-    with accelerator.autocast():
-        disparity, _ = network(batch['left'].float().to(device), batch['right'].float().to(device))
-    return cast(torch.Tensor, disparity[:, 0].float().cpu())

@@ -22,8 +22,9 @@ from dtp_stereo_ros.training.distil import (
     distribution_distance,
 )
 from dtp_stereo_ros.training.losses import LossWeights
+from dtp_stereo_ros.training.settings import TrainConfig
 from dtp_stereo_ros.training.teachers import NetworkTeacher, open_teacher
-from dtp_stereo_ros.training.train import TrainConfig, Trainer
+from dtp_stereo_ros.training.train import Trainer
 
 LIGHT = LightConfig(64, 8, 16, 24, 32, 32, 1, 8, 16, (1, 1, 1, 1))
 DATA = GeneratorConfig(sizes=((64, 128),), batch_size=2, max_disparity_px=60, pool=16)

@@ -12,9 +12,10 @@ from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import PRESETS
 from dtp_stereo_ros.training.data import GeneratorConfig, SyntheticBatches, flip_pair, make_pair
 from dtp_stereo_ros.training.options import NETWORKS
+from dtp_stereo_ros.training.settings import TrainConfig, rate_at
 from dtp_stereo_ros.training.synthetic.scenes import SceneMaker
 from dtp_stereo_ros.training.synthetic.textures import TextureBank
-from dtp_stereo_ros.training.train import TrainConfig, Trainer, rate_at
+from dtp_stereo_ros.training.train import Trainer
 
 NETWORK = {
     'member': 'light',
@@ -143,3 +144,27 @@ def test_pictures_are_drawn_for_tensorboard(finished):
     images = accumulator.Images('val/pair')
     assert [image.step for image in images] == [2, 32, 60]
     assert (images[0].width, images[0].height) == (2 * 160, 2 * 64)
+
+
+def test_the_ray_caster_is_a_source(tmp_path):
+    """Drawn in the loader, rendered by the trainer; mixed with the other generator."""
+    run = config(
+        tmp_path,
+        sources=('raycast', 'synthetic'),
+        data=dataclasses.replace(DATA, batch_size=2, sizes=((32, 96),)),
+        steps=3,
+        validate_every=3,
+        validation_count=1,
+    )
+    trainer = Trainer(run)
+    figures = trainer.run()
+    assert 0 < figures['val/epe_px'] < 64
+    assert trainer.samples == 6
+    meta = checkpoint.read(tmp_path / 'best.pt')['meta']
+    assert meta['data'].startswith('raycast pairs + procedural pairs')
+    batch = trainer.renderer.batch(next(iter(trainer.renderer.drawn(0))))
+    assert batch['clean_left'].shape == batch['left'].shape == (2, 3, 32, 96)
+    assert batch['clean_left'].dtype == batch['left'].dtype == torch.uint8
+    assert not torch.equal(batch['clean_left'], batch['left'])
+    assert batch['disparity'].max() <= 60
+    assert batch['known'].all()

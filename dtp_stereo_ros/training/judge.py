@@ -1,0 +1,73 @@
+"""Where a run computes, and what its network is worth on held-out pairs."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.evaluation.report import panel
+from dtp_stereo_ros.evaluation.runner import Estimate
+from dtp_stereo_ros.network.family import Network
+
+from .data import Batch
+
+
+def accelerator_for(device: str, bf16: bool) -> Accelerator:
+    """The processes and the device that this run has.
+
+    Raises:
+        ConfigError: the device is neither auto nor cpu.
+    """
+    if device not in ('auto', 'cpu'):
+        raise ConfigError(
+            f'device {device!r}: give auto or cpu; CUDA_VISIBLE_DEVICES picks among GPUs'
+        )
+    if AcceleratorState._shared_state:
+        # Runs one after the other in a process may differ in precision; processes stay joined.
+        AcceleratorState._reset_state(reset_partial_state=AcceleratorState().num_processes == 1)
+    return Accelerator(mixed_precision='bf16' if bf16 else 'no', cpu=device == 'cpu')
+
+
+@torch.no_grad()
+def validate(network: Network, batches: list[Batch], accelerator: Accelerator) -> dict[str, float]:
+    """EPE (px), bad-1 and bad-3 (shares) over visible pixels of the held-out pairs.
+
+    Raises:
+        ConfigError: no held-out pixel has a truth.
+    """
+    network.eval()
+    errors = []
+    for batch in batches:
+        disparity = _estimate(network, batch, accelerator)
+        errors.append((disparity - batch['disparity']).abs()[batch['visible']])
+    error = torch.cat(errors) if errors else torch.zeros(0)
+    if not len(error):
+        raise ConfigError('no held-out pair has a pixel with truth; add synthetic to the data')
+    return {
+        'val/epe_px': float(error.mean()),
+        'val/bad1': float((error > 1).float().mean()),
+        'val/bad3': float((error > 3).float().mean()),
+    }
+
+
+def draw(network: Network, batch: Batch, accelerator: Accelerator) -> np.ndarray:
+    """Left image, truth, disparity and error of the first pair of a batch; RGB uint8."""
+    network.eval()
+    first = {name: values[:1] for name, values in batch.items()}
+    with torch.no_grad():
+        disparity = _estimate(network, first, accelerator)[0].numpy()
+    truth = torch.where(first['known'], first['disparity'], torch.nan)[0].numpy()
+    left = np.ascontiguousarray(first['left'][0].permute(1, 2, 0).numpy())
+    return panel(left, truth, [Estimate(network.name, disparity)])
+
+
+def _estimate(network: Network, batch: Batch, accelerator: Accelerator) -> torch.Tensor:
+    device = accelerator.device
+    with accelerator.autocast():
+        disparity, _ = network(batch['left'].float().to(device), batch['right'].float().to(device))
+    return cast(torch.Tensor, disparity[:, 0].float().cpu())

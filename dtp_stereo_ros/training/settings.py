@@ -1,0 +1,91 @@
+"""What a training run is told."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.network.family import PRESETS
+
+from .data import GeneratorConfig
+from .distil import DistilConfig
+from .losses import LossWeights
+from .streams import SYNTHETIC
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        out: folder of the run: `last.pt` (to resume), `best.pt` (to use), TensorBoard events.
+        network: architecture, as `network.family.describe` gives it.
+        sources: what is learned from, in turn: ``synthetic`` or ``NAME:PLACE`` (see `readers`).
+        data: the generator; its sizes, batch size and seed also count for pairs on disk.
+        loss: weights of the loss against the truth.
+        distil: how a teacher takes part; by default there is none.
+        steps: length of the run.
+        decay_share: share of the steps, at the end, over which the learning rate falls to 0.
+        warmup_steps: steps over which it rises.
+        learning_rate, weight_decay: of AdamW.
+        average_decay: of the moving average of the weights that is validated and kept.
+        bf16: run the forward pass in bfloat16 autocast.
+        device: 'cpu', or 'auto': CUDA where there is one.
+        workers: generator processes.
+        validate_every: steps between validations and checkpoints.
+        validation_count: validation batches.
+        threads: CPU threads of the step; 0 leaves PyTorch's choice.
+        init: checkpoint to start from, or None.
+        cache: folder for unpacked bags and teachers' answers; None is `out`/cache.
+        command: what was typed, for the model card.
+    """
+
+    out: Path
+    network: dict[str, Any] = field(default_factory=lambda: {'member': 'light'})
+    sources: tuple[str, ...] = (SYNTHETIC,)
+    data: GeneratorConfig = field(default_factory=GeneratorConfig)
+    loss: LossWeights = field(default_factory=LossWeights)
+    distil: DistilConfig = field(default_factory=DistilConfig)
+    steps: int = 10000
+    decay_share: float = 0.3
+    warmup_steps: int = 300
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 1e-2
+    average_decay: float = 0.998
+    bf16: bool = True
+    device: str = 'auto'
+    workers: int = 1
+    validate_every: int = 500
+    validation_count: int = 8
+    threads: int = 0
+    init: Path | None = None
+    cache: Path | None = None
+    command: str = ''
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The architecture that a name stands for.
+
+    Raises:
+        ConfigError: there is no such network.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f'network {name!r} is unknown; choose one of {", ".join(PRESETS)}')
+    return PRESETS[name]
+
+
+def rate_at(step: int, config: TrainConfig) -> float:
+    """Learning rate factor: warm-up, plateau, cosine to zero.
+
+    The plateau lets a run be lengthened, or brought home early, by changing `steps` on resume.
+    """
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    start = config.steps * (1 - config.decay_share)
+    if step < start:
+        return 1.0
+    progress = min(1.0, (step - start) / max(1.0, config.steps - start))
+    return 0.5 * (1 + math.cos(math.pi * progress))
