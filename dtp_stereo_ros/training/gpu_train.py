@@ -65,6 +65,7 @@ class GpuTrainConfig:
         seed: of everything.
         device: 'auto' is CUDA where there is one.
         compile: run the network through `torch.compile`.
+        compile_generator: run the ray caster through it; takes a minute or two to begin with.
         max_steps: stop after so many steps of this call; 0 for none.
         loss: weights of the loss.
     """
@@ -90,6 +91,7 @@ class GpuTrainConfig:
     seed: int = 0
     device: str = 'auto'
     compile: bool = False
+    compile_generator: bool = False
     max_steps: int = 0
     loss: LossWeights = field(default_factory=LossWeights)
 
@@ -132,7 +134,9 @@ class GpuTrainer:
         self.drawn: Iterator[Any] = iter(loader)
         self.number = state.get('number', 0)
         torch.backends.cudnn.benchmark = True
-        self.caster = RayCaster(atlas, self.device, samples=config.samples)
+        self.caster = RayCaster(
+            atlas, self.device, samples=config.samples, compiled=config.compile_generator
+        )
         self.side = torch.cuda.Stream(self.device) if self.amp else None
         self.network: Network = self._start(state).to(self.device)
         self.average: Network = copy.deepcopy(self.network)
@@ -150,6 +154,7 @@ class GpuTrainer:
         self.forward = torch.compile(self.network) if config.compile else self.network
         self.held_out = self._held_out(bank)
         self._check(atlas)
+        self._time_generator()
 
     def run(self) -> dict[str, float]:
         """Train; returns the last validation figures."""
@@ -262,7 +267,11 @@ class GpuTrainer:
         self._save(figures)
         shown = ' '.join(f'{k} {v:.4f}' for k, v in {**losses, **figures}.items())
         rate = self.optimizer.param_groups[0]['lr']
-        self._note(f'step {self.step} pairs {self.pairs} {speed:.0f}/s rate {rate:.1e} {shown}')
+        memory = torch.cuda.max_memory_allocated(self.device) / 1e9 if self.amp else 0.0
+        self._note(
+            f'step {self.step} pairs {self.pairs} {speed:.0f}/s {memory:.1f} GB '
+            f'rate {rate:.1e} {shown}'
+        )
         return {**figures, **{f'train/{k}': v for k, v in losses.items()}}
 
     def _save(self, figures: dict[str, float]) -> None:
@@ -359,6 +368,20 @@ class GpuTrainer:
                 'do not train on it with this version of PyTorch'
             )
 
+    def _time_generator(self) -> None:
+        """How fast the device generates when it does nothing else."""
+        if self.device.type == 'cpu':
+            return
+        drawn = [self.drawer.draw(i) for i in range(2)]
+        make_batch(self.caster, drawn[0])
+        torch.cuda.synchronize(self.device)
+        begun, rounds = time.perf_counter(), 3
+        for item in drawn * rounds:
+            make_batch(self.caster, item)
+        torch.cuda.synchronize(self.device)
+        speed = len(drawn) * rounds * self.config.batch / (time.perf_counter() - begun)
+        self._note(f'generates {speed:.0f} pairs/s by itself')
+
     def _elapsed(self) -> float:
         return time.monotonic() - self.begun
 
@@ -432,7 +455,8 @@ def parse(arguments: list[str] | None = None) -> GpuTrainConfig:
     add('--photos', type=int, default=default.photos)
     add('--seed', type=int, default=default.seed)
     add('--device', default=default.device)
-    add('--compile', action='store_true')
+    add('--compile', action='store_true', help='the network')
+    add('--compile-generator', action='store_true', help='the ray caster')
     add('--max-steps', type=int, default=0)
     values = vars(parser.parse_args(arguments))
     values['network'] = {'member': 'light', **dict(values['network'])}

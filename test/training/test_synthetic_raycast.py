@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dtp_stereo_ros.training.synthetic import raycast
 from dtp_stereo_ros.training.synthetic.atlas import (
     FENCES,
     LEAVES,
@@ -327,6 +328,21 @@ def test_scenes_in_parts_are_the_same_scenes(atlas):
         alone = caster.render(pick(scenes, slice(i, i + 1)))
         assert torch.equal(alone.disparity_left[0], together.disparity_left[i])
         assert (alone.left[0] - together.left[i]).abs().max() < 1e-3
+
+
+def test_computing_all_kinds_everywhere_changes_nothing(atlas):
+    scenes = SceneSampler(Bank.of(atlas)).draw(np.random.default_rng(6), 6, (64, 96))
+    picking, everywhere = RayCaster(atlas), RayCaster(atlas)
+    everywhere.sparse = False
+    first, second = picking.render(scenes), everywhere.render(scenes)
+    assert torch.equal(first.disparity_right, second.disparity_right)
+    assert (first.right - second.right).abs().max() < 1e-3
+
+
+def test_batches_are_cut_into_equal_parts(monkeypatch, atlas):
+    monkeypatch.setitem(raycast.PIXELS_AT_ONCE, 'cpu', 4 * 32 * 64)
+    scenes = SceneSampler(Bank.of(atlas)).draw(np.random.default_rng(6), 9, (32, 64))
+    assert [len(part) for part, _ in raycast.prepare(scenes, 'cpu')] == [3, 3, 3]
 
 
 def test_merging_pads_with_nothing():

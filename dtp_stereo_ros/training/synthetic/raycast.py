@@ -24,8 +24,9 @@ from .shading import shade_pixels
 # PyTorch announces that its interface may change; the tests would show it.
 warnings.filterwarnings('ignore', 'index_reduce', UserWarning)
 
-# Rays tested at once; bounds the memory (about 12 float tensors of this size).
-RAYS_AT_ONCE = {'cpu': 1 << 17, 'cuda': 1 << 26}
+# Rays tested at once; bounds the memory (about 20 float tensors of this size).
+RAYS_AT_ONCE = {'cpu': 1 << 17, 'cuda': 1 << 25}
+# Pixels rendered at once (about 100 float tensors of this size).
 PIXELS_AT_ONCE = {'cpu': 1 << 17, 'cuda': 1 << 24}
 # A left pixel is occluded when the right view shows something this much nearer there.
 OCCLUSION_TOLERANCE_PX = 1.0
@@ -73,7 +74,9 @@ Prepared = tuple[Scenes, Surfaces]
 
 def prepare(scenes: Scenes, device: torch.device | str) -> list[Prepared]:
     """What rendering on a device needs from the CPU, in parts that fit the device's memory."""
-    each = max(1, PIXELS_AT_ONCE[torch.device(device).type] // (scenes.height * scenes.width))
+    most = max(1, PIXELS_AT_ONCE[torch.device(device).type] // (scenes.height * scenes.width))
+    # Parts of the same size, rather than a rest that costs as many calls as a full one.
+    each = -(-len(scenes) // -(-len(scenes) // most))
     parts = [pick(scenes, slice(i, i + each)) for i in range(0, len(scenes), each)]
     return [(part, flatten(part)) for part in parts]
 
