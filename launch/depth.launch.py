@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
@@ -26,6 +26,10 @@ _OPTIONS = {
     ),
     'backend': ('', 'Inference backend; empty takes that of params_file.'),
     'model': ('', 'Model name or path; empty takes that of params_file.'),
+    'large_messages': (
+        'false',
+        'Use our Fast DDS profile for messages of megabytes; start the camera with it, too.',
+    ),
     'rviz': ('false', 'Show the cloud and the images in RViz.'),
     'rviz_frame': ('stereo_left_optical_frame', 'Fixed frame of RViz.'),
     'log_level': ('info', 'Log level of the node: debug, info, warn, error.'),
@@ -44,7 +48,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([*arguments, OpaqueFunction(function=_nodes)])
 
 
-def _nodes(context: LaunchContext) -> list[Node]:
+def _nodes(context: LaunchContext) -> list[Action]:
     remappings = [(topic, LaunchConfiguration(name)) for name, (topic, _) in _INPUTS.items()]
     # Only what was given on the command line stands above the parameter file.
     overrides = {
@@ -75,4 +79,13 @@ def _nodes(context: LaunchContext) -> list[Node]:
         ],
         condition=IfCondition(LaunchConfiguration('rviz')),
     )
-    return [depth_node, rviz]
+    # One name for Fast DDS 3 (Kilted and later), one for Fast DDS 2 (Humble, Jazzy).
+    profile = [
+        SetEnvironmentVariable(
+            name,
+            PathJoinSubstitution([_SHARE, 'config', 'dds', 'fastdds_large_data.xml']),
+            condition=IfCondition(LaunchConfiguration('large_messages')),
+        )
+        for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+    ]
+    return [*profile, depth_node, rviz]

@@ -19,6 +19,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from ..errors import InputError
 from ..stereo import UInt8Array
+from .compressed import MAX_PIXELS, decompress
 
 Pixels = npt.NDArray[Any]
 
@@ -95,7 +96,7 @@ def to_rgb(msg: Image | CompressedImage, topic: str) -> UInt8Array:
         InputError: empty, wrongly sized, unknown encoding, or data that does not decode.
     """
     if isinstance(msg, CompressedImage):
-        return _decompress(msg, topic)
+        return decompress(msg, topic)
     layout = _LAYOUTS.get(msg.encoding)
     if layout is None:
         raise InputError(
@@ -125,6 +126,8 @@ def _pixels(msg: Image, layout: _Layout, topic: str) -> Pixels:
         raise InputError(
             f'{what} has {len(msg.data)} bytes of data, expected step x height = {step * height}'
         )
+    if width * height > MAX_PIXELS:
+        raise InputError(f'{what} is larger than any camera makes; check the camera driver')
     rows = np.frombuffer(msg.data, np.uint8).reshape(height, step)[:, :row_bytes]
     if layout.bits == 16:
         order = '>u2' if msg.is_bigendian else '<u2'
@@ -132,23 +135,6 @@ def _pixels(msg: Image, layout: _Layout, topic: str) -> Pixels:
     if layout.channels:
         return np.ascontiguousarray(rows).reshape(height, width, layout.channels)
     return np.ascontiguousarray(rows)
-
-
-def _decompress(msg: CompressedImage, topic: str) -> UInt8Array:
-    data = np.frombuffer(msg.data, np.uint8)
-    if data.size == 0:
-        raise InputError(f'{topic}: compressed image is empty; check the camera driver')
-    # A camera's EXIF rotation would break the row alignment of the rectified pair.
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        bgr = cv2.imdecode(data, flags)
-    except cv2.error as error:
-        raise InputError(f'{topic}: compressed image does not decode: {error.err}') from error
-    if bgr is None:
-        raise InputError(
-            f"{topic}: {data.size} bytes of format '{msg.format}' are neither JPEG nor PNG"
-        )
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 
 def to_image(pixels: Pixels, encoding: str, header: Any) -> Image:

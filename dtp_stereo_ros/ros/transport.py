@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import array
+import contextlib
 import os
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
@@ -35,6 +36,7 @@ PROFILE = Path(__file__).parents[2] / 'config' / 'dds' / 'fastdds_large_data.xml
 
 _SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _OUTPUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+_LISTENER = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 _DRAIN_S = 2.0
 _START_S = 30.0
 
@@ -125,7 +127,7 @@ class Camera(Node):
             for side in ('left', 'right')
         ]
         for topic, message_type in (('disparity', DisparityImage), ('points2', PointCloud2)):
-            self.create_subscription(message_type, topic, self._counter(topic), _OUTPUT)
+            self.create_subscription(message_type, topic, self._counter(topic), _LISTENER)
 
     def _counter(self, topic: str) -> Any:
         return lambda _: self.received.update([topic])
@@ -197,7 +199,8 @@ def main() -> int:
     point_step, decimation = (int(n) for n in args.cloud.split(','))
     if args.role == 'relay':
         rclpy.init(args=[])
-        rclpy.spin(Relay((width, height), point_step, decimation))
+        with contextlib.suppress(ExternalShutdownException):  # the camera ends us
+            rclpy.spin(Relay((width, height), point_step, decimation))
         return 0
     if args.role == 'camera':
         relay = [sys.executable, '-m', __spec__.name, '--role', 'relay', '--size', args.size]

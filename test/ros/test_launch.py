@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import rclpy
@@ -52,7 +53,10 @@ def prefix(tmp_path: Path) -> Path:
     executable.parent.mkdir(parents=True)
     executable.write_text(
         f'#!{sys.executable}\n'
-        'import sys\nfrom dtp_stereo_ros.ros.depth_node import main\nsys.exit(main())\n'
+        'import os, pathlib, sys\nfrom dtp_stereo_ros.ros.depth_node import main\n'
+        'profile = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", "")\n'
+        'pathlib.Path(os.environ["ROS_LOG_DIR"], "profile").write_text(profile)\n'
+        'sys.exit(main())\n'
     )
     executable.chmod(0o755)
     return root
@@ -77,12 +81,14 @@ def test_arguments_reach_the_node(node: Node, prefix: Path, tmp_path: Path) -> N
         'PYTHONPATH': f'{_REPOSITORY}:{os.environ.get("PYTHONPATH", "")}',
         'ROS_LOG_DIR': str(tmp_path / 'log'),
     }
+    (tmp_path / 'log').mkdir()
     arguments = [
         'namespace:=front',
         f'params_file:={settings}',
         'backend:=sgbm',
         'left_image:=/cam/left',
         'right_info:=right/info',
+        'large_messages:=true',
     ]
     launch_file = prefix / 'share/dtp_stereo/launch/depth.launch.py'
     command = [sys.executable, '-c', _PROGRAM, str(launch_file), *arguments]
@@ -104,6 +110,9 @@ def test_arguments_reach_the_node(node: Node, prefix: Path, tmp_path: Path) -> N
                 time.sleep(0.1)
             outputs = node.get_publisher_names_and_types_by_node('depth_node', '/front')
             assert '/front/disparity' in {name for name, _ in outputs}
+            profile = Path((tmp_path / 'log' / 'profile').read_text())
+            assert profile == prefix / 'share/dtp_stereo/config/dds/fastdds_large_data.xml'
+            assert profile.is_file()
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(_WAIT_S) == 0
@@ -125,3 +134,12 @@ def test_shipped_parameter_file_fits_the_node() -> None:
         assert config != cls()
     assert settings == {}
     assert yaml.safe_load(text) == {'/**': {'ros__parameters': {'use_sim_time': False}}}
+
+
+def test_the_profile_is_well_formed_and_holds_a_cloud() -> None:
+    root = ElementTree.parse(_REPOSITORY / 'config/dds/fastdds_large_data.xml').getroot()
+    space = '{http://www.eprosima.com}'
+    values = {e.tag.removeprefix(space): e.text for e in root.iter()}
+    largest = 1280 * 720 * 32
+    assert int(values['maxMessageSize'] or 0) > largest
+    assert int(values['segment_size'] or 0) >= 4 * largest

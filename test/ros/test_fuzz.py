@@ -1,0 +1,26 @@
+"""A short run of the fuzzer; the long one is `python -m dtp_stereo_ros.ros.fuzz`."""
+
+from __future__ import annotations
+
+import pytest
+
+from dtp_stereo_ros.ros.fuzz import fuzzer
+
+# Cases of seed 0 that once found something: a PNG that asks for a billion pixels.
+FOUND = (1632,)
+
+
+@pytest.mark.usefixtures('ros')
+@pytest.mark.filterwarnings('ignore::RuntimeWarning')
+def test_no_mutation_breaks_the_node() -> None:
+    with fuzzer() as made:
+        report = made.run(seed=1, first=0, count=800)
+        assert report.bugs == []
+        # It does not only knock at the door: results, refusals and settings all happen.
+        assert report.outcomes['result'] > 50
+        assert report.outcomes['image'] > 50
+        assert report.outcomes['calibration'] > 50
+        assert report.outcomes['refused'] > 10
+        assert report.outcomes['set'] > 3
+        for case in FOUND:
+            assert made.run(seed=0, first=case, count=1).bugs == []
