@@ -32,7 +32,7 @@ from .losses import LossWeights, Truth, supervised_loss
 from .synthetic.atlas import Atlas, build_atlas
 from .synthetic.materials import Bank
 from .synthetic.raycast import RayCaster
-from .synthetic.stream import Batch, Drawer, DrawnBatches, make_batch
+from .synthetic.stream import Batch, Drawer, Drawn, DrawnBatches, make_batch
 
 VALIDATION_SEED = 1_000_003
 # Kept free at the end of a call for the last validation and checkpoint.
@@ -121,40 +121,49 @@ class GpuTrainer:
         self.device = torch.device(found if config.device == 'auto' else config.device)
         self.amp = self.device.type == 'cuda'
         atlas = build_atlas(config.textures, config.seed, config.photos)
-        bank = Bank.of(atlas)
-        self.drawer = Drawer(bank, config.sizes, config.batch, config.seed, self.device.type)
-        state, moments = self._read()
-        # Workers start before the device does: a process that uses one cannot be forked safely.
-        loader = DataLoader(
-            DrawnBatches(self.drawer, state.get('number', 0)),
-            batch_size=None,
-            num_workers=config.workers,
-            prefetch_factor=3 if config.workers else None,
+        self.drawer = Drawer(
+            Bank.of(atlas), config.sizes, config.batch, config.seed, self.device.type
         )
-        self.drawn: Iterator[Any] = iter(loader)
+        state, moments = self._read()
         self.number = state.get('number', 0)
-        torch.backends.cudnn.benchmark = True
+        # Workers start before the device does: a process that uses one cannot be forked safely.
+        self.drawn = self._draw_ahead()
+        self._build(state)
+        self._restore(state, moments)
+        total = config.total_minutes
+        self.total_s = 60 * total if total else self.spent + 60 * config.minutes
         self.caster = RayCaster(
             atlas, self.device, samples=config.samples, compiled=config.compile_generator
         )
         self.side = torch.cuda.Stream(self.device) if self.amp else None
+        self.held_out = self._held_out()
+        self._check(atlas)
+        self._time_generator()
+
+    def _draw_ahead(self) -> Iterator[Drawn]:
+        workers = self.config.workers
+        loader = DataLoader(
+            DrawnBatches(self.drawer, self.number),
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=3 if workers else None,
+        )
+        return iter(loader)
+
+    def _build(self, state: dict[str, Any]) -> None:
+        config = self.config
+        torch.backends.cudnn.benchmark = True
         self.network: Network = self._start(state).to(self.device)
         self.average: Network = copy.deepcopy(self.network)
-        if 'average' in state:
+        if state:
             self.average.load_state_dict(state['average'])
+        self.forward = torch.compile(self.network) if config.compile else self.network
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             fused=self.amp,
         )
-        self._restore(state, moments)
-        total = config.total_minutes
-        self.total_s = 60 * total if total else self.spent + 60 * config.minutes
-        self.forward = torch.compile(self.network) if config.compile else self.network
-        self.held_out = self._held_out(bank)
-        self._check(atlas)
-        self._time_generator()
 
     def run(self) -> dict[str, float]:
         """Train; returns the last validation figures."""
@@ -345,8 +354,8 @@ class GpuTrainer:
         }
         self.optimizer.load_state_dict({'state': entries, 'param_groups': groups})
 
-    def _held_out(self, bank: Bank) -> list[Batch]:
-        small = max(1, min(16, self.config.batch))
+    def _held_out(self) -> list[Batch]:
+        small, bank = max(1, min(16, self.config.batch)), self.drawer.bank
         drawer = Drawer(bank, self.config.sizes, small, VALIDATION_SEED, self.device.type)
         return [make_batch(self.caster, drawer.draw(i)) for i in range(self.config.validation)]
 

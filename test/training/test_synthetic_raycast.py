@@ -40,8 +40,8 @@ from dtp_stereo_ros.training.synthetic.stream import (
     Drawer,
     DrawnBatches,
     RaycastBatches,
+    draw_pairs,
     make_batch,
-    pairs_of,
 )
 
 FOCAL, CX, CY, HEIGHT, WIDTH = 100.0, 80.0, 48.0, 96, 160
@@ -438,9 +438,9 @@ def test_workers_share_the_stream(atlas):
 
 
 def test_pairs_of_a_batch_fit_the_other_generators_code(atlas):
-    scenes = SceneSampler(Bank.of(atlas)).draw(np.random.default_rng(0), 2, (32, 64))
-    found = RayCaster(atlas).render(scenes)
-    pair = pairs_of(found)[1]
+    sampler, caster = SceneSampler(Bank.of(atlas)), RayCaster(atlas)
+    found = caster.render(sampler.draw(np.random.default_rng(0), 2, (32, 64)))
+    pair = draw_pairs(caster, sampler, np.random.default_rng(0), 2, (32, 64))[1]
     assert isinstance(pair, StereoPair)
     assert pair.left.shape == (32, 64, 3)
     assert pair.left.dtype == np.uint8

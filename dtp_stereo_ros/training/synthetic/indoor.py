@@ -252,5 +252,5 @@ def plant(room: Layout, there: Array, far: Array, near: Array, leaves: int) -> N
         scaled(turns, sizes),
         mask=room.bank.leaves(room.rng, shape),
         repeat=1.0,
-        **{k: v for k, v in _dense(room, np.repeat(nearest, leaves, 1)).items()},
+        **_dense(room, np.repeat(nearest, leaves, 1)),
     )

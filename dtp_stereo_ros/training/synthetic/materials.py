@@ -128,12 +128,9 @@ def _gloss(
 
 def sky(rng: np.random.Generator, bank: Bank, count: int, scale: np.ndarray) -> dict[str, Any]:
     """Unlit, pale, nearly flat; at times with the clouds of a photograph."""
-    drawn: dict[str, Any] = {}
-    drawn |= bank.draw(rng, (count, 1), scale, upright=1, shiny=0, zoom=(0.2, 0.8))
+    drawn = bank.draw(rng, (count, 1), scale, upright=1, shiny=0, zoom=(0.2, 0.8))
     cloudy = rng.random((count, 1, 1)) < 0.5
     strength = np.where(cloudy, rng.uniform(0.1, 0.6, (count, 1, 1)), 0.03)
     pale = rng.uniform(120, 255, (count, 1, 1)) + rng.normal(0, 14, (count, 1, 3))
-    drawn.update(
-        gain=strength * np.ones(3), offset=pale - 118 * strength, contrast=0, lit=0, pattern=PLAIN
-    )
-    return drawn
+    flat = {'gain': strength * np.ones(3), 'offset': pale - 118 * strength}
+    return {**drawn, **flat, 'contrast': 0, 'lit': 0, 'pattern': PLAIN}

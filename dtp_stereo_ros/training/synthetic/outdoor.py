@@ -7,7 +7,7 @@ import numpy as np
 from .indoor import objects
 from .layout import Array, Layout, scaled, small_turn, tilted, turn_y
 from .materials import sky
-from .scene import BOX, CYLINDER, ELLIPSOID, QUAD, RELIEF, STRIPES, Scenes
+from .scene import BOX, CYLINDER, ELLIPSOID, QUAD, RELIEF, Scenes
 
 # Height of a car's camera, metres, by which the sizes of things on a road are chosen.
 CAMERA_HEIGHT_M = 1.6
@@ -304,6 +304,3 @@ def branches(world: Layout, there: Array, border: Array) -> None:
     x, y = world.uniform(0, 1, number), world.uniform(-0.1, 1, number)
     spot = world.at(x, y, 0.85 * disparity)
     world.add(CYLINDER, spot, scaled(tilted(world.rng, x.shape, 0.5), half), there)
-
-
-__all__ = ['STRIPES', 'nature', 'roads']

@@ -127,6 +127,17 @@ class RaycastBatches(IterableDataset[Batch]):
             yield make_batch(caster, drawn)
 
 
+def draw_pairs(
+    caster: RayCaster,
+    sampler: SceneSampler,
+    rng: np.random.Generator,
+    count: int,
+    size: tuple[int, int],
+) -> list[StereoPair]:
+    """`count` clean pairs of (height, width), for a worker's pool; a few at a time are fastest."""
+    return pairs_of(caster.render(sampler.draw(rng, count, size)))
+
+
 def pairs_of(rendered: RenderedBatch) -> list[StereoPair]:
     """A batch as single pairs, for code that keeps and distorts them one by one."""
     colour = [
