@@ -420,6 +420,26 @@ def test_the_same_seed_and_number_make_the_same_batch(atlas):
     assert first['visible'].dtype == torch.bool
 
 
+def test_nothing_is_asked_of_the_device(atlas):
+    # Tensors without values: a decision by one, or a mix of devices, would raise.
+    drawn = drawer_of(atlas, device='meta').draw(0)
+    rendered = RayCaster(atlas, 'meta', samples=2).render(drawn.scenes)
+    left, right = distort_batch(drawn.change, rendered.left, rendered.right)
+    assert left.shape == right.shape == (2, 3, 64, 96)
+    assert left.device.type == rendered.visible_left.device.type == 'meta'
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+def test_a_gpu_renders_the_same(atlas):
+    drawer = drawer_of(atlas, batch_size=8)
+    drawn = drawer.draw(0)
+    here, there = (RayCaster(atlas, device).render(drawn.scenes) for device in ('cpu', 'cuda'))
+    off = (here.disparity_left - there.disparity_left.cpu()).abs() > 1e-3 * here.disparity_left
+    assert off.float().mean() < 2e-3
+    assert (here.left - there.left.cpu()).abs().mean() < 0.1
+    assert make_batch(RayCaster(atlas, 'cuda'), drawn)['left'].is_cuda
+
+
 def test_streams_number_their_batches(atlas):
     drawer, caster = drawer_of(atlas), RayCaster(atlas)
     drawn, rendered = iter(DrawnBatches(drawer, 2)), iter(RaycastBatches(drawer, atlas, 2))

@@ -166,7 +166,7 @@ def distort_batch(
         value = value if value.dtype == torch.int64 else value.float()
         if images.device.type == 'cuda':
             return value.pin_memory().to(images.device, non_blocking=True)
-        return value
+        return value.to(images.device)
 
     def each(array: Array) -> Tensor:
         return upload(array).reshape(len(array), -1, 1, 1)

@@ -25,9 +25,9 @@ from .shading import shade_pixels
 warnings.filterwarnings('ignore', 'index_reduce', UserWarning)
 
 # Rays tested at once; bounds the memory (about 20 float tensors of this size).
-RAYS_AT_ONCE = {'cpu': 1 << 17, 'cuda': 1 << 25}
+RAYS_AT_ONCE = {'cpu': 1 << 17, 'device': 1 << 25}
 # Pixels rendered at once (about 100 float tensors of this size).
-PIXELS_AT_ONCE = {'cpu': 1 << 17, 'cuda': 1 << 24}
+PIXELS_AT_ONCE = {'cpu': 1 << 17, 'device': 1 << 24}
 # A left pixel is occluded when the right view shows something this much nearer there.
 OCCLUSION_TOLERANCE_PX = 1.0
 # Where in a pixel the colour is sampled, px from its centre, by number of samples.
@@ -74,7 +74,7 @@ Prepared = tuple[Scenes, Surfaces]
 
 def prepare(scenes: Scenes, device: torch.device | str) -> list[Prepared]:
     """What rendering on a device needs from the CPU, in parts that fit the device's memory."""
-    most = max(1, PIXELS_AT_ONCE[torch.device(device).type] // (scenes.height * scenes.width))
+    most = max(1, PIXELS_AT_ONCE[_sort(device)] // (scenes.height * scenes.width))
     # Parts of the same size, rather than a rest that costs as many calls as a full one.
     each = -(-len(scenes) // -(-len(scenes) // most))
     parts = [pick(scenes, slice(i, i + each)) for i in range(0, len(scenes), each)]
@@ -217,7 +217,7 @@ class RayCaster:
         columns, tiles = _tiling(scenes)
         rays = TILE_H * TILE_W
         best = torch.zeros((len(scenes) * tiles, rays), dtype=torch.int32, device=self.device)
-        each = max(1, RAYS_AT_ONCE[self.device.type] // rays)
+        each = max(1, RAYS_AT_ONCE[_sort(self.device)] // rays)
         for test in tests:
             for i in range(0, len(test.row), each):
                 part = slice(i, i + each)
@@ -238,6 +238,10 @@ class RayCaster:
         best = (best & INDEX_MASK).reshape(grid).transpose(2, 3)
         best = best.reshape(len(scenes), grid[1] * TILE_H, columns * TILE_W)
         return best[:, : scenes.height, : scenes.width].long()
+
+
+def _sort(device: torch.device | str) -> str:
+    return 'cpu' if torch.device(device).type == 'cpu' else 'device'
 
 
 def _tiling(scenes: Scenes) -> tuple[int, int]:
