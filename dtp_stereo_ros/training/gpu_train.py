@@ -59,7 +59,7 @@ class GpuTrainConfig:
         average_decay: of the moving average of the weights, which is validated and kept.
         checkpoint_s: seconds between checkpoints.
         validation: batches that choose the best checkpoint.
-        samples: colour samples a pixel (1, 2, 4).
+        samples: colour samples a pixel (1, 2, 4); each costs as much as the first.
         workers: processes that draw scenes; 0 draws in this one.
         photos: most photographs that are loaded.
         seed: of everything.
@@ -85,7 +85,7 @@ class GpuTrainConfig:
     average_decay: float = 0.998
     checkpoint_s: float = 60.0
     validation: int = 4
-    samples: int = 2
+    samples: int = 1
     workers: int = 6
     photos: int = 400
     seed: int = 0

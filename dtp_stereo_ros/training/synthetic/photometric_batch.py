@@ -96,7 +96,7 @@ def _tones(rng: np.random.Generator, spread: Array) -> tuple[Array, Array, Array
 
 def _kernels(rng: np.random.Generator, count: int) -> tuple[Array, Array]:
     """Images out of focus or moving; the views of a pair mostly alike."""
-    chosen = np.flatnonzero(rng.random(count) < 0.45)
+    chosen = np.flatnonzero(rng.random(count) < 0.6)
     number = len(chosen)
     sigma = rng.uniform(0.3, 1.1, number)
     moving = (rng.random(number) < 0.3) * rng.uniform(0, 7, number)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .atlas import Atlas, DeviceAtlas
 from .flatten import CURTAIN, PILLAR, PLANE, ROUND, Surfaces, flatten
-from .hits import INDEX_MASK, TILE_H, TILE_W, depth_keys
+from .hits import TILE_H, TILE_W, depth_keys
 from .scene import Scenes, pick
 from .shading import shade_pixels
 
@@ -141,9 +141,9 @@ class RayCaster:
 
         def cast(place: tuple[float, float], only_disparity: bool) -> tuple[Tensor, Tensor]:
             offset = self._upload(np.array(place, np.float32))
-            index = self._nearest(scenes, table, tests, view, offset)
+            key = self._nearest(scenes, table, tests, view, offset)
             return self.pixels(
-                self.atlas, index, first, table, light, offset, view, only_disparity, self.sparse
+                self.atlas, key, first, table, light, offset, view, only_disparity, self.sparse
             )
 
         shown = [cast(place, False) for place in self.offsets]
@@ -213,7 +213,7 @@ class RayCaster:
         view: int,
         offset: Tensor,
     ) -> Tensor:
-        """Index (B, H, W) within its scene of the surface that each pixel sees."""
+        """Largest key (B, H, W) int32 of each pixel; see `depth_keys`."""
         columns, tiles = _tiling(scenes)
         rays = TILE_H * TILE_W
         best = torch.zeros((len(scenes) * tiles, rays), dtype=torch.int32, device=self.device)
@@ -235,9 +235,9 @@ class RayCaster:
                 )
                 best.index_reduce_(0, test.tile[part], key.reshape(-1, rays), 'amax')
         grid = (len(scenes), tiles // columns, columns, TILE_H, TILE_W)
-        best = (best & INDEX_MASK).reshape(grid).transpose(2, 3)
+        best = best.reshape(grid).transpose(2, 3)
         best = best.reshape(len(scenes), grid[1] * TILE_H, columns * TILE_W)
-        return best[:, : scenes.height, : scenes.width].long()
+        return best[:, : scenes.height, : scenes.width].contiguous()
 
 
 def _sort(device: torch.device | str) -> str:

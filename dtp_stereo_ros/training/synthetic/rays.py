@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 # The right view solves for the left column by Newton's method; slopes stay well below 1.
-NEWTON_STEPS = 5
+NEWTON_STEPS = 4
 
 
 def hit_round(q: Sequence[Tensor], m: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -51,7 +51,12 @@ def _quadratic(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def curtain_disparity(
-    forms: Sequence[Tensor], waves: Sequence[Tensor], x: Tensor, y: Tensor, view: int
+    forms: Sequence[Tensor],
+    waves: Sequence[Tensor],
+    x: Tensor,
+    y: Tensor,
+    view: int,
+    guess: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Disparity of a relief.
 
@@ -60,6 +65,7 @@ def curtain_disparity(
         waves: eight values, (a, kx, ky, p) of each wave.
         x, y: pixel of the view.
         view: 0 left, 1 right.
+        guess: the disparity to some digits, which saves most of the steps; or None.
 
     Returns:
         disparity of the plane and of the relief, px, and the left-view column of the point.
@@ -69,8 +75,8 @@ def curtain_disparity(
     plane = a * column + row
     if view == 1:
         # Solves column - x = d(column, y).
-        column = x + plane
-        for _ in range(NEWTON_STEPS):
+        column = x + (plane if guess is None else guess)
+        for _ in range(NEWTON_STEPS if guess is None else 1):
             plane = a * column + row
             swell, slope = _swell(waves, column, y)
             step = column - x - plane * swell

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .atlas import TILE_PX, DeviceAtlas
 from .flatten import CURTAIN, PILLAR, PLANE, ROUND, column_slices
+from .hits import INDEX_MASK
 from .rays import curtain_disparity, curtain_normal, hit_pillar, hit_round
 from .scene import BRICKS, CHECKS, GRID, STRIPES, WINDOWS
 
@@ -25,7 +26,7 @@ MIRROR_LEVEL = 2
 
 def shade_pixels(
     atlas: DeviceAtlas,
-    index: Tensor,
+    key: Tensor,
     first: Tensor,
     table: Tensor,
     light: Values,
@@ -38,7 +39,7 @@ def shade_pixels(
 
     Args:
         atlas: textures.
-        index: (B, H, W) surface within its scene that each pixel sees.
+        key: (B, H, W) int32 of the surface that each pixel sees; see `hits.depth_keys`.
         first: (B,) row of each scene's first surface.
         table: (columns, R) of `flatten`.
         light: focal, cx, cy, ambient, surroundings (B,) and lamp (B, 3).
@@ -50,11 +51,13 @@ def shade_pixels(
     Returns:
         (B, 3, H, W) float32 0..255 and (B, H, W) float32 px.
     """
-    count, height, width = index.shape
-    rows = table.index_select(1, (index + first[:, None, None]).reshape(-1))
+    count, height, width = key.shape
+    row = (key & INDEX_MASK) + first[:, None, None]
+    rows = table.index_select(1, row.reshape(-1))
     values = {name: rows[where] for name, where in _COLUMNS.items()}
-    x = torch.arange(width, device=index.device) + offset[0]
-    y = torch.arange(height, device=index.device)[:, None] + offset[1]
+    values['guess'] = (key & ~INDEX_MASK).view(torch.float32).reshape(1, -1)
+    x = torch.arange(width, device=key.device) + offset[0]
+    y = torch.arange(height, device=key.device)[:, None] + offset[1]
     x = x.expand(count, height, width).reshape(-1)
     y = y.expand(count, height, width).reshape(-1)
     each = {
@@ -131,7 +134,7 @@ def _hit(
         _put(parts, kind == which, cast, inputs, sparse)
     waves = list(values['waves'])
     cast = _curtain_left if view == 0 else _curtain_right
-    _put(parts, kind == CURTAIN, cast, [*forms, *waves, x, y, *camera], sparse)
+    _put(parts, kind == CURTAIN, cast, [*forms, *waves, x, y, *values['guess'], *camera], sparse)
     hit = kind >= PLANE
     return torch.where(hit, parts[0], 0.0), (parts[1], parts[2]), torch.stack(parts[3:])
 
@@ -184,8 +187,8 @@ def _pillar(*inputs: Tensor) -> list[Tensor]:
 
 
 def _curtain(view: int, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    forms, waves, (x, y), camera = inputs[:9], inputs[9:17], inputs[17:19], inputs[19:]
-    plane, disparity, column = curtain_disparity(forms, waves, x, y, view)
+    forms, waves, (x, y, guess), camera = inputs[:9], inputs[9:17], inputs[17:20], inputs[20:]
+    plane, disparity, column = curtain_disparity(forms, waves, x, y, view, guess)
     safe = plane.clamp(min=1e-6)
     s = (forms[3] * column + (forms[4] * y + forms[5])) / safe
     t = (forms[6] * column + (forms[7] * y + forms[8])) / safe
