@@ -86,6 +86,9 @@ class Trainer:
             batch_size=None,
             num_workers=config.workers,
             prefetch_factor=4 if config.workers else None,
+            # A forked worker would inherit the threads of OpenCV and CUDA as locks that nobody
+            # opens again.
+            multiprocessing_context='spawn' if config.workers else None,
         )
         held_out = self.sources.validation(
             config.data, config.validation_count, self._ask(), self.renderer

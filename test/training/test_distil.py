@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import subprocess
+import sys
 
 import cv2
 import layouts
@@ -175,6 +177,23 @@ def test_a_folder_without_truth_teaches_what_the_teacher_says(tmp_path, teacher_
     meta = checkpoint.read(tmp_path / 'run' / 'best.pt')['meta']
     assert meta['teacher'] == 'dtpnet (teacher, l1)'
     assert meta['data'].startswith('folder data, seed 0')
+
+
+def test_workers_make_pairs_while_opencv_teaches(tmp_path):
+    """OpenCV's threads run in the training process before the workers start."""
+    root = layouts.pairs(tmp_path / 'data')
+    start = tmp_path / 'start.pt'
+    checkpoint.save(start, DTPNetLight(LIGHT), {})
+    arguments = [
+        'distill', '--teacher', 'sgbm', '--init', str(start), '--out', str(tmp_path / 'run'),
+        '--data', f'folder:{root}', '--data', 'raycast', '--data', 'synthetic', '--steps', '4',
+        '--validate-every', '4', '--batch-size', '2', '--sizes', '32x96', '--workers', '2',
+        '--fp32', '--device', 'cpu', '--threads', '1',
+    ]  # fmt: skip
+    code = f'from dtp_stereo_ros.cli import main; raise SystemExit(main({arguments!r}))'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    assert (tmp_path / 'run' / 'best.pt').exists()
 
 
 def test_pairs_without_truth_and_teacher_are_refused(tmp_path):
