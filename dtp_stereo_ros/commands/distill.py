@@ -70,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
         features=args.features,
         cache=args.cache,
     )
-    figures = Trainer(train_config(args, distil=distil)).run()
-    print(f'{args.out / "best.pt"}: ' + ', '.join(f'{k} {v:.3f}' for k, v in figures.items()))
+    trainer = Trainer(train_config(args, distil=distil))
+    figures = trainer.run()
+    shown = ', '.join(f'{k} {v:.3f}' for k, v in figures.items())
+    trainer.accelerator.print(f'{args.out / "best.pt"}: {shown}')
     return 0

@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise missing(error) from error
     recipe = read_recipe(args.file, changes)
-    print(Chain(recipe, shlex.join(['dtp-stereo', *sys.argv[1:]])).run())
+    chain = Chain(recipe, shlex.join(['dtp-stereo', *sys.argv[1:]]))
+    chain.say(str(chain.run()))
     return 0
 
 

@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
         from ..training.train import Trainer
     except ImportError as error:
         raise missing(error) from error
-    figures = Trainer(train_config(args, network=preset(args.network))).run()
-    print(f'{args.out / "best.pt"}: ' + ', '.join(f'{k} {v:.3f}' for k, v in figures.items()))
+    trainer = Trainer(train_config(args, network=preset(args.network)))
+    figures = trainer.run()
+    shown = ', '.join(f'{k} {v:.3f}' for k, v in figures.items())
+    trainer.accelerator.print(f'{args.out / "best.pt"}: {shown}')
     return 0

@@ -87,6 +87,10 @@ class Chain:
         exported = self._step('export', {'model': models.sha256(source)}, self._export)
         return exported / 'summary.md'
 
+    def say(self, text: str) -> None:
+        """Print a line, once over all processes."""
+        self._accelerator().print(text, flush=True)
+
     def _train(self, name: str, step: TrainStep) -> Path:
         network = preset(step.network) if isinstance(step.network, str) else step.network
         config = self._training(step, None, init=step.init, network=network)
@@ -226,14 +230,14 @@ class Chain:
         folder = self._folder(name, self._number)
         heading = f'[{self._number}/{self.total}] {name}'
         begun = folder / 'settings.json'
+        accelerator = self._accelerator()
         if begun.exists():
             _compare(folder, json.loads(begun.read_text()), json.loads(json.dumps(settings)))
         if (folder / 'metrics.json').exists():
-            print(f'{heading}: done before', flush=True)
+            self.say(f'{heading}: done before')
             return folder
-        print(heading, flush=True)
+        self.say(heading)
         folder.mkdir(parents=True, exist_ok=True)
-        accelerator = self._accelerator()
         if accelerator.is_main_process:
             write_json(begun, settings)
         start = time.perf_counter()

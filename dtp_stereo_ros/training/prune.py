@@ -236,7 +236,9 @@ def _spend(
                 raise ConfigError(
                     f'only {saved:.0%} can be cut; lower ratio or round_to, or raise largest_cut'
                 )
-            missing -= _take(min(left, key=lambda cuts: _price(cuts, error)))
+            # Of cuts that cost nothing, the one after which the error is least.
+            best = min(left, key=lambda cuts: (_price(cuts, error), cuts.errors[_next(cuts)]))
+            missing -= _take(best)
 
 
 def _next(cuts: Cuts) -> int:
