@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from ..ros.doctor import Finding
+    from ..ros.dds import Finding
 
 HELP = 'look at a running node once and say what is wrong'
 

@@ -17,6 +17,8 @@ from ..stereo import UInt8Array
 
 # More than any camera; decoded this is 200 MB.
 MAX_PIXELS = 2**26
+# Nor do more pixels fit into a byte: a black PNG in grey has about 1000.
+_MAX_PIXELS_PER_BYTE = 4096
 
 _PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
 _JPEG_MAGIC = b'\xff\xd8\xff'
@@ -41,7 +43,7 @@ def decompress(msg: CompressedImage, topic: str) -> UInt8Array:
             f"{topic}: {len(data)} bytes of format '{msg.format}' are neither JPEG nor PNG"
         )
     width, height = size
-    if not 0 < width * height <= MAX_PIXELS:
+    if not 0 < width * height <= min(MAX_PIXELS, _MAX_PIXELS_PER_BYTE * len(data)):
         raise InputError(
             f'{topic}: compressed image says that it has {width}x{height} pixels; damaged?'
         )

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 _WINDOW = 200
+
+
+def resident_mib() -> float:
+    """Memory of this process that is resident, MiB; 0 where there is no /proc."""
+    statm = Path('/proc/self/statm')
+    if not statm.is_file():
+        return 0.0
+    return int(statm.read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 2**20
 
 
 @dataclass(frozen=True)

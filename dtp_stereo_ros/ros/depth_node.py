@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
+import cv2
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import SingleThreadedExecutor
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 after SIGINT or SIGTERM, 1 when the worker died or hangs, 2 for what the user can mend.
     """
     stop = _Stop()
+    # OpenCV would write a line for each damaged image; we say it once.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         # Signals are handled here: rclpy would shut the context down under a running callback,
         # and whatever DDS call is then under way raises.

@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from ..pipeline import StereoPipeline
-from .counters import Snapshot, Statistics
+from .counters import Snapshot, Statistics, resident_mib
 from .findings import Findings
 from .graph import publisher_faults
 from .inputs import Inputs
@@ -175,6 +175,7 @@ class Diagnostics:
             'latency p95 [ms]': f'{snapshot.latency_p95_s * 1e3:.1f}',
             'age of output [ms]': f'{snapshot.age_s * 1e3:.1f}',
             'valid share': f'{snapshot.valid_share:.3f}',
+            'memory [MiB]': f'{resident_mib():.0f}',
         }
 
     def _status(

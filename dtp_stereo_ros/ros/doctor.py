@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -24,38 +22,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ..errors import CalibrationError
 from .camera_info import calibration_warnings, stereo_calibration
+from .dds import Finding, dds_findings
 from .graph import publisher_faults
 from .sync import SIDES, stamp_ns
 
 _NS_PER_S = 1_000_000_000
 _SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _DISCOVERY_S = 2.0
-# Above this a message no longer goes through the default transports of Fast DDS without loss.
-_LARGE_BYTES = 500_000
-_SHM_FREE_BYTES = 256 * 2**20
-_SOCKET_BYTES = 4 * 2**20
-_LARGE_VARIABLES = (
-    'FASTDDS_BUILTIN_TRANSPORTS',
-    'FASTDDS_DEFAULT_PROFILES_FILE',
-    'FASTRTPS_DEFAULT_PROFILES_FILE',
-)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report.
-
-    Attributes:
-        level: 'ok', 'warn' (may cost something) or 'error' (something does not work).
-        subject: what was looked at.
-        text: what was found.
-        mend: what to do, '' where nothing is to be done.
-    """
-
-    level: str
-    subject: str
-    text: str
-    mend: str = ''
 
 
 @dataclass
@@ -66,6 +39,13 @@ class _Heard:
     newest: Any = None
     stamps: list[int] = field(default_factory=list)
     ages_ns: list[int] = field(default_factory=list)
+    arrivals_s: list[float] = field(default_factory=list)
+
+    def rate_hz(self) -> float:
+        """Rate of arrival; 0 for fewer than two messages."""
+        if self.count < 2:
+            return 0.0
+        return (self.count - 1) / max(self.arrivals_s[-1] - self.arrivals_s[0], 1e-9)
 
 
 def examine(name: str, seconds: float) -> list[Finding]:
@@ -121,7 +101,7 @@ class _Examination:
             *(f for key, topic in topics.items() for f in self._topic(key, topic, seconds)),
             *self._stamps(),
             *self._calibration(),
-            *self._dds(),
+            *dds_findings(len(image.data) if (image := self._heard['left'].newest) else 0),
         ]
 
     def _keep_diagnostics(self, msg: DiagnosticArray) -> None:
@@ -153,6 +133,7 @@ class _Examination:
 
         def take(msg: Any) -> None:
             heard.count += 1
+            heard.arrivals_s.append(time.monotonic())
             heard.newest = msg
             heard.stamps.append(stamp_ns(msg))
             heard.ages_ns.append(self._node.get_clock().now().nanoseconds - stamp_ns(msg))
@@ -218,7 +199,7 @@ class _Examination:
             mend = 'is the camera running? are large messages lost (docs/large_messages.md)?'
             found.append(Finding('error', key, text, mend))
         elif heard.count:
-            found.append(Finding('ok', key, f'{topic}: {heard.count / seconds:.1f} Hz'))
+            found.append(Finding('ok', key, f'{topic}: {heard.rate_hz():.1f} Hz'))
         return found
 
     def _stamps(self) -> list[Finding]:
@@ -266,28 +247,6 @@ class _Examination:
                 for warning in calibration_warnings(infos['left'], infos['right'], frame)
             ),
         ]
-
-    def _dds(self) -> list[Finding]:
-        image = self._heard['left'].newest
-        size = len(image.data) if image else 0
-        rmw = get_rmw_implementation_identifier()
-        found = [Finding('ok', 'dds', f'{rmw}, domain {os.environ.get("ROS_DOMAIN_ID", "0")}')]
-        is_fast = 'fastrtps' in rmw
-        if is_fast and size > _LARGE_BYTES and not any(map(os.environ.get, _LARGE_VARIABLES)):
-            text = f'images of {size / 1e6:.1f} MB over the default transports of Fast DDS'
-            mend = 'export FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA for all processes, or our '
-            found.append(Finding('warn', 'dds', text, mend + 'profile: docs/large_messages.md'))
-        shm = Path('/dev/shm')
-        if is_fast and shm.is_dir() and shutil.disk_usage(shm).free < _SHM_FREE_BYTES:
-            text = f'/dev/shm has {shutil.disk_usage(shm).free / 2**20:.0f} MiB left'
-            mend = 'containers: --shm-size=1g or --ipc=host; else: fastdds shm clean'
-            found.append(Finding('warn', 'dds', text, mend))
-        rmem = Path('/proc/sys/net/core/rmem_max')
-        if rmem.is_file() and int(rmem.read_text()) < _SOCKET_BYTES:
-            text = f'net.core.rmem_max is {int(rmem.read_text())} bytes'
-            mend = f'for images from other machines: sysctl -w net.core.rmem_max={_SOCKET_BYTES}'
-            found.append(Finding('warn', 'dds', text, mend))
-        return found
 
 
 @contextmanager

@@ -22,7 +22,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -33,6 +32,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ..config import NodeConfig, PipelineConfig, tunables
 from ..stereo import StereoCalibration, StereoFrame
+from .counters import resident_mib
 from .encodings import ENCODINGS
 from .node import DepthNode
 from .outputs import OUTPUT_TYPES
@@ -100,8 +100,8 @@ class Fuzzer:
             if took_s > _SLOW_S:
                 bugs.append(f'case {index}: took {took_s:.1f} s')
             if index - first == count // 10:
-                early_mib = _resident_mib()
-        return Report(count, outcomes, bugs, (early_mib, _resident_mib()), slowest)
+                early_mib = resident_mib()
+        return Report(count, outcomes, bugs, (early_mib, resident_mib()), slowest)
 
     def case(self, generator: Generator) -> str:
         """One mutated input; returns how it ended."""
@@ -241,12 +241,6 @@ def _good_messages() -> dict[str, Any]:
     noise = np.random.default_rng(0).integers(0, 255, (_HEIGHT, _WIDTH + 8, 3), np.uint8)
     left, right = (np.ascontiguousarray(noise[:, i : i + _WIDTH]) for i in (0, 8))
     return camera_messages(StereoFrame(left, right, 1, _CALIBRATION))
-
-
-def _resident_mib() -> float:
-    """Resident memory of this process."""
-    pages = int(Path('/proc/self/statm').read_text().split()[1])
-    return pages * 4096 / 2**20
 
 
 @contextmanager

@@ -162,9 +162,13 @@ class DepthNode(LifecycleNode):
         self.state = 'inactive'
 
     def _activate(self) -> None:
+        try:
+            self._inputs.open()
+            self._inputs.listen()
+        except Exception:
+            self._inputs.close()
+            raise
         self._outputs.enabled = True
-        self._inputs.open()
-        self._inputs.listen()
         self._wanted_at = time.monotonic()
         self.state = 'active'
 

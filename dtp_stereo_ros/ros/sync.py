@@ -15,12 +15,8 @@ The policy, in order:
 
 from __future__ import annotations
 
-import statistics
 import threading
-from bisect import bisect_left, insort
-from collections import Counter, deque
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections import Counter
 from typing import Any
 
 try:
@@ -28,16 +24,11 @@ try:
 except ImportError:
     from .filters_standin import SimpleFilter, Subscriber
 
+from .stream import Stream, certain, period_ns
+
 __all__ = ['PairPolicy', 'SimpleFilter', 'StereoSynchronizer', 'Subscriber', 'stamp_ns']
 
 SIDES = ('left', 'right')
-_PERIOD_WINDOW = 32
-# Intervals of both sides together after which the measured period is trusted: where all are about
-# equal, and where images are being lost.
-_STEADY_INTERVALS = 8
-_LOSSY_INTERVALS = 24
-# An interval of more than this times the shortest is more than one frame period.
-_ONE_PERIOD = 1.6
 _NS_PER_S = 1_000_000_000
 # Backward by more than this, or than the queue spans, is a jump of time and not late delivery.
 _JUMP_NS = _NS_PER_S
@@ -47,59 +38,6 @@ def stamp_ns(msg: Any) -> int:
     """Stamp of a message's header, nanoseconds."""
     stamp = msg.header.stamp
     return int(stamp.sec) * _NS_PER_S + int(stamp.nanosec)
-
-
-@dataclass
-class _Stream:
-    """Images of one side that wait for a partner, by stamp, and what is known of their rate."""
-
-    stamps: list[int] = field(default_factory=list)
-    items: dict[int, Any] = field(default_factory=dict)
-    newest_ns: int | None = None
-    received: int = 0
-    refused: int = 0  # late or duplicate images since the last one that was taken
-    intervals_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_PERIOD_WINDOW))
-
-    def insert(self, stamp: int, item: Any) -> None:
-        insort(self.stamps, stamp)
-        self.items[stamp] = item
-        self.refused = 0
-        if self.newest_ns is None or stamp > self.newest_ns:
-            if self.newest_ns is not None:
-                self.intervals_ns.append(stamp - self.newest_ns)
-            self.newest_ns = stamp
-
-    def take(self, stamp: int) -> tuple[Any, int]:
-        """Remove an item and all older ones; returns it and how many older there were."""
-        index = self.stamps.index(stamp)
-        item = self.items[stamp]
-        self.discard(index + 1)
-        return item, index
-
-    def discard(self, count: int) -> None:
-        """Remove the oldest `count` items."""
-        for stamp in self.stamps[:count]:
-            del self.items[stamp]
-        del self.stamps[:count]
-
-    def discard_after(self, stamp: int) -> int:
-        """Remove the items newer than that; returns how many there were."""
-        index = bisect_left(self.stamps, stamp + 1)
-        newer = self.stamps[index:]
-        for old in newer:
-            del self.items[old]
-        del self.stamps[index:]
-        return len(newer)
-
-    def nearest(self, stamp: int) -> int | None:
-        """Waiting stamp closest to that one; the older of two equally close."""
-        index = bisect_left(self.stamps, stamp)
-        around = self.stamps[max(0, index - 1) : index + 1]
-        return min(around, key=lambda s: abs(s - stamp), default=None)
-
-    def period_ns(self) -> int:
-        """Frame period of this side, 0 while unknown."""
-        return _period_ns(self.intervals_ns)
 
 
 class PairPolicy:
@@ -125,7 +63,7 @@ class PairPolicy:
         self.counts: Counter[str] = Counter()
         self._pair_gap_ns: int | None = None
         self._period_certain = False
-        self._streams = {side: _Stream() for side in SIDES}
+        self._streams = {side: Stream() for side in SIDES}
         self._emitted: dict[str, int] = {}
 
     def add(self, side: str, stamp: int, item: Any) -> list[tuple[Any, Any]]:
@@ -166,7 +104,7 @@ class PairPolicy:
 
     def period_s(self) -> float:
         """Measured frame period of the faster side, seconds; 0 while unknown."""
-        return _period_ns(self._intervals_ns()) / _NS_PER_S
+        return period_ns(self._intervals_ns()) / _NS_PER_S
 
     def gap_ns(self) -> int | None:
         """Stamp difference right - left: the smallest among the waiting images, else of a pair.
@@ -187,8 +125,8 @@ class PairPolicy:
         if self.tolerance_s > 0:
             return int(self.tolerance_s * _NS_PER_S)
         intervals_ns = self._intervals_ns()
-        self._period_certain = self._period_certain or _certain(intervals_ns)
-        return _period_ns(intervals_ns) // 2 if self._period_certain else 0
+        self._period_certain = self._period_certain or certain(intervals_ns)
+        return period_ns(intervals_ns) // 2 if self._period_certain else 0
 
     def _intervals_ns(self) -> list[int]:
         return [i for stream in self._streams.values() for i in stream.intervals_ns]
@@ -230,14 +168,14 @@ class PairPolicy:
         self.counts['unmatched'] += skipped_left + skipped_right
         return left, right
 
-    def _jumped_back(self, stream: _Stream, stamp: int) -> bool:
+    def _jumped_back(self, stream: Stream, stamp: int) -> bool:
         """Whether the stream starts anew: far behind, or nothing but old stamps for a while."""
         if stream.newest_ns is None:
             return False
         behind = stream.newest_ns - stamp > self._late_ns(stream)
         return behind or stream.refused >= self.queue_size
 
-    def _late_ns(self, stream: _Stream) -> int:
+    def _late_ns(self, stream: Stream) -> int:
         """How far behind its stream an image may be and still count as late delivery."""
         return min(self.queue_size * stream.period_ns() or _JUMP_NS, _JUMP_NS)
 
@@ -251,29 +189,6 @@ class PairPolicy:
         stream.newest_ns = None
         self._emitted = {}
         self.counts['unmatched'] += other.discard_after(stamp + self._late_ns(stream))
-
-
-def _period_ns(intervals_ns: Collection[int]) -> int:
-    """Frame period that intervals between received frames show, 0 while unknown.
-
-    Lost frames only ever lengthen an interval, so it is the median of those that are about as
-    short as the shortest; the very shortest may be an outlier once there are some.
-    """
-    if len(intervals_ns) < 2:
-        return 0
-    shortest = sorted(intervals_ns)[1 if len(intervals_ns) >= _STEADY_INTERVALS else 0]
-    return int(statistics.median(i for i in intervals_ns if i <= _ONE_PERIOD * shortest))
-
-
-def _certain(intervals_ns: Collection[int]) -> bool:
-    """Whether the shortest interval is one frame period for sure.
-
-    With half of the images lost each interval is longer with a chance of a half.
-    """
-    if len(intervals_ns) < _STEADY_INTERVALS:
-        return False
-    steady = max(intervals_ns) <= _ONE_PERIOD * min(intervals_ns)
-    return steady or len(intervals_ns) >= _LOSSY_INTERVALS
 
 
 class StereoSynchronizer(SimpleFilter):

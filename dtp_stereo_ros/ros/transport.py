@@ -58,7 +58,7 @@ class Setting:
     decimation: int = 1
 
 
-def settings() -> list[Setting]:
+def settings(profile_file: Path) -> list[Setting]:
     """What the table of docs/large_messages.md compares."""
     large = {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'}
     tuned = {
@@ -67,8 +67,8 @@ def settings() -> list[Setting]:
     }
     # The first name is that of Fast DDS 3 (Kilted), the second that of 2 (Humble, Jazzy).
     profile = {
-        'FASTDDS_DEFAULT_PROFILES_FILE': str(PROFILE),
-        'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE),
+        'FASTDDS_DEFAULT_PROFILES_FILE': str(profile_file),
+        'FASTRTPS_DEFAULT_PROFILES_FILE': str(profile_file),
     }
     rows = []
     for name, env in (
@@ -192,6 +192,9 @@ def main() -> int:
     parser.add_argument('--rate', type=float, default=30.0, metavar='HZ')
     parser.add_argument('--size', default='1280x720', metavar='WxH')
     parser.add_argument('--only', default='', metavar='TEXT', help='settings whose name has this')
+    parser.add_argument(
+        '--profile', type=Path, default=PROFILE, help='of the last setting (default: ours)'
+    )
     parser.add_argument('--role', choices=('camera', 'relay'), help=argparse.SUPPRESS)
     parser.add_argument('--cloud', default='32,1', help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -211,10 +214,14 @@ def main() -> int:
             f'| {100 * lost["points2"]:.1f} %'
         )
         return 0
+    if not args.profile.is_file():
+        print(f'{args.profile}: no such profile; name it with --profile', file=sys.stderr)
+        return 2
+    rows = settings(args.profile.resolve())
     print(
         '| Fast DDS | cloud | pairs sent at | disparity lost | cloud lost |\n|---|---|---|---|---|'
     )
-    for index, setting in enumerate(s for s in settings() if args.only in s.name):
+    for index, setting in enumerate(s for s in rows if args.only in s.name):
         own = {**LOCAL_ENV, 'ROS_DOMAIN_ID': str(1 + (os.getpid() + index) % 100)}
         command = [sys.executable, '-m', __spec__.name, '--role', 'camera', '--size', args.size]
         command += ['--cloud', f'{setting.point_step},{setting.decimation}']

@@ -38,9 +38,13 @@ def test_size_is_read_from_the_header(
 
 def test_a_few_bytes_cannot_ask_for_gigabytes() -> None:
     bomb = bytearray(encoded('.png', 8, 8))
-    bomb[16:24] = struct.pack('>II', 30_000, 30_000)
-    with pytest.raises(InputError, match=r'topic: .* says that it has 30000x30000 pixels'):
-        decompress(message(bytes(bomb)), 'topic')
+    for size in (30_000, 4_000):
+        bomb[16:24] = struct.pack('>II', size, size)
+        with pytest.raises(InputError, match=rf'topic: .* says that it has {size}x{size} pixels'):
+            decompress(message(bytes(bomb)), 'topic')
+    black = np.zeros((3000, 4000), np.uint8)
+    data = cv2.imencode('.png', black)[1].tobytes()
+    assert decompress(message(bytes(data)), 'topic').shape == (3000, 4000, 3)
 
 
 def test_raw_images_are_bounded_as_well(monkeypatch: pytest.MonkeyPatch) -> None:

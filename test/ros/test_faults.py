@@ -8,11 +8,11 @@ import pytest
 from rclpy.node import Node
 
 from dtp_stereo_ros.errors import InputError
-from dtp_stereo_ros.ros import faults
+from dtp_stereo_ros.ros import fault_list, faults
 
 
-def fault(name: str) -> faults.Fault:
-    return next(f for f in faults.FAULTS if name in f.name)
+def fault(name: str) -> fault_list.Fault:
+    return next(f for f in fault_list.FAULTS if name in f.name)
 
 
 def test_a_bad_message_costs_itself_only(node: Node, tmp_path: Path) -> None:

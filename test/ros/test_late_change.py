@@ -19,7 +19,8 @@ WAIT_S = 20.0
 
 @pytest.fixture
 def depth_node(ros: None) -> Iterator[DepthNode]:
-    made = DepthNode(parameter_overrides=[Parameter('backend', value='sgbm')])
+    # A name of its own: rclpy keeps the services of a lifecycle node until it is collected.
+    made = DepthNode('late_change', parameter_overrides=[Parameter('backend', value='sgbm')])
     yield made
     made.close()
 
