@@ -229,7 +229,8 @@ def main() -> int:
         done = subprocess.run(
             command, env={**os.environ, **own, **setting.env}, capture_output=True, text=True
         )
-        cloud = f'{setting.point_step} bytes, every {setting.decimation}.'
+        pixels = 'every pixel' if setting.decimation == 1 else 'every 2nd row and column'
+        cloud = f'{setting.point_step} bytes, {pixels}'
         print(f'| {setting.name} | {cloud} | {done.stdout.strip() or done.stderr[-300:]} |')
         sys.stdout.flush()
     return 0
