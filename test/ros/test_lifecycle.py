@@ -33,6 +33,7 @@ def call(service: Any, name: str, **fields: Any) -> Any:
     manager = Node('manager')
     client = manager.create_client(service, f'/depth_node/{name}')
     assert client.wait_for_service(WAIT_S)
+    time.sleep(0.5)  # a reply is lost where the service has not yet seen the client's side of it
     future = client.call_async(service.Request(**fields))
     rclpy.spin_until_future_complete(manager, future, timeout_sec=WAIT_S)
     manager.destroy_node()

@@ -152,8 +152,13 @@ def call(node: Node, service: Any, name: str, **fields: Any) -> Any:
 
     client = node.create_client(service, f'/depth_node/{name}')
     assert client.wait_for_service(WAIT_S)
-    future = client.call_async(service.Request(**fields))
-    rclpy.spin_until_future_complete(node, future, timeout_sec=WAIT_S)
+    # A reply is lost where the service has not yet seen the client's side of it, so ask again.
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        future = client.call_async(service.Request(**fields))
+        rclpy.spin_until_future_complete(node, future, timeout_sec=5.0)
+        if future.done():
+            break
     node.destroy_client(client)
     return future.result()
 
