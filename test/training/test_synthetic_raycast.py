@@ -451,7 +451,10 @@ def test_streams_number_their_batches(atlas):
 
 def test_workers_share_the_stream(atlas):
     loader = torch.utils.data.DataLoader(
-        DrawnBatches(drawer_of(atlas)), batch_size=None, num_workers=2
+        DrawnBatches(drawer_of(atlas)),
+        batch_size=None,
+        num_workers=2,
+        multiprocessing_context='spawn',  # a fork crashes beside OpenCV's and DDS's threads
     )
     seeds = [item.seed for _, item in zip(range(4), loader, strict=False)]
     assert seeds == [drawer_of(atlas).draw(i).seed for i in range(4)]
