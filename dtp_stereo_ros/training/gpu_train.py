@@ -146,6 +146,7 @@ class GpuTrainer:
             DrawnBatches(self.drawer, self.number),
             batch_size=None,
             num_workers=workers,
+            multiprocessing_context='spawn' if workers else None,
             prefetch_factor=3 if workers else None,
         )
         return iter(loader)
