@@ -119,11 +119,11 @@ def kitti2015(root: Path) -> list[Scene]:
             left.stem,
             left,
             root / 'image_3' / left.name,
-            partial(_kitti_truth, root, left.name),
+            partial(kitti_truth, root / 'disp_occ_0' / left.name, root / 'disp_noc_0' / left.name),
         )
         for left in sorted((root / 'image_2').glob('*_10.png'))
     ]
-    return _some(scenes, root, 'image_2/*_10.png')
+    return at_least_one(scenes, root, 'image_2/*_10.png')
 
 
 def flyingthings(root: Path) -> list[Scene]:
@@ -134,8 +134,8 @@ def flyingthings(root: Path) -> list[Scene]:
         left = root / 'frames_cleanpass' / relative
         right = left.parent.parent / 'right' / left.name
         name = relative.with_suffix('').as_posix().replace('/left/', '/')
-        scenes.append(Scene(name, left, right, partial(_pfm_truth, truth)))
-    return _some(scenes, root, 'disparity/**/left/*.pfm')
+        scenes.append(Scene(name, left, right, partial(pfm_truth, truth)))
+    return at_least_one(scenes, root, 'disparity/**/left/*.pfm')
 
 
 def pairs(root: Path) -> list[Scene]:
@@ -144,9 +144,9 @@ def pairs(root: Path) -> list[Scene]:
     for left in sorted(root.glob('*_left.*')):
         name = left.stem.removesuffix('_left')
         truth = root / f'{name}_disp.pfm'
-        load = partial(_pfm_truth, truth) if truth.exists() else None
+        load = partial(pfm_truth, truth) if truth.exists() else None
         scenes.append(Scene(name, left, _only(root, f'{name}_right.*'), load))
-    return _some(scenes, root, '*_left.*')
+    return at_least_one(scenes, root, '*_left.*')
 
 
 READERS: dict[str, Reader] = {
@@ -194,12 +194,13 @@ def _scaled_truth(path: Path, scale: float) -> Truth:
     return Truth(read_scaled_grey(path, scale))
 
 
-def _pfm_truth(path: Path) -> Truth:
+def pfm_truth(path: Path) -> Truth:
+    """Truth of all pixels from a PFM."""
     return Truth(read_pfm(path))
 
 
-def _kitti_truth(root: Path, name: str) -> Truth:
-    occluded_too, non_occluded_only = root / 'disp_occ_0' / name, root / 'disp_noc_0' / name
+def kitti_truth(occluded_too: Path, non_occluded_only: Path) -> Truth:
+    """KITTI's truth of one image from its two files, of which one may be missing."""
     if not occluded_too.exists():
         truth = read_kitti_png(non_occluded_only)
         return Truth(truth, np.isfinite(truth), has_occluded=False)
@@ -216,7 +217,12 @@ def _folders(root: Path, marker: str) -> list[Path]:
     return folders
 
 
-def _some(scenes: list[Scene], root: Path, pattern: str) -> list[Scene]:
+def at_least_one(scenes: list[Scene], root: Path, pattern: str) -> list[Scene]:
+    """The scenes.
+
+    Raises:
+        InputError: there is none; names the pattern that found none.
+    """
     if not scenes:
         raise InputError(f'{root}: no {pattern} in it; give the folder that holds them')
     return scenes

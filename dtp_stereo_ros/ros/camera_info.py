@@ -42,7 +42,7 @@ def stereo_calibration(
     _check_baseline(p_left, p_right)
     for side, info in (('left', left), ('right', right)):
         _check_size(info, side, width_px, height_px)
-    p_left, p_right = _at_image(left, p_left), _at_image(right, p_right)
+    p_left, p_right = at_image(left, p_left), at_image(right, p_right)
     _check_rectified(p_left, p_right)
     return StereoCalibration(
         fx_px=float(p_right[0, 0]),
@@ -144,14 +144,14 @@ def _check_size(info: CameraInfo, side: str, width_px: int, height_px: int) -> N
         )
 
 
-def _at_image(info: CameraInfo, p: np.ndarray) -> np.ndarray:
-    """P of the published image: the region of interest first, then binning."""
-    p = p.copy()
-    p[0, 2] -= info.roi.x_offset
-    p[1, 2] -= info.roi.y_offset
-    p[0] /= max(1, info.binning_x)
-    p[1] /= max(1, info.binning_y)
-    return p
+def at_image(info: CameraInfo, matrix: np.ndarray) -> np.ndarray:
+    """K or P of the published image: the region of interest first, then binning."""
+    moved = matrix.copy()
+    moved[0, 2] -= info.roi.x_offset
+    moved[1, 2] -= info.roi.y_offset
+    moved[0] /= max(1, info.binning_x)
+    moved[1] /= max(1, info.binning_y)
+    return moved
 
 
 def _check_rectified(p_left: np.ndarray, p_right: np.ndarray) -> None:

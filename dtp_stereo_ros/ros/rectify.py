@@ -16,6 +16,7 @@ from sensor_msgs.msg import CameraInfo
 
 from ..errors import CalibrationError
 from ..stereo import UInt8Array
+from .camera_info import at_image
 
 Matrix = npt.NDArray[np.float64]
 
@@ -60,8 +61,8 @@ def _maps(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Where each rectified pixel lies in the raw image, in OpenCV's fixed-point form."""
     model, d = _distortion(info, side)
-    k = _at_image(info, np.asarray(info.k, np.float64).reshape(3, 3))
-    p = _at_image(info, np.asarray(info.p, np.float64).reshape(3, 4)[:, :3])
+    k = at_image(info, np.asarray(info.k, np.float64).reshape(3, 3))
+    p = at_image(info, np.asarray(info.p, np.float64).reshape(3, 4)[:, :3])
     r = np.asarray(info.r, np.float64).reshape(3, 3)
     if not all(np.isfinite(m).all() for m in (k, p, d)):
         raise CalibrationError(f'{side} camera_info: K, D or P has NaN or Inf; calibrate again')
@@ -102,13 +103,3 @@ def _distortion(info: CameraInfo, side: str) -> tuple[str, Matrix]:
             f'{side} camera_info: {model} has {wanted} coefficients but D has {d.size}'
         )
     return model, d
-
-
-def _at_image(info: CameraInfo, matrix: Matrix) -> Matrix:
-    """K or P of the published image: the region of interest first, then binning."""
-    moved = matrix.copy()
-    moved[0, 2] -= info.roi.x_offset
-    moved[1, 2] -= info.roi.y_offset
-    moved[0] /= max(1, info.binning_x)
-    moved[1] /= max(1, info.binning_y)
-    return moved

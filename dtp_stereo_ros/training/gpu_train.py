@@ -126,7 +126,7 @@ class GpuTrainer:
         )
         state, moments = self._read()
         self.number = state.get('number', 0)
-        # Workers start before the device does: a process that uses one cannot be forked safely.
+        # First, so that the workers draw while the device is set up.
         self.drawn = self._draw_ahead()
         self._build(state)
         self._restore(state, moments)
@@ -146,6 +146,7 @@ class GpuTrainer:
             DrawnBatches(self.drawer, self.number),
             batch_size=None,
             num_workers=workers,
+            # As in `Trainer`: a forked worker inherits the threads of OpenCV as locks.
             multiprocessing_context='spawn' if workers else None,
             prefetch_factor=3 if workers else None,
         )

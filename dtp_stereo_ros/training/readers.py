@@ -11,12 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.evaluation import datasets
-from dtp_stereo_ros.evaluation.datasets import Scene, Truth
-from dtp_stereo_ros.evaluation.truth_files import read_kitti_png, read_pfm, read_scaled_grey
+from dtp_stereo_ros.evaluation.datasets import (
+    Scene,
+    Truth,
+    at_least_one,
+    kitti_truth,
+    pfm_truth,
+)
+from dtp_stereo_ros.evaluation.truth_files import read_scaled_grey
 from dtp_stereo_ros.image_io import read_image
 
 from .bags import unpack_bag
@@ -62,11 +66,11 @@ def kitti2012(root: Path) -> list[Scene]:
             left.stem,
             left,
             root / 'colored_1' / left.name,
-            partial(_kitti2012_truth, root, left.name),
+            partial(kitti_truth, root / 'disp_occ' / left.name, root / 'disp_noc' / left.name),
         )
         for left in sorted((root / 'colored_0').glob('*_10.png'))
     ]
-    return _some(scenes, root, 'colored_0/*_10.png')
+    return at_least_one(scenes, root, 'colored_0/*_10.png')
 
 
 def middlebury_2005(root: Path) -> list[Scene]:
@@ -80,7 +84,7 @@ def middlebury_2005(root: Path) -> list[Scene]:
         )
         for truth in sorted(root.glob('*/disp1.png'))
     ]
-    return _some(scenes, root, '*/disp1.png')
+    return at_least_one(scenes, root, '*/disp1.png')
 
 
 def folder(root: Path) -> list[Scene]:
@@ -97,9 +101,9 @@ def folder(root: Path) -> list[Scene]:
         if left.stem not in rights:
             raise InputError(f'{left}: there is no {left.stem}.* in {root / "right"}')
         truth = root / 'disp' / f'{left.stem}.pfm'
-        load = partial(_pfm_truth, truth) if truth.exists() else None
+        load = partial(pfm_truth, truth) if truth.exists() else None
         scenes.append(Scene(left.stem, left, rights[left.stem], load))
-    return _some(scenes, root, 'left/*')
+    return at_least_one(scenes, root, 'left/*')
 
 
 def bag(place: str, cache: Path) -> list[Scene]:
@@ -146,33 +150,12 @@ def open_pairs(spec: str, cache: Path) -> list[Scene]:
     return READERS[name](place, cache)
 
 
-def _kitti2012_truth(root: Path, name: str) -> Truth:
-    occluded_too, non_occluded_only = root / 'disp_occ' / name, root / 'disp_noc' / name
-    if not occluded_too.exists():
-        truth = read_kitti_png(non_occluded_only)
-        return Truth(truth, np.isfinite(truth), has_occluded=False)
-    truth = read_kitti_png(occluded_too)
-    if not non_occluded_only.exists():
-        return Truth(truth)
-    return Truth(truth, np.isfinite(read_kitti_png(non_occluded_only)))
-
-
 def _middlebury_2005_truth(path: Path) -> Truth:
     rows = read_image(path).shape[0]
     return Truth(read_scaled_grey(path, max(1, round(_MIDDLEBURY_FULL_ROWS / rows))))
-
-
-def _pfm_truth(path: Path) -> Truth:
-    return Truth(read_pfm(path))
 
 
 def _images(root: Path) -> list[Path]:
     if not root.is_dir():
         raise InputError(f'{root}: no such folder; left/ and right/ hold the two views')
     return sorted(p for p in root.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-
-
-def _some(scenes: list[Scene], root: Path, pattern: str) -> list[Scene]:
-    if not scenes:
-        raise InputError(f'{root}: no {pattern} in it; give the folder that holds them')
-    return scenes
