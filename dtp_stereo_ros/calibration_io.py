@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from .errors import CalibrationError
+from .errors import CalibrationError, one_line
 from .stereo import StereoCalibration
 
 _OWN_KEYS = ('f', 'cx', 'cy', 'baseline', 'width', 'height')
@@ -73,7 +73,7 @@ def _mapping(text: str) -> dict[str, Any]:
     try:
         document = next(iter(yaml.safe_load_all(text)), None)
     except yaml.YAMLError as error:
-        raise CalibrationError(f'is no YAML ({" ".join(str(error).split())})') from error
+        raise CalibrationError(f'is no YAML ({one_line(error)})') from error
     if not isinstance(document, dict):
         raise CalibrationError('is neither a calib.txt nor a YAML mapping; see infer -h')
     return document

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime as ort
 
 from ..config import PipelineConfig
-from ..errors import BackendError, ModelError
+from ..errors import BackendError, ModelError, one_line
 from ..stereo import Float32Array
 from .base import ModelSpec
 from .onnx_file import OnnxFile, Ports, complete, smallest_size, to_planes
@@ -67,7 +67,7 @@ class OnnxRuntimeBackend:
         try:
             outputs = self._session.run(ports.outputs, {ports.left: left, ports.right: right})
         except Exception as error:  # the runtime's errors share no narrower base
-            raise BackendError(f'onnx on {self._device} failed: {_line(error)}') from error
+            raise BackendError(f'onnx on {self._device} failed: {one_line(error)}') from error
         return to_planes(outputs, (left.shape[2], left.shape[3]), self._path)
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ def _start(config: PipelineConfig, file: OnnxFile) -> tuple[Any, str]:
     try:
         session = ort.InferenceSession(str(file.path), options, providers)
     except Exception as error:  # the runtime's errors share no narrower base
-        raise ModelError(f'{file.path}: ONNX Runtime cannot load it: {_line(error)}') from error
+        raise ModelError(f'{file.path}: ONNX Runtime cannot load it: {one_line(error)}') from error
     started = session.get_providers()[0]
     if started != expected and precision != own:
         raise BackendError(
@@ -120,7 +120,3 @@ def _tensorrt_options() -> dict[str, Any]:
         'trt_engine_cache_path': str(cache),
         'trt_fp16_enable': True,
     }
-
-
-def _line(error: Exception) -> str:
-    return ' '.join(str(error).split())

@@ -8,7 +8,7 @@ from typing import Any
 import openvino as ov
 
 from ..config import PipelineConfig
-from ..errors import BackendError, ModelError
+from ..errors import BackendError, ModelError, one_line
 from ..stereo import Float32Array
 from .base import ModelSpec
 from .onnx_file import OnnxFile, Ports, complete, smallest_size, to_planes
@@ -46,7 +46,7 @@ class OpenVinoBackend:
         try:
             self._model = self._core.read_model(str(file.path))
         except RuntimeError as error:
-            raise ModelError(f'{file.path}: OpenVINO cannot load it: {_line(error)}') from error
+            raise ModelError(f'{file.path}: OpenVINO cannot load it: {one_line(error)}') from error
         inputs = [(port.get_any_name(), _shape(port)) for port in self._model.inputs]
         outputs = [port.get_any_name() for port in self._model.outputs]
         self._ports = Ports.of(file.path, inputs, outputs)
@@ -74,7 +74,7 @@ class OpenVinoBackend:
         try:
             request.infer({ports.left: left, ports.right: right}, share_inputs=True)
         except RuntimeError as error:
-            raise BackendError(f'openvino on {_DEVICE} failed: {_line(error)}') from error
+            raise BackendError(f'openvino on {_DEVICE} failed: {one_line(error)}') from error
         # Copies: the request's buffers are written again by the next frame.
         outputs = [request.get_tensor(name).data.copy() for name in ports.outputs]
         return to_planes(outputs, size, self._path)
@@ -93,7 +93,8 @@ class OpenVinoBackend:
                 compiled = self._core.compile_model(model, _DEVICE, self._properties)
             except RuntimeError as error:
                 raise BackendError(
-                    f'openvino cannot compile {self._path} for {size[1]}x{size[0]}: {_line(error)}'
+                    f'openvino cannot compile {self._path} for {size[1]}x{size[0]}: '
+                    f'{one_line(error)}'
                 ) from error
             request = self._requests[size] = compiled.create_infer_request()
             if len(self._requests) > _KEPT_SIZES:
@@ -116,7 +117,3 @@ def _precision(config: PipelineConfig, core: Any) -> str:
 
 def _shape(port: Any) -> list[int | None]:
     return [d.get_length() if d.is_static else None for d in port.get_partial_shape()]
-
-
-def _line(error: Exception) -> str:
-    return ' '.join(str(error).split())

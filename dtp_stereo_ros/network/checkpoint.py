@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from dtp_stereo_ros.errors import ModelError
+from dtp_stereo_ros.image_io import atomic
 
 from .family import Network, build, describe
 from .widths import apply_widths, changed_widths
@@ -42,9 +43,13 @@ def save(path: Path, network: Network, meta: dict[str, Any]) -> None:
     widths = changed_widths(network, unpruned)
     if widths:
         content['widths'] = widths
-    temporary = path.with_name(path.name + '.tmp')
-    torch.save(content, temporary)
-    temporary.replace(path)
+    write(path, content)
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values to `path`, whole or not at all."""
+    with atomic(path) as file:
+        torch.save(content, file)
 
 
 def read(path: Path) -> dict[str, Any]:

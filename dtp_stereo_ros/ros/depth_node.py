@@ -19,7 +19,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos_overriding_options import InvalidQosOverridesError
 from rclpy.signals import SignalHandlerOptions
 
-from ..errors import StereoError
+from ..errors import StereoError, one_line
 from .node import DepthNode
 
 # What a user gets wrong on the command line or in a parameter file.
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal_handler_options=SignalHandlerOptions.NO,
         )
     except Exception as error:  # rclpy has no common base for malformed ROS arguments
-        print(f'depth_node: {_one_line(error)}', file=sys.stderr)
+        print(f'depth_node: {one_line(error)}', file=sys.stderr)
         return 2
     try:
         return _run(stop)
@@ -71,7 +71,7 @@ def _run(stop: _Stop) -> int:
     try:
         node = DepthNode()
     except _USER_ERRORS as error:
-        print(f'depth_node: {_one_line(error)}', file=sys.stderr)
+        print(f'depth_node: {one_line(error)}', file=sys.stderr)
         return 2
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -119,10 +119,6 @@ class _Stop:
         self.asked = True
         if not self.running:
             raise KeyboardInterrupt
-
-
-def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split())
 
 
 if __name__ == '__main__':

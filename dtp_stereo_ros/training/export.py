@@ -13,6 +13,7 @@ import torch
 from dtp_stereo_ros import models
 from dtp_stereo_ros.backends.base import ModelSpec
 from dtp_stereo_ros.errors import ModelError
+from dtp_stereo_ros.image_io import atomic
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network
 from dtp_stereo_ros.preprocess import prepare
@@ -56,9 +57,8 @@ def export_model(
     if copy.resolve() != source.resolve():
         checkpoint.save(copy, checkpoint.load(source), checkpoint.read(source)['meta'])
     card = folder / f'{name}.md'
-    temporary = card.with_name(card.name + '.tmp')
-    temporary.write_text(model_card(name, folder, parity, evaluation))
-    temporary.replace(card)
+    with atomic(card) as file:
+        file.write(model_card(name, folder, parity, evaluation).encode())
     return parity
 
 

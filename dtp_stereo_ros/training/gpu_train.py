@@ -305,7 +305,7 @@ class GpuTrainer:
         # Two files, the moments rounded: neither grows beyond what is easily carried about.
         entries = self.optimizer.state_dict()['state']
         short = {'step': self.step, 'state': {k: _rounded(v) for k, v in entries.items()}}
-        _write(out / 'moments.pt', short)
+        checkpoint.write(out / 'moments.pt', short)
         state = {
             'config': describe(self.network),
             'network': self.network.state_dict(),
@@ -316,7 +316,7 @@ class GpuTrainer:
             'spent': self.spent,
             'best': self.best,
         }
-        _write(out / 'last.pt', state)
+        checkpoint.write(out / 'last.pt', state)
 
     def _read(self) -> tuple[dict[str, Any], dict[str, Any]]:
         folder = self.config.resume or self.config.out
@@ -413,12 +413,6 @@ def _image(batch: Tensor) -> Tensor:
 def _rounded(entry: dict[str, Any]) -> dict[str, Tensor]:
     """Moments in half the bytes; the step count as it is."""
     return {name: value if name == 'step' else value.bfloat16() for name, value in entry.items()}
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(path.name + '.tmp')
-    torch.save(content, temporary)
-    temporary.replace(path)
 
 
 def _size(text: str) -> tuple[int, int]:

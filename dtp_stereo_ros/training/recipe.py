@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
-from dtp_stereo_ros.errors import ConfigError, InputError
+from dtp_stereo_ros.errors import ConfigError, InputError, one_line
 
 from .data import GeneratorConfig
 from .distil import DistilConfig
@@ -126,7 +126,7 @@ def read_recipe(path: Path, changes: Mapping[str, Any]) -> Recipe:
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror})') from error
     except yaml.YAMLError as error:
-        reason = ' '.join(str(error).split())
+        reason = one_line(error)
         raise InputError(f'{path}: is no YAML ({reason[:160]})') from error
     if not isinstance(values, dict):
         raise InputError(f'{path}: holds no settings; see config/recipes')

@@ -254,8 +254,7 @@ class Trainer:
             'seconds': self.seconds,
             'best': self.best,
         }
-        torch.save(state, out / 'last.pt.tmp')
-        (out / 'last.pt.tmp').replace(out / 'last.pt')
+        checkpoint.write(out / 'last.pt', state)
 
     def _resume(self) -> None:
         path = self.config.out / 'last.pt'
