@@ -99,7 +99,9 @@ def correlation_volume(left: Tensor, right: Tensor, bins: int) -> Tensor:
         bins: number of disparities, in pixels of the feature map, starting at 0.
 
     Returns:
-        (B, bins, H4, W4); zero where the match lies outside the right image.
+        (B, bins, H4, W4), the greatest disparity first, as the band lies in memory: turning it
+        round takes longer than multiplying in OpenVINO. Zero where the match lies outside the
+        right image.
     """
     batch, _, height, width = left.shape
     n = width + bins
@@ -107,7 +109,7 @@ def correlation_volume(left: Tensor, right: Tensor, bins: int) -> Tensor:
     rows_right = F.pad(right, (bins, 0)).permute(0, 2, 1, 3)
     products = torch.matmul(rows_left, rows_right).reshape(batch, height, n, n + 1)
     # Column s of the band holds disparity bins - s.
-    band = products[:, :, :width, 1 : bins + 1].flip(3)
+    band = products[:, :, :width, 1 : bins + 1]
     return band.permute(0, 3, 1, 2)
 
 

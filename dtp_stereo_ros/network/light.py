@@ -25,6 +25,7 @@ from .blocks import (
     upsample2,
 )
 from .outputs import Outputs
+from .refine import Refinement
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class LightConfig:
         head_channels: features of each correlation.
         volume: channels of the aggregation at 1/4.
         depths: aggregation blocks at 1/4, 1/8, 1/16, 1/32.
+        detail: channels of the descriptors of the sub-pixel refinement; 0 for none.
+        refine: channels of its correction.
     """
 
     max_disparity_px: int = 192
@@ -50,6 +53,8 @@ class LightConfig:
     head_channels: int = 32
     volume: int = 48
     depths: tuple[int, int, int, int] = (1, 2, 3, 2)
+    detail: int = 8
+    refine: int = 32
 
 
 class Features(nn.Module):
@@ -159,11 +164,21 @@ class DTPNetLight(nn.Module):
         # Cosines lie in -1..1; learned scales make them usable as logits and inputs.
         self.sharpness = nn.Parameter(torch.tensor(10.0))
         self.aggregation = Aggregation(c, self.bins)
-        self.regress = nn.Conv2d(c.volume, self.bins, 1)
+        # The raw correlation is one of its inputs rather than added after it: it starts as if
+        # added, and a runtime in bfloat16 computes all that leads to a convolution in it.
+        self.regress = nn.Conv2d(c.volume + self.bins, self.bins, 1)
+        with torch.no_grad():
+            self.regress.weight[:, c.volume :, 0, 0] = torch.eye(self.bins)
+        self.refinement = (
+            Refinement(c.stem, c.quarter + c.volume, c.detail, c.refine) if c.detail else None
+        )
         self.upsampling = UpsamplingWeights(c)
 
     def matching_volume(self, left: Tensor, right: Tensor) -> Tensor:
-        """Quarter-size features of both views to correlations (B, heads * bins, H4, W4)."""
+        """Quarter-size features of both views to correlations (B, heads * bins, H4, W4).
+
+        Of each head the greatest disparity comes first, see `correlation_volume`.
+        """
         heads, channels = self.config.heads, self.config.head_channels
         batch, _, height, width = left.shape
         shape = (batch * heads, channels, height, width)
@@ -177,16 +192,22 @@ class DTPNetLight(nn.Module):
         both = torch.cat((self.normalise(left), self.normalise(right)), dim=0)
         half, quarter, eighth, sixteenth = self.features(both)
         left4, right4 = quarter.chunk(2)
-        left2, left8, left16 = (x.chunk(2)[0] for x in (half, eighth, sixteenth))
+        left2, right2 = half.chunk(2)
+        left8, left16 = eighth.chunk(2)[0], sixteenth.chunk(2)[0]
         matching = self.matching_volume(left4, right4) * self.sharpness
         volume = self.aggregation(matching, left4, left8, left16)
         first = matching[:, : self.bins]
-        logits = self.regress(volume).float() + first.float()
-        peak, mass = peak_disparity(logits)
+        # From here on too the greatest disparity comes first.
+        logits = self.regress(torch.cat((volume, first), dim=1)).float()
+        index, mass = peak_disparity(logits)
+        peak = self.bins - 1 - index
+        if self.refinement is not None:
+            context = torch.cat((left4, volume), dim=1)
+            peak = self.refinement(peak, left2, right2, context)
         weights = self.upsampling(left2, left4, volume).float()
         disparity = convex_upsample(4.0 * peak, weights, 4)
         confidence = F.interpolate(mass, scale_factor=4.0, mode='bilinear', align_corners=False)
-        return Outputs(disparity, confidence, logits, 4.0 * peak, first)
+        return Outputs(disparity, confidence, logits.flip(1), 4.0 * peak, first.flip(1))
 
     def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:
         """See the class."""

@@ -32,15 +32,14 @@ def test_correlation_is_the_inner_product_at_each_shift(
     expected = torch.zeros(batch, bins, height, width)
     for d in range(min(bins, width)):
         expected[:, d, :, d:] = (left[..., d:] * right[..., : width - d]).sum(dim=1)
-    torch.testing.assert_close(
-        correlation_volume(left, right, bins), expected, atol=1e-5, rtol=1e-5
-    )
+    got = correlation_volume(left, right, bins).flip(1)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_correlation_of_a_shifted_image_peaks_at_the_shift():
     left = torch.nn.functional.normalize(torch.randn(1, 16, 3, 30), dim=1)
     right = torch.roll(left, -7, dims=3)
-    volume = correlation_volume(left, right, 12)
+    volume = correlation_volume(left, right, 12).flip(1)
     assert (volume[..., 7:].argmax(dim=1) == 7).all()
     torch.testing.assert_close(volume[:, 7, :, 7:], torch.ones(1, 3, 23))
 
