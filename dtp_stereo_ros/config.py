@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from .errors import ConfigError
 
 Scalar = bool | int | float | str
+Setting = Scalar | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Tunable:
 
 
 def tunable(
-    default: Scalar,
+    default: Setting,
     description: str,
     *,
     unit: str = '',
@@ -51,6 +53,10 @@ def tunable(
     spec = Tunable(description, unit, minimum, maximum, choices, live)
     return dataclasses.field(default=default, metadata={'tunable': spec})
 
+
+# One part of a ROS name; what begins with _ would be a hidden topic.
+_NAME_PART = re.compile(r'[A-Za-z](_?[A-Za-z0-9])*_?')
+_MOST_CAMERAS = 16
 
 BACKENDS = ('auto', 'openvino', 'onnx', 'torch', 'sgbm')
 
@@ -133,6 +139,12 @@ class PipelineConfig:
 class NodeConfig:
     """Settings that only the ROS node has."""
 
+    cameras: tuple[str, ...] = tunable(
+        ('',),
+        'Names of the stereo cameras that this node serves with one model; the topics of each lie '
+        "under its name, as front/left/image_rect. [''] is one camera without a name.",
+        live=False,
+    )
     image_transport: str = tunable(
         'raw',
         'Subscribe to raw images or to their compressed topics.',
@@ -224,6 +236,10 @@ def validate(config: PipelineConfig | NodeConfig) -> None:
     for name, spec in tunables(type(config)).items():
         value = getattr(config, name)
         expected = hints[name]
+        if expected == tuple[str, ...]:
+            if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+                raise ConfigError(f'{name} is {value!r}, it must be a list of texts')
+            continue
         accepted = (int, float) if expected is float else (expected,)
         if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
             raise ConfigError(f'{name} is {value!r}, it must be of type {expected.__name__}')
@@ -238,3 +254,21 @@ def validate(config: PipelineConfig | NodeConfig) -> None:
         raise ConfigError(
             f'min_depth {config.min_depth} m must be below max_depth {config.max_depth} m'
         )
+    if isinstance(config, NodeConfig):
+        _check_cameras(config.cameras)
+
+
+def _check_cameras(names: tuple[str, ...]) -> None:
+    """Each name becomes a part of topic names."""
+    if names == ('',):
+        return
+    if not 1 <= len(names) <= _MOST_CAMERAS:
+        raise ConfigError(f'cameras has {len(names)} names, it must have 1 .. {_MOST_CAMERAS}')
+    for index, name in enumerate(names):
+        if not _NAME_PART.fullmatch(name):
+            raise ConfigError(
+                f'cameras: {name!r} cannot be a part of a topic name; use letters, digits and '
+                'single _, beginning with a letter'
+            )
+        if name in names[:index]:
+            raise ConfigError(f'cameras: {name!r} stands there twice; name each camera once')

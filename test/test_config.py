@@ -19,7 +19,7 @@ def test_defaults_are_valid_and_described(cls: type) -> None:
     for name, spec in tunables(cls).items():
         assert spec.description.endswith('.'), name
         value = getattr(config, name)
-        if not isinstance(value, (bool, str)):
+        if not isinstance(value, (bool, str, tuple)):
             assert spec.minimum is not None, f'{name} has no range'
             assert spec.maximum is not None, f'{name} has no range'
 

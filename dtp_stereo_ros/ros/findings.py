@@ -16,10 +16,12 @@ class Findings:
 
     Args:
         logger: of the node.
+        camera: that the findings are about, named in the log; '' where there is but one.
     """
 
-    def __init__(self, logger: Any) -> None:
+    def __init__(self, logger: Any, camera: str = '') -> None:
         self._logger = logger
+        self._prefix = f'{camera}: ' if camera else ''
         self._lock = threading.Lock()
         self._current: dict[str, tuple[bool, str]] = {}
         self._logged_at: dict[tuple[str, str], float] = {}
@@ -32,9 +34,9 @@ class Findings:
             log = changed and self._due(subject, text)
         # On two lines: rclpy takes one severity for each line of code, and raises otherwise.
         if log and error:
-            self._logger.error(text)
+            self._logger.error(self._prefix + text)
         elif log:
-            self._logger.warning(text)
+            self._logger.warning(self._prefix + text)
 
     def clear(self, subject: str) -> None:
         """The subject is fine (again)."""
@@ -42,7 +44,7 @@ class Findings:
             gone = self._current.pop(subject, None)
             log = gone is not None and self._due(subject, '')
         if log:
-            self._logger.info(f'{subject} is fine again')
+            self._logger.info(f'{self._prefix}{subject} is fine again')
 
     def clear_all(self) -> None:
         """Nothing is looked at any more, so nothing is known to be wrong."""

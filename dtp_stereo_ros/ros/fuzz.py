@@ -80,6 +80,7 @@ class Fuzzer:
 
     def __init__(self, node: DepthNode) -> None:
         self._node = node
+        self._rig = node.rigs[0]
         self._good = _good_messages()
         self._ended: Counter[str] = Counter()
 
@@ -112,20 +113,20 @@ class Fuzzer:
         for _ in range(generator.randint(1, 3)):
             topic = generator.choice(list(messages))
             messages[topic] = mutated(messages[topic], generator)
-        self._node.findings.clear_all()
+        self._rig.findings.clear_all()
         return self._deliver(messages)
 
     def _deliver(self, messages: dict[str, Any]) -> str:
-        before = self._node.statistics.snapshot().results
-        inputs = self._node._inputs
+        before = self._rig.statistics.snapshot().results
+        inputs = self._rig.inputs
         for side in SIDES:
             inputs.infos[side] = messages[f'{side}/camera_info']
         for side in SIDES:
             inputs._filters[side].signalMessage(messages[f'{side}/image_rect'])
         self._node._report()
-        if self._node.statistics.snapshot().results > before:
+        if self._rig.statistics.snapshot().results > before:
             return 'result'
-        subjects = sorted(self._node.findings.current())
+        subjects = sorted(self._rig.findings.current())
         return subjects[0] if subjects else 'unpaired'
 
     def _parameters(self, generator: Generator) -> str:
@@ -140,7 +141,7 @@ class Fuzzer:
         return 'set' if result.successful else 'refused'
 
     def _unexpected(self) -> list[str]:
-        text = self._node.findings.current().get('worker')
+        text = self._rig.findings.current().get('worker')
         return [text[1]] if text else []
 
 
@@ -255,13 +256,13 @@ def fuzzer() -> Iterator[Fuzzer]:
     assert node.worker is not None
     process = node.worker._process
 
-    def at_once(item: Pair) -> bool:
+    def at_once(item: Pair, lane: object = None) -> bool:
         process(item)
         return False
 
     node.worker.offer = at_once  # type: ignore[method-assign]
     wanted = frozenset(OUTPUT_TYPES)
-    node._outputs.wanted = lambda: wanted  # type: ignore[method-assign]
+    node.rigs[0].outputs.wanted = lambda: wanted  # type: ignore[method-assign]
     try:
         yield Fuzzer(node)
     finally:

@@ -1,4 +1,4 @@
-"""The four subscriptions of the node: two images that are paired, two camera infos."""
+"""The four subscriptions of a stereo camera: two images that are paired, two camera infos."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class Inputs:
 
     Args:
         node: owner of the subscriptions.
+        prefix: put before the topic names.
         config: `image_transport`, `queue_size` and the sync settings.
         on_pair: called with (left, right) messages from the executor; must return at once and
             never raise.
@@ -45,7 +46,11 @@ class Inputs:
     """
 
     def __init__(
-        self, node: LifecycleNode, config: NodeConfig, on_pair: Callable[[Any, Any], None]
+        self,
+        node: LifecycleNode,
+        prefix: str,
+        config: NodeConfig,
+        on_pair: Callable[[Any, Any], None],
     ) -> None:
         self._node = node
         self._config = config
@@ -56,11 +61,11 @@ class Inputs:
         self.qos: dict[str, QoSProfile] = {}
         self.infos: dict[str, CameraInfo] = {}
         for side in SIDES:
-            topic = node.resolve_topic_name(f'{side}/image_rect')
+            topic = node.resolve_topic_name(f'{prefix}{side}/image_rect')
             # As image_transport does it: the suffix goes onto the remapped name.
             self.topics[side] = f'{topic}/compressed' if compressed else topic
             self.types[side] = CompressedImage if compressed else Image
-            self.topics[f'{side}_info'] = node.resolve_topic_name(f'{side}/camera_info')
+            self.topics[f'{side}_info'] = node.resolve_topic_name(f'{prefix}{side}/camera_info')
             self.types[f'{side}_info'] = CameraInfo
         # The filters stay when subscriptions come and go.
         self._filters = {side: SimpleFilter() for side in SIDES}

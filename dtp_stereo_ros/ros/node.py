@@ -1,9 +1,8 @@
-"""`DepthNode`: wires inputs, worker, pipeline, outputs, parameters and diagnostics together."""
+"""`DepthNode`: wires cameras, worker, pipeline, parameters and diagnostics together."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,13 +17,10 @@ from rclpy.qos_overriding_options import InvalidQosOverridesError
 from ..config import NodeConfig, PipelineConfig
 from ..errors import BackendError, ConfigError, StereoError
 from ..pipeline import StereoPipeline
-from .counters import Statistics
 from .diagnostics import Diagnostics
-from .findings import Findings
-from .inputs import Inputs
-from .outputs import Outputs
 from .parameters import Parameters
 from .processor import Pair, Processor
+from .rig import Rig
 from .worker import Worker
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -36,9 +32,6 @@ _CHANGE_WAIT_S = 10.0
 _STOP_WAIT_S = 10.0
 # How often subscribers are counted and the worker is watched.
 _WATCH_PERIOD_S = 0.1
-# Images stay subscribed to for this long after the last subscriber left, and at the start: tools
-# come and go, and the state of the input is told once.
-_LINGER_S = 2.0
 
 
 class DepthNode(LifecycleNode):
@@ -47,8 +40,8 @@ class DepthNode(LifecycleNode):
     A managed node: configuring loads the model, activating subscribes, deactivating unsubscribes,
     cleaning up frees the model. With `autostart` it does the first two by itself.
 
-    The executor's thread only receives and pairs; all computing happens in one worker thread,
-    which takes the newest pair when it is free.
+    The executor's thread only receives and pairs; all computing happens in one worker thread
+    with one model, which takes the newest pair of each camera in turn.
 
     Args:
         name: of the node, before remapping.
@@ -56,6 +49,7 @@ class DepthNode(LifecycleNode):
 
     Attributes:
         state: 'unconfigured', 'inactive', 'active' or 'finalized'.
+        rigs: the cameras, in the order of the parameter `cameras`.
         failure: why the process must end: the worker died or hangs; '' while all is well.
 
     Raises:
@@ -67,21 +61,16 @@ class DepthNode(LifecycleNode):
         self.state = 'unconfigured'
         self.failure = ''
         self.parameters = Parameters(self)
-        self.findings = Findings(self.get_logger())
-        self.statistics = Statistics()
         self.worker: Worker | None = None
         self._pipeline: StereoPipeline | None = None
-        self._wanted_at = 0.0
         self._refusal: StereoError | None = None
-        self._outputs = Outputs(self)
-        self._inputs = Inputs(self, self.parameters.node, self._enqueue)
-        self._diagnostics = Diagnostics(
-            self, self._inputs, self._outputs, self.statistics, self.findings
-        )
-        self._every(self.parameters.node.diagnostics_period, self._report)
+        config = self.parameters.node
+        self.rigs = [Rig(self, name, config, self._enqueue) for name in config.cameras]
+        self._diagnostics = Diagnostics(self, self.rigs)
+        self._every(config.diagnostics_period, self._report)
         self._every(_WATCH_PERIOD_S, self._watch)
         self.parameters.on_change(self._apply)
-        if self.parameters.node.autostart:
+        if config.autostart:
             self._autostart()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -118,7 +107,7 @@ class DepthNode(LifecycleNode):
 
     def last_words(self) -> None:
         """Say in the log and in diagnostics why the process is about to end."""
-        self.findings.report('worker', self.failure)
+        self.get_logger().error(self.failure)
         self._report()
 
     def _autostart(self) -> None:
@@ -148,11 +137,7 @@ class DepthNode(LifecycleNode):
         self.get_logger().info(pipeline.choice)
         processor = Processor(
             pipeline=pipeline,
-            inputs=self._inputs,
-            outputs=self._outputs,
             parameters=self.parameters,
-            statistics=self.statistics,
-            findings=self.findings,
             now_ns=self._now_ns,
             alive=self.context.ok,
         )
@@ -163,21 +148,19 @@ class DepthNode(LifecycleNode):
 
     def _activate(self) -> None:
         try:
-            self._inputs.open()
-            self._inputs.listen()
+            for rig in self.rigs:
+                rig.activate()
         except Exception:
-            self._inputs.close()
+            for rig in self.rigs:
+                rig.deactivate()
             raise
-        self._outputs.enabled = True
-        self._wanted_at = time.monotonic()
         self.state = 'active'
 
     def _deactivate(self) -> None:
-        self._outputs.enabled = False
-        self._inputs.close()
+        for rig in self.rigs:
+            rig.deactivate()
         if self.worker:
             self.worker.forget()
-        self.findings.clear_all()
         self.state = 'inactive'
 
     def _cleanup(self) -> None:
@@ -196,18 +179,20 @@ class DepthNode(LifecycleNode):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _enqueue(self, left: Any, right: Any) -> None:
-        self.statistics.pair()
-        if self.worker and self.worker.offer(Pair(left, right, self._now_ns())):
-            self.statistics.drop('busy')
+    def _enqueue(self, rig: Rig, left: Any, right: Any) -> None:
+        rig.statistics.pair()
+        pair = Pair(rig, left, right, self._now_ns())
+        if self.worker and self.worker.offer(pair, lane=rig.name):
+            rig.statistics.drop('busy')
 
     def _report(self) -> None:
-        self._diagnostics.tick(self.state, self._pipeline)
+        self._diagnostics.tick(self.state, self._pipeline, self.failure)
 
     def _watch(self) -> None:
         """Listen only while somebody wants a result; notice a worker that hangs."""
         if self.state == 'active':
-            self._follow_demand()
+            for rig in self.rigs:
+                rig.follow_demand()
         timeout_s = self.parameters.node.watchdog_timeout
         if self.worker and not self.failure and 0 < timeout_s < self.worker.busy_s():
             backend = self._pipeline.backend.name if self._pipeline else ''
@@ -215,15 +200,6 @@ class DepthNode(LifecycleNode):
                 f'a frame has been in work for over {timeout_s:g} s: backend {backend} hangs; the '
                 'process ends with code 1 so that it can be restarted (watchdog_timeout)'
             )
-
-    def _follow_demand(self) -> None:
-        now = time.monotonic()
-        if self._outputs.wanted():
-            self._wanted_at = now
-            if not self._inputs.listening:
-                self._inputs.listen()
-        elif self._inputs.listening and now - self._wanted_at > _LINGER_S:
-            self._inputs.pause()
 
     def _worker_died(self) -> None:
         """`depth_node.main` ends the process."""
@@ -241,7 +217,8 @@ class DepthNode(LifecycleNode):
         """
         if self._pipeline and pipeline != self._pipeline.config:
             self._change_pipeline(self._pipeline, pipeline)
-        self._inputs.reconfigure(node)
+        for rig in self.rigs:
+            rig.inputs.reconfigure(node)
 
     def _change_pipeline(self, running: StereoPipeline, config: PipelineConfig) -> None:
         assert self.worker is not None

@@ -1,4 +1,4 @@
-"""The publishers of the node, and what is converted for those who subscribed."""
+"""The publishers of a stereo camera's results, and what is converted for those who subscribed."""
 
 from __future__ import annotations
 
@@ -53,16 +53,20 @@ class Computed:
 class Outputs:
     """All output publishers; reliable, keep-last 1, overridable by `qos_overrides` parameters.
 
+    Args:
+        node: owner of the publishers.
+        prefix: put before the topic names.
+
     Attributes:
         enabled: while False nothing is wanted and nothing is published (the node is not active).
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, prefix: str) -> None:
         self.enabled = False
         self._publishers = {
             topic: node.create_publisher(
                 message_type,
-                topic,
+                prefix + topic,
                 _OUTPUT_QOS,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )

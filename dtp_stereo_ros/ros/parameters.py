@@ -28,6 +28,7 @@ _TYPE_NAMES = {
     int: 'a whole number',
     float: 'a number with a decimal point, as 1.0',
     str: 'text',
+    tuple: "a list of texts, as ['front', 'rear']",
 }
 
 Apply = Callable[[PipelineConfig, NodeConfig], None]
@@ -107,13 +108,17 @@ def _declare(node: Node, cls: type) -> dict[str, Any]:
     for name, spec in tunables(cls).items():
         default = getattr(defaults, name)
         try:
-            parameter = node.declare_parameter(name, default, descriptor(spec, default))
+            # rclpy has lists where a config has tuples.
+            declared = list(default) if isinstance(default, tuple) else default
+            parameter = node.declare_parameter(name, declared, descriptor(spec, default))
         except InvalidParameterTypeException as error:
             wanted = _TYPE_NAMES[type(default)]
             raise ConfigError(f'parameter {name}: must be {wanted}') from error
         except InvalidParameterValueException as error:
             raise ConfigError(f'parameter {name}: {error}') from error
         values[name] = parameter.value
+        if isinstance(default, tuple):
+            values[name] = tuple(parameter.value or default)  # an empty list comes as None
     return values
 
 

@@ -28,6 +28,7 @@ class Probe:
         topics: outputs to subscribe to (they make the node work), relative names.
         keep: messages kept per topic, the newest.
         diagnostics: also collect `/diagnostics`.
+        prefix: put before the topic names, for example 'front/'.
 
     Attributes:
         messages: topic to its newest messages, oldest first.
@@ -40,6 +41,7 @@ class Probe:
         topics: Iterable[str] = ('disparity',),
         keep: int = 10,
         diagnostics: bool = False,
+        prefix: str = '',
     ) -> None:
         self.messages: dict[str, list[Any]] = {}
         self.arrivals_s: dict[str, list[float]] = {}
@@ -47,7 +49,7 @@ class Probe:
         self._node = node
         self._executor: SingleThreadedExecutor | None = None
         for topic in topics:
-            self._subscribe(OUTPUT_TYPES[topic], topic, _QOS)
+            self._subscribe(OUTPUT_TYPES[topic], topic, _QOS, prefix)
         if diagnostics:
             self._subscribe(DiagnosticArray, '/diagnostics', QoSProfile(depth=10))
 
@@ -82,7 +84,9 @@ class Probe:
         """Last message of a topic; IndexError when none came."""
         return self.messages[topic][-1]
 
-    def _subscribe(self, message_type: type, topic: str, qos: QoSProfile) -> None:
+    def _subscribe(
+        self, message_type: type, topic: str, qos: QoSProfile, prefix: str = ''
+    ) -> None:
         kept: list[Any] = []
         arrivals: list[float] = []
         self.messages[topic], self.arrivals_s[topic] = kept, arrivals
@@ -92,7 +96,7 @@ class Probe:
             kept.append(msg)
             del kept[: -self._keep]
 
-        self._node.create_subscription(message_type, topic, keep, qos)
+        self._node.create_subscription(message_type, prefix + topic, keep, qos)
 
 
 def image_array(msg: Image) -> Float32Array:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from ..config import Scalar
+from ..config import Setting
 
 # Between processes, Fast DDS with default settings loses most large best-effort messages on a busy
 # machine; with this every transport carries them. Other DDS implementations ignore it.
@@ -34,7 +34,7 @@ class NodeProcess:
 
     def __init__(
         self,
-        parameters: Mapping[str, Scalar],
+        parameters: Mapping[str, Setting],
         remaps: Mapping[str, str],
         log: Path,
         arguments: Sequence[str] = (),
@@ -98,5 +98,7 @@ class NodeProcess:
         return self._process.wait()
 
 
-def _yaml(value: Scalar) -> str:
+def _yaml(value: Setting) -> str:
+    if isinstance(value, tuple):
+        return f'[{", ".join(value)}]'
     return str(value).lower() if isinstance(value, bool) else str(value)

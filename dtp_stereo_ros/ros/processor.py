@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,10 @@ from ..errors import CalibrationError, InputError, StereoError
 from ..pipeline import StereoPipeline
 from ..stereo import StereoFrame
 from .camera_info import calibration_warnings, stereo_calibration
-from .counters import Statistics
 from .encodings import to_rgb
-from .findings import Findings
-from .inputs import Inputs
-from .outputs import Computed, Outputs
+from .outputs import Computed
 from .parameters import Parameters
-from .rectify import Rectifier
+from .rig import Rig
 from .sync import SIDES, stamp_ns
 
 _NS_PER_S = 1_000_000_000
@@ -29,8 +26,13 @@ _SAME_CLOCK_NS = 60 * _NS_PER_S
 
 @dataclass(frozen=True)
 class Pair:
-    """Two image messages that belong together, and when they were complete (node clock, ns)."""
+    """Two image messages of a camera that belong together.
 
+    Attributes:
+        received_ns: when they were complete, in the node's clock.
+    """
+
+    rig: Rig
     left: Any
     right: Any
     received_ns: int
@@ -53,77 +55,72 @@ class Processor:
     """Takes pairs in the worker thread. Never raises for what one frame can have wrong.
 
     Attributes:
-        pipeline, inputs, outputs, parameters, statistics, findings: parts of the node.
+        pipeline, parameters: those of the node, for all cameras.
         now_ns: the node's clock.
         alive: False once the node is shutting down; publishing fails then, which is no fault.
-        rectifiers: of each side, used when `rectify` is set.
     """
 
     pipeline: StereoPipeline
-    inputs: Inputs
-    outputs: Outputs
     parameters: Parameters
-    statistics: Statistics
-    findings: Findings
     now_ns: Callable[[], int]
     alive: Callable[[], bool]
-    rectifiers: dict[str, Rectifier] = field(
-        default_factory=lambda: {side: Rectifier(side) for side in SIDES}
-    )
 
     def process(self, pair: Pair) -> None:
         """Match a pair and publish what is wanted, or count why not."""
         try:
             self._process(pair)
         except StereoError as error:
-            self._fault(_subject(error), str(error))
+            _fault(pair.rig, _subject(error), str(error))
         except Exception as error:
             if not self.alive():
                 return
             last_call = traceback.extract_tb(error.__traceback__)[-1]
             where = f'{last_call.name}, line {last_call.lineno} of {Path(last_call.filename).name}'
-            self._fault('worker', f'frame failed: {type(error).__name__}: {error} (in {where})')
+            text = f'frame failed: {type(error).__name__}: {error} (in {where})'
+            _fault(pair.rig, 'worker', text)
 
     def _process(self, pair: Pair) -> None:
         started = time.perf_counter()
-        wanted = self.outputs.wanted()
+        rig = pair.rig
+        wanted = rig.outputs.wanted()
         if not wanted:
-            self.statistics.drop('unwanted')
+            rig.statistics.drop('unwanted')
             return
         stamp = stamp_ns(pair.left)
         config = self.parameters.node
         age = age_s(stamp, pair.received_ns, self.now_ns())
         if config.max_age and age > config.max_age:
-            self.statistics.drop('stale')
-            self.findings.report(
+            rig.statistics.drop('stale')
+            rig.findings.report(
                 'age',
                 f'frames are older than max_age {config.max_age:g} s when their turn comes; is '
                 'the clock set, or use_sim_time for a bag, or max_age 0',
                 error=False,
             )
             return
-        self.findings.clear('age')
+        rig.findings.clear('age')
         computed = self._match(pair, stamp)
         if 'confidence' in wanted and computed.result.confidence is None:
             name = self.pipeline.backend.spec.name
             text = f'confidence is subscribed but {name} gives none; use a network backend'
-            self.findings.report('confidence', text, error=False)
+            rig.findings.report('confidence', text, error=False)
         else:
-            self.findings.clear('confidence')
-        self.outputs.publish(wanted, computed, config)
-        self.statistics.result(
+            rig.findings.clear('confidence')
+        rig.outputs.publish(wanted, computed, config)
+        rig.statistics.result(
             time.perf_counter() - started,
             age_s(stamp, pair.received_ns, self.now_ns()),
             computed.result.valid_share,
         )
         for subject in ('worker', 'matching', 'image', 'calibration'):
-            self.findings.clear(subject)
+            rig.findings.clear(subject)
 
     def _match(self, pair: Pair, stamp: int) -> Computed:
         """Decode, calibrate and run the pipeline."""
-        topics = self.inputs.topics
+        rig = pair.rig
+        topics = rig.inputs.topics
         left, right = to_rgb(pair.left, topics['left']), to_rgb(pair.right, topics['right'])
-        infos = dict(self.inputs.infos)
+        infos = dict(rig.inputs.infos)
         for side in SIDES:
             if side not in infos:
                 topic = topics[f'{side}_info']
@@ -131,15 +128,15 @@ class Processor:
                     f'no camera_info yet on {topic}; is it published, remapped?'
                 )
         if self.parameters.node.rectify:
-            left = self.rectifiers['left'].rectify(left, infos['left'])
-            right = self.rectifiers['right'].rectify(right, infos['right'])
+            left = rig.rectifiers['left'].rectify(left, infos['left'])
+            right = rig.rectifiers['right'].rectify(right, infos['right'])
         uncalibrated = StereoFrame(left, right, stamp)  # checks that the sizes agree
         header = pair.left.header
         warnings = calibration_warnings(infos['left'], infos['right'], header.frame_id)
         if warnings:
-            self.findings.report('calibration warning', '; '.join(warnings), error=False)
+            rig.findings.report('calibration warning', '; '.join(warnings), error=False)
         else:
-            self.findings.clear('calibration warning')
+            rig.findings.clear('calibration warning')
         calibration = stereo_calibration(
             infos['left'], infos['right'], uncalibrated.width_px, uncalibrated.height_px
         )
@@ -147,9 +144,10 @@ class Processor:
         max_depth_m = self.pipeline.config.max_depth
         return Computed(result, calibration, left, infos['left'], header, max_depth_m)
 
-    def _fault(self, subject: str, text: str) -> None:
-        self.statistics.drop('fault')
-        self.findings.report(subject, text)
+
+def _fault(rig: Rig, subject: str, text: str) -> None:
+    rig.statistics.drop('fault')
+    rig.findings.report(subject, text)
 
 
 def _subject(error: StereoError) -> str:

@@ -1,11 +1,11 @@
-"""The one thread that computes: newest frame wins, settings change between frames."""
+"""The one thread that computes: newest frame of each camera, settings change between frames."""
 
 from __future__ import annotations
 
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any
 
@@ -13,7 +13,10 @@ from ..errors import BackendError
 
 
 class Worker:
-    """Runs `process` on the newest item offered, and `change` calls between items.
+    """Runs `process` on the newest item of each lane, and calls between items.
+
+    The lanes are served in turn: one that was served stands behind all that wait, however fast
+    its items come.
 
     Args:
         process: handles one item. It shall catch what can go wrong with one frame; whatever it
@@ -28,7 +31,7 @@ class Worker:
         self.failure = ''
         self._process = process
         self._on_death = on_death
-        self._item: Any = None
+        self._items: dict[Hashable, Any] = {}  # in the order in which the lanes began to wait
         self._calls: list[tuple[Callable[[], None], Future[None]]] = []
         self._stopping = False
         self._began_s: float | None = None
@@ -39,18 +42,21 @@ class Worker:
         """Begin to work."""
         self._thread.start()
 
-    def offer(self, item: Any) -> bool:
-        """Put the newest item into the slot. Returns whether an older one was displaced."""
+    def offer(self, item: Any, lane: Hashable = None) -> bool:
+        """Put the newest item of a lane into its slot.
+
+        Returns whether it displaced an older one, whose turn it then takes.
+        """
         with self._wake:
-            displaced = self._item is not None
-            self._item = item
+            displaced = lane in self._items
+            self._items[lane] = item
             self._wake.notify()
         return displaced
 
     def forget(self) -> None:
-        """Empty the slot."""
+        """Empty all slots."""
         with self._wake:
-            self._item = None
+            self._items.clear()
 
     def busy_s(self) -> float:
         """For how long the item in work has been there, seconds; 0 when there is none."""
@@ -87,7 +93,7 @@ class Worker:
 
     def _step(self) -> bool:
         with self._wake:
-            self._wake.wait_for(lambda: self._stopping or self._calls or self._item is not None)
+            self._wake.wait_for(lambda: self._stopping or self._calls or self._items)
             if self._stopping:
                 for _, future in self._calls:
                     future.set_exception(BackendError('the node is shutting down'))
@@ -95,7 +101,7 @@ class Worker:
             calls, self._calls = self._calls, []
             item = None
             if not calls:
-                item, self._item = self._item, None
+                item = self._items.pop(next(iter(self._items)))
         for call, future in calls:
             try:
                 call()

@@ -1,0 +1,80 @@
+"""`Rig`: one stereo camera of the node, with all that is its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+
+from ..config import NodeConfig
+from .counters import Statistics
+from .findings import Findings
+from .inputs import Inputs
+from .outputs import Outputs
+from .rectify import Rectifier
+from .sync import SIDES
+
+# Images stay subscribed to for this long after the last subscriber left, and at the start: tools
+# come and go, and the state of the input is told once.
+_LINGER_S = 2.0
+
+
+class Rig:
+    """A stereo camera: its topics, synchroniser, calibration, counters and findings.
+
+    Args:
+        node: owner of the topics.
+        name: the topics lie under it; '' for the only camera of a node.
+        config: of the node.
+        on_pair: called with (rig, left, right) from the executor; must return at once and never
+            raise.
+
+    Attributes:
+        inputs, outputs, statistics, findings: see their classes.
+        rectifiers: of each side, used by the worker when `rectify` is set.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        name: str,
+        config: NodeConfig,
+        on_pair: Callable[[Rig, Any, Any], None],
+    ) -> None:
+        self.name = name
+        prefix = self.titled('')
+        self.findings = Findings(node.get_logger(), name)
+        self.statistics = Statistics()
+        self.outputs = Outputs(node, prefix)
+        self.inputs = Inputs(node, prefix, config, lambda left, right: on_pair(self, left, right))
+        self.rectifiers = {side: Rectifier(side) for side in SIDES}
+        self._wanted_at = 0.0
+
+    def titled(self, part: str) -> str:
+        """'front/PART' of the camera 'front', 'PART' of one without a name."""
+        return f'{self.name}/{part}' if self.name else part
+
+    def activate(self) -> None:
+        """Subscribe, and publish from now on."""
+        self.inputs.open()
+        self.inputs.listen()
+        self.outputs.enabled = True
+        self._wanted_at = time.monotonic()
+
+    def deactivate(self) -> None:
+        """Unsubscribe; a frame in work is not published any more."""
+        self.outputs.enabled = False
+        self.inputs.close()
+        self.findings.clear_all()
+
+    def follow_demand(self) -> None:
+        """Listen to the images only while somebody wants a result."""
+        now = time.monotonic()
+        if self.outputs.wanted():
+            self._wanted_at = now
+            if not self.inputs.listening:
+                self.inputs.listen()
+        elif self.inputs.listening and now - self._wanted_at > _LINGER_S:
+            self.inputs.pause()
