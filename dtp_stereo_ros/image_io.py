@@ -118,7 +118,16 @@ def write_pfm(path: Path, disparity_px: Float32Array) -> None:
 
 def write_png(path: Path, image: UInt8Array) -> None:
     """Write RGB uint8 (H, W, 3) as PNG."""
-    _, encoded = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    _write_image(path, image, '.png')
+
+
+def write_jpeg(path: Path, image: UInt8Array) -> None:
+    """Write RGB uint8 (H, W, 3) as JPEG."""
+    _write_image(path, image, '.jpg')
+
+
+def _write_image(path: Path, image: UInt8Array, ending: str) -> None:
+    _, encoded = cv2.imencode(ending, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     with atomic(path) as file:
         file.write(encoded.tobytes())
 

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from ..config import BACKENDS, PipelineConfig
 from ..errors import InputError
-from ..evaluation.datasets import READERS, SHARED_LAYOUT, Scene, Truth, open_dataset
+from ..evaluation.datasets import (
+    READERS,
+    SHARED_LAYOUT,
+    Scene,
+    Truth,
+    open_dataset,
+    shared_sets,
+)
+from ..evaluation.extremes import Extremes
 from ..evaluation.report import as_json, legend, markdown_table, write_panel, write_report
 from ..evaluation.runner import DatasetResult, Estimate, Method, evaluate
 from ..pipeline import StereoPipeline
@@ -62,7 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f'backends to score: {", ".join(BACKENDS)} (default: auto)',
     )
     parser.add_argument(
-        '-o', '--out', type=Path, metavar='DIR', help='write report.md, report.json and pictures'
+        '-o',
+        '--out',
+        type=Path,
+        metavar='DIR',
+        help='write report.md, report.json, a picture of every scene, and the best and worst',
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of the table')
     add_pipeline_options(parser, without=('backend', 'min_depth', 'max_depth'))
@@ -75,15 +87,19 @@ def run(args: argparse.Namespace) -> int:
         InputError: a data set is missing or laid out otherwise.
         StereoError: a backend cannot start.
     """
-    datasets = [open_dataset(spec) for spec in [*args.data, *_shared(args.shared)]]
+    specs = [*args.data, *(shared_sets(args.shared) if args.shared else [])]
+    datasets = [open_dataset(spec) for spec in specs]
     if not datasets:
         raise InputError('no data; give --data NAME:PATH or --shared ROOT')
     methods = _methods(args)
     if args.out:
         _make_folder(args.out)
-    results = [_evaluate(name, scenes, methods, args.out) for name, scenes in datasets]
+    extremes = Extremes()
+    results = [_evaluate(name, scenes, methods, args.out, extremes) for name, scenes in datasets]
     if args.out:
-        write_report(args.out, results, shlex.join(['dtp-stereo', *sys.argv[1:]]))
+        write_report(
+            args.out, results, shlex.join(['dtp-stereo', *sys.argv[1:]]), extremes.picture()
+        )
     if args.json:
         print(as_json(results))
     else:
@@ -92,17 +108,6 @@ def run(args: argparse.Namespace) -> int:
         if args.out:
             print(f'\nreport and pictures: {args.out.resolve()}')
     return 0
-
-
-def _shared(root: Path | None) -> list[str]:
-    if root is None:
-        return []
-    found = [
-        f'{name}:{root / path}' for name, path in SHARED_LAYOUT.items() if (root / path).is_dir()
-    ]
-    if not found:
-        raise InputError(f'{root}: none of {", ".join(SHARED_LAYOUT.values())} in it')
-    return found
 
 
 def _methods(args: argparse.Namespace) -> list[Method]:
@@ -123,7 +128,7 @@ def _method(config: PipelineConfig) -> Method:
 
 
 def _evaluate(
-    name: str, scenes: list[Scene], methods: list[Method], out: Path | None
+    name: str, scenes: list[Scene], methods: list[Method], out: Path | None, extremes: Extremes
 ) -> DatasetResult:
     def seen(
         scene: Scene, frame: StereoFrame, truth: Truth | None, estimates: list[Estimate]
@@ -131,6 +136,7 @@ def _evaluate(
         print(f'{name}: {scene.name}', file=sys.stderr)
         if out:
             write_panel(out / name, scene, frame, truth, estimates)
+            extremes.see(f'{name} {scene.name}', truth, estimates)
 
     return evaluate(name, scenes, methods, seen)
 

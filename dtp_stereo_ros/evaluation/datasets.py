@@ -166,6 +166,20 @@ SHARED_LAYOUT: dict[str, str] = {
 }
 
 
+def shared_sets(root: Path) -> list[str]:
+    """``NAME:PATH`` of each data set of `SHARED_LAYOUT` that lies below a folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [
+        f'{name}:{root / path}' for name, path in SHARED_LAYOUT.items() if (root / path).is_dir()
+    ]
+    if not found:
+        raise InputError(f'{root}: none of {", ".join(SHARED_LAYOUT.values())} in it')
+    return found
+
+
 def open_dataset(spec: str) -> tuple[str, list[Scene]]:
     """Find the scenes of ``NAME:PATH``.
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from ..errors import InputError
-from ..image_io import atomic, colorize, write_png
+from ..image_io import atomic, colorize, write_jpeg, write_png
 from ..stereo import Float32Array, StereoFrame, UInt8Array
 from .datasets import Scene, Truth
 from .metrics import Score
@@ -75,8 +75,13 @@ def as_json(results: Sequence[DatasetResult]) -> str:
     return json.dumps(document, indent=1, allow_nan=False)
 
 
-def write_report(folder: Path, results: Sequence[DatasetResult], command: str) -> None:
-    """Write ``report.md`` and ``report.json``.
+def write_report(
+    folder: Path,
+    results: Sequence[DatasetResult],
+    command: str,
+    extremes: UInt8Array | None = None,
+) -> None:
+    """Write ``report.md``, ``report.json`` and, if there is one, ``extremes.jpg``.
 
     Raises:
         InputError: the folder cannot be written.
@@ -86,6 +91,9 @@ def write_report(folder: Path, results: Sequence[DatasetResult], command: str) -
     try:
         with atomic(folder / 'report.json') as file:
             file.write(as_json(results).encode())
+        if extremes is not None:
+            write_jpeg(folder / 'extremes.jpg', extremes)
+            text += '\n![Best and worst scene](extremes.jpg)\n'
         with atomic(folder / 'report.md') as file:
             file.write(text.encode())
     except OSError as error:
@@ -127,8 +135,8 @@ def panel(
     blank = np.zeros_like(left)
     rows = [
         (
-            _labelled(left, 'left'),
-            blank if truth_px is None else _labelled(colorize(truth_px, low, high), 'truth'),
+            labelled(left, 'left'),
+            blank if truth_px is None else labelled(colorize(truth_px, low, high), 'truth'),
         )
     ]
     for estimate in estimates:
@@ -136,8 +144,8 @@ def panel(
         errors = blank
         if truth_px is not None:
             label = f'|error|, 0 to {ERROR_SCALE_PX:g} px'
-            errors = _labelled(error_image(estimate.disparity_px, truth_px), label)
-        rows.append((_labelled(disparity, estimate.method), errors))
+            errors = labelled(error_image(estimate.disparity_px, truth_px), label)
+        rows.append((labelled(disparity, estimate.method), errors))
     return np.vstack([np.hstack(row) for row in rows])
 
 
@@ -148,7 +156,7 @@ def error_image(estimate_px: Float32Array, truth_px: Float32Array) -> UInt8Array
     return image
 
 
-def _labelled(image: UInt8Array, text: str) -> UInt8Array:
+def labelled(image: UInt8Array, text: str) -> UInt8Array:
     """Write a caption into the upper left corner of a copy."""
     image = image.copy()
     size = max(0.4, image.shape[1] / 1000)

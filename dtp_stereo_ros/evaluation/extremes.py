@@ -1,0 +1,85 @@
+"""The scenes on which a method does best and worst, as one picture for a document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ..image_io import colorize
+from ..stereo import Float32Array, UInt8Array
+from .datasets import Truth
+from .fill import fill_holes
+from .metrics import score
+from .report import ERROR_SCALE_PX, error_image, labelled
+from .runner import Estimate
+
+_TILE_WIDTH_PX = 460
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A scene, with bad-3 (share) of the first method, which is what scenes are ordered by."""
+
+    name: str
+    bad_3: float
+    truth_px: Float32Array
+    estimates: tuple[Estimate, ...]
+
+
+class Extremes:
+    """Keeps the best and the worst scene of those that it sees.
+
+    The picture shows disparities and errors only, none of the camera's images, so that it may be
+    published where the images may not.
+    """
+
+    def __init__(self) -> None:
+        self._best: _Seen | None = None
+        self._worst: _Seen | None = None
+
+    def see(self, name: str, truth: Truth | None, estimates: Sequence[Estimate]) -> None:
+        """Look at what all methods made of a scene; one without truth is passed over."""
+        if truth is None:
+            return
+        judged = truth.region('noc')
+        if judged is None:
+            judged = truth.disparity_px
+        bad_3 = score(fill_holes(estimates[0].disparity_px), judged).bad_3
+        seen = _Seen(name, bad_3, truth.disparity_px, tuple(estimates))
+        if self._best is None or bad_3 < self._best.bad_3:
+            self._best = seen
+        if self._worst is None or bad_3 > self._worst.bad_3:
+            self._worst = seen
+
+    def picture(self) -> UInt8Array | None:
+        """RGB: a row for the best scene, a row for the worst; None where none had truth."""
+        if self._best is None or self._worst is None:
+            return None
+        rows = [_row('best', self._best), _row('worst', self._worst)]
+        return np.vstack(rows)
+
+
+def _row(what: str, seen: _Seen) -> UInt8Array:
+    """Disparity and error of each method, in one colour scale, side by side."""
+    known = seen.truth_px[np.isfinite(seen.truth_px)]
+    low, high = (float(v) for v in np.percentile(known, (1, 99)))
+    tiles = []
+    for estimate in seen.estimates:
+        disparity = colorize(estimate.disparity_px, low, high)
+        errors = error_image(estimate.disparity_px, seen.truth_px)
+        method = estimate.method.split()[0]
+        tiles += [
+            labelled(_tile(disparity), f'{what}: {seen.name}, {method}'),
+            labelled(_tile(errors), f'{method}, error 0 to {ERROR_SCALE_PX:g} px'),
+        ]
+    return np.hstack(tiles)
+
+
+def _tile(image: UInt8Array) -> UInt8Array:
+    height = round(image.shape[0] * _TILE_WIDTH_PX / image.shape[1])
+    # Without interpolation: colours between two errors would be a third.
+    tile = cv2.resize(image, (_TILE_WIDTH_PX, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(tile, np.uint8)
