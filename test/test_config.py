@@ -57,6 +57,29 @@ def test_refusals_name_setting_value_and_mend(changes: dict[str, object], messag
         validate(PipelineConfig(**changes))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize('names', [('',), ('front',), ('a', 'b2', 'c_d', 'E_'), ('x', 'X')])
+def test_cameras(names: tuple[str, ...]) -> None:
+    validate(NodeConfig(cameras=names))
+
+
+@pytest.mark.parametrize(
+    ('names', 'message'),
+    [
+        ((), 'cameras has 0 names, it must have 1 .. 16'),
+        (tuple(f'c{i}' for i in range(17)), 'cameras has 17 names'),
+        (('front', ''), "cameras: '' cannot be a part of a topic name; use letters"),
+        (('front', 'rear', 'front'), "cameras: 'front' stands there twice"),
+        *(((name,), 'cannot be') for name in ('1st', '_hidden', 'a/b', '~', 'ü', 'a b', 'a__b')),
+        (['front'], r"cameras is \['front'\], it must be a list of texts"),
+        (('front', 1), 'it must be a list of texts'),
+        ('front', "cameras is 'front', it must be a list of texts"),
+    ],
+)
+def test_wrong_cameras(names: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        validate(NodeConfig(cameras=names))  # type: ignore[arg-type]
+
+
 def test_whole_numbers_are_accepted_for_floats() -> None:
     validate(PipelineConfig(max_depth=10))
 

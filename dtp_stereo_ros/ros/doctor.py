@@ -3,49 +3,23 @@
 from __future__ import annotations
 
 import os
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.srv import GetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import get_rmw_implementation_identifier
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ..errors import CalibrationError
-from .camera_info import calibration_warnings, stereo_calibration
+from .camera_examination import CameraExamination
 from .dds import Finding, dds_findings
-from .graph import publisher_faults
-from .sync import SIDES, stamp_ns
+from .sync import SIDES
 
-_NS_PER_S = 1_000_000_000
-_SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _DISCOVERY_S = 2.0
-
-
-@dataclass
-class _Heard:
-    """What came on one topic while we listened."""
-
-    count: int = 0
-    newest: Any = None
-    stamps: list[int] = field(default_factory=list)
-    ages_ns: list[int] = field(default_factory=list)
-    arrivals_s: list[float] = field(default_factory=list)
-
-    def rate_hz(self) -> float:
-        """Rate of arrival; 0 for fewer than two messages."""
-        if self.count < 2:
-            return 0.0
-        return (self.count - 1) / max(self.arrivals_s[-1] - self.arrivals_s[0], 1e-9)
 
 
 def examine(name: str, seconds: float) -> list[Finding]:
@@ -81,27 +55,26 @@ class _Examination:
 
     def __init__(self, node: Node, spin: Callable[[float], None], name: str) -> None:
         self._node, self._spin, self._name = node, spin, name
-        self._heard: dict[str, _Heard] = {}
         self._statuses: dict[str, DiagnosticStatus] = {}
         node.create_subscription(DiagnosticArray, '/diagnostics', self._keep_diagnostics, 10)
 
     def findings(self, seconds: float) -> list[Finding]:
         self._spin(max(seconds, 2.0))
-        if 'input' not in self._statuses:
+        # 'input' of the only camera, 'front/input' of one with a name.
+        names = [s.rpartition('/')[0] for s in self._statuses if s.rpartition('/')[2] == 'input']
+        if not names:
             text = f'{self._name} publishes no diagnostics'
             return [Finding('error', 'node', text, 'it hangs or is no depth_node; see its log')]
-        topics = self._topics()
-        for key, topic in topics.items():
-            self._listen(key, topic)
+        cameras = [
+            CameraExamination(self._node, self._name, name, self._topics(name)) for name in names
+        ]
         self._spin(seconds)
         return [
             Finding('ok', 'node', f'{self._name} is {self._state()}'),
             *self._told(),
             *self._clock(),
-            *(f for key, topic in topics.items() for f in self._topic(key, topic, seconds)),
-            *self._stamps(),
-            *self._calibration(),
-            *dds_findings(len(image.data) if (image := self._heard['left'].newest) else 0),
+            *(finding for camera in cameras for finding in camera.findings(seconds)),
+            *dds_findings(max(camera.image_bytes() for camera in cameras)),
         ]
 
     def _keep_diagnostics(self, msg: DiagnosticArray) -> None:
@@ -115,30 +88,16 @@ class _Examination:
         return {v.key: v.value for v in status.values} if status else {}
 
     def _state(self) -> str:
-        return self._values('matching').get('state', 'unknown')
+        """Of the lifecycle: every camera's status tells it."""
+        parts = (part for part in self._statuses if part.endswith('matching'))
+        return next((self._values(part).get('state', '') for part in parts), '') or 'unknown'
 
-    def _topics(self) -> dict[str, str]:
+    def _topics(self, camera: str) -> dict[str, str]:
         """'left', 'right', 'left_info', 'right_info' to topics, as the node tells them."""
-        images, infos = self._values('input'), self._values('calibration')
+        prefix = f'{camera}/' if camera else ''
+        images, infos = self._values(f'{prefix}input'), self._values(f'{prefix}calibration')
         topics = {side: images[f'{side} topic'] for side in SIDES}
         return {**topics, **{f'{side}_info': infos[f'{side} camera_info'] for side in SIDES}}
-
-    def _type(self, key: str, topic: str) -> type:
-        if key.endswith('_info'):
-            return CameraInfo
-        return CompressedImage if topic.endswith('/compressed') else Image
-
-    def _listen(self, key: str, topic: str) -> None:
-        heard = self._heard[key] = _Heard()
-
-        def take(msg: Any) -> None:
-            heard.count += 1
-            heard.arrivals_s.append(time.monotonic())
-            heard.newest = msg
-            heard.stamps.append(stamp_ns(msg))
-            heard.ages_ns.append(self._node.get_clock().now().nanoseconds - stamp_ns(msg))
-
-        self._node.create_subscription(self._type(key, topic), topic, take, _SENSOR)
 
     def _told(self) -> list[Finding]:
         """What the node itself complains of; its texts hold the mend."""
@@ -169,85 +128,6 @@ class _Examination:
             return [Finding('error', 'clock', 'use_sim_time is set but nobody sends /clock', mend)]
         return []
 
-    def _topic(self, key: str, topic: str, seconds: float) -> list[Finding]:
-        publishers = self._node.count_publishers(topic)
-        heard = self._heard[key]
-        if publishers == 0:
-            known = [t for t, kinds in self._node.get_topic_names_and_types() if _alike(t, topic)]
-            hint = f'; there is {", ".join(sorted(known)[:3])}' if known else ''
-            mend = f'start the camera, or remap{hint}'
-            return [Finding('error', key, f'{topic}: no publisher', mend)]
-        qos = next(
-            (
-                info.qos_profile
-                for info in self._node.get_subscriptions_info_by_topic(topic)
-                if f'{info.node_namespace.rstrip("/")}/{info.node_name}' == self._name
-            ),
-            _SENSOR,
-        )
-        faults = publisher_faults(self._node, topic, self._type(key, topic), qos)
-        found = []
-        for fault in faults:
-            text, _, mend = fault.rpartition('; ')
-            mend = mend if text else 'use a topic of the right type'
-            found.append(Finding('error', key, text or fault, mend))
-        if publishers > 1:
-            text = f'{topic}: {publishers} publishers'
-            found.append(Finding('warn', key, text, 'two cameras on one topic? remap one'))
-        if heard.count == 0 and not faults:
-            text = f'{topic}: {publishers} publisher, but nothing came in {seconds:g} s'
-            mend = 'is the camera running? are large messages lost (docs/large_messages.md)?'
-            found.append(Finding('error', key, text, mend))
-        elif heard.count:
-            found.append(Finding('ok', key, f'{topic}: {heard.rate_hz():.1f} Hz'))
-        return found
-
-    def _stamps(self) -> list[Finding]:
-        left, right = self._heard['left'], self._heard['right']
-        if not (left.stamps and right.stamps):
-            return []
-        found = []
-        if 0 in (left.stamps[-1], right.stamps[-1]):
-            mend = 'let the driver set header.stamp'
-            return [Finding('error', 'stamps', 'images have no stamp (0)', mend)]
-        age_s = statistics.median(left.ages_ns) / _NS_PER_S
-        if abs(age_s) > 60:
-            text = f'images are {age_s:.0f} s off the clock'
-            mend = 'a bag: use_sim_time and --clock; a camera: synchronise its clock'
-            found.append(Finding('warn', 'stamps', text, mend))
-        gaps = [min((r - s for r in right.stamps), key=abs) for s in left.stamps[1:-1]]
-        if gaps and all(gap == 0 for gap in gaps):
-            found.append(Finding('ok', 'stamps', 'left and right are equal'))
-        elif gaps:
-            share = sum(gap != 0 for gap in gaps) / len(gaps)
-            gap_ms = statistics.median(abs(g) for g in gaps if g) / 1e6
-            text = f'{100 * share:.0f} % of the left images have no right one of the same stamp'
-            mend = f'nearest is {gap_ms:.3g} ms away: approximate_sync, or trigger the cameras'
-            found.append(Finding('warn' if share < 0.5 else 'error', 'stamps', text, mend))
-        return found
-
-    def _calibration(self) -> list[Finding]:
-        infos = {side: self._heard[f'{side}_info'].newest for side in SIDES}
-        image = self._heard['left'].newest
-        if None in infos.values():
-            return []
-        size = (image.width, image.height) if isinstance(image, Image) else None
-        width, height = size or (infos['left'].width, infos['left'].height)
-        try:
-            calibration = stereo_calibration(infos['left'], infos['right'], width, height)
-        except CalibrationError as error:
-            text, _, mend = str(error).rpartition('; ')
-            return [Finding('error', 'calibration', text or str(error), mend)]
-        text = f'f = {calibration.fx_px:.5g} px, baseline = {calibration.baseline_m:.4g} m'
-        frame = image.header.frame_id if image else infos['left'].header.frame_id
-        return [
-            Finding('ok', 'calibration', text),
-            *(
-                Finding('warn', 'calibration', warning, 'see the camera driver')
-                for warning in calibration_warnings(infos['left'], infos['right'], frame)
-            ),
-        ]
-
 
 @contextmanager
 def _node() -> Iterator[tuple[Node, Callable[[float], None]]]:
@@ -267,13 +147,3 @@ def _node() -> Iterator[tuple[Node, Callable[[float], None]]]:
         node.destroy_node()
     finally:
         rclpy.try_shutdown()
-
-
-def _alike(topic: str, wanted: str) -> bool:
-    """Whether a topic might have been meant: the same last part, and the same side."""
-    side = 'left' if 'left' in wanted else 'right'
-    return (
-        topic != wanted
-        and topic.rsplit('/', 1)[-1] == wanted.rsplit('/', 1)[-1]
-        and (side in topic)
-    )

@@ -36,10 +36,13 @@ def found(findings: list[dict[str, str]], level: str) -> list[tuple[str, str]]:
 
 @contextmanager
 def playing(
-    node: Node, frame: StereoFrame, change: Callable[[dict[str, Any]], None] | None = None
+    node: Node,
+    frame: StereoFrame,
+    change: Callable[[dict[str, Any]], None] | None = None,
+    prefix: str = '',
 ) -> Iterator[None]:
     """A camera at 10 Hz in a thread."""
-    camera, stop = FramePublisher(node), threading.Event()
+    camera, stop = FramePublisher(node, prefix), threading.Event()
 
     def play() -> None:
         while not stop.wait(0.1):
@@ -104,6 +107,25 @@ def test_what_is_wrong_is_told_with_its_mend(
     assert mend == 'start the camera, or remap; there is /left/image_rect'
     assert ('clock', 'use_sim_time is set but nobody sends /clock') in wrong
     assert any(s == 'calibration' and 'right camera_info: Tx is zero' in t for s, t in wrong)
+
+
+def test_each_camera_is_looked_at(node: Node, start_depth_node: Start, frame: StereoFrame) -> None:
+    start_depth_node(cameras=('front', 'rear'))
+    Probe(node, ('disparity',), prefix='front/')
+    Probe(node, ('disparity',), prefix='rear/')
+    other = Node('other_camera')
+    with playing(node, frame, prefix='front/'), playing(other, frame, no_baseline, 'rear/'):
+        code, findings = doctor()
+    other.destroy_node()
+    assert code == 1
+    assert {subject for subject, _ in found(findings, 'error')} == {'rear/calibration'}
+    fine = found(findings, 'ok')
+    assert ('node', '/depth_node is active') in fine
+    assert ('front/calibration', 'f = 400 px, baseline = 0.1 m') in fine
+    assert ('front/stamps', 'left and right are equal') in fine
+    rates = {s: text for s, text in fine if s in ('front/left', 'rear/right_info')}
+    assert rates['front/left'].startswith('/front/left/image_rect: ')
+    assert rates['rear/right_info'].startswith('/rear/right/camera_info: ')
 
 
 def test_an_inactive_node_is_told(node: Node, start_depth_node: Start) -> None:

@@ -54,6 +54,39 @@ def test_newest_wins_and_displaced_items_are_told(slow: Slow) -> None:
     assert slow.done == [1, 4]
 
 
+def test_lanes_are_served_in_turn_however_fast_one_is(slow: Slow) -> None:
+    """Lane a is offered again while each item is in work; b and c have their turns."""
+    slow.worker.offer('a0', lane='a')
+    assert slow.begun.acquire(timeout=WAIT_S)
+    slow.worker.offer('a1', lane='a')
+    slow.worker.offer('b1', lane='b')
+    assert not slow.worker.offer('c1', lane='c')
+    assert slow.worker.offer('a2', lane='a')
+    assert slow.worker.offer('b2', lane='b')
+    for index in range(3, 9):
+        slow.go_on.release()
+        assert slow.begun.acquire(timeout=WAIT_S)
+        slow.worker.offer(f'a{index}', lane='a')
+        slow.worker.offer(f'a{index}+', lane='a')
+        if index == 5:
+            slow.worker.offer('b5', lane='b')
+    slow.go_on.release(2)
+    assert slow.begun.acquire(timeout=WAIT_S)
+    slow.worker.between_frames(lambda: None).result(WAIT_S)
+    assert slow.done == ['a0', 'a2', 'b2', 'c1', 'a5+', 'b5', 'a7+', 'a8+']
+
+
+def test_forgotten_items_are_not_processed(slow: Slow) -> None:
+    slow.worker.offer(1, lane='a')
+    assert slow.begun.acquire(timeout=WAIT_S)
+    slow.worker.offer(2, lane='a')
+    slow.worker.offer(3, lane='b')
+    slow.worker.forget()
+    slow.go_on.release(2)
+    slow.worker.between_frames(lambda: None).result(WAIT_S)
+    assert slow.done == [1]
+
+
 def test_calls_run_between_items_in_the_worker(slow: Slow) -> None:
     slow.worker.offer(1)
     assert slow.begun.acquire(timeout=WAIT_S)
