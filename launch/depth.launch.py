@@ -1,4 +1,7 @@
-"""Starts `depth_node`: `ros2 launch dtp_stereo depth.launch.py left_image:=/cam/left`."""
+"""Starts `depth_node`: `ros2 launch dtp_stereo depth.launch.py left_image:=/cam/left`.
+
+Several cameras on one model: `cameras:=front,rear`; the topics of each lie under its name.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,12 @@ _OPTIONS = {
     ),
     'backend': ('', 'Inference backend; empty takes that of params_file.'),
     'model': ('', 'Model name or path; empty takes that of params_file.'),
+    'cameras': ('', 'Names of several stereo cameras, as front,rear; empty takes params_file.'),
     'large_messages': (
         'false',
         'Use our Fast DDS profile for messages of megabytes; start the camera with it, too.',
     ),
+    'enclave': ('/', 'Security enclave of the node under SROS 2: docs/security.md.'),
     'rviz': ('false', 'Show the cloud and the images in RViz.'),
     'rviz_frame': ('stereo_left_optical_frame', 'Fixed frame of RViz.'),
     'log_level': ('info', 'Log level of the node: debug, info, warn, error.'),
@@ -51,25 +56,33 @@ def generate_launch_description() -> LaunchDescription:
 def _nodes(context: LaunchContext) -> list[Action]:
     remappings = [(topic, LaunchConfiguration(name)) for name, (topic, _) in _INPUTS.items()]
     # Only what was given on the command line stands above the parameter file.
-    overrides = {
+    overrides: dict[str, str | list[str]] = {
         name: value
         for name in ('backend', 'model')
         if (value := LaunchConfiguration(name).perform(context))
     }
+    cameras = LaunchConfiguration('cameras').perform(context).replace(' ', '')
+    if cameras:
+        overrides['cameras'] = cameras.split(',')
+    namespace = LaunchConfiguration('namespace').perform(context)
     depth_node = Node(
         package='dtp_stereo',
         executable='depth_node',
-        namespace=LaunchConfiguration('namespace'),
+        namespace=namespace,
         parameters=[LaunchConfiguration('params_file'), overrides],
         remappings=remappings,
-        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        ros_arguments=[
+            *('--log-level', LaunchConfiguration('log_level')),
+            *('--enclave', LaunchConfiguration('enclave')),
+        ],
         output='both',
         emulate_tty=True,
     )
     rviz = Node(
         package='rviz2',
         executable='rviz2',
-        namespace=LaunchConfiguration('namespace'),
+        # Of several cameras, RViz shows the first.
+        namespace='/'.join(filter(None, (namespace, cameras.split(',')[0]))),
         remappings=remappings,
         arguments=[
             '--display-config',

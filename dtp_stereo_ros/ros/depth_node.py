@@ -16,6 +16,7 @@ import cv2
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.qos_overriding_options import InvalidQosOverridesError
 from rclpy.signals import SignalHandlerOptions
 
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal_handler_options=SignalHandlerOptions.NO,
         )
     except Exception as error:  # rclpy has no common base for malformed ROS arguments
-        print(f'depth_node: {one_line(error)}', file=sys.stderr)
+        print(f'depth_node: {one_line(error)}{_security_hint()}', file=sys.stderr)
         return 2
     try:
         return _run(stop)
@@ -73,6 +74,9 @@ def _run(stop: _Stop) -> int:
     except _USER_ERRORS as error:
         print(f'depth_node: {one_line(error)}', file=sys.stderr)
         return 2
+    except rclpy_implementation.RCLError as error:  # the middleware refuses
+        print(f'depth_node: {one_line(error)}{_security_hint()}', file=sys.stderr)
+        return 2
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     stop.running = True
@@ -87,6 +91,11 @@ def _run(stop: _Stop) -> int:
     executor.shutdown()
     node.close()
     return 0
+
+
+def _security_hint() -> str:
+    secured = os.environ.get('ROS_SECURITY_ENABLE') == 'true'
+    return '; ROS_SECURITY_ENABLE is set: see docs/security.md' if secured else ''
 
 
 def _leave(node: DepthNode, code: int) -> NoReturn:

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,8 +19,10 @@ import rclpy
 import yaml
 from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
+from sensor_msgs.msg import Image
 
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables, validate
+from dtp_stereo_ros.ros.sync import SIDES
 
 needs_launch = pytest.mark.skipif(
     importlib.util.find_spec('launch_ros') is None, reason='launch_ros is not installed'
@@ -70,11 +74,9 @@ def parameters(node: Node, names: list[str]) -> list[object]:
     return [v.string_value or v.double_value for v in future.result().values]
 
 
-@pytest.mark.slow
-@needs_launch
-def test_arguments_reach_the_node(node: Node, prefix: Path, tmp_path: Path) -> None:
-    settings = tmp_path / 'settings.yaml'
-    settings.write_text('/**:\n  ros__parameters:\n    max_depth: 7.5\n    backend: auto\n')
+@contextmanager
+def launched(prefix: Path, tmp_path: Path, arguments: list[str]) -> Iterator[None]:
+    """The launch file with these arguments; at the end it must obey SIGINT."""
     environment = {
         **os.environ,
         'AMENT_PREFIX_PATH': f'{prefix}:{os.environ.get("AMENT_PREFIX_PATH", "")}',
@@ -82,6 +84,33 @@ def test_arguments_reach_the_node(node: Node, prefix: Path, tmp_path: Path) -> N
         'ROS_LOG_DIR': str(tmp_path / 'log'),
     }
     (tmp_path / 'log').mkdir()
+    launch_file = prefix / 'share/dtp_stereo/launch/depth.launch.py'
+    command = [sys.executable, '-c', _PROGRAM, str(launch_file), *arguments]
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(_WAIT_S) == 0
+
+
+def wait_for_subscriptions(node: Node, wanted: set[str]) -> None:
+    """Of /front/depth_node."""
+    deadline = time.monotonic() + _WAIT_S
+    found: set[str] = set()
+    while not wanted <= found:
+        assert time.monotonic() < deadline, found
+        if ('depth_node', '/front') in node.get_node_names_and_namespaces():
+            topics = node.get_subscriber_names_and_types_by_node('depth_node', '/front')
+            found = {name for name, _ in topics}
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@needs_launch
+def test_arguments_reach_the_node(node: Node, prefix: Path, tmp_path: Path) -> None:
+    settings = tmp_path / 'settings.yaml'
+    settings.write_text('/**:\n  ros__parameters:\n    max_depth: 7.5\n    backend: auto\n')
     arguments = [
         'namespace:=front',
         f'params_file:={settings}',
@@ -89,33 +118,37 @@ def test_arguments_reach_the_node(node: Node, prefix: Path, tmp_path: Path) -> N
         'left_image:=/cam/left',
         'right_info:=right/info',
         'large_messages:=true',
+        'enclave:=/dtp_stereo/depth_node',
     ]
-    launch_file = prefix / 'share/dtp_stereo/launch/depth.launch.py'
-    command = [sys.executable, '-c', _PROGRAM, str(launch_file), *arguments]
-    with subprocess.Popen(command, env=environment) as process:
-        try:
-            assert parameters(node, ['max_depth', 'backend', 'model']) == [7.5, 'sgbm', 'dtpnet']
-            deadline = time.monotonic() + _WAIT_S
-            wanted = {
-                '/cam/left',
-                '/front/left/camera_info',
-                '/front/right/image_rect',
-                '/front/right/info',
-            }
-            found: set[str] = set()
-            while not wanted <= found:
-                assert time.monotonic() < deadline, found
-                topics = node.get_subscriber_names_and_types_by_node('depth_node', '/front')
-                found = {name for name, _ in topics}
-                time.sleep(0.1)
-            outputs = node.get_publisher_names_and_types_by_node('depth_node', '/front')
-            assert '/front/disparity' in {name for name, _ in outputs}
-            profile = Path((tmp_path / 'log' / 'profile').read_text())
-            assert profile == prefix / 'share/dtp_stereo/config/dds/fastdds_large_data.xml'
-            assert profile.is_file()
-        finally:
-            process.send_signal(signal.SIGINT)
-        assert process.wait(_WAIT_S) == 0
+    # Somebody must listen, or the node does not subscribe to images.
+    node.create_subscription(Image, '/front/depth/image', lambda _: None, 1)
+    with launched(prefix, tmp_path, arguments):
+        assert parameters(node, ['max_depth', 'backend', 'model']) == [7.5, 'sgbm', 'dtpnet']
+        wanted = {
+            '/cam/left',
+            '/front/left/camera_info',
+            '/front/right/image_rect',
+            '/front/right/info',
+        }
+        wait_for_subscriptions(node, wanted)
+        outputs = node.get_publisher_names_and_types_by_node('depth_node', '/front')
+        assert '/front/disparity' in {name for name, _ in outputs}
+        enclaves = node.get_node_names_and_namespaces_with_enclaves()
+        assert ('depth_node', '/front', '/dtp_stereo/depth_node') in enclaves
+        profile = Path((tmp_path / 'log' / 'profile').read_text())
+        assert profile == prefix / 'share/dtp_stereo/config/dds/fastdds_large_data.xml'
+        assert profile.is_file()
+
+
+@pytest.mark.slow
+@needs_launch
+def test_cameras_reach_the_node(node: Node, prefix: Path, tmp_path: Path) -> None:
+    arguments = ['namespace:=front', 'backend:=sgbm', 'cameras:=near, far']
+    wanted = {f'/front/{name}/{side}/camera_info' for name in ('near', 'far') for side in SIDES}
+    with launched(prefix, tmp_path, arguments):
+        wait_for_subscriptions(node, wanted)
+        outputs = node.get_publisher_names_and_types_by_node('depth_node', '/front')
+        assert {'/front/near/disparity', '/front/far/points2'} <= {name for name, _ in outputs}
 
 
 def test_shipped_parameter_file_fits_the_node() -> None:
@@ -129,6 +162,7 @@ def test_shipped_parameter_file_fits_the_node() -> None:
     assert len(settings) >= 8
     for cls in (PipelineConfig, NodeConfig):
         own = {name: settings.pop(name) for name in tunables(cls) if name in settings}
+        own = {k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}
         config = cls(**own)
         validate(config)
         assert config != cls()
