@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     'distill': 'distill',
     'prune': 'prune',
     'recipe': 'recipe',
+    'ablation': 'ablation',
     'export': 'export',
 }
 

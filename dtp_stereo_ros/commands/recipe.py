@@ -6,12 +6,8 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from ..errors import ConfigError
-from ..training.options import TORCHRUN_HELP, missing
+from ..training.options import TORCHRUN_HELP, add_changes, missing, parse_changes
 
 HELP = 'train a teacher, distil, prune and tune in turns, export and evaluate, from one file'
 
@@ -31,19 +27,12 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('file', type=Path, metavar='FILE', help='a recipe (YAML)')
-    parser.add_argument(
-        '--set',
-        action='append',
-        default=[],
-        dest='changes',
-        metavar='NAME=VALUE',
-        help='replace a setting of the file; may be repeated',
-    )
+    add_changes(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the chain; prints where the summary is."""
-    changes = dict(_change(text) for text in args.changes)
+    changes = parse_changes(args.changes)
     try:
         from ..training.chain import Chain
         from ..training.recipe import read_recipe
@@ -53,13 +42,3 @@ def run(args: argparse.Namespace) -> int:
     chain = Chain(recipe, shlex.join(['dtp-stereo', *sys.argv[1:]]))
     chain.say(str(chain.run()))
     return 0
-
-
-def _change(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition('=')
-    if not equals or not name:
-        raise ConfigError(f'--set {text!r}: write NAME=VALUE, such as distil.steps=100')
-    try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f'--set {text!r}: the value is no YAML') from error

@@ -1,14 +1,11 @@
 """A chain of steps from a teacher to an exported, pruned model; resumable at every step.
 
-Each step has a folder ``NN-name`` below the recipe's: ``settings.json`` when it starts,
-``metrics.json`` when it is done, and its outputs. A step that is done is not done again; one that
-was begun with other settings is not mixed with them.
+Each step has a folder ``NN-name`` below the recipe's; see `stages`.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +14,6 @@ from typing import Any
 from accelerate import Accelerator
 
 from dtp_stereo_ros import models
-from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.network import checkpoint
 
 from . import summary
@@ -25,17 +21,13 @@ from .cost import ConvolutionCost
 from .data import Batch, GeneratorConfig
 from .distil import DistilConfig
 from .judge import accelerator_for, validate
-from .raycast import RAYCAST, Renderer
 from .recipe import DistilStep, Recipe, TrainStep
 from .settings import TrainConfig, preset
+from .stages import TEST_SEED, do_once, held_out, training_settings
 from .steps import prune_checkpoint, summary_line, write_json
-from .streams import SYNTHETIC, Sources
 from .strict import plain
 from .summary import Link
 from .train import Trainer
-
-# Generated test pairs are of a seed of their own: neither trained on nor used to choose.
-_TEST_SEED = 7919
 
 
 class Chain:
@@ -127,18 +119,10 @@ class Chain:
         )
 
     def _fit(self, name: str, config: TrainConfig) -> Path:
-        settings = plain(config)
-        for key in ('out', 'command', 'workers', 'threads', 'device', 'cache'):
-            del settings[key]
-        # By content, so that a folder may be moved while what it was made of may not change.
-        settings['init'] = models.sha256(config.init) if config.init else ''
-        if Path(config.distil.teacher).is_file():
-            settings['distil']['teacher'] = models.sha256(Path(config.distil.teacher))
-
         def work(folder: Path) -> dict[str, Any]:
             return dict(Trainer(replace(config, out=folder)).run())
 
-        folder = self._step(name, settings, work)
+        folder = self._step(name, training_settings(config), work)
         self._add(name, folder / 'best.pt')
         return folder / 'best.pt'
 
@@ -188,7 +172,7 @@ class Chain:
                 return
         accelerator = self._accelerator()
         if not self._test:
-            config = replace(self.recipe.data, seed=self.recipe.data.seed + _TEST_SEED)
+            config = replace(self.recipe.data, seed=self.recipe.data.seed + TEST_SEED)
             self._test = self._held_out(config, self.recipe.validation_batches, accelerator)
         network = checkpoint.load(path)
         gmac = ConvolutionCost.of(network).multiplications(network) / 1e9
@@ -209,12 +193,8 @@ class Chain:
     def _held_out(
         self, config: GeneratorConfig, count: int, accelerator: Accelerator
     ) -> list[Batch]:
-        """Generated pairs by the generators that are trained on, else real ones held out."""
-        specs = self.recipe.distil.sources
-        generated = tuple(s for s in specs if s in (SYNTHETIC, RAYCAST))
-        sources = Sources.open(generated or specs, self.recipe.out / 'cache')
-        renderer = Renderer(config, accelerator.device) if RAYCAST in sources.specs else None
-        return sources.validation(config, count, renderer=renderer)
+        specs, cache = self.recipe.distil.sources, self.recipe.out / 'cache'
+        return held_out(specs, config, count, cache, accelerator)
 
     def _accelerator(self) -> Accelerator:
         return accelerator_for(self.recipe.device, self.recipe.precision == 'bf16')
@@ -229,46 +209,9 @@ class Chain:
         self._number += 1
         folder = self._folder(name, self._number)
         heading = f'[{self._number}/{self.total}] {name}'
-        begun = folder / 'settings.json'
-        accelerator = self._accelerator()
-        if begun.exists():
-            _compare(folder, json.loads(begun.read_text()), json.loads(json.dumps(settings)))
-        if (folder / 'metrics.json').exists():
-            self.say(f'{heading}: done before')
-            return folder
-        self.say(heading)
-        folder.mkdir(parents=True, exist_ok=True)
-        if accelerator.is_main_process:
-            write_json(begun, settings)
-        start = time.perf_counter()
-        metrics = work(folder)
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
-            seconds = round(time.perf_counter() - start, 1)
-            write_json(folder / 'metrics.json', {**metrics, 'seconds': seconds})
-        accelerator.wait_for_everyone()
+        do_once(folder, heading, settings, work, self._accelerator())
         return folder
 
 
 def _is_trained(step: TrainStep) -> bool:
     return not step.file and step.steps > 0
-
-
-def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    before, now = _flat(before), _flat(now)
-    for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
-            raise ConfigError(
-                f'{folder}: was begun with another {key} ({before.get(key)!r}, now '
-                f'{now.get(key)!r}); delete the folder, or give another out'
-            )
-
-
-def _flat(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
-    """Nested settings by dotted names."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= (
-            _flat(value, f'{prefix}{key}.') if isinstance(value, dict) else {prefix + key: value}
-        )
-    return found

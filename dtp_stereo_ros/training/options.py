@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from dtp_stereo_ros.errors import ConfigError, StereoError
 
 if TYPE_CHECKING:
@@ -106,6 +108,36 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
         command=shlex.join(['dtp-stereo', *sys.argv[1:]]),
         **more,
     )
+
+
+def add_changes(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--set NAME=VALUE`` of commands that read a YAML file."""
+    parser.add_argument(
+        '--set',
+        action='append',
+        default=[],
+        dest='changes',
+        metavar='NAME=VALUE',
+        help='replace a setting of the file; may be repeated',
+    )
+
+
+def parse_changes(texts: list[str]) -> dict[str, Any]:
+    """What `add_changes` gathered: values by dotted names.
+
+    Raises:
+        ConfigError: not of that form.
+    """
+    changes = {}
+    for text in texts:
+        name, equals, value = text.partition('=')
+        if not equals or not name:
+            raise ConfigError(f'--set {text!r}: write NAME=VALUE, such as distil.steps=100')
+        try:
+            changes[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f'--set {text!r}: the value is no YAML') from error
+    return changes
 
 
 def missing(error: ImportError) -> StereoError:

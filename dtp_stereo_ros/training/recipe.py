@@ -7,15 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from dtp_stereo_ros.errors import ConfigError, InputError, one_line
-
 from .data import GeneratorConfig
 from .distil import DistilConfig
 from .losses import LossWeights
 from .prune import PruneConfig
-from .strict import parse, with_changes
+from .strict import read_settings
 from .summary import EvaluateStep
 
 
@@ -121,16 +117,4 @@ def read_recipe(path: Path, changes: Mapping[str, Any]) -> Recipe:
         InputError: no such file, or no YAML.
         ConfigError: see `strict.parse`.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read ({error.strerror})') from error
-    except yaml.YAMLError as error:
-        reason = one_line(error)
-        raise InputError(f'{path}: is no YAML ({reason[:160]})') from error
-    if not isinstance(values, dict):
-        raise InputError(f'{path}: holds no settings; see config/recipes')
-    try:
-        return parse(Recipe, with_changes(values, changes))
-    except ConfigError as error:
-        raise ConfigError(f'{path}: {error}') from error
+    return read_settings(Recipe, path, changes)

@@ -8,9 +8,37 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from dtp_stereo_ros.errors import ConfigError
+import yaml
+
+from dtp_stereo_ros.errors import ConfigError, InputError, one_line
 
 T = TypeVar('T')
+
+
+def read_settings(cls: type[T], path: Path, changes: Mapping[str, Any]) -> T:
+    """Build a dataclass from a YAML file.
+
+    Args:
+        cls: see `parse`.
+        path: YAML.
+        changes: settings that differ from the file, by dotted names.
+
+    Raises:
+        InputError: no such file, or no YAML.
+        ConfigError: see `parse`.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read ({error.strerror})') from error
+    except yaml.YAMLError as error:
+        raise InputError(f'{path}: is no YAML ({one_line(error)[:160]})') from error
+    if not isinstance(values, dict):
+        raise InputError(f'{path}: holds no settings; see config/recipes')
+    try:
+        return parse(cls, with_changes(values, changes))
+    except ConfigError as error:
+        raise ConfigError(f'{path}: {error}') from error
 
 
 def parse(cls: type[T], values: Any, where: str = '') -> T:

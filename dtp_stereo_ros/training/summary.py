@@ -12,7 +12,7 @@ from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.evaluation import motorcycle
 from dtp_stereo_ros.evaluation.datasets import open_dataset
 from dtp_stereo_ros.evaluation.fill import fill_holes
-from dtp_stereo_ros.evaluation.metrics import bad
+from dtp_stereo_ros.evaluation.metrics import Score, bad
 from dtp_stereo_ros.evaluation.report import write_report
 from dtp_stereo_ros.evaluation.runner import DatasetResult, Method
 from dtp_stereo_ros.evaluation.runner import evaluate as run_methods
@@ -113,7 +113,8 @@ def evaluate(
         write_report(folder, results, 'evaluation of a recipe')
     for method in methods:
         method.pipeline.close()
-    return {'latency_ms': latency, 'bad3': bad3 | {r.dataset: _bad3(r) for r in results}}
+    real = {r.dataset: {m: s.bad_3 for m, s in filled_scores(r).items()} for r in results}
+    return {'latency_ms': latency, 'bad3': bad3 | real}
 
 
 def write(
@@ -202,10 +203,10 @@ def _cell(value: float | None, factor: float) -> str:
     return '-' if value is None else f'{factor * value:.2f}'
 
 
-def _bad3(result: DatasetResult) -> dict[str, float]:
-    """Mean bad-3 with holes filled; noc where the truth tells it."""
-    found: dict[str, float] = {}
+def filled_scores(result: DatasetResult) -> dict[str, Score]:
+    """Mean score of each method with holes filled; noc where the truth tells it."""
+    found: dict[str, Score] = {}
     for row in result.rows():
         if row.treatment == 'filled' and row.score is not None:
-            found.setdefault(row.method, row.score.bad_3)
+            found.setdefault(row.method, row.score)
     return found

@@ -1,0 +1,62 @@
+"""`dtp-stereo ablation`: small runs that differ in one thing, as tables."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from ..training.options import add_changes, missing, parse_changes
+
+HELP = 'compare architectures, supervision, losses and pruning by small equal runs'
+
+DESCRIPTION = """\
+Carry out the runs of an ablation file and write its tables as Markdown. All runs get the same
+pairs and the same number of steps; each has its own folder below `out`, is done once, and goes on
+where it was stopped. What is written by hand between the two marks of OUT is kept.
+
+examples:
+  dtp-stereo ablation config/recipes/ablation.yaml -o docs/ablation.md --shared ../shared/data
+  dtp-stereo ablation config/recipes/ablation.yaml -o docs/ablation.md --rows loss,supervision"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('file', type=Path, metavar='FILE', help='an ablation (YAML)')
+    parser.add_argument(
+        '-o', '--out', type=Path, required=True, metavar='OUT', help='Markdown file'
+    )
+    parser.add_argument(
+        '--rows',
+        default='',
+        metavar='NAME[,NAME]',
+        help='only these groups or runs of FILE; others are shown as far as they are done',
+    )
+    parser.add_argument(
+        '--shared',
+        type=Path,
+        metavar='ROOT',
+        help='also judge on the real data sets below this folder, see dtp-stereo eval -h',
+    )
+    add_changes(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what is missing; prints where the tables are."""
+    changes = parse_changes(args.changes)
+    try:
+        from ..training import ablation_report
+        from ..training.ablation import Ablation
+        from ..training.ablation_plan import Plan
+        from ..training.strict import read_settings
+    except ImportError as error:
+        raise missing(error) from error
+    plan = read_settings(Plan, args.file, changes)
+    ablation = Ablation(plan, shlex.join(['dtp-stereo', *sys.argv[1:]]), args.shared)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    ablation_report.write(args.out, ablation)
+    ablation.run([name for name in args.rows.split(',') if name])
+    ablation_report.write(args.out, ablation)
+    print(args.out)
+    return 0
