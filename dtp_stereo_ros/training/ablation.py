@@ -100,7 +100,7 @@ class Ablation:
             StereoError: a run fails.
         """
         for name in self.plan.chosen(names):
-            for seed in self.plan.budget.seeds:
+            for seed in self.plan.seeds(name):
                 for stage in self._stages(name, seed):
                     heading = str(stage.folder.relative_to(self.plan.out))
                     do_once(stage.folder, heading, stage.settings, stage.work, self._accelerator)

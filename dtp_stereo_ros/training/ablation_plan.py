@@ -26,7 +26,7 @@ class Budget:
         validations: how often a run is judged to keep its best weights.
         validation_batches: on which.
         test_batches: of the generator, with a seed of their own, on which rows are compared.
-        seeds: every run is made with each; rows are means over them.
+        seeds: a run is made with each, where it names none itself; rows are means over them.
     """
 
     steps: int = 300
@@ -51,6 +51,7 @@ class Run:
         prune: what is cut before each round; None cuts nothing.
         how: see `DistilConfig`, its teacher being the plan's; None learns from the truth alone.
         loss: against the truth.
+        seeds: see `Budget`.
     """
 
     network: str | dict[str, Any] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class Run:
     prune: PruneConfig | None = None
     how: DistilConfig | None = None
     loss: LossWeights = field(default_factory=LossWeights)
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,10 @@ class Plan:
         for name, group in self.groups.items():
             for row in group.rows:
                 _known(row.run, self.runs, f'groups.{name}')
+
+    def seeds(self, name: str) -> tuple[int, ...]:
+        """The seeds of a run."""
+        return self.runs[name].seeds or self.budget.seeds
 
     def chosen(self, names: Collection[str]) -> list[str]:
         """The runs that groups or runs name; all runs where nothing is named.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
+
+import torch
 
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.image_io import atomic
 
 from .ablation import Ablation, Outcome
-from .ablation_plan import Group
+from .ablation_plan import Group, Plan
 
 BEGIN = '<!-- written by hand: begin -->'
 END = '<!-- written by hand: end -->'
@@ -51,27 +54,36 @@ def _introduction(ablation: Ablation) -> str:
     plan, budget = ablation.plan, ablation.plan.budget
     data = plan.data
     sizes = ', '.join(f'{w}x{h}' for h, w in data.sizes)
-    seeds = ', '.join(map(str, budget.seeds))
     textures = 'photographs' if data.textures else 'noise and patterns'
-    text = f"""\
-Made by `{ablation.command}`, which keeps what is written below under "What it says".
-
-Small runs that differ in one thing. Each has {budget.steps} steps of {data.batch_size} generated
-pairs of {sizes} px, disparities up to {data.max_disparity_px:g} px, {textures}; learning rate
-{budget.learning_rate:g}; {plan.precision}; seed {seeds}. The pairs of a seed are the same for all
-runs. Such a budget shows which way a choice pulls early in training, not where it ends: the
-published numbers are of networks trained on 35,454 SceneFlow pairs for days.
-
-EPE, bad-1 and bad-3 are over the visible pixels of {budget.test_batches * data.batch_size}
-generated pairs of a seed of their own. GMAC: multiplications of the convolutions for one 640x480
-pair. s: seconds of training and pruning. The teacher is {plan.teacher}. A dash was not run."""
+    paragraphs = [
+        f'Made by `{ablation.command}`, which keeps what is written by hand at the end.',
+        f'Small runs that differ in one thing. Each has {budget.steps} steps of '
+        f'{data.batch_size} generated pairs of {sizes} px, disparities up to '
+        f'{data.max_disparity_px:g} px, {textures}; learning rate {budget.learning_rate:g}; '
+        f'{plan.precision}; seed {", ".join(map(str, budget.seeds))}, and more where a spread '
+        '(±, one standard deviation) is told. The pairs of a seed are the same for all runs. Such '
+        'a budget shows which way a choice pulls early in training, not where it ends.',
+        'EPE, bad-1 and bad-3 are over the visible pixels of '
+        f'{budget.test_batches * data.batch_size} generated pairs of a seed of their own. GMAC: '
+        'multiplications of the convolutions for one 640x480 pair. s: seconds of training and '
+        f'pruning on {_machine(plan)}. The teacher is {plan.teacher}. A dash was not run.',
+    ]
     if ablation.real:
         sets = ', '.join(f'{name} ({len(scenes)})' for name, scenes in ablation.real.items())
-        text += f"""
+        paragraphs.append(
+            f'Real pairs: {sets}; EPE in px / bad-3 in %, non-occluded where the truth tells it, '
+            f'holes filled, matched at {plan.input_scale:g} of their size.'
+        )
+    return '\n\n'.join(
+        textwrap.fill(p, 99, break_long_words=False, break_on_hyphens=False) for p in paragraphs
+    )
 
-Real pairs: {sets}; EPE in px / bad-3 in %, non-occluded where the truth tells it, holes filled,
-matched at {plan.input_scale:g} of their size."""
-    return text
+
+def _machine(plan: Plan) -> str:
+    if plan.device == 'auto' and torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    threads = plan.threads or torch.get_num_threads()
+    return f'{threads} CPU thread{"s" if threads > 1 else ""}'
 
 
 def _table(group: Group, ablation: Ablation) -> str:
@@ -80,7 +92,7 @@ def _table(group: Group, ablation: Ablation) -> str:
     heads += ['paper'] if published else []
     lines = [heads, ['---', *['--:'] * (len(heads) - 1)]]
     for row in group.rows:
-        outcomes = [ablation.outcome(row.run, seed) for seed in ablation.plan.budget.seeds]
+        outcomes = [ablation.outcome(row.run, seed) for seed in ablation.plan.seeds(row.run)]
         done = [outcome for outcome in outcomes if outcome is not None]
         cells = _cells(done, list(ablation.real)) if done else ['-'] * (len(heads) - 1 - published)
         lines.append([row.name, *cells, *([row.published or '-'] if published else [])])

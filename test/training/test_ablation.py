@@ -33,7 +33,7 @@ PLAN = {
     },
     'runs': {
         'truth': {'network': NETWORK},
-        'kl': {'network': NETWORK, 'how': {'loss': 'kl'}},
+        'kl': {'network': NETWORK, 'seeds': [0], 'how': {'loss': 'kl'}},
         'paper': {'network': {'member': 'paper', 'max_disparity_px': 64}},
         'whole': {'after': 'truth', 'rounds': 2, 'how': {'supervision': 'both'}},
         'even': {
@@ -94,7 +94,8 @@ def test_runs_and_their_stages(made):
         'even-seed0/prune1', 'even-seed0/tune1', 'even-seed0/prune2', 'even-seed0/tune2',
         'even-seed0/test', 'even-seed0/real',
     }  # fmt: skip
-    assert names - first == {name.replace('seed0', 'seed1') for name in first}
+    again = {name.replace('seed0', 'seed1') for name in first if 'kl' not in name}
+    assert names - first == again
 
 
 def test_runs_differ_in_one_thing(made):
@@ -144,10 +145,11 @@ def test_the_page_tells_what_was_measured(made):
     assert float(spread) == pytest.approx(abs(found[0] - found[1]) / 2**0.5, abs=0.006)
     assert table['truth'][-1] == '1.73'
     assert table['KL'][-1] == '-'
+    assert '±' not in table['KL'][0]
     real = json.loads((runs / 'kl-seed0' / 'real' / 'metrics.json').read_text())['real']
     assert 0 < real['kitti2015'][0] < 64
     text = page.read_text()
-    assert '6 steps of 2 generated\npairs of 96x32 px' in text
+    assert 'Each has 6 steps of 2 generated pairs of 96x32 px' in ' '.join(text.split())
     assert 'kitti2015 (3)' in text
     assert text.startswith('# Ablation\n\nMade by `dtp-stereo ')
 
@@ -164,9 +166,7 @@ def test_what_is_done_is_not_done_again_and_notes_stay(made, plan_file, capsys, 
     capsys.readouterr()
     assert main(['ablation', str(plan_file), '-o', str(copied), '--rows', 'kl']) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if '-seed' in line]
-    assert lines == [
-        f'kl-seed{seed}/{stage}: done before' for seed in (0, 1) for stage in ('train', 'test')
-    ]
+    assert lines == ['kl-seed0/train: done before', 'kl-seed0/test: done before']
     assert (runs / 'kl-seed0' / 'train' / 'best.pt').stat().st_mtime_ns == stamp
     assert note in copied.read_text()
 
