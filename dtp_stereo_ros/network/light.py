@@ -19,6 +19,7 @@ from .blocks import (
     ConvBN,
     InvertedBlock,
     Normalise,
+    Upsample4,
     convex_upsample,
     correlation_volume,
     peak_disparity,
@@ -173,6 +174,7 @@ class DTPNetLight(nn.Module):
             Refinement(c.stem, c.quarter + c.volume, c.detail, c.refine) if c.detail else None
         )
         self.upsampling = UpsamplingWeights(c)
+        self.upsample_confidence = Upsample4()
 
     def matching_volume(self, left: Tensor, right: Tensor) -> Tensor:
         """Quarter-size features of both views to correlations (B, heads * bins, H4, W4).
@@ -206,7 +208,7 @@ class DTPNetLight(nn.Module):
             peak = self.refinement(peak, left2, right2, context)
         weights = self.upsampling(left2, left4, volume).float()
         disparity = convex_upsample(4.0 * peak, weights, 4)
-        confidence = F.interpolate(mass, scale_factor=4.0, mode='bilinear', align_corners=False)
+        confidence = self.upsample_confidence(mass)
         return Outputs(disparity, confidence, logits.flip(1), 4.0 * peak, first.flip(1))
 
     def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:

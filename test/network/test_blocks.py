@@ -8,6 +8,7 @@ from dtp_stereo_ros.network.blocks import (
     PEAK_RADIUS_BINS,
     RGB_MEAN,
     Normalise,
+    Upsample4,
     convex_upsample,
     correlation_volume,
     peak_disparity,
@@ -42,6 +43,14 @@ def test_correlation_of_a_shifted_image_peaks_at_the_shift():
     volume = correlation_volume(left, right, 12).flip(1)
     assert (volume[..., 7:].argmax(dim=1) == 7).all()
     torch.testing.assert_close(volume[:, 7, :, 7:], torch.ones(1, 3, 23))
+
+
+def test_upsampling_by_four_is_bilinear_interpolation():
+    plane = torch.rand(2, 1, 5, 7)
+    expected = torch.nn.functional.interpolate(
+        plane, scale_factor=4.0, mode='bilinear', align_corners=False
+    )
+    torch.testing.assert_close(Upsample4()(plane), expected)
 
 
 def test_peak_is_the_mean_of_the_window_around_the_maximum():
