@@ -51,12 +51,15 @@ class Scene:
         name: unique in its data set.
         left, right: image files.
         load_truth: reads the ground truth, or None where there is none.
+        load_right_px: reads the right view's disparity, (H, W) float32 px, NaN where unknown; only
+            training asks for it. None where it is not published.
     """
 
     name: str
     left: Path
     right: Path
     load_truth: Callable[[], Truth] | None = None
+    load_right_px: Callable[[], Float32Array] | None = None
 
     def load_frame(self) -> StereoFrame:
         """Read both images.

@@ -16,13 +16,14 @@ from dtp_stereo_ros.stereo import BoolArray, Float32Array, UInt8Array
 from .cache import TaughtCache
 from .data import Batch, GeneratorConfig, Sample, collate
 from .synthetic.photometric import distort_pair
+from .views import right_disparity, visible_from_disparity
 
 # Pairs are resized by a factor drawn from this range; both axes differ a little from each other,
 # which no camera does, but which makes other slants of the same surfaces.
 _SCALES = (0.6, 1.5)
 _STRETCH = 0.08
-# Two points closer in disparity than this do not hide each other.
-_OCCLUSION_PX = 1.0
+# Of less dense truth it cannot be told which points hide others, unless the data set says so.
+_DENSE = 0.8
 # Cached teacher distributions are at a quarter of the size: crops start at multiples of this.
 CACHE_GRID = 4
 _KEPT_IN_MEMORY = 24
@@ -37,6 +38,8 @@ class Pair:
         disparity: (H, W) float32 px, NaN where unknown.
         visible: (H, W) bool, seen by both cameras.
         taught: what a cached teacher says, arrays (..., H / s, W / s), or empty.
+        right_px: (H, W) float32 px, disparity of the right view, NaN where unknown; None where
+            nothing can be told of it.
     """
 
     left: UInt8Array
@@ -44,27 +47,14 @@ class Pair:
     disparity: Float32Array
     visible: BoolArray
     taught: dict[str, np.ndarray]
+    right_px: Float32Array | None = None
 
-
-def visible_from_disparity(disparity: Float32Array) -> BoolArray:
-    """Which known points the right camera sees, told from the left disparity alone.
-
-    A point is hidden where a nearer one lands on its column of the right image, or where its
-    column lies outside.
-
-    Args:
-        disparity: (H, W) px, NaN where unknown.
-    """
-    height, width = disparity.shape
-    known = np.isfinite(disparity)
-    d = np.where(known, disparity, 0)
-    column = np.rint(np.arange(width) - d).astype(np.int64)
-    inside = known & (column >= 0) & (column < width)
-    rows = np.broadcast_to(np.arange(height)[:, None], d.shape)
-    nearest = np.full((height, width), -np.inf, np.float32)
-    np.maximum.at(nearest, (rows[inside], column[inside]), d[inside])
-    there = nearest[rows, np.clip(column, 0, width - 1)]
-    return np.asarray(inside & (there - d < _OCCLUSION_PX))
+    @property
+    def mirrors(self) -> bool:
+        """Whether the views can be exchanged: both disparities are known, or neither."""
+        if self.taught:
+            return False
+        return self.right_px is not None or not np.isfinite(self.disparity).any()
 
 
 def load_pair(scene: Scene, cache: TaughtCache | None = None) -> Pair:
@@ -74,17 +64,20 @@ def load_pair(scene: Scene, cache: TaughtCache | None = None) -> Pair:
         InputError: a file is missing or unreadable, or the sizes differ.
     """
     frame = scene.load_frame()
+    taught = cache.read(scene, frame) if cache else {}
     if scene.load_truth is None:
         disparity = np.full(frame.left.shape[:2], np.nan, np.float32)
         visible = np.zeros(disparity.shape, np.bool_)
-    else:
-        truth = scene.load_truth()
-        disparity = truth.disparity_px
-        visible = (
-            visible_from_disparity(disparity) if truth.non_occluded is None else truth.non_occluded
-        )
-    taught = cache.read(scene, frame) if cache else {}
-    return Pair(frame.left, frame.right, disparity, visible, taught)
+        return Pair(frame.left, frame.right, disparity, visible, taught)
+    truth = scene.load_truth()
+    disparity, told = truth.disparity_px, truth.non_occluded
+    visible = visible_from_disparity(disparity) if told is None else told
+    right_px = None
+    if scene.load_right_px is not None:
+        right_px = scene.load_right_px()
+    elif told is not None or np.isfinite(disparity).mean() > _DENSE:
+        right_px = right_disparity(disparity, visible)
+    return Pair(frame.left, frame.right, disparity, visible, taught, right_px)
 
 
 def resized(pair: Pair, factor_x: float, factor_y: float) -> Pair:
@@ -93,16 +86,22 @@ def resized(pair: Pair, factor_x: float, factor_y: float) -> Pair:
     size = max(1, round(width * factor_x)), max(1, round(height * factor_y))
     how = cv2.INTER_AREA if factor_x < 1 else cv2.INTER_LINEAR
     left, right = (cv2.resize(i, size, interpolation=how) for i in (pair.left, pair.right))
-    disparity = cv2.resize(pair.disparity, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    stretch = np.float32(size[0] / width)
+
+    def longer(disparity: Float32Array) -> Float32Array:
+        scaled = cv2.resize(disparity, size, interpolation=cv2.INTER_NEAREST_EXACT)
+        return np.asarray(scaled * stretch, np.float32)
+
     visible = cv2.resize(
         pair.visible.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT
     )
     return Pair(
         np.asarray(left, np.uint8),
         np.asarray(right, np.uint8),
-        np.asarray(disparity * np.float32(size[0] / width), np.float32),
+        longer(pair.disparity),
         np.asarray(visible, np.bool_),
         {},
+        None if pair.right_px is None else longer(pair.right_px),
     )
 
 
@@ -126,18 +125,40 @@ def cropped(pair: Pair, y: int, x: int, size: tuple[int, int]) -> Pair:
         disparity,
         pair.visible[rows, columns] & inside,
         taught,
+        None if pair.right_px is None else pair.right_px[rows, columns],
     )
 
 
 def flipped(pair: Pair, upside_down: bool, mirror: bool) -> Pair:
-    """Upside down; mirrored with the views exchanged, which only fits pairs without any truth."""
-    left, right = pair.left, pair.right
+    """Upside down; mirrored with the views exchanged, only for pairs that `Pair.mirrors`."""
     if mirror:
-        left, right = right[:, ::-1], left[:, ::-1]
+        pair = _mirrored(pair)
     if not upside_down:
+        return pair
+    return Pair(
+        pair.left[::-1],
+        pair.right[::-1],
+        pair.disparity[::-1],
+        pair.visible[::-1],
+        {name: values[..., ::-1, :] for name, values in pair.taught.items()},
+        None if pair.right_px is None else pair.right_px[::-1],
+    )
+
+
+def _mirrored(pair: Pair) -> Pair:
+    """The right view, mirrored, is a left one with the same disparities."""
+    left, right = pair.right[:, ::-1], pair.left[:, ::-1]
+    if pair.right_px is None:
         return replace(pair, left=left, right=right)
-    taught = {name: values[..., ::-1, :] for name, values in pair.taught.items()}
-    return Pair(left[::-1], right[::-1], pair.disparity[::-1], pair.visible[::-1], taught)
+    disparity = np.ascontiguousarray(pair.right_px[:, ::-1])
+    return Pair(
+        left,
+        right,
+        disparity,
+        visible_from_disparity(disparity),
+        {},
+        np.ascontiguousarray(pair.disparity[:, ::-1]),
+    )
 
 
 class PairBatches(IterableDataset[Batch]):
@@ -189,8 +210,7 @@ class PairBatches(IterableDataset[Batch]):
         room = np.array(pair.disparity.shape) - size
         y, x = (int(rng.integers(r // grid + 1)) * grid for r in room)
         pair = cropped(pair, y, x, size)
-        unlabelled = not np.isfinite(pair.disparity).any() and not pair.taught
-        pair = flipped(pair, rng.random() < 0.3, unlabelled and rng.random() < 0.5)
+        pair = flipped(pair, rng.random() < 0.3, pair.mirrors and rng.random() < 0.5)
         return to_sample(pair, self.config.max_disparity_px, rng)
 
 

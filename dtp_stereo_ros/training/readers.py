@@ -7,9 +7,12 @@ set is one reader and one row of `READERS`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.evaluation import datasets
@@ -20,8 +23,9 @@ from dtp_stereo_ros.evaluation.datasets import (
     kitti_truth,
     pfm_truth,
 )
-from dtp_stereo_ros.evaluation.truth_files import read_scaled_grey
+from dtp_stereo_ros.evaluation.truth_files import read_pfm, read_scaled_grey
 from dtp_stereo_ros.image_io import read_image
+from dtp_stereo_ros.stereo import Float32Array
 
 from .bags import unpack_bag
 
@@ -56,7 +60,17 @@ def sceneflow(root: Path) -> list[Scene]:
     scenes = [s for s in datasets.flyingthings(root) if 'TEST' not in s.name.split('/')]
     if not scenes:
         raise InputError(f'{root}: only a TEST split in it; give the folder with TRAIN')
-    return scenes
+    frames, truths = root / 'frames_cleanpass', root / 'disparity'
+    return [
+        _with_right(s, (truths / s.right.relative_to(frames)).with_suffix('.pfm'), _pfm_px)
+        for s in scenes
+    ]
+
+
+def middlebury_v3(root: Path) -> list[Scene]:
+    """Middlebury v3, or ETH3D: as for evaluation, with ``disp1GT.pfm`` where it is there."""
+    scenes = datasets.middlebury_v3(root)
+    return [_with_right(s, s.left.with_name('disp1GT.pfm'), _pfm_px) for s in scenes]
 
 
 def kitti2012(root: Path) -> list[Scene]:
@@ -74,7 +88,7 @@ def kitti2012(root: Path) -> list[Scene]:
 
 
 def middlebury_2005(root: Path) -> list[Scene]:
-    """Middlebury 2005 and 2006 as published: ``SCENE/view1.png view5.png disp1.png``."""
+    """Middlebury 2005 and 2006 as published: ``SCENE/view1.png view5.png disp1.png disp5.png``."""
     scenes = [
         Scene(
             truth.parent.name,
@@ -84,7 +98,8 @@ def middlebury_2005(root: Path) -> list[Scene]:
         )
         for truth in sorted(root.glob('*/disp1.png'))
     ]
-    return at_least_one(scenes, root, '*/disp1.png')
+    at_least_one(scenes, root, '*/disp1.png')
+    return [_with_right(s, s.left.with_name('disp5.png'), _middlebury_2005_px) for s in scenes]
 
 
 def folder(root: Path) -> list[Scene]:
@@ -127,10 +142,10 @@ READERS: dict[str, PairReader] = {
     'sceneflow': _at_folder(sceneflow),
     'kitti2012': _at_folder(kitti2012),
     'kitti2015': _at_folder(datasets.kitti2015),
-    'middlebury_v3': _at_folder(datasets.middlebury_v3),
+    'middlebury_v3': _at_folder(middlebury_v3),
     'middlebury_2005': _at_folder(middlebury_2005),
     'middlebury_classic': _at_folder(datasets.middlebury_classic),
-    'eth3d': _at_folder(datasets.middlebury_v3),
+    'eth3d': _at_folder(middlebury_v3),
     'folder': _at_folder(folder),
     'bag': bag,
 }
@@ -151,8 +166,22 @@ def open_pairs(spec: str, cache: Path) -> list[Scene]:
 
 
 def _middlebury_2005_truth(path: Path) -> Truth:
+    return Truth(_middlebury_2005_px(path))
+
+
+def _middlebury_2005_px(path: Path) -> Float32Array:
     rows = read_image(path).shape[0]
-    return Truth(read_scaled_grey(path, max(1, round(_MIDDLEBURY_FULL_ROWS / rows))))
+    return read_scaled_grey(path, max(1, round(_MIDDLEBURY_FULL_ROWS / rows)))
+
+
+def _with_right(scene: Scene, path: Path, read: Callable[[Path], Float32Array]) -> Scene:
+    """With the right view's disparity where it is there."""
+    return replace(scene, load_right_px=partial(read, path)) if path.exists() else scene
+
+
+def _pfm_px(path: Path) -> Float32Array:
+    """Some releases count the right view's disparities negatively."""
+    return np.abs(read_pfm(path))
 
 
 def _images(root: Path) -> list[Path]:

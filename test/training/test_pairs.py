@@ -1,5 +1,7 @@
 """However a pair on disk is augmented, left(x) still equals right(x - d)."""
 
+import dataclasses
+
 import cv2
 import layouts
 import numpy as np
@@ -8,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dtp_stereo_ros.training import pairs
+from dtp_stereo_ros.evaluation.datasets import Truth
+from dtp_stereo_ros.training import pairs, views
 from dtp_stereo_ros.training.data import GeneratorConfig
 from dtp_stereo_ros.training.readers import open_pairs
 
@@ -26,7 +29,7 @@ def smooth_pair(height=60, width=200, shift=12.0):
     )
     disparity = d.astype(np.float32)
     disparity[:3] = np.nan
-    visible = pairs.visible_from_disparity(disparity)
+    visible = views.visible_from_disparity(disparity)
     return pairs.Pair(left.astype(np.uint8), right.astype(np.uint8), disparity, visible, {})
 
 
@@ -64,21 +67,115 @@ def test_width_scales_disparity_and_height_does_not():
     assert np.nanmax(tall.disparity) == pytest.approx(np.nanmax(pair.disparity))
 
 
-def test_mirror_exchanges_the_views():
-    pair = smooth_pair()
+def test_mirror_exchanges_the_views_of_a_pair_without_truth():
+    labelled = smooth_pair()
+    nothing = np.full_like(labelled.disparity, np.nan)
+    pair = pairs.Pair(labelled.left, labelled.right, nothing, np.zeros_like(labelled.visible), {})
+    assert pair.mirrors
     mirrored = pairs.flipped(pair, False, True)
     assert np.array_equal(mirrored.left, pair.right[:, ::-1])
-    disparity = np.broadcast_to(pair.disparity[3:, :1], (57, 200))
+    disparity = np.broadcast_to(labelled.disparity[3:, :1], (57, 200))
     inside = np.zeros((57, 200), bool)
     inside[:, 60:140] = True
     assert mismatch(mirrored.left[3:], mirrored.right[3:], disparity, inside) < 6
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    x=st.floats(0.5, 1.6),
+    upside_down=st.booleans(),
+    offset=st.integers(0, 20),
+)
+def test_geometry_stays_true_when_the_views_are_exchanged(x, upside_down, offset):
+    whole = smooth_pair()
+    right = views.right_disparity(whole.disparity, whole.visible)
+    pair = pairs.resized(dataclasses.replace(whole, right_px=right), x, 1.0)
+    pair = pairs.cropped(pair, 2, offset, (24, 72))
+    mirrored = pairs.flipped(pair, upside_down, True)
+    assert mirrored.visible.any()
+    assert not mirrored.visible[np.isnan(mirrored.disparity)].any()
+    args = mirrored.left, mirrored.right
+    assert mismatch(*args, mirrored.disparity, mirrored.visible) < 6
+    assert mismatch(*args, mirrored.disparity + 4, mirrored.visible) > 10
+    # Twice is what it was, as far as both cameras see.
+    again = pairs.flipped(mirrored, upside_down, True)
+    seen = again.visible & np.isfinite(pair.disparity)
+    assert np.array_equal(again.disparity[seen], pair.disparity[seen])
+    assert np.array_equal(again.left, pair.left)
+
+
+def test_right_disparity_by_hand():
+    """A surface at 2.5 px in front of one at 1 px, which it hides in part; slants in a third."""
+    left = np.full((3, 12), 1.0, np.float32)
+    left[0, 6:9] = 2.5
+    left[1] = 1 + 0.5 * np.arange(12)
+    left[2, 2:] = np.nan
+    seen = np.array([views.visible_from_disparity(left)[0], np.ones(12, bool), np.ones(12, bool)])
+    right = views.right_disparity(left, seen)
+    # The near surface covers 3.5 .. 5.5; what was behind columns 5 and 6 only the right eye sees.
+    assert right[0, :6].tolist() == [1, 1, 1, 1, 2.5, 2.5]
+    assert np.isnan(right[0, 6:8]).all()
+    assert right[0, 8:11].tolist() == [1, 1, 1]
+    assert np.isnan(right[0, 11])
+    # x - d = x / 2 - 1, so that d = 1 + (x_right + 1); half the columns lie between two points.
+    assert right[1, :4] == pytest.approx([2, 3, 4, 5])
+    assert np.isnan(right[1, 5:]).all()
+    assert right[2, 0] == 1
+    assert np.isnan(right[2, 1:]).all()
+
+
+def test_points_that_stand_alone_fall_on_the_next_column():
+    left = np.full((1, 8), np.nan, np.float32)
+    left[0, 2], left[0, 6] = 1.3, 2.4
+    right = views.right_disparity(left, np.isfinite(left))
+    assert right[0, [1, 4]] == pytest.approx([1.3, 2.4])
+    assert np.isfinite(right).sum() == 2
+
+
+def test_the_views_are_exchanged_only_where_both_disparities_can_be_told(tmp_path):
+    """Known, or dense, or with a mask of what both see; sparse truth alone tells too little."""
+    root = layouts.pairs(tmp_path / 'data')
+    wall = open_pairs(f'folder:{root}', tmp_path)[1]
+    assert wall.name == 'wall'
+    dense = pairs.load_pair(wall)
+    assert dense.mirrors
+    known = np.isfinite(dense.right_px)
+    assert (dense.right_px[known] == layouts.SHIFT_PX).all()
+    assert known[1:, : layouts.WIDTH - layouts.SHIFT_PX].all()
+    assert not known[:, layouts.WIDTH - layouts.SHIFT_PX :].any()
+    sparse = layouts.truth()
+    sparse[:, ::2] = np.nan
+
+    def loaded(**truth):
+        return pairs.load_pair(dataclasses.replace(wall, load_truth=lambda: Truth(**truth)))
+
+    assert not loaded(disparity_px=sparse).mirrors
+    assert loaded(disparity_px=sparse, non_occluded=np.isfinite(sparse)).mirrors
+    right = np.full(sparse.shape, 9.0, np.float32)
+    scene = dataclasses.replace(wall, load_right_px=lambda: right)
+    mirrored = pairs.flipped(pairs.load_pair(scene), False, True)
+    assert (mirrored.disparity == 9).all()
+    taught = dataclasses.replace(dense, taught={'taught_disparity': sparse})
+    assert not taught.mirrors
+
+
+def test_real_pairs_match_when_the_views_are_exchanged(data_root):
+    """Teddy: as well as the other way round, and only there."""
+    scenes = open_pairs(f'middlebury_v3:{data_root / "middlebury/MiddEval3/trainingQ"}', data_root)
+    pair = pairs.load_pair(scenes[-1])
+    mirrored = pairs.flipped(pair, False, True)
+    assert mirrored.visible.mean() > 0.95 * pair.visible.mean()
+    before = mismatch(pair.left, pair.right, pair.disparity, pair.visible)
+    args = mirrored.left, mirrored.right
+    assert mismatch(*args, mirrored.disparity, mirrored.visible) < 1.1 * before
+    assert mismatch(*args, mirrored.disparity + 3, mirrored.visible) > 1.5 * before
 
 
 def test_occlusion_is_told_from_disparity():
     disparity = np.full((1, 12), 2.0, np.float32)
     disparity[0, 8:10] = 5.0  # lands on right columns 3 and 4, where left columns 5 and 6 were
     disparity[0, 11] = np.nan
-    visible = pairs.visible_from_disparity(disparity)[0]
+    visible = views.visible_from_disparity(disparity)[0]
     assert visible.tolist() == [
         False, False, True, True, True, False, False, True, True, True, True, False,
     ]  # fmt: skip

@@ -71,6 +71,27 @@ def test_layouts(tmp_path, name, make, count):
     assert np.isnan(truth.disparity_px[0]).all()
 
 
+@pytest.mark.parametrize(
+    ('name', 'make', 'path'),
+    [
+        ('sceneflow', layouts.flyingthings, 'disparity/TRAIN/A/0000/right/0006.pfm'),
+        ('middlebury_v3', layouts.middlebury_v3, 'Beta/disp1GT.pfm'),
+        ('middlebury_2005', middlebury_2005, 'Art/disp5.png'),
+    ],
+)
+def test_the_right_views_truth_is_found_where_it_is_published(tmp_path, name, make, path):
+    root = make(tmp_path / 'data')
+    assert open_pairs(f'{name}:{root}', tmp_path)[-1].load_right_px is None
+    (root / path).parent.mkdir(exist_ok=True)
+    if path.endswith('.pfm'):
+        # Some count it negatively.
+        write_pfm(root / path, -layouts.truth())
+    else:
+        (root / path).write_bytes((root / path).with_name('disp1.png').read_bytes())
+    right = open_pairs(f'{name}:{root}', tmp_path)[-1].load_right_px()
+    assert np.nanmax(right) == np.nanmin(right[1 : layouts.HEIGHT]) == layouts.SHIFT_PX
+
+
 def test_every_reader_but_the_bag_is_tested_here():
     tested = {mark[0] for mark in test_layouts.pytestmark[0].args[1]}
     assert tested | {'bag'} == set(READERS)

@@ -44,15 +44,9 @@ from dtp_stereo_ros.training.synthetic.stream import (
     make_batch,
 )
 
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 FOCAL, CX, CY, HEIGHT, WIDTH = 100.0, 80.0, 48.0, 96, 160
-
-
-@pytest.fixture(scope='module', autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope='module')
