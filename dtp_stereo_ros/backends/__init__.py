@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
+import sys
 from typing import cast
 
 from .. import models
@@ -27,6 +29,11 @@ TABLE: dict[str, tuple[str, str, str]] = {
 
 # Fastest on a CPU first. SGBM is no model: it is never taken in place of one.
 AUTO_ORDER = ('openvino', 'onnx', 'torch')
+
+# Left to themselves ONNX Runtime and OpenVINO report their use to their makers, and keep
+# identifiers in the user's home. Here they do not, unless ORT_DISABLE_TELEMETRY is set to 0.
+os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
+sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]
 
 _log = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from typing import Any
 
@@ -35,7 +36,7 @@ class OpenVinoBackend:
     def __init__(self, config: PipelineConfig) -> None:
         file = OnnxFile.find(config.model)
         self._path = file.path
-        self._core = ov.Core()
+        self._core = _core()
         precision = _precision(config, self._core)
         self._properties: dict[str, Any] = {
             'PERFORMANCE_HINT': 'LATENCY',
@@ -101,6 +102,17 @@ class OpenVinoBackend:
                 self._requests.popitem(last=False)
         self._requests.move_to_end(size)
         return request
+
+
+@functools.cache
+def _core() -> Any:
+    """The one of this process, never freed.
+
+    With its last user the CPU plugin is unloaded. On processors with AMX that frees the signal
+    stack which it had given to the thread that loaded it; when another thread unloads it, the next
+    signal to the former, Ctrl-C, ends the process by SIGSEGV.
+    """
+    return ov.Core()
 
 
 def _precision(config: PipelineConfig, core: Any) -> str:
