@@ -14,6 +14,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from dtp_stereo_ros import models
+from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.network import checkpoint
 
 from . import summary
@@ -50,8 +51,9 @@ class Chain:
     def total(self) -> int:
         """Number of steps."""
         recipe = self.recipe
-        trained = [s for s in (recipe.teacher, recipe.student) if _is_trained(s)]
-        return len(trained) + 1 + 2 * recipe.prune.rounds + 2
+        teacher, student = recipe.teacher, recipe.student
+        begun = [not teacher.file, student.file or student.steps, recipe.distil.steps]
+        return sum(map(bool, begun)) + 2 * recipe.prune.rounds + 2
 
     def run(self) -> Path:
         """Do what is not done yet.
@@ -60,7 +62,7 @@ class Chain:
             The summary, a Markdown file.
 
         Raises:
-            ConfigError: a step was begun with other settings.
+            ConfigError: a step was begun with other settings; or there is no student.
             StereoError: a step fails.
         """
         recipe = self.recipe
@@ -68,10 +70,13 @@ class Chain:
         teacher = recipe.teacher.file or str(self._train('teacher', recipe.teacher))
         source: Path | None = recipe.student.init
         if recipe.student.file:
-            source = Path(recipe.student.file).expanduser()
+            source = self._take('student', Path(recipe.student.file).expanduser())
         elif recipe.student.steps:
             source = self._train('student', recipe.student)
-        source = self._distil('distil', recipe.distil, teacher, source)
+        if recipe.distil.steps:
+            source = self._distil('distil', recipe.distil, teacher, source)
+        if source is None:
+            raise ConfigError('there is no student; give distil.steps, student.steps or a file')
         for round_ in range(1, recipe.prune.rounds + 1):
             pruned = self._prune(f'prune{round_}', source)
             source = self._distil(f'tune{round_}', recipe.prune.tune, teacher, pruned)
@@ -87,6 +92,20 @@ class Chain:
         network = preset(step.network) if isinstance(step.network, str) else step.network
         config = self._training(step, None, init=step.init, network=network)
         return self._fit(name, config)
+
+    def _take(self, name: str, path: Path) -> Path:
+        """A finished checkpoint as a step of its own, so that the summary judges it too."""
+        content = checkpoint.read(path)
+        settings = {'model': models.sha256(path)}
+
+        def work(folder: Path) -> dict[str, Any]:
+            if self._accelerator().is_main_process:
+                checkpoint.write(folder / 'best.pt', content)
+            return {}
+
+        taken = self._step(name, settings, work) / 'best.pt'
+        self._add(name, taken)
+        return taken
 
     def _distil(self, name: str, step: DistilStep, teacher: str, source: Path | None) -> Path:
         network = self.recipe.student.network
@@ -211,7 +230,3 @@ class Chain:
         heading = f'[{self._number}/{self.total}] {name}'
         do_once(folder, heading, settings, work, self._accelerator())
         return folder
-
-
-def _is_trained(step: TrainStep) -> bool:
-    return not step.file and step.steps > 0

@@ -44,7 +44,8 @@ class DistilStep:
     """Teaching the student.
 
     Attributes:
-        steps, learning_rate, warmup_steps, validate_every, sources: see `TrainConfig`.
+        steps: see `TrainConfig`; the recipe's own distillation is left out where they are 0.
+        learning_rate, warmup_steps, validate_every, sources: see `TrainConfig`.
         loss: against the truth, where it takes part.
         how: see `DistilConfig`; its teacher is the recipe's.
     """

@@ -99,7 +99,33 @@ def test_a_step_is_not_mixed_with_other_settings(chain, smoke, capsys):
     assert '02-distil: was begun with another steps (60, now 61); delete the folder' in error
 
 
-@pytest.mark.parametrize('name', ['smoke', 'default'])
+def test_a_finished_student_is_pruned_without_being_taught_first(chain, smoke, tmp_path):
+    """As `small.yaml` does; the student is judged beside what comes of it, and stays as it was."""
+    student = chain / '02-distil' / 'best.pt'
+    before = sorted(student.parent.iterdir()), models.sha256(student)
+    changes = [
+        f'teacher.file={student}', f'student.file={student}', 'distil.steps=0', f'out={tmp_path}',
+        'prune.rounds=1', 'prune.tune.steps=2', 'threads=1',
+    ]  # fmt: skip
+    assert main(['recipe', str(smoke), *(a for c in changes for a in ('--set', c))]) == 0
+    names = ['01-student', '02-prune1', '03-tune1', '04-evaluate', '05-export']
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    links = [json.loads((tmp_path / n / 'link.json').read_text()) for n in names[:3]]
+    assert links[0]['epe_px'] == json.loads((student.parent / 'link.json').read_text())['epe_px']
+    assert links[1]['gmac'] <= 0.9 * links[0]['gmac']
+    assert (sorted(student.parent.iterdir()), models.sha256(student)) == before
+
+
+def test_a_chain_without_a_student_is_one_line(chain, smoke, tmp_path, capsys):
+    teacher = chain / '01-teacher' / 'best.pt'
+    changes = [f'teacher.file={teacher}', f'out={tmp_path}', 'distil.steps=0']
+    assert main(['recipe', str(smoke), *(a for c in changes for a in ('--set', c))]) == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1
+    assert 'there is no student; give distil.steps, student.steps or a file' in error
+
+
+@pytest.mark.parametrize('name', ['smoke', 'small', 'default'])
 def test_shipped_recipes_parse(smoke, name):
     recipe = read_recipe(smoke.with_name(f'{name}.yaml'), {'prune.rounds': 4})
     assert recipe.prune.rounds == 4
