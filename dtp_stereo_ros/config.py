@@ -164,6 +164,12 @@ class NodeConfig:
         minimum=0.0,
         maximum=10.0,
     )
+    cache_camera_info: bool = tunable(
+        True,
+        'A camera_info holds until the next one, so it may be latched, slower or stamped '
+        'otherwise than the images; false uses only images whose camera_info has their stamp, '
+        'for cameras whose calibration changes from image to image.',
+    )
     queue_size: int = tunable(
         5,
         'Messages of each topic kept while waiting for their partners.',

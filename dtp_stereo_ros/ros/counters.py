@@ -32,7 +32,7 @@ class Snapshot:
         latency_p50_s, latency_p95_s: from taking a pair to having published it, last 200 results.
         age_s: of the newest result when it was published, see `age_s`.
         valid_share: of the pixels of the newest result.
-        drops: by cause: 'stale', 'busy', 'unwanted', 'fault'.
+        drops: by cause: 'stale', 'busy', 'unwanted', 'fault', 'no camera_info'.
     """
 
     pairs: int

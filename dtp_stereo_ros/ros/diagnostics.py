@@ -14,7 +14,7 @@ from .rig import Rig
 from .sync import SIDES
 
 _INPUT_SUBJECTS = ('publisher', 'image', 'age', 'sync')
-_CALIBRATION_SUBJECTS = ('calibration', 'calibration warning')
+_CALIBRATION_SUBJECTS = ('calibration', 'camera_info', 'calibration warning')
 _MATCHING_SUBJECTS = ('worker', 'matching', 'confidence')
 
 
@@ -97,7 +97,7 @@ class _RigReport:
     def _calibration_values(self) -> dict[str, str]:
         inputs = self._rig.inputs
         values = {f'{side} camera_info': inputs.topics[f'{side}_info'] for side in SIDES}
-        right = inputs.infos.get('right')
+        right = inputs.infos.newest('right')
         if right is not None and right.p[0] > 0:
             values['f [px]'] = f'{right.p[0] / max(1, right.binning_x):.6g}'
             values['baseline [m]'] = f'{-right.p[3] / right.p[0]:.6g}'
@@ -111,7 +111,7 @@ class _RigReport:
             is_error = any(error for error, _ in found)
             level = DiagnosticStatus.ERROR if is_error else DiagnosticStatus.WARN
             text = '; '.join(text for _, text in found)
-        left_info = self._rig.inputs.infos.get('left')
+        left_info = self._rig.inputs.infos.newest('left')
         return DiagnosticStatus(
             level=level,
             name=f'{self._owner}: {self._rig.titled(part)}',

@@ -120,7 +120,7 @@ class Fuzzer:
         before = self._rig.statistics.snapshot().results
         inputs = self._rig.inputs
         for side in SIDES:
-            inputs.infos[side] = messages[f'{side}/camera_info']
+            inputs.infos.add(side, messages[f'{side}/camera_info'])
         for side in SIDES:
             inputs._filters[side].signalMessage(messages[f'{side}/image_rect'])
         self._node._report()

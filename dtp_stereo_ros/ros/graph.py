@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 
@@ -35,6 +41,26 @@ def publisher_faults(
                     f'({_one_line(reason)}); change it, or the qos_overrides of the subscriber'
                 )
     return faults
+
+
+def latched_qos(node: Node, topic: str, message_type: type) -> QoSProfile | None:
+    """The profile that also receives what was sent before, where a publisher keeps that.
+
+    Only such a publisher (transient local) matches it.
+    """
+    keeps = any(
+        info.topic_type == type_name(message_type)
+        and info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        and info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+        for info in node.get_publishers_info_by_topic(topic)
+    )
+    if not keeps:
+        return None
+    return QoSProfile(
+        depth=1,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+        reliability=ReliabilityPolicy.RELIABLE,
+    )
 
 
 def type_name(message_type: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -12,9 +13,11 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ..config import NodeConfig
-from .sync import SIDES, PairPolicy, SimpleFilter, StereoSynchronizer, Subscriber
+from ..errors import CalibrationError
+from .graph import latched_qos
+from .infos import CameraInfos, InfoGate
+from .sync import SIDES, PairPolicy, SimpleFilter, StereoSynchronizer, Subscriber, rough, stamp_ns
 
-# Durability is among them for camera_info that is latched (transient local).
 _OVERRIDABLE = (
     QoSPolicyKind.HISTORY,
     QoSPolicyKind.DEPTH,
@@ -32,17 +35,18 @@ class Inputs:
     Args:
         node: owner of the subscriptions.
         prefix: put before the topic names.
-        config: `image_transport`, `queue_size` and the sync settings.
+        config: `image_transport`, `queue_size`, `cache_camera_info` and the sync settings.
         on_pair: called with (left, right) messages from the executor; must return at once and
             never raise.
+        on_undescribed: called for each pair whose camera infos never came.
 
     Attributes:
         sync: the synchroniser, for its counters.
         topics: 'left', 'right', 'left_info', 'right_info' to the topic's full name.
         types: the same keys to the message class.
         qos: the same keys to the profile in force, of what was subscribed to at least once.
-        infos: newest camera info of each side. It stays valid until the next one, so that
-            latched or slower infos work.
+        infos: the camera infos.
+        gate: holds pairs back until their infos have come, for its counters.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Inputs:
         prefix: str,
         config: NodeConfig,
         on_pair: Callable[[Any, Any], None],
+        on_undescribed: Callable[[], None],
     ) -> None:
         self._node = node
         self._config = config
@@ -59,7 +64,9 @@ class Inputs:
         self.topics: dict[str, str] = {}
         self.types: dict[str, type] = {}
         self.qos: dict[str, QoSProfile] = {}
-        self.infos: dict[str, CameraInfo] = {}
+        self.infos = CameraInfos()
+        self.gate = InfoGate(self.infos, config.queue_size, on_pair, on_undescribed)
+        self.gate.cache = config.cache_camera_info
         for side in SIDES:
             topic = node.resolve_topic_name(f'{prefix}{side}/image_rect')
             # As image_transport does it: the suffix goes onto the remapped name.
@@ -75,7 +82,7 @@ class Inputs:
             config.approximate_sync_tolerance_seconds,
         )
         self.sync = StereoSynchronizer(self._filters['left'], self._filters['right'], policy)
-        self.sync.registerCallback(on_pair)
+        self.sync.registerCallback(self.gate.pair)
 
     @property
     def listening(self) -> bool:
@@ -100,29 +107,72 @@ class Inputs:
             self._unsubscribe(side)
         with self.sync.lock:
             self.sync.policy.clear()
+        self.gate.clear()
 
     def close(self) -> None:
         """Unsubscribe from everything. Calibrations are forgotten: the camera may be another."""
         self.pause()
         for side in SIDES:
             self._unsubscribe(f'{side}_info')
+            self._unsubscribe(f'{side}_info latched')
         self.infos.clear()
 
+    def infos_of(self, left: Any, right: Any) -> dict[str, CameraInfo]:
+        """The camera infos that describe a pair of images, by side.
+
+        Raises:
+            CalibrationError: there is none.
+        """
+        found = {}
+        for side, image in zip(SIDES, (left, right), strict=True):
+            info = self.infos.of(side, stamp_ns(image), self.gate.cache)
+            if info is None:
+                raise CalibrationError(self.undescribed(side, stamp_ns(image)))
+            found[side] = info
+        return found
+
+    def undescribed(self, side: str, stamp: int) -> str:
+        """Why an image of that side and stamp has no camera info."""
+        topic = self.topics[f'{side}_info']
+        gap_ns = self.infos.gap_ns(side, stamp)
+        if gap_ns is None:
+            return f'no camera_info yet on {topic}; is it published, remapped?'
+        return (
+            f'{topic} has not the stamps of the images ({rough(gap_ns)} off); let the driver '
+            'stamp it as the image, or set cache_camera_info'
+        )
+
+    def catch_latched(self) -> None:
+        """Ask for the camera infos that were sent before we came, once, where they are kept."""
+        for side in SIDES:
+            key = f'{side}_info latched'
+            if self.infos.newest(side) is not None:
+                self._unsubscribe(key)
+            elif key not in self._subscriptions:
+                topic = self.topics[f'{side}_info']
+                qos = latched_qos(self._node, topic, CameraInfo)
+                if qos is not None:
+                    self._subscriptions[key] = self._node.create_subscription(
+                        CameraInfo, topic, partial(self._take_info, side), qos
+                    )
+
     def reconfigure(self, config: NodeConfig) -> None:
-        """Apply the sync settings from the next image on."""
+        """Apply the settings of pairing from the next image on."""
+        self.gate.cache = config.cache_camera_info
         with self.sync.lock:
             self.sync.policy.approximate = config.approximate_sync
             self.sync.policy.tolerance_s = config.approximate_sync_tolerance_seconds
 
     def _subscribe_info(self, side: str) -> None:
-        def keep(info: CameraInfo) -> None:
-            self.infos[side] = info
-
-        key = f'{side}_info'
+        key, take = f'{side}_info', partial(self._take_info, side)
         self._keep(
             key,
-            self._node.create_subscription(CameraInfo, self.topics[key], keep, **self._options()),
+            self._node.create_subscription(CameraInfo, self.topics[key], take, **self._options()),
         )
+
+    def _take_info(self, side: str, info: CameraInfo) -> None:
+        self.infos.add(side, info)
+        self.gate.look()
 
     def _keep(self, key: str, subscription: Subscription) -> None:
         self._subscriptions[key] = subscription

@@ -8,7 +8,7 @@ from rclpy.node import Node
 
 from .graph import publisher_faults
 from .rig import Rig
-from .sync import SIDES
+from .sync import SIDES, rough
 
 # Silence and missing pairs are judged over this time, or this many frames if that is longer.
 _JUDGE_AFTER_S = 1.0
@@ -16,7 +16,7 @@ _JUDGE_AFTER_FRAMES = 3
 
 
 class InputJudge:
-    """Reports to the findings of a camera, subjects 'publisher' and 'sync'.
+    """Reports to the findings of a camera, subjects 'publisher', 'sync' and 'camera_info'.
 
     Args:
         node: counts the publishers of the input topics.
@@ -29,6 +29,7 @@ class InputJudge:
         self._findings = rig.findings
         self._received = dict.fromkeys(SIDES, 0)
         self._paired = 0
+        self._given = self._dropped = 0
         self._judged_at = time.monotonic()
 
     def judge(self) -> None:
@@ -80,18 +81,23 @@ class InputJudge:
                 if approximate
                 else 'set approximate_sync if the cameras are not triggered together'
             )
-            text = f'left and right come but do not pair: stamps differ ({_rough(gap_ns)}); {mend}'
+            text = f'left and right come but do not pair: stamps differ ({rough(gap_ns)}); {mend}'
             self._findings.report('sync', text)
         else:
             self._findings.clear('sync')
+        self._judge_infos()
+
+    def _judge_infos(self) -> None:
+        """Pairs that wait for camera infos of their stamps, and none of them got any."""
+        gate = self._inputs.gate
+        if gate.dropped > self._dropped and gate.given == self._given:
+            text = '; '.join(self._inputs.undescribed(*item) for item in gate.lacking.items())
+            self._findings.report('camera_info', text)
+        elif gate.given > self._given or gate.cache:
+            self._findings.clear('camera_info')
+        self._given, self._dropped = gate.given, gate.dropped
 
     def _waiting_for(self, side: str) -> str:
         topic = self._inputs.topics[side]
         count = self._node.count_publishers(topic)
         return f'{topic} ({count} publisher{"" if count == 1 else "s"})'
-
-
-def _rough(gap_ns: int) -> str:
-    """A stamp difference to one digit, so that jitter does not make a new message of it."""
-    gap_ms = float(f'{abs(gap_ns) / 1e6:.1g}')
-    return f'about {gap_ms:g} ms' if gap_ms < 1000 else f'about {gap_ms / 1000:g} s'

@@ -17,7 +17,7 @@ from .encodings import to_rgb
 from .outputs import Computed
 from .parameters import Parameters
 from .rig import Rig
-from .sync import SIDES, stamp_ns
+from .sync import stamp_ns
 
 _NS_PER_S = 1_000_000_000
 # Stamps nearer than this to the node's clock are read in that clock.
@@ -120,13 +120,7 @@ class Processor:
         rig = pair.rig
         topics = rig.inputs.topics
         left, right = to_rgb(pair.left, topics['left']), to_rgb(pair.right, topics['right'])
-        infos = dict(rig.inputs.infos)
-        for side in SIDES:
-            if side not in infos:
-                topic = topics[f'{side}_info']
-                raise CalibrationError(
-                    f'no camera_info yet on {topic}; is it published, remapped?'
-                )
+        infos = rig.inputs.infos_of(pair.left, pair.right)
         if self.parameters.node.rectify:
             left = rig.rectifiers['left'].rectify(left, infos['left'])
             right = rig.rectifiers['right'].rectify(right, infos['right'])

@@ -48,7 +48,13 @@ class Rig:
         self.findings = Findings(node.get_logger(), name)
         self.statistics = Statistics()
         self.outputs = Outputs(node, prefix)
-        self.inputs = Inputs(node, prefix, config, lambda left, right: on_pair(self, left, right))
+        self.inputs = Inputs(
+            node,
+            prefix,
+            config,
+            on_pair=lambda left, right: on_pair(self, left, right),
+            on_undescribed=lambda: self.statistics.drop('no camera_info'),
+        )
         self.rectifiers = {side: Rectifier(side) for side in SIDES}
         self._wanted_at = 0.0
 
@@ -74,6 +80,7 @@ class Rig:
         now = time.monotonic()
         if self.outputs.wanted():
             self._wanted_at = now
+            self.inputs.catch_latched()
             if not self.inputs.listening:
                 self.inputs.listen()
         elif self.inputs.listening and now - self._wanted_at > _LINGER_S:

@@ -26,7 +26,7 @@ except ImportError:
 
 from .stream import Stream, certain, period_ns
 
-__all__ = ['PairPolicy', 'SimpleFilter', 'StereoSynchronizer', 'Subscriber', 'stamp_ns']
+__all__ = ['PairPolicy', 'SimpleFilter', 'StereoSynchronizer', 'Subscriber', 'rough', 'stamp_ns']
 
 SIDES = ('left', 'right')
 _NS_PER_S = 1_000_000_000
@@ -38,6 +38,12 @@ def stamp_ns(msg: Any) -> int:
     """Stamp of a message's header, nanoseconds."""
     stamp = msg.header.stamp
     return int(stamp.sec) * _NS_PER_S + int(stamp.nanosec)
+
+
+def rough(gap_ns: int) -> str:
+    """A stamp difference to one digit, so that jitter does not make a new message of it."""
+    gap_ms = float(f'{abs(gap_ns) / 1e6:.1g}')
+    return f'about {gap_ms:g} ms' if gap_ms < 1000 else f'about {gap_ms / 1000:g} s'
 
 
 class PairPolicy:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo
 
 from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
 from dtp_stereo_ros.ros.probe import Probe
@@ -126,6 +128,27 @@ def test_each_camera_is_looked_at(node: Node, start_depth_node: Start, frame: St
     rates = {s: text for s, text in fine if s in ('front/left', 'rear/right_info')}
     assert rates['front/left'].startswith('/front/left/image_rect: ')
     assert rates['rear/right_info'].startswith('/rear/right/camera_info: ')
+
+
+def test_latched_camera_infos_are_heard(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    start_depth_node()
+    Probe(node, ('disparity',))
+    qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    messages = camera_messages(StereoFrame(frame.left, frame.right, 1, CALIBRATION))
+    for topic in ('left/camera_info', 'right/camera_info'):
+        node.create_publisher(CameraInfo, topic, qos).publish(messages[topic])
+
+    def images_only(messages: dict[str, Any]) -> None:
+        del messages['left/camera_info'], messages['right/camera_info']
+
+    with playing(node, frame, images_only):
+        code, findings = doctor()
+    assert (code, found(findings, 'error')) == (0, [])
+    fine = found(findings, 'ok')
+    assert ('left_info', '/left/camera_info: one message') in fine
+    assert ('calibration', 'f = 400 px, baseline = 0.1 m') in fine
 
 
 def test_an_inactive_node_is_told(node: Node, start_depth_node: Start) -> None:

@@ -581,6 +581,7 @@ def test_a_dead_worker_takes_the_process_down(node: Node, frame: StereoFrame) ->
         'processor.Processor.process = die\n'
         'sys.exit(depth_node.main(["--ros-args", "-p", "backend:=sgbm"]))\n'
     )
+    Probe(node, ('disparity',))  # or on a slow machine the node is idle before images come
     with subprocess.Popen([sys.executable, '-c', program], stderr=subprocess.PIPE) as process:
         try:
             with Stream(node, frame):
