@@ -23,6 +23,9 @@ import yaml
 from .errors import CalibrationError, one_line
 from .stereo import StereoCalibration
 
+# A calibration has a few kB; rows of thousands of distortion coefficients do not exist.
+_MAX_BYTES = 2**20
+
 _OWN_KEYS = ('f', 'cx', 'cy', 'baseline', 'width', 'height')
 _OPTIONAL_KEYS = ('fy', 'cx_right')
 _MIDDLEBURY_KEYS = ('cam0', 'cam1', 'baseline', 'width', 'height')
@@ -59,7 +62,11 @@ def read_calibration(files: str) -> StereoCalibration:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding='utf-8')
+        with path.open('rb') as file:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise CalibrationError(f'{path}: has over {_MAX_BYTES} bytes, no calibration has')
+        return content.decode('utf-8')
     except OSError as error:
         raise CalibrationError(
             f'{path}: cannot be read ({error.strerror}); check the path'

@@ -33,6 +33,11 @@ METADATA_PREFIX = 'dtp_stereo.'
 _ASSUMED_PADDING = 32
 _ASSUMED_MAX_DISPARITY = 192
 
+# Larger is no stereo network, and an .onnx file cannot be larger (protobuf encoding guide).
+_MAX_BYTES = 2**31
+# Of paddings and disparities in the metadata.
+_MAX_PX = 4096
+
 _SHARE = Path('share', 'dtp_stereo', 'models')
 # From lib/python3.x/site-packages/dtp_stereo_ros up to the prefix, and one to spare (Debian).
 _LEVELS_TO_PREFIX = 5
@@ -74,13 +79,13 @@ def resolve(name_or_path: str, suffixes: Sequence[str]) -> Path:
             raise ModelError(f'{path}: {kinds} is read here; name a model of that kind')
         if not path.is_file():
             raise ModelError(f'{path}: no such model file; check the path')
-        return path
+        return _bounded(path)
     searched = folders()
     for folder in searched:
         for suffix in suffixes:
             path = folder / f'{name_or_path}{suffix}'
             if path.is_file():
-                return path
+                return _bounded(path)
     names = sorted({p.stem for folder in searched for s in suffixes for p in folder.glob(f'*{s}')})
     known = f'there is {", ".join(names)}' if names else 'there is none at all'
     places = ', '.join(map(str, searched)) or 'no model folder exists'
@@ -88,6 +93,16 @@ def resolve(name_or_path: str, suffixes: Sequence[str]) -> Path:
         f'no model {name_or_path!r} with ending {kinds} ({known}; searched: {places}); give a '
         f'path or set {MODEL_PATH_VARIABLE}'
     )
+
+
+def _bounded(path: Path) -> Path:
+    size = path.stat().st_size
+    if size > _MAX_BYTES:
+        raise ModelError(
+            f'{path}: {size / 2**30:.1f} GiB are more than a model has '
+            f'({_MAX_BYTES / 2**30:g} GiB); check the file'
+        )
+    return path
 
 
 def sha256(path: Path) -> str:
@@ -208,8 +223,9 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 
 def _positive(metadata: dict[str, str], key: str) -> int:
     text = metadata[key]
-    if not text.isdecimal() or int(text) == 0:
-        raise ValueError(f'{key} is {text!r}, not a positive whole number')
+    # Short first: Python refuses to read thousands of digits, in words of its own.
+    if not text.isdecimal() or len(text) > 9 or not 0 < int(text) <= _MAX_PX:
+        raise ValueError(f'{key} is {text[:20]!r}, not a whole number from 1 to {_MAX_PX}')
     return int(text)
 
 

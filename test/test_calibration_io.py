@@ -144,3 +144,7 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
     (tmp_path / 'binary.yaml').write_bytes(b'\xff\xfe\x00\x80')
     with pytest.raises(CalibrationError, match=r'binary.yaml: is no text file'):
         read_calibration(str(tmp_path / 'binary.yaml'))
+    with (tmp_path / 'huge.yaml').open('wb') as file:
+        file.truncate(2**40)
+    with pytest.raises(CalibrationError, match=r'huge.yaml: has over 1048576 bytes'):
+        read_calibration(str(tmp_path / 'huge.yaml'))

@@ -152,3 +152,26 @@ def test_metadata_is_what_onnx_wrote(metadata: dict[str, str]) -> None:
     model = onnx.helper.make_model(onnx.helper.make_graph([], 'empty', [], []))
     onnx.helper.set_model_props(model, metadata)
     assert models.onnx_metadata(model.SerializeToString()) == metadata
+
+
+@pytest.mark.parametrize('ending', ['.onnx', '.pt'])
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f'huge{ending}'
+    with path.open('wb') as file:
+        file.truncate(2**40)
+    with pytest.raises(ModelError, match=r'1024\.0 GiB are more than a model has'):
+        models.resolve(str(path), (ending,))
+
+
+@pytest.mark.parametrize('value', ['4097', '9' * 5000])
+def test_metadata_cannot_ask_for_giant_images(make_onnx: MakeOnnx, value: str) -> None:
+    numbers = {
+        'dtp_stereo.padding_multiple': value,
+        'dtp_stereo.max_disparity_px': '64',
+        'dtp_stereo.min_width_px': '32',
+    }
+    path = make_onnx(metadata={'dtp_stereo.name': 't', 'dtp_stereo.precision': 'fp32', **numbers})
+    with pytest.raises(
+        ModelError, match=r'padding_multiple is .* not a whole number from 1 to 4096'
+    ):
+        models.onnx_spec(path, assume=False)

@@ -14,6 +14,9 @@ from ..errors import ModelError
 from ..stereo import Float32Array
 from .base import ModelSpec
 
+# Of a model of fixed size: more than any camera has.
+_MAX_PIXELS = 2**26
+
 INPUTS = ('left', 'right')
 DISPARITY, CONFIDENCE = 'disparity', 'confidence'
 
@@ -80,9 +83,17 @@ class Ports:
 
 
 def complete(spec: ModelSpec, shape: Sequence[Any], ports: Ports, precision: str) -> ModelSpec:
-    """The spec with what only the graph tells: a fixed input size, and whether confidence."""
+    """The spec with what only the graph tells: a fixed input size, and whether confidence.
+
+    Raises:
+        ModelError: the fixed size is none of an image.
+    """
     height, width = shape[-2:]
     fixed = (height, width) if isinstance(height, int) and isinstance(width, int) else None
+    if fixed is not None and not 0 < fixed[0] * fixed[1] <= _MAX_PIXELS:
+        raise ModelError(
+            f'model {spec.name} takes images of {width}x{height} only; check the file'
+        )
     return replace(
         spec, fixed_size=fixed, has_confidence=ports.confidence is not None, precision=precision
     )

@@ -8,6 +8,7 @@ differ from the config. It is read with ``weights_only=True``, so that no file c
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ def read(path: Path) -> dict[str, Any]:
         ModelError: missing, not a checkpoint of this project, or holds more than plain values.
     """
     try:
+        _check_archive(path)
         content = torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError:
         raise ModelError(f'model {path} does not exist; check the path') from None
@@ -81,6 +83,7 @@ def load(path: Path) -> Network:
         ModelError: see `read`; or the weights do not fit the architecture.
     """
     content = read(path)
+    _check_sizes(path, content)
     network = architecture(content)
     try:
         network.load_state_dict(content['state_dict'])
@@ -103,6 +106,38 @@ def architecture(content: dict[str, Any]) -> Network:
         raise ModelError('widths in a checkpoint are a table of layers; train or prune it again')
     apply_widths(network, widths)
     return network
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that unpacks to more than it is; `torch.save` compresses nothing.
+
+    Raises:
+        ValueError: it does.
+        OSError, zipfile.BadZipFile: unreadable, or no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError('it is compressed')
+
+
+def _check_sizes(path: Path, content: dict[str, Any]) -> None:
+    """Compare the architecture with the weights before anything of its size is allocated.
+
+    Raises:
+        ModelError: they disagree, or the weights are more than the file has.
+    """
+    try:
+        state = {name: tuple(value.shape) for name, value in content['state_dict'].items()}
+        held = sum(v.numel() * v.element_size() for v in content['state_dict'].values())
+        with torch.device('meta'):
+            planned = architecture(content).state_dict()
+        wrong = [k for k, v in planned.items() if state.get(k) != tuple(v.shape)]
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f'model {path}: impossible architecture ({reason[:80]})') from None
+    if wrong or held > path.stat().st_size:
+        what = f'{wrong[0]} differs' if wrong else 'there is more than the file has'
+        raise ModelError(f'model {path}: weights and architecture disagree ({what})')
 
 
 def parameter_count(network: nn.Module) -> int:

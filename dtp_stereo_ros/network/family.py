@@ -20,6 +20,9 @@ _MEMBERS: dict[str, tuple[type[Any], Callable[[Any], Network]]] = {
     'psmnet': (PSMNetConfig, PSMNet),
 }
 
+# Of channels, blocks and disparities in a config: a file can ask for anything.
+_MAX_SETTING = 4096
+
 # What `--network` and recipes may name; each is a config for `build`. The teacher is the light
 # network with the same 48 disparities, twice the width and more blocks.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -54,6 +57,10 @@ def build(config: dict[str, Any]) -> Network:
     if unknown:
         raise ModelError(f'network {member} has no setting {unknown[0]!r}')
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    for name, value in values.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(n, (int, float)) and not 0 <= n <= _MAX_SETTING for n in numbers):
+            raise ModelError(f'network {member}: {name} is {value!r}, not 0 .. {_MAX_SETTING}')
     made = cls(**values)
     if isinstance(made, PaperConfig) and made.setting not in PUBLISHED_PARAMETERS:
         raise ModelError(f'network paper has settings 1, 2 and 3, not {made.setting!r}')

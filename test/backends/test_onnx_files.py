@@ -174,3 +174,35 @@ def test_providers_by_what_is_found_and_what_starts(
     monkeypatch.setattr(_Session, 'started', (tensorrt, cuda, cpu))
     assert onnxruntime._start(half, file)[1] == 'fp16'
     assert _Session.asked == [tensorrt, cuda, cpu]
+
+
+def test_a_giant_fixed_size_is_refused(name: str, make_onnx: MakeOnnx) -> None:
+    path = make_onnx(size=(2**15, 2**15))
+    with pytest.raises(ModelError, match='takes images of 32768x32768 only'):
+        create(_fp32(name, path))
+
+
+def test_data_outside_the_folder_of_a_model_is_not_read(name: str, make_onnx: MakeOnnx) -> None:
+    onnx = pytest.importorskip('onnx')
+    path = make_onnx()
+    (path.parent / 'secret.bin').write_bytes(b'\x00\x00\x80\x3f')
+    (path.parent / 'models').mkdir()
+    for location, message in (('../secret.bin', 'cannot load it'), ('secret.bin', '')):
+        model = onnx.load(path)
+        scale = model.graph.initializer[0]
+        scale.ClearField('float_data')
+        scale.ClearField('raw_data')
+        scale.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in (('location', location), ('offset', '0'), ('length', '4')):
+            scale.external_data.add(key=key, value=value)
+        target = path.parent / 'models' / 'm.onnx'
+        if not message:  # beside the model it is read: the refusal is not for another reason
+            target = path.parent / 'm.onnx'
+        target.write_bytes(model.SerializeToString())
+        if message:
+            with pytest.raises(ModelError, match=message):
+                create(_fp32(name, target))
+        else:
+            left, right = _images(32, 64)
+            disparity, _ = create(_fp32(name, target)).infer(left, right)
+            np.testing.assert_allclose(disparity, left[0].mean(axis=0), rtol=1e-5)

@@ -1,6 +1,7 @@
 """Checkpoints hold numbers only, and say what is wrong with a file in one line."""
 
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -127,3 +128,46 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path):
 def test_unknown_architectures_are_named(config, message):
     with pytest.raises(ModelError, match=message):
         build(config)
+
+
+def test_a_small_file_never_becomes_much_memory(tmp_path):
+    path = tmp_path / 'model.pt'
+    checkpoint.save(path, build({'member': 'paper', 'setting': 3}), {})
+    content = checkpoint.read(path)
+
+    bomb = tmp_path / 'bomb.pt'
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(bomb, 'w', zipfile.ZIP_DEFLATED) as out:
+        for entry in source.infolist():
+            out.writestr(entry.filename, source.read(entry))
+    with pytest.raises(ModelError, match='it is compressed'):
+        checkpoint.load(bomb)
+
+    def changed(**values):
+        torch.save({**content, **values}, bomb)
+        return bomb
+
+    # Built, these would have 10^13 weights, or as many layers.
+    for config in (
+        {'member': 'light', 'stem': 10**12},
+        {'member': 'light', 'depths': [10**12] * 4},
+    ):
+        with pytest.raises(ModelError, match=r'not 0 \.\. 4096'):
+            checkpoint.load(changed(config=config))
+    with pytest.raises(ModelError, match=r'bomb\.pt: weights and architecture disagree'):
+        checkpoint.load(changed(config={'member': 'light', 'thirtysecond': 4096}))
+    # One number, seen as many.
+    name = max(content['state_dict'], key=lambda n: content['state_dict'][n].numel())
+    shape = content['state_dict'][name].shape
+    many = {n: torch.zeros(()).expand(v.shape) for n, v in content['state_dict'].items()}
+    assert torch.tensor(shape).prod() > 1000
+    with pytest.raises(ModelError, match='more than the file has'):
+        checkpoint.load(changed(state_dict=many))
+
+
+@pytest.mark.parametrize('config', [{'depths': [1]}, {'stem': 'x'}, {'stem': None}])
+def test_impossible_architectures_of_a_file_are_named(tmp_path, config):
+    path = tmp_path / 'odd.pt'
+    config = {'member': 'light', **config}
+    torch.save({'format': checkpoint.FORMAT, 'config': config, 'state_dict': {}}, path)
+    with pytest.raises(ModelError, match=r'odd\.pt: impossible architecture'):
+        checkpoint.load(path)
