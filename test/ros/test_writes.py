@@ -1,0 +1,156 @@
+"""No parameter makes the node write a file anywhere but in its cache folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.client import Client
+from rclpy.node import Node
+
+from dtp_stereo_ros import models
+from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables
+from dtp_stereo_ros.errors import ModelError
+from dtp_stereo_ros.ros.faults import scene
+from dtp_stereo_ros.ros.player import FramePublisher
+from dtp_stereo_ros.ros.probe import Probe
+from dtp_stereo_ros.ros.process import NodeProcess
+
+WAIT_S = 60.0
+# The node under an audit hook: each file opened for writing, and each change of a folder, by
+# Python code is a line in a file. What native code does is seen by looking at the folders.
+PROGRAM = """
+import os, sys
+log = open(os.environ['WRITES'], 'w', buffering=1)
+CHANGES = {'os.mkdir', 'os.rename', 'os.remove', 'os.link', 'os.symlink', 'os.truncate',
+           'os.chmod', 'shutil.copyfile', 'subprocess.Popen', 'os.system'}
+def hook(event, args):
+    if event == 'open' and (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        print('open', args[0], file=log)
+    elif event in CHANGES:
+        print(event, args[0], file=log)
+sys.addaudithook(hook)
+from dtp_stereo_ros.ros.depth_node import main
+sys.exit(main())
+"""
+
+
+def answer(client: Client, probe: Probe, name: str, value: str) -> tuple[bool, str]:
+    """Of set_parameters with one text."""
+    text = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
+    future = client.call_async(
+        SetParameters.Request(parameters=[Parameter(name=name, value=text)])
+    )
+    deadline = time.monotonic() + WAIT_S
+    while not future.done():
+        assert time.monotonic() < deadline
+        probe.spin(0.1)
+    result = future.result().results[0]
+    return bool(result.successful), str(result.reason)
+
+
+@pytest.fixture
+def camera(node: Node) -> Callable[[], None]:
+    publisher, frame = FramePublisher(node), scene()
+
+    def send() -> None:
+        publisher.publish(replace(frame, stamp_ns=node.get_clock().now().nanoseconds))
+
+    return send
+
+
+def results(probe: Probe, camera: Callable[[], None], count: int) -> None:
+    wanted = len(probe.arrivals_s['disparity']) + count
+    deadline = time.monotonic() + WAIT_S
+    while len(probe.arrivals_s['disparity']) < wanted:
+        assert time.monotonic() < deadline
+        camera()
+        probe.spin(0.1)
+
+
+def hostile(outside: Path) -> list[tuple[str, str]]:
+    """Every text parameter with paths that exist, that do not, and that climb."""
+    texts = [
+        name
+        for cls in (PipelineConfig, NodeConfig)
+        for name in tunables(cls)
+        if isinstance(getattr(cls(), name), str)
+    ]
+    assert {'model', 'backend', 'precision', 'depth_encoding'} <= set(texts)
+    paths = [f'{outside}/new', f'{outside}/new.onnx', f'{outside}/kept.onnx', f'{outside}/']
+    paths += [f'../outside/x{ending}' for ending in ('.onnx', '.pt', '')]
+    return [(name, path) for name in texts for path in paths]
+
+
+def files(folder: Path) -> Mapping[Path, int]:
+    """Everything below a folder, with the time of its last change."""
+    return {p.relative_to(folder): p.lstat().st_mtime_ns for p in sorted(folder.rglob('*'))}
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Home, working, log and temporary folder of the node, and files for it to spoil."""
+    for name in ('home', 'work', 'log', 'tmp', 'outside', 'code'):
+        (tmp_path / name).mkdir()
+    (tmp_path / 'outside' / 'kept.onnx').write_bytes(b'no model')
+    (tmp_path / 'code' / 'audited.py').write_text(PROGRAM)
+    for name in [n for n in os.environ if n.startswith('XDG_')]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv('PYTHONPATH', f'{Path(__file__).resolve().parents[2]}:{tmp_path}/code')
+    monkeypatch.setenv('PYTHONDONTWRITEBYTECODE', '1')
+    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+    monkeypatch.setenv('TMPDIR', str(tmp_path / 'tmp'))
+    monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'log'))
+    monkeypatch.setenv('WRITES', str(tmp_path / 'writes'))
+    monkeypatch.chdir(tmp_path / 'work')
+    yield tmp_path
+
+
+def test_no_parameter_writes(node: Node, sandbox: Path, camera: Callable[[], None]) -> None:
+    before = {n: files(sandbox / n) for n in ('home', 'work', 'tmp', 'outside', 'code')}
+    probe = Probe(node, ('disparity', 'points2', 'depth/image', 'confidence'))
+    backends = [*usable(), 'sgbm']
+    settings = {'backend': backends[0], 'disparity_range': 64}
+    with NodeProcess(settings, {}, sandbox / 'node.log', module='audited') as process:
+        results(probe, camera, 2)
+        client = node.create_client(SetParameters, 'depth_node/set_parameters')
+        assert client.wait_for_service(WAIT_S)
+        time.sleep(0.5)  # a reply is lost where the service has not yet seen the client
+        for name, value in hostile(sandbox / 'outside'):
+            done, reason = answer(client, probe, name, value)
+            # SGBM needs no model, so that any text will do for one.
+            assert done == (name == 'model' and backends == ['sgbm']), (name, value, reason)
+            assert done or reason
+        for backend in backends[1:]:
+            assert answer(client, probe, 'backend', backend) == (True, '')
+            results(probe, camera, 2)
+        # Ctrl-C after a swap is obeyed, too.
+        assert process.stop() == 0, process.output()
+    probe.close()
+    assert {name: files(sandbox / name) for name in before} == before
+    written = (sandbox / 'writes').read_text().splitlines()
+    assert [line for line in written if '/dev/null' not in line] == []
+    assert len(files(sandbox / 'log')) == 1
+
+
+def usable() -> list[str]:
+    """Network backends that run the shipped model here."""
+    found = []
+    for name, package, ending in (
+        ('openvino', 'openvino', '.onnx'),
+        ('onnx', 'onnxruntime', '.onnx'),
+    ):
+        try:
+            models.resolve(PipelineConfig().model, (ending,))
+        except ModelError:
+            continue
+        if importlib.util.find_spec(package):
+            found.append(name)
+    return found
