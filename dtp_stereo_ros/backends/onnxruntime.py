@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from ..config import PipelineConfig
 from ..errors import BackendError, ModelError, one_line
 from ..stereo import Float32Array
 from .base import ModelSpec
+from .engine_cache import EngineCache
 from .onnx_file import OnnxFile, Ports, complete, smallest_size, to_planes
 
 _TENSORRT, _CUDA, _CPU = (
@@ -41,7 +40,10 @@ class OnnxRuntimeBackend:
     def __init__(self, config: PipelineConfig) -> None:
         file = OnnxFile.find(config.model)
         self._path = file.path
-        self._session, precision = _start(config, file)
+        self._file, self._config = file, config
+        self._sizes: set[tuple[int, int]] = set()  # of images, that have run
+        self._cache = EngineCache(_cache_key(file)) if _in_tensorrt(config, file) else None
+        self._session, precision = _start(config, file, self._cache)
         self._device = str(self._session.get_providers()[0])
         inputs = [(i.name, i.shape) for i in self._session.get_inputs()]
         outputs = [o.name for o in self._session.get_outputs()]
@@ -63,16 +65,30 @@ class OnnxRuntimeBackend:
         self, left: Float32Array, right: Float32Array
     ) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair; see `Backend.infer`."""
-        ports = self._ports
+        size = (left.shape[2], left.shape[3])
         try:
-            outputs = self._session.run(ports.outputs, {ports.left: left, ports.right: right})
-        except Exception as error:  # the runtime's errors share no narrower base
-            raise BackendError(f'onnx on {self._device} failed: {one_line(error)}') from error
-        return to_planes(outputs, (left.shape[2], left.shape[3]), self._path)
+            outputs = self._run(left, right)
+        except BackendError:
+            # An engine is loaded, or built, when its size is first seen.
+            if size in self._sizes or self._cache is None or not self._cache.clear():
+                raise
+            self._session, _ = _start(self._config, self._file, self._cache)
+            outputs = self._run(left, right)
+        if size not in self._sizes and self._cache is not None:
+            self._cache.check()
+        self._sizes.add(size)
+        return to_planes(outputs, size, self._path)
 
     def close(self) -> None:
         """Free the session."""
         del self._session
+
+    def _run(self, left: Float32Array, right: Float32Array) -> Any:
+        ports = self._ports
+        try:
+            return self._session.run(ports.outputs, {ports.left: left, ports.right: right})
+        except Exception as error:  # the runtime's errors share no narrower base
+            raise BackendError(f'onnx on {self._device} failed: {one_line(error)}') from error
 
     def _warm_up(self) -> None:
         """Run once on a small grey pair: what cannot run fails now, not at the first frame."""
@@ -80,15 +96,18 @@ class OnnxRuntimeBackend:
         self.infer(grey, grey)
 
 
-def _start(config: PipelineConfig, file: OnnxFile) -> tuple[Any, str]:
+def _start(
+    config: PipelineConfig, file: OnnxFile, cache: EngineCache | None = None
+) -> tuple[Any, str]:
     """The session, and the precision that it runs in."""
     own = file.spec.precision
     found = ort.get_available_providers()
     providers: list[Any] = [provider for provider in (_CUDA, _CPU) if provider in found]
     expected, precision = providers[0], own
-    if config.precision == 'fp16' != own and _TENSORRT in found:
+    if _in_tensorrt(config, file):
         expected, precision = _TENSORRT, 'fp16'
-        providers.insert(0, (_TENSORRT, _tensorrt_options()))
+        kept = cache.options() if cache else {}
+        providers.insert(0, (_TENSORRT, {'trt_fp16_enable': True, **kept}))
     elif config.precision not in ('auto', own):
         raise BackendError(
             f'backend onnx runs {file.spec.name} in {own} here, not in {config.precision}; set '
@@ -100,6 +119,8 @@ def _start(config: PipelineConfig, file: OnnxFile) -> tuple[Any, str]:
     try:
         session = ort.InferenceSession(str(file.path), options, providers)
     except Exception as error:  # the runtime's errors share no narrower base
+        if cache is not None and cache.clear():
+            return _start(config, file, cache)
         raise ModelError(f'{file.path}: ONNX Runtime cannot load it: {one_line(error)}') from error
     started = session.get_providers()[0]
     if started != expected and precision != own:
@@ -112,11 +133,12 @@ def _start(config: PipelineConfig, file: OnnxFile) -> tuple[Any, str]:
     return session, precision
 
 
-def _tensorrt_options() -> dict[str, Any]:
-    cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache', 'dtp_stereo', 'ort')
-    cache.mkdir(parents=True, exist_ok=True)
-    return {
-        'trt_engine_cache_enable': True,
-        'trt_engine_cache_path': str(cache),
-        'trt_fp16_enable': True,
-    }
+def _in_tensorrt(config: PipelineConfig, file: OnnxFile) -> bool:
+    """Whether this is to run in TensorRT: only where fp16 is asked for."""
+    wanted = config.precision == 'fp16' != file.spec.precision
+    return wanted and _TENSORRT in ort.get_available_providers()
+
+
+def _cache_key(file: OnnxFile) -> str:
+    """Engines fit one model and, by way of TensorRT's version, one ONNX Runtime."""
+    return f'{file.spec.sha256[:16]}-fp16-{ort.__version__}'
