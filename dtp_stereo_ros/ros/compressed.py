@@ -47,6 +47,8 @@ def decompress(msg: CompressedImage, topic: str) -> UInt8Array:
         raise InputError(
             f'{topic}: compressed image says that it has {width}x{height} pixels; damaged?'
         )
+    if data.startswith(_PNG_MAGIC) and not _chunks_fit(data):
+        raise InputError(f'{topic}: compressed image of {len(data)} bytes is cut off or damaged')
     # A camera's EXIF rotation would break the row alignment of the rectified pair.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
@@ -66,6 +68,22 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
     if data.startswith(_JPEG_MAGIC):
         return _jpeg_size(data)
     return None
+
+
+def _chunks_fit(data: bytes) -> bool:
+    """Whether every chunk of a PNG lies within the data.
+
+    OpenCV allocates what a chunk says it has, up to 4 GB, and fills it before it reads.
+    """
+    place = len(_PNG_MAGIC)
+    while place < len(data):
+        if place + 12 > len(data):
+            return False
+        length, kind = struct.unpack('>I4s', data[place : place + 8])
+        place += 12 + length  # length, kind, data, checksum
+        if kind == b'IEND':
+            break
+    return place <= len(data)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

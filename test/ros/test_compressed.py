@@ -47,6 +47,32 @@ def test_a_few_bytes_cannot_ask_for_gigabytes() -> None:
     assert decompress(message(bytes(data)), 'topic').shape == (3000, 4000, 3)
 
 
+@given(st.integers(0, 3), st.integers(0, 255), st.integers(0, 1))
+def test_chunks_of_a_png_lie_within_it(chunk: int, value: int, byte: int) -> None:
+    """OpenCV would allocate the 4 GB that a chunk says it has."""
+    data = bytearray(encoded('.png', 8, 8))
+    place = 8
+    lengths = []
+    while place < len(data):
+        lengths.append(place)
+        place += 12 + int.from_bytes(data[place : place + 4], 'big')
+    place = lengths[chunk % len(lengths)]
+    before = int.from_bytes(data[place : place + 4], 'big')
+    data[place + byte] = value
+    after = int.from_bytes(data[place : place + 4], 'big')
+    if after > before:
+        with pytest.raises(InputError, match=r'topic: .* is cut off or damaged'):
+            decompress(message(bytes(data)), 'topic')
+
+
+def test_cut_png() -> None:
+    data = encoded('.png', 8, 8)
+    for size in (34, 40, len(data) - 1):
+        with pytest.raises(InputError, match=r'topic: .* is cut off or damaged'):
+            decompress(message(data[:size]), 'topic')
+    assert decompress(message(data + b'padding'), 'topic').shape == (8, 8, 3)
+
+
 def test_raw_images_are_bounded_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encodings, 'MAX_PIXELS', 100)
     raw = Image(width=101, height=1, encoding='mono8', step=101)
