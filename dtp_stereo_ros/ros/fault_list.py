@@ -1,4 +1,4 @@
-"""The faults of the matrix, and the session that they are injected into."""
+"""The faults of the matrix."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import rclpy
 from builtin_interfaces.msg import Time
@@ -24,76 +22,10 @@ from std_msgs.msg import Header
 from .. import models
 from ..config import PipelineConfig, Scalar
 from ..errors import BackendError
-from ..stereo import StereoFrame
-from .player import FramePublisher, camera_messages
-from .probe import Probe
-from .process import NodeProcess
-from .sync import stamp_ns
+from .fault_session import BAD_FRAMES, Fault, Messages, Session
+from .faulty_node import FULL_DISK, engine_is_whole, full_mark
 
-_RATE_HZ = 10.0
-BAD_FRAMES = 35
 _START_S = 60.0
-
-Messages = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One row of the matrix.
-
-    Attributes:
-        name: in words.
-        change: makes a good frame's messages bad; may remove some.
-        node: what the backend does when it sees a black frame, see `faulty_node`.
-        during: done once instead of sending bad messages; returns what the node answered.
-        parameters: further ones of the node, given a folder for files.
-    """
-
-    name: str
-    change: Callable[[Messages], None] | None = None
-    node: str = ''
-    during: Callable[[Session], str] | None = None
-    parameters: Callable[[Path], Mapping[str, Scalar]] | None = None
-
-
-@dataclass
-class Session:
-    """A node, a camera and a subscriber.
-
-    Attributes:
-        frame: what the camera sees.
-        start: makes a node process, also again after it has ended.
-        sent: good frames' stamps, ns, to the time of sending (monotonic, s).
-    """
-
-    camera: FramePublisher
-    probe: Probe
-    frame: StereoFrame
-    start: Callable[[], NodeProcess]
-    node: NodeProcess
-    folder: Path
-    sent: dict[int, float] = field(default_factory=dict)
-
-    def step(self, change: Callable[[Messages], None] | None = None) -> int:
-        """Send one frame and receive for a frame period; returns its stamp."""
-        stamp = time.time_ns()
-        messages = camera_messages(replace(self.frame, stamp_ns=stamp))
-        began = time.monotonic()
-        if change is None:
-            self.sent[stamp] = began
-        else:
-            change(messages)
-            if 'left/image_rect' in messages:
-                stamp = stamp_ns(messages['left/image_rect'])
-        self.camera.send(messages)
-        while (left_s := began + 1 / _RATE_HZ - time.monotonic()) > 0:
-            self.probe.spin(left_s)
-        return stamp
-
-    def results(self) -> dict[int, float]:
-        """Stamps of all disparities to their times of arrival."""
-        stamps = [stamp_ns(m) for m in self.probe.messages['disparity']]
-        return dict(zip(stamps, self.probe.arrivals_s['disparity'], strict=True))
 
 
 def black(messages: Messages) -> None:
@@ -185,17 +117,41 @@ def _model_vanishes(session: Session) -> str:
     (session.folder / 'copy.onnx').unlink()
     for _ in range(BAD_FRAMES):
         session.step()
+    value = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=1)
+    reason = _set('threads', value)
+    return 'setting refused: ' + reason.replace(f'{session.folder}/', '')
+
+
+def _set(name: str, value: ParameterValue) -> str:
+    """Set a parameter of the node; returns why it was refused."""
     asker = Node('asker')
     client = asker.create_client(SetParameters, 'depth_node/set_parameters')
-    value = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=1)
     if not client.wait_for_service(_START_S):
         raise BackendError('the node does not answer')
-    request = SetParameters.Request(parameters=[Parameter(name='threads', value=value)])
+    request = SetParameters.Request(parameters=[Parameter(name=name, value=value)])
     future = client.call_async(request)
     rclpy.spin_until_future_complete(asker, future, timeout_sec=_START_S)
     asker.destroy_node()
-    reason = str(future.result().results[0].reason)
-    return 'setting refused: ' + reason.replace(f'{session.folder}/', '')
+    return str(future.result().results[0].reason)
+
+
+def _half_precision(folder: Path) -> Mapping[str, Scalar]:
+    return {'backend': 'onnx', 'precision': 'fp16'}
+
+
+def _disk_fills(session: Session) -> str:
+    """No room for the engine of another image size; what was cut short must not stay."""
+    full_mark(session.folder).touch()
+    value = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=0.5)
+    if reason := _set('input_scale', value):
+        raise BackendError(f'refused: {reason}')
+    for _ in range(BAD_FRAMES):
+        session.step()
+    engines = list(session.folder.rglob('*.engine'))
+    if not (engines and all(map(engine_is_whole, engines))):
+        raise BackendError(f'of the engines {engines} one was cut short, or none is there')
+    lines = [line for line in session.node.output().splitlines() if 'engine cache' in line]
+    return lines[0].partition(']: ')[2] if lines else ''
 
 
 MESSAGE_FAULTS = (
@@ -218,5 +174,11 @@ NODE_FAULTS = (
     Fault('worker thread dies', black, 'die'),
     Fault('a subscriber is killed', during=_subscriber_vanishes),
     Fault('model file deleted', during=_model_vanishes, parameters=_model_copy),
+    Fault(
+        'disk full for the engine cache (stand-in for TensorRT)',
+        node=FULL_DISK,
+        during=_disk_fills,
+        parameters=_half_precision,
+    ),
 )
 FAULTS = MESSAGE_FAULTS + NODE_FAULTS

@@ -28,7 +28,8 @@ from ..config import Scalar
 from ..errors import BackendError, InputError, ModelError
 from ..image_io import atomic
 from ..stereo import StereoCalibration, StereoFrame
-from .fault_list import BAD_FRAMES, FAULTS, Fault, Session
+from .fault_list import FAULTS
+from .fault_session import BAD_FRAMES, Fault, Session
 from .faulty_node import FAULT_ENV
 from .player import FramePublisher
 from .probe import Probe
@@ -121,7 +122,7 @@ def _session(fault: Fault, node: Node, folder: Path) -> Iterator[Session]:
             parameters,
             {},
             next(logs),
-            env={FAULT_ENV: fault.node},
+            env={FAULT_ENV: fault.node, 'XDG_CACHE_HOME': str(folder)},
             module=f'dtp_stereo_ros.ros.{module}',
         )
         return process.__enter__()

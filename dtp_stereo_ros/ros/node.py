@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,10 +19,13 @@ from ..config import NodeConfig, PipelineConfig
 from ..errors import BackendError, ConfigError, StereoError
 from ..pipeline import StereoPipeline
 from .diagnostics import Diagnostics
+from .log import ToRos
 from .parameters import Parameters
 from .processor import Pair, Processor
 from .rig import Rig
 from .worker import Worker
+
+_CORE_LOGGER = logging.getLogger(__name__.partition('.')[0])
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
@@ -58,6 +62,8 @@ class DepthNode(LifecycleNode):
 
     def __init__(self, name: str = 'depth_node', **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
+        self._core_log = ToRos(self.get_logger())
+        _CORE_LOGGER.addHandler(self._core_log)
         self.state = 'unconfigured'
         self.failure = ''
         self.parameters = Parameters(self)
@@ -103,6 +109,7 @@ class DepthNode(LifecycleNode):
         """Stop the worker, free the backend and destroy the node."""
         with contextlib.suppress(BackendError):  # a worker that hangs ends with the process
             self._cleanup()
+        _CORE_LOGGER.removeHandler(self._core_log)
         self.destroy_node()
 
     def last_words(self) -> None:

@@ -8,10 +8,10 @@ import pytest
 from rclpy.node import Node
 
 from dtp_stereo_ros.errors import InputError
-from dtp_stereo_ros.ros import fault_list, faults
+from dtp_stereo_ros.ros import fault_list, fault_session, faults
 
 
-def fault(name: str) -> fault_list.Fault:
+def fault(name: str) -> fault_session.Fault:
     return next(f for f in fault_list.FAULTS if name in f.name)
 
 
@@ -31,6 +31,13 @@ def test_a_dead_worker_is_told_in_diagnostics_and_a_new_process_takes_over(
     assert outcome.said.startswith('the worker died (SystemExit: injected')
     assert outcome.logged == 1
     assert outcome.recovery_s > 0
+
+
+def test_a_full_disk_costs_the_engine_cache_only(node: Node, tmp_path: Path) -> None:
+    outcome = faults.inject(fault('disk full'), node, tmp_path)
+    assert outcome.said.startswith('engine cache: [Errno 28] No space left on device; engines')
+    assert (outcome.logged, outcome.process) == (1, 'stays up')
+    assert outcome.sent - outcome.lost >= 60
 
 
 def test_page(tmp_path: Path) -> None:
