@@ -25,17 +25,15 @@ import rclpy
 from rclpy.node import Node
 
 from ..config import Scalar
-from ..errors import BackendError, InputError, ModelError
-from ..image_io import atomic
+from ..errors import BackendError, ModelError
 from ..stereo import StereoCalibration, StereoFrame
 from .fault_list import FAULTS
 from .fault_session import BAD_FRAMES, Fault, Session
 from .faulty_node import FAULT_ENV
+from .pages import write_section
 from .player import FramePublisher
 from .probe import Probe
 from .process import LARGE_MESSAGES_ENV, LOCAL_ENV, NodeProcess
-
-BEGIN, END = '<!-- faults: begin -->', '<!-- faults: end -->'
 
 _GOOD_FRAMES = 20
 _START_S, _RECOVER_S, _LAST_RESULT_S = 60.0, 30.0, 1.5
@@ -194,21 +192,6 @@ def table(rows: Mapping[str, Outcome]) -> str:
     return '\n'.join(lines)
 
 
-def write(page: Path, rows: Mapping[str, Outcome]) -> None:
-    """Put the matrix between the marks of a page.
-
-    Raises:
-        InputError: the page has no marks.
-    """
-    text = page.read_text(encoding='utf-8')
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not (begin and end):
-        raise InputError(f'{page}: has no lines {BEGIN} and {END}')
-    with atomic(page) as file:
-        file.write(f'{head}{BEGIN}\n{table(rows)}\n{END}{tail}'.encode())
-
-
 def main() -> int:
     """Run all faults, or those asked for, and print or write the matrix."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else '')
@@ -232,7 +215,7 @@ def main() -> int:
         node.destroy_node()
     rclpy.try_shutdown()
     if args.write:
-        write(args.write, rows)
+        write_section(args.write, 'faults', table(rows))
     return 0
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from rclpy.node import Node
 
-from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.ros import fault_list, fault_session, faults
 
 
@@ -40,15 +38,7 @@ def test_a_full_disk_costs_the_engine_cache_only(node: Node, tmp_path: Path) -> 
     assert outcome.sent - outcome.lost >= 60
 
 
-def test_page(tmp_path: Path) -> None:
+def test_table() -> None:
     rows = {'a fault': faults.Outcome('said | so', 1, 2, 30, recovery_s=0.25, bad=5)}
-    page = tmp_path / 'page.md'
-    page.write_text(f'before\n{faults.BEGIN}\nold\n{faults.END}\nafter\n')
-    faults.write(page, rows)
-    lines = page.read_text().splitlines()
-    assert lines[0] == 'before' and lines[-1] == 'after'
-    assert '| a fault | said / so (1x) | stays up | 5, 0 | 30, 2 | 0.25 s |' in lines
-    assert 'old' not in lines
-    page.write_text('no marks')
-    with pytest.raises(InputError, match='has no lines'):
-        faults.write(page, rows)
+    lines = faults.table(rows).splitlines()
+    assert lines[2:] == ['| a fault | said / so (1x) | stays up | 5, 0 | 30, 2 | 0.25 s |']
