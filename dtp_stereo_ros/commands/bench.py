@@ -16,6 +16,7 @@ from ..config import PipelineConfig
 from ..errors import ConfigError, StereoError
 from ..evaluation import motorcycle
 from ..pipeline import StereoPipeline
+from ..sizes import parse_size
 from ..stereo import StereoFrame
 from .options import add_pipeline_options, pipeline_config
 
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     """Time the backends and print a table."""
     if args.runs < 1:
         raise ConfigError(f'--runs is {args.runs}, it must be at least 1')
-    frame = resized_motorcycle(*_size(args.size))
+    frame = resized_motorcycle(*parse_size(args.size, '--size', 'WIDTHxHEIGHT'))
     asked = args.backends.split(',') if args.backends else None
     entrants, passed_over = _enter(pipeline_config(args), asked)
     try:
@@ -173,11 +174,3 @@ def _table(report: dict[str, Any]) -> str:
     ]
     lines += [f'{name} passed over: {why}' for name, why in report['passed_over'].items()]
     return '\n'.join(lines)
-
-
-def _size(text: str) -> tuple[int, int]:
-    """'640x480' to (640, 480)."""
-    parts = text.lower().split('x')
-    if len(parts) != 2 or not all(p.isdecimal() and 0 < int(p) <= 8192 for p in parts):
-        raise ConfigError(f'--size is {text!r}, give WIDTHxHEIGHT such as 640x480')
-    return int(parts[0]), int(parts[1])

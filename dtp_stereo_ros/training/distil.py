@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +15,9 @@ from dtp_stereo_ros.network.outputs import Outputs
 
 from .cache import from_batch
 from .data import Batch
-from .losses import LossWeights, Truth, mean, robust_error, supervised_loss
+from .losses import LossWeights, mean, robust_error
+from .objectives import Parts, supervised
 from .teachers import BinGrid, Taught, Teacher, two_hot_logits
-
-Parts = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -48,45 +47,6 @@ class DistilConfig:
     disparity: float = 1.0
     features: float = 0.0
     cache: bool = False
-
-
-class Objective(Protocol):
-    """What a run minimises.
-
-    Attributes:
-        learned: layers of its own that are trained with the network; often empty.
-    """
-
-    learned: nn.Module
-
-    def __call__(
-        self, outputs: Outputs, batch: Batch, phase: tuple[int, int], progress: float
-    ) -> tuple[Tensor, Parts]:
-        """The loss of a batch, and its unweighted parts by name (detached).
-
-        Args:
-            outputs: of the network in training mode.
-            batch: see `data.collate`, on the network's device.
-            phase: (row, column) in 0..3, see `losses.supervised_loss`.
-            progress: share of the run that is done, 0..1.
-        """
-        ...
-
-
-class Supervised:
-    """The truth alone."""
-
-    def __init__(self, network: Network, weights: LossWeights) -> None:
-        self.learned: nn.Module = nn.Identity()
-        self.weights = weights
-        self.max_disparity_px = network.max_disparity_px
-
-    def __call__(
-        self, outputs: Outputs, batch: Batch, phase: tuple[int, int], progress: float
-    ) -> tuple[Tensor, Parts]:
-        """See `Objective`."""
-        truth = Truth(batch['disparity'], batch['visible'], batch['known'])
-        return supervised_loss(outputs, truth, self.weights, phase, self.max_disparity_px)
 
 
 def distribution_distance(
@@ -128,7 +88,7 @@ class Distillation:
         self.teacher = teacher
         self.config = config
         self.grid = BinGrid.of(network)
-        self.supervised = Supervised(network, weights)
+        self.supervised = supervised(network, weights)
         self.learned: nn.Module = nn.Identity()
         self._features: list[Tensor] = []
         if config.features:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dtp_stereo_ros.errors import ConfigError, StereoError
+from dtp_stereo_ros.sizes import parse_size
 
 if TYPE_CHECKING:
     from .settings import TrainConfig
@@ -153,12 +154,4 @@ def parse_sizes(text: str) -> tuple[tuple[int, int], ...]:
     Raises:
         ConfigError: not of that form, or not multiples of 32.
     """
-    sizes = []
-    for part in text.split(','):
-        numbers = part.lower().split('x')
-        if len(numbers) != 2 or not all(n.isdecimal() and int(n) > 0 for n in numbers):
-            raise ConfigError(f'--sizes: {part!r} is not HEIGHTxWIDTH, for example 160x512')
-        if any(int(n) % 32 for n in numbers):
-            raise ConfigError(f'--sizes: {part} must be multiples of 32')
-        sizes.append((int(numbers[0]), int(numbers[1])))
-    return tuple(sizes)
+    return tuple(parse_size(part, '--sizes', 'HEIGHTxWIDTH', 32) for part in text.split(','))

@@ -24,8 +24,9 @@ from dtp_stereo_ros.network.family import Network, build
 
 from .cache import TaughtCache
 from .data import Batch
-from .distil import Distillation, Objective, Supervised
+from .distil import Distillation
 from .judge import accelerator_for, draw, validate
+from .objectives import Objective, supervised
 from .raycast import RAYCAST, Item, Renderer
 from .settings import TrainConfig, rate_at
 from .streams import SYNTHETIC, Sources
@@ -58,7 +59,7 @@ class Trainer:
             else None
         )
         network = checkpoint.load(config.init) if config.init else build(config.network)
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub gap
+        channels_last(network)
         self.average: Network = copy.deepcopy(network).to(self.accelerator.device)
         self.objective = self._objective(network)
         self.network: Network = network.to(self.accelerator.device)
@@ -129,7 +130,7 @@ class Trainer:
                     'data without truth teaches nothing by itself; give a teacher, or take out '
                     'the pairs without truth'
                 )
-            return Supervised(network, self.config.loss)
+            return supervised(network, self.config.loss)
         objective = Distillation(network, open_teacher(distil.teacher), distil, self.config.loss)
         objective.teacher.to(self.accelerator.device)
         if self.accelerator.num_processes > 1 and distil.features:
@@ -267,6 +268,13 @@ class Trainer:
         self.optimizer.load_state_dict(state['optimizer'])
         self.step, self.samples = state['step'], state['samples']
         self.seconds, self.best = state['seconds'], state['best']
+
+
+def channels_last(network: Network) -> None:
+    """Lay kernels out as convolutions like them best; those of 3D convolutions stay."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _named(sources: tuple[str, ...]) -> str:

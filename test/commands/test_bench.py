@@ -36,8 +36,8 @@ def test_backends_that_cannot_start_are_named(capsys: pytest.CaptureFixture[str]
     ('arguments', 'message'),
     [
         (['--backend', 'onnx,foo'], 'unknown backend foo; choose among openvino, onnx'),
-        (['--size', '640'], "--size is '640', give WIDTHxHEIGHT"),
-        (['--size', '0x480'], "--size is '0x480', give WIDTHxHEIGHT"),
+        (['--size', '640'], "--size: '640' is not WIDTHxHEIGHT"),
+        (['--size', '0x480'], "--size: '0x480' is not WIDTHxHEIGHT"),
         (['--runs', '0'], '--runs is 0, it must be at least 1'),
         (['--backend', 'onnx', '--model', 'nosuch'], "no model 'nosuch'"),
     ],

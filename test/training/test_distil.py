@@ -16,14 +16,15 @@ from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
+from dtp_stereo_ros.network.psmnet import PSMNet, PSMNetConfig
 from dtp_stereo_ros.training.data import GeneratorConfig, SyntheticBatches
 from dtp_stereo_ros.training.distil import (
     DistilConfig,
     Distillation,
-    Supervised,
     distribution_distance,
 )
 from dtp_stereo_ros.training.losses import LossWeights
+from dtp_stereo_ros.training.objectives import StackedSupervised, Supervised, outputs_of
 from dtp_stereo_ros.training.settings import TrainConfig
 from dtp_stereo_ros.training.teachers import NetworkTeacher, open_teacher
 from dtp_stereo_ros.training.train import Trainer
@@ -201,6 +202,65 @@ def test_pairs_without_truth_and_teacher_are_refused(tmp_path):
     config = TrainConfig(out=tmp_path / 'run', sources=(f'folder:{root}',), device='cpu')
     with pytest.raises(ConfigError, match='data without truth teaches nothing'):
         Trainer(config)
+
+
+def test_three_outputs_of_psmnet_are_weighted_as_in_its_paper():
+    torch.manual_seed(0)
+    data = GeneratorConfig(sizes=((32, 64),), batch_size=2, max_disparity_px=14, pool=16)
+    small = next(iter(SyntheticBatches(data)))
+    pair = small['left'].float(), small['right'].float()
+    network = PSMNet(PSMNetConfig(max_disparity_px=16, blocks=(1, 1, 1, 1))).train()
+    objective = StackedSupervised(network, LossWeights())
+    scores = []
+    for classifier in (network.classif1, network.classif2, network.classif3):
+        classifier.register_forward_hook(lambda module, inputs, output: scores.append(output))
+    outputs = network(*pair)
+    total, parts = objective(outputs, small, (0, 0), 0.0)
+    each = []
+    for count in (1, 2, 3):
+        made = outputs_of(sum(scores[:count]), outputs.disparity_px.shape)
+        each.append(Supervised(network, LossWeights())(made, small, (0, 0), 0.0)[0].item())
+    # The last is what the network itself returns.
+    assert torch.allclose(made.disparity_px, outputs.disparity_px, atol=1e-4)
+    assert torch.allclose(made.logits, outputs.logits, atol=1e-5)
+    assert total.item() == pytest.approx(0.5 * each[0] + 0.7 * each[1] + each[2], rel=1e-5)
+    assert set(parts) == {'distribution', 'full'}
+    # What a judged pair leaves behind does not mix with the next step.
+    network.eval()(*pair)
+    network.train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
+    found = []
+    for _ in range(8):
+        loss, _ = objective(network(*pair), small, (0, 0), 0.0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(loss.item())
+    assert [n for n, p in network.named_parameters() if p.grad is None] == []
+    assert found[-1] < 0.8 * found[0]
+
+
+def test_psmnet_is_trained_by_the_same_loop(tmp_path):
+    config = TrainConfig(
+        out=tmp_path,
+        network={'member': 'psmnet', 'max_disparity_px': 16, 'blocks': (1, 1, 1, 1)},
+        data=dataclasses.replace(DATA, sizes=((32, 64),), max_disparity_px=14),
+        steps=2,
+        warmup_steps=1,
+        average_decay=0.5,
+        bf16=False,
+        device='cpu',
+        workers=0,
+        validate_every=2,
+        validation_count=1,
+        threads=1,
+    )
+    trainer = Trainer(config)
+    before = trainer.network.classif1[2].weight.clone()
+    assert 0 < trainer.run()['val/epe_px'] < 16
+    assert isinstance(trainer.objective, StackedSupervised)
+    assert not torch.equal(trainer.network.classif1[2].weight, before)
+    assert isinstance(checkpoint.load(tmp_path / 'best.pt'), PSMNet)
 
 
 def test_without_a_teacher_the_truth_teaches(tmp_path):
