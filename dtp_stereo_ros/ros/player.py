@@ -39,15 +39,20 @@ class FramePublisher:
         node: owner of the publishers; its namespace and remaps apply.
         prefix: put before the topic names, for example 'stereo/'.
         frame_id: of all messages: the left optical frame.
+        qos: of all four.
     """
 
     def __init__(
-        self, node: Node, prefix: str = '', frame_id: str = 'stereo_left_optical_frame'
+        self,
+        node: Node,
+        prefix: str = '',
+        frame_id: str = 'stereo_left_optical_frame',
+        qos: QoSProfile = PLAYER_QOS,
     ) -> None:
         self._frame_id = frame_id
         self._publishers: dict[str, Publisher] = {
             topic: node.create_publisher(
-                Image if topic.endswith('image_rect') else CameraInfo, prefix + topic, PLAYER_QOS
+                Image if topic.endswith('image_rect') else CameraInfo, prefix + topic, qos
             )
             for topic in _INPUT_TOPICS
         }

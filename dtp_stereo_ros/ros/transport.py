@@ -1,44 +1,34 @@
-"""How many large messages get through: two processes, as a camera and the node have them.
+"""How many large messages get through, with which settings of Fast DDS.
 
-    python -m dtp_stereo_ros.ros.transport --seconds 10
+    python -m dtp_stereo_ros.ros.transport --seconds 10           # the transport alone
+    python -m dtp_stereo_ros.ros.transport --seconds 10 --node    # through the real node
 
-One process publishes colour pairs (best effort, as a camera driver does) and listens to what comes
-back; the other takes every image and, for each complete pair, publishes a disparity image and a
-cloud of the node's sizes with the node's QoS. Nothing is computed, so that only the transport is
-measured. Each setting is measured in fresh processes.
+The former is `transport_relay`, the latter `transport_node`. Each setting is measured in fresh
+processes.
 """
 
 from __future__ import annotations
 
 import argparse
-import array
 import contextlib
 import os
 import subprocess
 import sys
-import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image, PointCloud2
-from stereo_msgs.msg import DisparityImage
+from rclpy.executors import ExternalShutdownException
 
+from ..errors import InputError, StereoError
+from ..sizes import parse_size
+from .pages import check_section, write_section
 from .process import LOCAL_ENV
+from .transport_node import NODE_COLUMNS, measure_node, send_when_told
+from .transport_relay import RELAY_COLUMNS, Relay, measure, relay_row
 
 PROFILE = Path(__file__).parents[2] / 'config' / 'dds' / 'fastdds_large_data.xml'
-
-_SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
-_OUTPUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-_LISTENER = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-_DRAIN_S = 2.0
-_START_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -83,157 +73,95 @@ def settings(profile_file: Path) -> list[Setting]:
     return rows
 
 
-class Relay(Node):
-    """The node's part: images in, disparity and cloud out for each complete pair."""
-
-    def __init__(self, size: tuple[int, int], point_step: int, decimation: int) -> None:
-        super().__init__('relay')
-        width, height = size
-        self._halves: Counter[tuple[int, int]] = Counter()
-        self._disparity = DisparityImage()
-        self._disparity.image = _image(width, height, '32FC1', 4)
-        columns, rows = -(-width // decimation), -(-height // decimation)
-        self._cloud = PointCloud2(width=columns, height=rows, point_step=point_step)
-        self._cloud.row_step = columns * point_step
-        self._cloud.data = array.array('B', bytes(columns * rows * point_step))
-        self._publishers_of = {
-            'disparity': self.create_publisher(DisparityImage, 'disparity', _OUTPUT),
-            'points2': self.create_publisher(PointCloud2, 'points2', _OUTPUT),
-        }
-        for side in ('left', 'right'):
-            self.create_subscription(Image, f'{side}/image_rect', self._take, _SENSOR)
-
-    def _take(self, msg: Any) -> None:
-        key = (msg.header.stamp.sec, msg.header.stamp.nanosec)
-        self._halves[key] += 1
-        if self._halves[key] < 2:
-            return
-        del self._halves[key]
-        for topic, out in (('disparity', self._disparity), ('points2', self._cloud)):
-            out.header = msg.header
-            if topic == 'disparity' or self._cloud.point_step:
-                self._publishers_of[topic].publish(out)
-
-
-class Camera(Node):
-    """The camera's part, and the listener's."""
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        super().__init__('camera')
-        self.received: Counter[str] = Counter()
-        self._image = _image(*size, 'rgb8', 3)
-        self._images = [
-            self.create_publisher(Image, f'{side}/image_rect', _SENSOR)
-            for side in ('left', 'right')
-        ]
-        for topic, message_type in (('disparity', DisparityImage), ('points2', PointCloud2)):
-            self.create_subscription(message_type, topic, self._counter(topic), _LISTENER)
-
-    def _counter(self, topic: str) -> Any:
-        return lambda _: self.received.update([topic])
-
-    def heard(self) -> bool:
-        """Whether the relay has subscribed."""
-        return all(p.get_subscription_count() for p in self._images)
-
-    def send(self, number: int) -> None:
-        """Publish a pair."""
-        self._image.header.stamp.sec = number + 1
-        for publisher in self._images:
-            publisher.publish(self._image)
-
-
-def measure(
-    size: tuple[int, int], rate_hz: float, seconds: float, relay: list[str]
-) -> dict[str, float]:
-    """Send for a while, in this process, with a relay in another; shares that were lost."""
-    rclpy.init(args=[])
-    camera = Camera(size)
-    executor = SingleThreadedExecutor()
-    executor.add_node(camera)
-    count = round(rate_hz * seconds)
-    with subprocess.Popen(relay) as process:
-        deadline = time.monotonic() + _START_S
-        while not camera.heard() and time.monotonic() < deadline:
-            executor.spin_once(timeout_sec=0.05)
-        _spin(executor, 1.0)
-        began = time.monotonic()
-        late = 0
-        for number in range(count):
-            camera.send(number)
-            left_s = began + (number + 1) / rate_hz - time.monotonic()
-            late += left_s < 0
-            _spin(executor, max(0.0, left_s))
-        took_s = time.monotonic() - began
-        _spin(executor, _DRAIN_S)
-        process.terminate()
-    rclpy.try_shutdown()
-    lost = {topic: 1 - camera.received[topic] / count for topic in ('disparity', 'points2')}
-    return {**lost, 'rate': count / took_s}
-
-
-def _spin(executor: SingleThreadedExecutor, duration_s: float) -> None:
-    deadline = time.monotonic() + duration_s
-    executor.spin_once(timeout_sec=0)
-    while (left_s := deadline - time.monotonic()) > 0:
-        executor.spin_once(timeout_sec=left_s)
-
-
-def _image(width: int, height: int, encoding: str, pixel_bytes: int) -> Image:
-    msg = Image(width=width, height=height, encoding=encoding, step=width * pixel_bytes)
-    msg.data = array.array('B', bytes(width * height * pixel_bytes))
-    return msg
-
-
 def main() -> int:
-    """Measure all settings, each in processes of its own."""
+    """Measure all settings and print, or write, a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else '')
     parser.add_argument('--seconds', type=float, default=10.0)
     parser.add_argument('--rate', type=float, default=30.0, metavar='HZ')
     parser.add_argument('--size', default='1280x720', metavar='WxH')
     parser.add_argument('--only', default='', metavar='TEXT', help='settings whose name has this')
+    parser.add_argument('--node', action='store_true', help='measure through the real node')
+    parser.add_argument('--backend', default='auto', help='of the node')
+    parser.add_argument('--input-scale', type=float, default=1.0, help='of the node')
     parser.add_argument(
         '--profile', type=Path, default=PROFILE, help='of the last setting (default: ours)'
     )
-    parser.add_argument('--role', choices=('camera', 'relay'), help=argparse.SUPPRESS)
+    parser.add_argument('--write', type=Path, metavar='PAGE', help='page to put the table into')
+    roles = ('camera', 'relay', 'pairs', 'subscriber')
+    parser.add_argument('--role', choices=roles, help=argparse.SUPPRESS)
     parser.add_argument('--cloud', default='32,1', help=argparse.SUPPRESS)
     args = parser.parse_args()
-    width, height = (int(n) for n in args.size.split('x'))
+    try:
+        if args.role:
+            _play(args)
+        else:
+            _table(args)
+    except StereoError as error:
+        print(f'transport: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+def _play(args: argparse.Namespace) -> None:
+    """Be one of the processes."""
+    size = parse_size(args.size, '--size', 'WIDTHxHEIGHT')
     point_step, decimation = (int(n) for n in args.cloud.split(','))
     if args.role == 'relay':
         rclpy.init(args=[])
         with contextlib.suppress(ExternalShutdownException):  # the camera ends us
-            rclpy.spin(Relay((width, height), point_step, decimation))
-        return 0
-    if args.role == 'camera':
-        relay = [sys.executable, '-m', __spec__.name, '--role', 'relay', '--size', args.size]
-        relay += ['--cloud', args.cloud]
-        lost = measure((width, height), args.rate, args.seconds, relay)
-        print(
-            f'{lost["rate"]:.1f} Hz | {100 * lost["disparity"]:.1f} % '
-            f'| {100 * lost["points2"]:.1f} %'
-        )
-        return 0
+            rclpy.spin(Relay(size, point_step, decimation))
+    elif args.role == 'camera':
+        relay = [*_command(args, 'relay'), '--cloud', args.cloud]
+        print(relay_row(measure(size, args.rate, args.seconds, relay)))
+    elif args.role == 'pairs':
+        send_when_told(*size, args.rate)
+    else:
+        parameters = {
+            'backend': args.backend,
+            'input_scale': args.input_scale,
+            'avoid_point_cloud_padding': point_step == 16,
+            'decimation': decimation,
+        }
+        camera = _command(args, 'pairs')
+        print(measure_node(camera, args.rate, args.seconds, parameters))
+
+
+def _command(args: argparse.Namespace, role: str) -> list[str]:
+    command = [sys.executable, '-m', 'dtp_stereo_ros.ros.transport', '--role', role]
+    command += ['--size', args.size, '--rate', str(args.rate), '--seconds', str(args.seconds)]
+    return [*command, '--backend', args.backend, '--input-scale', str(args.input_scale)]
+
+
+def _table(args: argparse.Namespace) -> None:
+    """Measure each setting in processes of its own."""
     if not args.profile.is_file():
-        print(f'{args.profile}: no such profile; name it with --profile', file=sys.stderr)
-        return 2
-    rows = settings(args.profile.resolve())
-    print(
-        '| Fast DDS | cloud | pairs sent at | disparity lost | cloud lost |\n|---|---|---|---|---|'
-    )
-    for index, setting in enumerate(s for s in rows if args.only in s.name):
+        raise InputError(f'{args.profile}: no such profile; name it with --profile')
+    name = 'transport node' if args.node else 'transport'
+    if args.write:
+        check_section(args.write, name)  # in time
+    columns = ('Fast DDS', 'cloud', *(NODE_COLUMNS if args.node else RELAY_COLUMNS))
+    lines = [f'| {" | ".join(columns)} |', '|---' * len(columns) + '|']
+    print('\n'.join(lines))
+    for index, setting in enumerate(settings(args.profile.resolve())):
+        if args.only not in setting.name:
+            continue
         own = {**LOCAL_ENV, 'ROS_DOMAIN_ID': str(1 + (os.getpid() + index) % 100)}
-        command = [sys.executable, '-m', __spec__.name, '--role', 'camera', '--size', args.size]
-        command += ['--cloud', f'{setting.point_step},{setting.decimation}']
-        command += ['--seconds', str(args.seconds), '--rate', str(args.rate)]
         done = subprocess.run(
-            command, env={**os.environ, **own, **setting.env}, capture_output=True, text=True
+            [
+                *_command(args, 'subscriber' if args.node else 'camera'),
+                *('--cloud', f'{setting.point_step},{setting.decimation}'),
+            ],
+            env={**os.environ, **own, **setting.env},
+            capture_output=True,
+            text=True,
         )
         pixels = 'every pixel' if setting.decimation == 1 else 'every 2nd row and column'
         cloud = f'{setting.point_step} bytes, {pixels}'
-        print(f'| {setting.name} | {cloud} | {done.stdout.strip() or done.stderr[-300:]} |')
-        sys.stdout.flush()
-    return 0
+        measured = done.stdout.strip() or ' '.join(done.stderr.split())[-300:]
+        lines.append(f'| {setting.name} | {cloud} | {measured} |')
+        print(lines[-1], flush=True)
+    if args.write:
+        write_section(args.write, name, '\n'.join(lines))
 
 
 if __name__ == '__main__':
