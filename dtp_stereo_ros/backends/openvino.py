@@ -17,8 +17,8 @@ from .onnx_file import OnnxFile, Ports, complete, smallest_size, to_planes
 _DEVICE = 'CPU'
 _PRECISIONS = {'fp32': 'f32', 'bf16': 'bf16', 'fp16': 'f16'}
 
-# Compiled models that are kept; a node alternates between few image sizes.
-_KEPT_SIZES = 3
+# Compiled models that are kept: of the image sizes of a node with several cameras.
+_KEPT_SIZES = 8
 
 
 class OpenVinoBackend:
