@@ -15,6 +15,8 @@ from ..config import Setting
 # Between processes, Fast DDS with default settings loses most large best-effort messages on a busy
 # machine; with this every transport carries them. Other DDS implementations ignore it.
 LARGE_MESSAGES_ENV = {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'}
+# Carries larger ones, and more of them: docs/large_messages.md. Of a source checkout.
+PROFILE = Path(__file__).parents[2] / 'config' / 'dds' / 'fastdds_large_data.xml'
 # Only this machine: the first is read by Iron and later, the second by Humble.
 LOCAL_ENV = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_LOCALHOST_ONLY': '1'}
 
@@ -96,6 +98,15 @@ class NodeProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
         return self._process.wait()
+
+
+def profile_env(profile: Path) -> dict[str, str]:
+    """Environment for a profile of Fast DDS; both sides need it."""
+    return {
+        'FASTDDS_DEFAULT_PROFILES_FILE': str(profile),  # Fast DDS 3: Kilted
+        'FASTRTPS_DEFAULT_PROFILES_FILE': str(profile),  # 2: Humble, Jazzy
+        'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT',
+    }
 
 
 def _yaml(value: Setting) -> str:

@@ -40,7 +40,7 @@ from ..sizes import parse_size
 from ..stereo import StereoCalibration, StereoFrame
 from .pages import check_section, write_section
 from .player import play_frames
-from .process import LARGE_MESSAGES_ENV, LOCAL_ENV, NodeProcess
+from .process import LARGE_MESSAGES_ENV, LOCAL_ENV, PROFILE, NodeProcess, profile_env
 from .soak_report import Sample, Soak, check_plot, draw, judge, section
 from .sync import stamp_ns
 
@@ -136,7 +136,7 @@ def soak(args: argparse.Namespace, stop: Stop, folder: Path) -> Iterator[Soak]:
     run = Soak(title, 60 * args.minutes)
     parameters = {'backend': args.backend, 'model': args.model}
     with (
-        NodeProcess(parameters, {}, folder / 'node.log') as process,
+        NodeProcess(parameters, {}, folder / 'node.log', env=_transports()) as process,
         _camera(args),
         _listener() as (listener, spin),
     ):
@@ -151,8 +151,15 @@ def soak(args: argparse.Namespace, stop: Stop, folder: Path) -> Iterator[Soak]:
             elif not stop.asked:  # Ctrl-C reaches the node, too
                 run.failure = f'the node ended with code {process.poll()}'
                 stop.asked = True
-            run.facts = listener.facts()
+            told = sorted({Path(value).name for value in _transports().values()} - {'DEFAULT'})
+            run.facts = {**listener.facts(), 'Fast DDS': ', '.join(told)}
             yield run
+
+
+def _transports() -> dict[str, str]:
+    """What Fast DDS is told in our environment, which `NodeProcess` would change."""
+    names = profile_env(PROFILE)
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
 def _first_result(
@@ -272,7 +279,8 @@ def main() -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    own = {**LARGE_MESSAGES_ENV, **LOCAL_ENV, 'ROS_DOMAIN_ID': str(1 + os.getpid() % 100)}
+    transports = profile_env(PROFILE) if PROFILE.is_file() else LARGE_MESSAGES_ENV
+    own = {**transports, **LOCAL_ENV, 'ROS_DOMAIN_ID': str(1 + os.getpid() % 100)}
     for name, value in own.items():
         os.environ.setdefault(name, value)
     run = Soak('', 0.0)

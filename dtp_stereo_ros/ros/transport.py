@@ -24,11 +24,9 @@ from rclpy.executors import ExternalShutdownException
 from ..errors import InputError, StereoError
 from ..sizes import parse_size
 from .pages import check_section, write_section
-from .process import LOCAL_ENV
+from .process import LOCAL_ENV, PROFILE, profile_env
 from .transport_node import NODE_COLUMNS, measure_node, send_when_told
 from .transport_relay import RELAY_COLUMNS, Relay, measure, relay_row
-
-PROFILE = Path(__file__).parents[2] / 'config' / 'dds' / 'fastdds_large_data.xml'
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,7 @@ def settings(profile_file: Path) -> list[Setting]:
         'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA?max_msg_size=1MB&sockets_size=4MB'
         '&non_blocking=true&tcp_negotiation_timeout=50'
     }
-    # The first name is that of Fast DDS 3 (Kilted), the second that of 2 (Humble, Jazzy).
-    profile = {
-        'FASTDDS_DEFAULT_PROFILES_FILE': str(profile_file),
-        'FASTRTPS_DEFAULT_PROFILES_FILE': str(profile_file),
-    }
+    profile = profile_env(profile_file)
     rows = []
     for name, env in (
         ('default', {}),

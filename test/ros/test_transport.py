@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dtp_stereo_ros.ros.transport import PROFILE, settings
+from dtp_stereo_ros.ros.process import PROFILE
+from dtp_stereo_ros.ros.transport import settings
 from dtp_stereo_ros.ros.transport_node import row
 from dtp_stereo_ros.ros.transport_relay import relay_row
 
@@ -26,7 +27,7 @@ def test_settings() -> None:
     ]
     assert [(s.point_step, s.decimation) for s in rows[:3]] == [(32, 1), (16, 1), (16, 2)]
     assert rows[0].env == {}
-    assert set(rows[-1].env.values()) == {str(PROFILE)}
+    assert set(rows[-1].env.values()) == {str(PROFILE), 'DEFAULT'}
 
 
 def test_rows() -> None:
