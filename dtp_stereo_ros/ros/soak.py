@@ -24,68 +24,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import cv2
-import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import CameraInfo
-from stereo_msgs.msg import DisparityImage
 
 from ..errors import InputError, StereoError
 from ..sizes import parse_size
-from ..stereo import StereoCalibration, StereoFrame
 from .pages import check_section, write_section
 from .player import play_frames
 from .process import LARGE_MESSAGES_ENV, LOCAL_ENV, PROFILE, NodeProcess, profile_env
+from .soak_listener import Interval, Listener
 from .soak_report import Sample, Soak, check_plot, draw, judge, section
-from .sync import stamp_ns
+from .walls import textured_walls
 
 _START_S = 120.0
 _WRITE_EVERY_S = 60.0
-_DISPARITIES_PX = (8, 16, 24, 40)
-_LISTENER = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-
-
-class Listener(Node):
-    """Subscribes to the disparity, and counts what the camera sends and the node tells.
-
-    Attributes:
-        sent: pairs, by the left camera info.
-        latencies_ms: of the results since they were last taken.
-        told: what diagnostics said last: label to text.
-    """
-
-    def __init__(self) -> None:
-        super().__init__('soak_listener')
-        self.sent = 0
-        self.latencies_ms: list[float] = []
-        self.told: dict[str, str] = {}
-        self.create_subscription(DisparityImage, 'disparity', self._result, _LISTENER)
-        self.create_subscription(CameraInfo, 'left/camera_info', self._sent, _LISTENER)
-        self.create_subscription(DiagnosticArray, '/diagnostics', self._tell, _LISTENER)
-
-    def _result(self, msg: DisparityImage) -> None:
-        self.latencies_ms.append((time.time_ns() - stamp_ns(msg)) / 1e6)
-
-    def _sent(self, _: CameraInfo) -> None:
-        self.sent += 1
-
-    def _tell(self, msg: DiagnosticArray) -> None:
-        self.told = {v.key: v.value for status in msg.status for v in status.values}
-
-    def facts(self) -> dict[str, str]:
-        """For the page."""
-        causes = ('dropped ', 'images ')
-        dropped = {k: v for k, v in self.told.items() if k.startswith(causes) and v != '0'}
-        dropped.pop('images paired', None)
-        return {
-            'backend': self.told.get('backend', 'unknown'),
-            'not matched': ', '.join(f'{k} {v}' for k, v in sorted(dropped.items())) or 'nothing',
-        }
 
 
 class Stop:
@@ -98,32 +52,6 @@ class Stop:
 
     def _ask(self, number: int, stack: FrameType | None) -> None:
         self.asked = True
-
-
-class Interval:
-    """Makes a sample of what came since the one before."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._began = self._before = time.monotonic()
-        self._sent = listener.sent
-        listener.latencies_ms.clear()
-
-    def sample(self, pid: int) -> Sample:
-        """End the interval; `pid` is the node's."""
-        listener, now = self._listener, time.monotonic()
-        latencies, listener.latencies_ms = listener.latencies_ms, []
-        length_s, sent = now - self._before, listener.sent - self._sent
-        self._before, self._sent = now, listener.sent
-        p50, p95 = np.percentile(latencies or [np.nan], (50, 95))
-        return Sample(
-            now - self._began,
-            *memory_mib(pid),
-            sent / length_s,
-            len(latencies) / length_s,
-            float(p50),
-            float(p95),
-        )
 
 
 def soak(args: argparse.Namespace, stop: Stop, folder: Path) -> Iterator[Soak]:
@@ -173,14 +101,6 @@ def _first_result(
             raise InputError(f'no result within {_START_S:g} s; last line of the log: {last}')
 
 
-def memory_mib(pid: int) -> tuple[float, float]:
-    """Resident memory of a process, and what of it is neither file nor shared (proc(5))."""
-    lines = Path(f'/proc/{pid}/status').read_text().splitlines()
-    sizes = dict(line.split(':', 1) for line in lines)
-    resident, own = (int(sizes[key].split()[0]) / 1024 for key in ('VmRSS', 'RssAnon'))
-    return resident, own
-
-
 @contextmanager
 def _camera(args: argparse.Namespace) -> Iterator[None]:
     command = [sys.executable, '-m', 'dtp_stereo_ros.ros.soak', '--role', 'camera']
@@ -206,26 +126,6 @@ def _listener() -> Iterator[tuple[Listener, Callable[[float], None]]]:
         rclpy.try_shutdown()
 
 
-def frames(width: int, height: int) -> list[StereoFrame]:
-    """Textured walls at some distances."""
-    calibration = StereoCalibration(
-        width / 1.2, width / 1.2, width / 2, width / 2, height / 2, 0.1, width, height
-    )
-    made = []
-    for disparity_px in _DISPARITIES_PX:
-        shape = (height, width + disparity_px, 3)
-        noise = np.random.default_rng(disparity_px).integers(0, 256, shape, np.uint8)
-        smooth = cv2.GaussianBlur(noise, (0, 0), 2.0)
-        pixels = cv2.normalize(smooth, smooth, 0, 255, cv2.NORM_MINMAX)
-        left, right = pixels[:, :width], pixels[:, disparity_px:]
-        made.append(
-            StereoFrame(
-                np.ascontiguousarray(left), np.ascontiguousarray(right), calibration=calibration
-            )
-        )
-    return made
-
-
 def _play(width: int, height: int, rate_hz: float) -> None:
     def end(number: int, stack: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -235,7 +135,7 @@ def _play(width: int, height: int, rate_hz: float) -> None:
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = Node('soak_camera')
     with contextlib.suppress(KeyboardInterrupt):
-        play_frames(node, itertools.cycle(frames(width, height)), rate_hz, wait_s=_START_S)
+        play_frames(node, itertools.cycle(textured_walls(width, height)), rate_hz, wait_s=_START_S)
     rclpy.try_shutdown()
 
 

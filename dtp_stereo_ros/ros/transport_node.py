@@ -34,7 +34,7 @@ from ..config import Scalar
 from ..errors import BackendError
 from .player import FramePublisher, camera_messages
 from .process import LARGE_MESSAGES_ENV, NodeProcess
-from .soak import frames
+from .walls import textured_walls
 
 _SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _LISTENER = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
@@ -64,7 +64,7 @@ def send_when_told(width: int, height: int, rate_hz: float) -> None:
     rclpy.init(args=[])
     node = Node('transport_camera')
     publisher = FramePublisher(node, qos=_SENSOR)
-    messages = [camera_messages(frame) for frame in frames(width, height)]
+    messages = [camera_messages(frame) for frame in textured_walls(width, height)]
     for line in sys.stdin:
         count, began = int(line), time.monotonic()
         for index in range(count):
