@@ -22,14 +22,16 @@ exact disparity and occlusion: clutter, rooms and roads covered with photographs
 examples:
   dtp-stereo train --textures /usr/share/backgrounds --out runs/first
   dtp-stereo train --textures photos --out runs/first --steps 20000     (goes on, longer)
+  dtp-stereo train --textures photos --out runs/gpu --data raycast --batch-size 64 --sizes 288x576
+      --workers 6 --minutes 9 --total-minutes 25 --checkpoint-s 60 --split
   dtp-stereo train --out runs/teacher --network teacher --textures photos
   dtp-stereo train --out runs/streets --init dtpnet.pt --data kitti2015:kitti/training
 
 {DATA_HELP}
 
 OUT holds last.pt (to go on: give the same command again), best.pt (the averaged weights with the
-best validation so far: use it, or `dtp-stereo export` it) and TensorBoard events. The run may be
-stopped at any time; at most --validate-every steps are lost.
+best validation so far: use it, or `dtp-stereo export` it), log.txt and TensorBoard events. The run
+may be stopped at any time; at most --validate-every steps are lost.
 {TORCHRUN_HELP}"""
 
 

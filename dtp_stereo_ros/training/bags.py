@@ -13,11 +13,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.image_io import write_pfm, write_png
 from dtp_stereo_ros.stereo import Float32Array, UInt8Array
+
+from .log import progress
 
 # What rectified images are called by stereo_image_proc and by common camera drivers.
 _ENDINGS = {
@@ -156,10 +157,10 @@ def _write_pairs(bag: Path, reader: Any, topics: Topics, folder: Path) -> int:
     every = -(-total // _MAX_PAIRS) or 1
     focal_baseline: float | None = None
     count = 0
-    progress = tqdm(total=total, unit='pair', desc=bag.name, mininterval=1)
-    with progress:
+    bar = progress(total=total, unit='pair', desc=bag.name, mininterval=1)
+    with bar:
         for index, (moment, focal_baseline) in enumerate(_moments(reader, connections, topics)):
-            progress.update()
+            bar.update()
             if index % every:
                 continue
             name = f'{index:06d}'

@@ -34,6 +34,10 @@ class GeneratorConfig:
         pool: pairs of each size kept in memory by a worker.
         reuse: times that a pair is drawn before it is replaced, each time distorted anew.
         seed: of everything.
+        photos: most photographs that the ray caster loads.
+        samples: colour samples a pixel (1, 2, 4) of the ray caster; each costs as much as the
+            first.
+        compiled: run the ray caster through `torch.compile`; a minute or two to begin with.
     """
 
     textures: Path | None = None
@@ -43,6 +47,9 @@ class GeneratorConfig:
     pool: int = 300
     reuse: float = 3.0
     seed: int = 0
+    photos: int = 400
+    samples: int = 1
+    compiled: bool = False
 
 
 def make_pair(maker: SceneMaker, rng: np.random.Generator, size: tuple[int, int]) -> StereoPair:

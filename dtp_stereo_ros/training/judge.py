@@ -44,7 +44,8 @@ def validate(network: Network, batches: list[Batch], accelerator: Accelerator) -
     errors = []
     for batch in batches:
         disparity = _estimate(network, batch, accelerator)
-        errors.append((disparity - batch['disparity']).abs()[batch['visible']])
+        truth, visible = (batch[k].to(disparity.device) for k in ('disparity', 'visible'))
+        errors.append((disparity - truth).abs()[visible])
     error = torch.cat(errors) if errors else torch.zeros(0)
     if not len(error):
         raise ConfigError('no held-out pair has a pixel with truth; add synthetic to the data')
@@ -58,16 +59,16 @@ def validate(network: Network, batches: list[Batch], accelerator: Accelerator) -
 def draw(network: Network, batch: Batch, accelerator: Accelerator) -> np.ndarray:
     """Left image, truth, disparity and error of the first pair of a batch; RGB uint8."""
     network.eval()
-    first = {name: values[:1] for name, values in batch.items()}
+    first = {name: values[:1].cpu() for name, values in batch.items()}
     with torch.no_grad():
-        disparity = _estimate(network, first, accelerator)[0].numpy()
+        disparity = _estimate(network, first, accelerator)[0].cpu().numpy()
     truth = torch.where(first['known'], first['disparity'], torch.nan)[0].numpy()
     left = np.ascontiguousarray(first['left'][0].permute(1, 2, 0).numpy())
     return panel(left, truth, [Estimate(network.name, disparity)])
 
 
 def _estimate(network: Network, batch: Batch, accelerator: Accelerator) -> torch.Tensor:
-    device = accelerator.device
+    left, right = (batch[side].to(accelerator.device).float() for side in ('left', 'right'))
     with accelerator.autocast():
-        disparity, _ = network(batch['left'].float().to(device), batch['right'].float().to(device))
-    return cast(torch.Tensor, disparity[:, 0].float().cpu())
+        disparity, _ = network(left, right)
+    return cast(torch.Tensor, disparity[:, 0].float())

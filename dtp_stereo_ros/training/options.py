@@ -55,6 +55,22 @@ def add_run_options(
     )
     parser.add_argument('--init', type=Path, metavar='CKPT', help='checkpoint (.pt) to start from')
     parser.add_argument('--steps', type=int, default=steps, help='default: %(default)s')
+    parser.add_argument(
+        '--minutes',
+        type=float,
+        default=0.0,
+        help='length of this call instead of --steps; what is reached is kept',
+    )
+    parser.add_argument(
+        '--total-minutes',
+        type=float,
+        default=0.0,
+        metavar='MINUTES',
+        help='length of the run over all its calls, which the learning rate follows',
+    )
+    parser.add_argument(
+        '--resume', type=Path, metavar='DIR', help='of an earlier call, where it is not --out'
+    )
     parser.add_argument('--batch-size', type=int, default=8, help='pairs a step (default: 8)')
     parser.add_argument(
         '--sizes',
@@ -68,6 +84,19 @@ def add_run_options(
     parser.add_argument(
         '--validate-every', type=int, default=500, help='steps (default: %(default)s)'
     )
+    parser.add_argument(
+        '--checkpoint-s',
+        type=float,
+        default=0.0,
+        metavar='SECONDS',
+        help='between validations, instead of steps',
+    )
+    parser.add_argument(
+        '--split',
+        action='store_true',
+        help='rounded moments of the optimizer in a file of their own: none grows large',
+    )
+    parser.add_argument('--compile', action='store_true', help='the network, by torch.compile')
     parser.add_argument('--workers', type=int, default=1, help='processes that make pairs')
     parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: as PyTorch likes')
     parser.add_argument('--device', choices=('auto', 'cpu'), default='auto')
@@ -99,6 +128,12 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
             textures=args.textures, sizes=sizes, batch_size=args.batch_size, seed=args.seed
         ),
         steps=args.steps,
+        minutes=args.minutes,
+        total_minutes=args.total_minutes,
+        resume=args.resume,
+        checkpoint_s=args.checkpoint_s,
+        split=args.split,
+        compile=args.compile,
         learning_rate=args.learning_rate,
         validate_every=args.validate_every,
         workers=args.workers,

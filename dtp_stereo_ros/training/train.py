@@ -2,125 +2,162 @@
 
 Processes, devices and mixed precision are Accelerate's: `torchrun` or `accelerate launch` before
 the command trains on several GPUs or machines, and without them one GPU or the CPU is used.
+Nothing in a step waits for the device: losses are added up there, and read with a checkpoint.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
-from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
+from torch import Tensor
 
-from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.errors import ConfigError, InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
-from dtp_stereo_ros.network.family import Network, build
+from dtp_stereo_ros.network.family import Network, build, describe
 
+from . import state
+from .average import Average
 from .cache import TaughtCache
+from .card import describe_run
 from .data import Batch
 from .distil import Distillation
+from .feed import Feed
 from .judge import accelerator_for, draw, validate
+from .log import Log
 from .objectives import Objective, supervised
-from .raycast import RAYCAST, Item, Renderer
-from .settings import TrainConfig, rate_at
-from .streams import SYNTHETIC, Sources
-from .synthetic.stream import Drawn
+from .raycast import RAYCAST, Renderer
+from .schedule import Schedule
+from .settings import TrainConfig
+from .streams import Sources
 from .teachers import open_teacher
 
 
 class Trainer:
     """One run. `run()` goes on where the folder's `last.pt` stopped.
 
+    Attributes:
+        stopped: set it from anywhere to end the call with a checkpoint after this step.
+
     Raises:
-        ConfigError: pairs without truth and no teacher; or see `Distillation`.
-        InputError: a source is missing.
+        ConfigError: pairs without truth and no teacher; minutes for several processes; or see
+            `Distillation`.
+        InputError: a source, or the folder to resume, is missing.
         ModelError: `init` or the teacher is unusable.
+        StereoError: the device renders otherwise than the CPU.
     """
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
+        self.schedule = Schedule(config)
         self.accelerator = accelerator_for(config.device, config.bf16)
+        if config.minutes and self.accelerator.num_processes > 1:
+            raise ConfigError('minutes are counted by one process only; give steps')
+        self.device: torch.device = self.accelerator.device
         config.out.mkdir(parents=True, exist_ok=True)
+        self.log = Log(config.out, self.accelerator.is_main_process)
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.data.seed + self.accelerator.process_index)
         self._cache_folder = config.cache or config.out / 'cache'
         with self.accelerator.main_process_first():
             self.sources = Sources.open(config.sources, self._cache_folder)
+        before = self._read()
+        self._build(before)
+        self.step = self.samples = 0
+        self.stopped = False
+        self.best = math.inf
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._told = 0
+        self._restore(before)
         self.renderer = (
-            Renderer(config.data, self.accelerator.device, self.accelerator.process_index)
+            Renderer(config.data, self.device, self.accelerator.process_index)
             if RAYCAST in config.sources
             else None
         )
-        network = checkpoint.load(config.init) if config.init else build(config.network)
-        channels_last(network)
-        self.average: Network = copy.deepcopy(network).to(self.accelerator.device)
-        self.objective = self._objective(network)
-        self.network: Network = network.to(self.accelerator.device)
-        self.objective.learned.to(self.accelerator.device)
-        learned = [*network.parameters(), *self.objective.learned.parameters()]
-        optimizer = torch.optim.AdamW(
-            learned, lr=config.learning_rate, weight_decay=config.weight_decay
-        )
-        self._prepared, self.optimizer = self.accelerator.prepare(network, optimizer)
-        self.step = 0
-        self.samples = 0
-        self.seconds = 0.0
-        self.best = math.inf
-        self._resume()
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the run so far, over all its calls."""
+        return self.schedule.seconds
 
     def run(self) -> dict[str, float]:
-        """Train to the end; returns the last validation figures."""
+        """Train to the end; returns the last figures of validation, and the mean losses."""
         config = self.config
         process = self.accelerator.process_index
-        stream = self.sources.stream(
-            config.data, self.step, process, self._fill_cache(), self.renderer
-        )
-        loader: DataLoader[Item] = DataLoader(
-            stream,
-            batch_size=None,
-            num_workers=config.workers,
-            prefetch_factor=4 if config.workers else None,
-            # A forked worker would inherit the threads of OpenCV and CUDA as locks that nobody
-            # opens again.
-            multiprocessing_context='spawn' if config.workers else None,
-        )
+        cache = self._fill_cache()
+        stream = self.sources.stream(config.data, self.step, process, cache, self.renderer)
+        # First, so that the workers draw while the device is set up.
+        feed = Feed(stream, config.workers, self.device, self.renderer)
         held_out = self.sources.validation(
             config.data, config.validation_count, self._ask(), self.renderer
         )
-        writer = SummaryWriter(str(config.out)) if self.accelerator.is_main_process else None
-        figures: dict[str, float] = {}
-        batches = iter(loader)
-        progress = tqdm(
-            total=config.steps,
-            initial=self.step,
-            unit='step',
-            desc=config.out.name,
-            mininterval=10,
-            disable=not self.accelerator.is_main_process,
-        )
+        if self.device.type == 'cuda':
+            held_out = [feed.moved(batch) for batch in held_out]
+        self._examine()
+        self.log.start(0 if config.minutes else config.steps, self.step, config.out.name)
+        self.schedule.mark()
         try:
-            while self.step < config.steps:
-                until = min(config.steps, self.step + config.validate_every)
-                losses = self._train(batches, until, progress)
-                figures = validate(self.average, held_out, self.accelerator)
-                if writer:
-                    self._report(writer, {**losses, **figures}, held_out[0])
-                    self._save(figures)
-                shown = ' '.join(f'{k} {v:.3f}' for k, v in {**losses, **figures}.items())
-                if writer:
-                    progress.write(f'step {self.step} ({self.samples} pairs): {shown}')
+            while True:
+                over = self.stopped or self.schedule.over(self.step)
+                if over or self.schedule.due(self.step):
+                    figures = self._checkpoint(held_out)
+                if over:
+                    return figures
+                self._train(next(feed))
         finally:
-            progress.close()
-            if writer:
-                writer.close()
-        return figures or validate(self.average, held_out, self.accelerator)
+            self.log.close()
+
+    def _train(self, batch: Batch) -> None:
+        """One step."""
+        config = self.config
+        self.network.train()
+        factor = self.schedule.rate(self.step)
+        for group in self.optimizer.param_groups:
+            group['lr'] = config.learning_rate * factor
+        phase = (int(torch.randint(4, ())), int(torch.randint(4, ())))
+        with self.accelerator.autocast():
+            outputs = self._prepared(image(batch['left']), image(batch['right']))
+        loss, parts = self.objective(outputs, batch, phase, self.schedule.progress(self.step))
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        self.average.follow(self.step)
+        for name, part in {'loss': loss.detach(), **parts}.items():
+            before = self._sums.get(name)
+            self._sums[name] = part.clone() if before is None else before + part
+            self._counts[name] = self._counts.get(name, 0) + 1
+        self.step += 1
+        self.samples += len(batch['left']) * self.accelerator.num_processes
+        self.log.update()
+
+    def _build(self, before: dict[str, Any]) -> None:
+        """Network, average, objective and optimizer; `before` is what an earlier call left."""
+        config = self.config
+        if config.init:
+            network = checkpoint.load(config.init)
+        else:
+            network = build(before.get('config', config.network))
+        channels_last(network)
+        # Before the objective, whose hooks the average does not need.
+        average = copy.deepcopy(network)
+        self.objective = self._objective(network)
+        self.objective.learned.to(self.device)
+        self.network: Network = network.to(self.device)
+        self.average = Average(average.to(self.device), network, config.average_decay)
+        learned = [*network.parameters(), *self.objective.learned.parameters()]
+        cuda = self.device.type == 'cuda'
+        torch.backends.cudnn.benchmark = cuda
+        optimizer = torch.optim.AdamW(
+            learned, lr=config.learning_rate, weight_decay=config.weight_decay, fused=cuda
+        )
+        self._prepared, self.optimizer = self.accelerator.prepare(network, optimizer)
+        if config.compile:
+            self._prepared = torch.compile(self._prepared)
 
     def _objective(self, network: Network) -> Objective:
         distil = self.config.distil
@@ -132,7 +169,7 @@ class Trainer:
                 )
             return supervised(network, self.config.loss)
         objective = Distillation(network, open_teacher(distil.teacher), distil, self.config.loss)
-        objective.teacher.to(self.accelerator.device)
+        objective.teacher.to(self.device)
         if self.accelerator.num_processes > 1 and distil.features:
             raise ConfigError('features are distilled in one process only; set features to 0')
         return objective
@@ -155,119 +192,114 @@ class Trainer:
         objective = self.objective
         if not isinstance(objective, Distillation):
             return None
-        return lambda batch: objective.ask(self._moved(batch))
+        return lambda batch: objective.ask({k: v.to(self.device) for k, v in batch.items()})
 
-    def _moved(self, item: Item) -> Batch:
-        """A batch on the device, rendered there where it is only drawn so far."""
-        batch = item if isinstance(item, dict) else self._rendered(item)
-        return {k: v.to(self.accelerator.device, non_blocking=True) for k, v in batch.items()}
+    def _examine(self) -> None:
+        """Tell what trains on what; on a GPU the ray caster is held against the CPU."""
+        if self.renderer and self.device.type != 'cpu':
+            off = self.renderer.check()
+            self.log.line(f'{100 * off:.3f} % of pixels differ between {self.device} and the CPU')
+            self.log.line(f'generates {self.renderer.pairs_per_second():.0f} pairs/s by itself')
+        self.log.line(
+            f'{checkpoint.parameter_count(self.network)} parameters on {self._device_name()}, '
+            f'from step {self.step}; set up in {self.schedule.elapsed_s:.0f} s'
+        )
 
-    def _rendered(self, drawn: Drawn) -> Batch:
-        assert self.renderer is not None  # it is what draws
-        return self.renderer.batch(drawn)
+    def _device_name(self) -> str:
+        cuda = self.device.type == 'cuda'
+        return str(torch.cuda.get_device_name(self.device)) if cuda else 'CPU'
 
-    def _train(self, batches: Iterator[Item], until: int, progress: tqdm[Any]) -> dict[str, float]:
-        config = self.config
-        self.network.train()
-        sums: dict[str, torch.Tensor] = {}
-        counts: dict[str, int] = {}
-        begun = time.perf_counter()
-        while self.step < until:
-            batch = self._moved(next(batches))
-            for group in self.optimizer.param_groups:
-                group['lr'] = config.learning_rate * rate_at(self.step, config)
-            phase = (int(torch.randint(4, ())), int(torch.randint(4, ())))
-            with self.accelerator.autocast():
-                outputs = self._prepared(batch['left'].float(), batch['right'].float())
-            loss, parts = self.objective(outputs, batch, phase, self.step / config.steps)
-            self.optimizer.zero_grad(set_to_none=True)
-            self.accelerator.backward(loss)
-            self.accelerator.clip_grad_norm_(self.network.parameters(), 5.0)
-            self.optimizer.step()
-            self._follow()
-            for name, part in parts.items():
-                name = f'train/{name}'
-                sums[name] = sums.get(name, torch.zeros((), device=part.device)) + part
-                counts[name] = counts.get(name, 0) + 1
-            self.step += 1
-            self.samples += len(batch['left']) * self.accelerator.num_processes
-            progress.update()
-        self.seconds += time.perf_counter() - begun
-        return {name: float(total) / counts[name] for name, total in sums.items()}
+    def _checkpoint(self, held_out: list[Batch]) -> dict[str, float]:
+        """Judge, tell and save.
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Move the averaged weights towards the trained ones; quickly at first."""
-        keep = min(self.config.average_decay, (1 + self.step) / (10 + self.step))
-        for mean, now in zip(
-            self.average.state_dict().values(), self.network.state_dict().values(), strict=True
-        ):
-            if mean.dtype.is_floating_point:
-                mean.lerp_(now, 1 - keep)
-            else:
-                mean.copy_(now)
-
-    def _report(self, writer: SummaryWriter, figures: dict[str, float], batch: Batch) -> None:
-        """Figures, and a picture of the first held-out pair, for TensorBoard."""
-        for name, value in figures.items():
-            writer.add_scalar(name, value, self.step)
-        picture = draw(self.average, batch, self.accelerator)
-        writer.add_image('val/pair', picture, self.step, dataformats='HWC')
-        writer.flush()
-
-    def _meta(self, figures: dict[str, float]) -> dict[str, Any]:
-        """How the weights were made, for the checkpoint and its card."""
-        config, data = self.config, self.config.data
-        meta: dict[str, Any] = {
-            'data': f'{_named(config.sources)}, seed {data.seed}, '
-            f'{", ".join(f"{w}x{h}" for h, w in data.sizes)} px, batches of {data.batch_size}',
-            'command': config.command,
-            'steps': self.step,
-            'pairs': self.samples,
-            'train_seconds': round(self.seconds),
-            'date': time.strftime('%Y-%m-%d'),
-            'validation': {k: round(v, 4) for k, v in figures.items()},
-        }
-        objective = self.objective
-        if isinstance(objective, Distillation):
-            distil = config.distil
-            meta['teacher'] = f'{objective.teacher.name} ({distil.supervision}, {distil.loss})'
-        if config.init:
-            before = checkpoint.read(config.init)['meta']
-            meta['before'] = [*before.get('before', []), _history(config.init, before)]
-            if 'pruned' in before:
-                meta['pruned'] = before['pruned']
-        return meta
+        Raises:
+            StereoError: the losses are no numbers any more.
+        """
+        losses = {f'train/{k}': float(v) / self._counts[k] for k, v in self._sums.items()}
+        speed = (self.samples - self._told) / max(1e-9, self.schedule.mark())
+        self._sums, self._counts, self._told = {}, {}, self.samples
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise StereoError(
+                f'training diverged before step {self.step}; go on from '
+                f'{self.config.out}/last.pt with a smaller learning rate'
+            )
+        figures = validate(self.average.network, held_out, self.accelerator)
+        shown = ' '.join(f'{k} {v:.4f}' for k, v in {**losses, **figures}.items())
+        cuda = self.device.type == 'cuda'
+        memory = f'{torch.cuda.max_memory_allocated(self.device) / 1e9:.1f} GB ' if cuda else ''
+        rate = self.optimizer.param_groups[0]['lr']
+        self.log.line(
+            f'step {self.step} pairs {self.samples} {speed:.0f}/s {memory}rate {rate:.1e} {shown}'
+        )
+        if self.accelerator.is_main_process:
+            self.log.figures(
+                {**losses, **figures},
+                self.step,
+                lambda: draw(self.average.network, held_out[0], self.accelerator),
+            )
+            self._save(figures)
+        self.schedule.mark()
+        return {**figures, **losses}
 
     def _save(self, figures: dict[str, float]) -> None:
         out = self.config.out
         score = figures['val/epe_px']
         if score < self.best:
             self.best = score
-            checkpoint.save(out / 'best.pt', self.average, self._meta(figures))
-        state = {
+            objective = self.objective
+            meta = describe_run(
+                self.config,
+                objective.teacher if isinstance(objective, Distillation) else None,
+                steps=self.step,
+                pairs=self.samples,
+                train_seconds=round(self.seconds),
+                device=self._device_name(),
+                validation={k: round(v, 4) for k, v in figures.items()},
+            )
+            checkpoint.save(out / 'best.pt', self.average.network, meta)
+        content = {
+            'config': describe(self.network),
             'network': self.network.state_dict(),
             'learned': self.objective.learned.state_dict(),
-            'average': self.average.state_dict(),
+            'average': self.average.network.state_dict(),
             'optimizer': self.optimizer.state_dict(),
             'step': self.step,
             'samples': self.samples,
             'seconds': self.seconds,
             'best': self.best,
         }
-        checkpoint.write(out / 'last.pt', state)
+        state.write(out, content, self.config.split)
 
-    def _resume(self) -> None:
-        path = self.config.out / 'last.pt'
-        if not path.exists():
-            return
-        state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
-        self.network.load_state_dict(state['network'])
-        self.objective.learned.load_state_dict(state.get('learned', {}))
-        self.average.load_state_dict(state['average'])
-        self.optimizer.load_state_dict(state['optimizer'])
-        self.step, self.samples = state['step'], state['samples']
-        self.seconds, self.best = state['seconds'], state['best']
+    def _read(self) -> dict[str, Any]:
+        resume = self.config.resume
+        if resume and not (resume / 'last.pt').exists():
+            raise InputError(f'resume: {resume} holds no last.pt')
+        return state.read(resume or self.config.out)
+
+    def _restore(self, before: dict[str, Any]) -> None:
+        """Go on where an earlier call stopped."""
+        if before:
+            self.network.load_state_dict(before['network'])
+            self.objective.learned.load_state_dict(before.get('learned', {}))
+            self.average.network.load_state_dict(before['average'])
+            self.step, self.samples = before['step'], before['samples']
+            self.schedule.before_s, self.best = before['seconds'], before['best']
+            moments = before.get('optimizer')
+            if 'moments' in before:
+                groups = self.optimizer.state_dict()['param_groups']
+                moments = {'state': before['moments'], 'param_groups': groups}
+            if moments:
+                self.optimizer.load_state_dict(moments)
+            else:
+                self.log.line(
+                    f'moments.pt is not of step {self.step}: the optimizer starts afresh'
+                )
+        self.schedule.first, self._told = self.step, self.samples
+
+
+def image(batch: Tensor) -> Tensor:
+    """Pictures as the network likes them best."""
+    return batch.float().contiguous(memory_format=torch.channels_last)
 
 
 def channels_last(network: Network) -> None:
@@ -275,17 +307,3 @@ def channels_last(network: Network) -> None:
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-
-
-def _named(sources: tuple[str, ...]) -> str:
-    """Sources for a card: the last folder of a path, not where this machine keeps it."""
-    names = []
-    for spec in dict.fromkeys(sources):
-        kind, _, place = spec.partition(':')
-        kind = 'procedural' if kind == SYNTHETIC else kind
-        names.append(f'{kind} {Path(place).name if place else "pairs"}')
-    return ' + '.join(names)
-
-
-def _history(path: Path, meta: dict[str, Any]) -> str:
-    return f'{path.stem}: {meta.get("steps", 0)} steps, {meta.get("data", "unknown data")}'

@@ -1,0 +1,53 @@
+"""How the weights of a run were made, for the checkpoint and its card."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from dtp_stereo_ros.network import checkpoint
+
+from .settings import TrainConfig
+from .streams import SYNTHETIC
+from .teachers import Teacher
+
+
+def describe_run(config: TrainConfig, teacher: Teacher | None, **done: Any) -> dict[str, Any]:
+    """Plain values for `checkpoint.save`.
+
+    Args:
+        config: of the run.
+        teacher: that took part, or None.
+        done: what the run did so far: steps, pairs, seconds, ...
+    """
+    data, distil = config.data, config.distil
+    meta: dict[str, Any] = {
+        'data': f'{_named(config.sources)}, seed {data.seed}, '
+        f'{", ".join(f"{w}x{h}" for h, w in data.sizes)} px, batches of {data.batch_size}',
+        'command': config.command,
+        'date': time.strftime('%Y-%m-%d'),
+        **done,
+    }
+    if teacher:
+        meta['teacher'] = f'{teacher.name} ({distil.supervision}, {distil.loss})'
+    if config.init:
+        before = checkpoint.read(config.init)['meta']
+        meta['before'] = [*before.get('before', []), _history(config.init, before)]
+        if 'pruned' in before:
+            meta['pruned'] = before['pruned']
+    return meta
+
+
+def _named(sources: tuple[str, ...]) -> str:
+    """Sources for a card: the last folder of a path, not where this machine keeps it."""
+    names = []
+    for spec in dict.fromkeys(sources):
+        kind, _, place = spec.partition(':')
+        kind = 'procedural' if kind == SYNTHETIC else kind
+        names.append(f'{kind} {Path(place).name if place else "pairs"}')
+    return ' + '.join(names)
+
+
+def _history(path: Path, meta: dict[str, Any]) -> str:
+    return f'{path.stem}: {meta.get("steps", 0)} steps, {meta.get("data", "unknown data")}'
