@@ -13,7 +13,7 @@ class ModelSpec:
     """What the pipeline must know of a model, read from the model file's own metadata.
 
     Attributes:
-        name: 'dtpnet', or 'sgbm' for the classical matcher.
+        name: under which the model was exported, or 'sgbm' for the classical matcher.
         padding_multiple: width and height given to `infer` must be multiples of this.
         fixed_size: (height_px, width_px) when the model accepts only that size, else None.
         max_disparity_px: the network cannot see disparities at or beyond this (network pixels).

@@ -41,7 +41,7 @@ class TorchBackend:
         self._precision = precision
         self._model = checkpoint.load(path).to(self._device)
         self._spec = ModelSpec(
-            name=self._model.name,
+            name=path.stem,
             padding_multiple=self._model.padding_multiple,
             max_disparity_px=self._model.max_disparity_px,
             min_width_px=self._model.min_width_px,

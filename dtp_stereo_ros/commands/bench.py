@@ -18,7 +18,7 @@ from ..evaluation import motorcycle
 from ..pipeline import StereoPipeline
 from ..sizes import parse_size
 from ..stereo import StereoFrame
-from .options import add_pipeline_options, pipeline_config
+from .options import add_models_option, add_pipeline_options, pipeline_config
 
 HELP = 'latency of every backend, beside SGBM'
 
@@ -31,6 +31,7 @@ the last column says how many of its times a backend takes.
 examples:
   dtp-stereo bench
   dtp-stereo bench --backend openvino,onnx --size 320x240
+  dtp-stereo bench --backend openvino --model dtpnet,runs/mine.onnx
   dtp-stereo bench --precision fp32 --threads 2 --json"""
 
 _BASELINE = 'sgbm'
@@ -66,10 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='A,B',
         help='backends to time; default: all that work here',
     )
+    add_models_option(parser)
     parser.add_argument('--size', metavar='WxH', default='640x480', help='default: 640x480')
     parser.add_argument('--runs', metavar='N', type=int, default=20, help='default: 20')
     parser.add_argument('--json', action='store_true', help='print the times as JSON')
-    add_pipeline_options(parser, without=('backend',))
+    add_pipeline_options(parser, without=('backend', 'model'))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f'--runs is {args.runs}, it must be at least 1')
     frame = resized_motorcycle(*parse_size(args.size, '--size', 'WIDTHxHEIGHT'))
     asked = args.backends.split(',') if args.backends else None
-    entrants, passed_over = _enter(pipeline_config(args), asked)
+    entrants, passed_over = _enter(pipeline_config(args), asked, args.models)
     try:
         _time(entrants, frame, args.runs)
         report = {
@@ -110,9 +112,9 @@ def resized_motorcycle(width_px: int, height_px: int) -> StereoFrame:
 
 
 def _enter(
-    config: PipelineConfig, asked: list[str] | None
+    config: PipelineConfig, asked: list[str] | None, models: list[str]
 ) -> tuple[list[Entrant], dict[str, str]]:
-    """Build the backends; one that was asked for by name must start, others may not."""
+    """Build each backend for each model; one that was asked for must start, others may not."""
     entrants: list[Entrant] = []
     passed_over: dict[str, str] = {}
     unknown = set(asked or ()) - set(TABLE)
@@ -123,11 +125,11 @@ def _enter(
     for name in TABLE:
         if asked and name not in asked and name != _BASELINE:
             continue
-        own = replace(config, backend=name)
+        configs = [replace(config, backend=name, model=model) for model in models]
         if name == _BASELINE:
-            own = replace(PipelineConfig(), backend=name, threads=config.threads)
+            configs = [replace(PipelineConfig(), backend=name, threads=config.threads)]
         try:
-            entrants.append(Entrant(name, StereoPipeline(own)))
+            entrants += [Entrant(name, StereoPipeline(own)) for own in configs]
         except StereoError as error:
             if asked:
                 raise
@@ -164,11 +166,11 @@ def _rows(entrants: list[Entrant]) -> list[dict[str, Any]]:
 def _table(report: dict[str, Any]) -> str:
     lines = [
         f'{report["width_px"]}x{report["height_px"]}, medians of {report["runs"]} runs',
-        f'{"backend":<9} {"device":<24} {"model":<10} {"precision":<9} '
+        f'{"backend":<9} {"device":<24} {"model":<13} {"precision":<9} '
         f'{"inference":>10} {"total":>10} {"vs sgbm":>8}',
     ]
     lines += [
-        f'{row["backend"]:<9} {row["device"]:<24} {row["model"]:<10} {row["precision"]:<9} '
+        f'{row["backend"]:<9} {row["device"]:<24} {row["model"]:<13} {row["precision"]:<9} '
         f'{row["inference_ms"]:>7.1f} ms {row["total_ms"]:>7.1f} ms {row["ratio_to_sgbm"]:>7.2f}x'
         for row in report['backends']
     ]

@@ -23,7 +23,7 @@ from ..evaluation.report import as_json, legend, markdown_table, write_panel, wr
 from ..evaluation.runner import DatasetResult, Estimate, Method, evaluate
 from ..pipeline import StereoPipeline
 from ..stereo import StereoFrame
-from .options import add_pipeline_options, pipeline_config
+from .options import add_models_option, add_pipeline_options, pipeline_config
 
 HELP = 'score a model and SGBM on data sets with ground truth'
 
@@ -44,7 +44,7 @@ Data sets are given as NAME:PATH, any number of them:
 examples:
   dtp-stereo eval --data middlebury_v3:MiddEval3/trainingQ -o report
   dtp-stereo eval --data kitti2015:kitti/training --backend openvino,onnx
-  dtp-stereo eval --shared ../shared/data --model runs/dtpnet.onnx --json
+  dtp-stereo eval --shared ../shared/data --model dtpnet,runs/mine.onnx --json
 """
 
 _RIVAL = 'sgbm'
@@ -77,7 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='write report.md, report.json, a picture of every scene, and the best and worst',
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of the table')
-    add_pipeline_options(parser, without=('backend', 'min_depth', 'max_depth'))
+    add_models_option(parser)
+    add_pipeline_options(parser, without=('backend', 'model', 'min_depth', 'max_depth'))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -112,10 +113,24 @@ def run(args: argparse.Namespace) -> int:
 
 def _methods(args: argparse.Namespace) -> list[Method]:
     settings = pipeline_config(args)
-    configs = [replace(settings, backend=name) for name in args.backends.split(',')]
-    if _RIVAL not in (config.backend for config in configs):
+    configs = [
+        replace(settings, backend=backend, model=model)
+        for model in args.models
+        for backend in args.backends.split(',')
+        if backend != _RIVAL
+    ]
+    if _RIVAL in args.backends.split(','):
+        configs.append(replace(settings, backend=_RIVAL))
+    else:
         configs.append(PipelineConfig(backend=_RIVAL))
-    return [_method(config) for config in configs]
+    methods: dict[str, Method] = {}
+    for config in configs:
+        method = _method(config)
+        if method.name in methods:
+            # Two files of one name; the scores of a method are found by its name.
+            method = replace(method, name=f'{method.name} {config.model}')
+        methods[method.name] = method
+    return list(methods.values())
 
 
 def _method(config: PipelineConfig) -> Method:

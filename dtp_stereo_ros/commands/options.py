@@ -34,6 +34,20 @@ def add_pipeline_options(
         )
 
 
+def add_models_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--model A[,B]`` for a command that takes several models; `args.models` is a list."""
+    spec = tunables(PipelineConfig)['model']
+    default = PipelineConfig().model
+    parser.add_argument(
+        '--model',
+        dest='models',
+        type=lambda text: text.split(','),
+        default=[default],
+        metavar='MODEL[,MODEL]',
+        help=f'{spec.description} Default: {default}.',
+    )
+
+
 def pipeline_config(args: argparse.Namespace) -> PipelineConfig:
     """The config that the parsed options describe; settings without an option keep defaults.
 

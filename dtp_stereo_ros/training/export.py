@@ -76,7 +76,7 @@ def export_onnx(source: Path, target: Path, frame: StereoFrame) -> Parity:
     temporary = target.with_name(target.name + '.tmp')
     try:
         _trace(network, prepared.left, prepared.right, temporary)
-        _describe(network, temporary, source)
+        _describe(network, temporary, source, target.stem)
         parity = compare(network, temporary, prepared.left, prepared.right)
         if not parity.median_px <= PARITY_MEDIAN_PX:
             raise ModelError(
@@ -127,13 +127,13 @@ def _trace(network: Network, left: Float32Array, right: Float32Array, target: Pa
         )
 
 
-def _describe(network: Network, path: Path, source: Path) -> None:
+def _describe(network: Network, path: Path, source: Path, name: str) -> None:
     """Write what `models.onnx_spec` reads, and which checkpoint this was, into the file."""
     import onnx
 
     model = onnx.load(path)
     facts = {
-        'name': network.name,
+        'name': name,
         'padding_multiple': network.padding_multiple,
         'max_disparity_px': network.max_disparity_px,
         'min_width_px': network.min_width_px,

@@ -10,6 +10,7 @@ import layouts
 import numpy as np
 import pytest
 
+from dtp_stereo_ros import models
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.evaluation import report
@@ -97,6 +98,22 @@ def test_command_writes_report_json_and_pictures(
     picture = cv2.imread(str(out / 'flyingthings' / 'TRAIN_A_0000_0006.png'))
     assert picture is not None
     assert picture.shape == (2 * layouts.HEIGHT, 2 * layouts.WIDTH, 3)
+
+
+def test_several_models_are_scored_beside_one_sgbm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second is a copy under another folder; each keeps its own rows."""
+    pytest.importorskip('onnxruntime')
+    data = f'flyingthings:{layouts.flyingthings(tmp_path / "f")}'
+    copy = tmp_path / 'dtpnet.onnx'
+    copy.write_bytes(models.resolve('dtpnet', ('.onnx',)).read_bytes())
+    arguments = ['--backend', 'onnx', '--model', f'dtpnet,{copy}', '--json']
+    assert main(['eval', '--data', data, *arguments]) == 0
+    rows = json.loads(capsys.readouterr().out)['rows']
+    scores = {row['method']: row['score'] for row in rows if row['treatment'] == 'filled'}
+    assert list(scores) == ['dtpnet onnx fp32', f'dtpnet onnx fp32 {copy}', 'sgbm']
+    assert scores['dtpnet onnx fp32'] == scores[f'dtpnet onnx fp32 {copy}']
 
 
 def test_json_goes_to_stdout_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,7 @@ def test_export_writes_model_weights_and_card(source, frame, tmp_path):
     assert sorted(p.name for p in out.iterdir()) == ['mine.md', 'mine.onnx', 'mine.pt']
     spec = models.onnx_spec(out / 'mine.onnx', assume=False)
     network = checkpoint.load(source)
-    assert spec.name == network.name
+    assert spec.name == 'mine'
     assert spec.max_disparity_px == 64
     assert spec.padding_multiple == network.padding_multiple
     card = (out / 'mine.md').read_text()
