@@ -157,14 +157,15 @@ def error_image(estimate_px: Float32Array, truth_px: Float32Array) -> UInt8Array
 
 
 def labelled(image: UInt8Array, text: str) -> UInt8Array:
-    """Write a caption into the upper left corner of a copy."""
+    """Write a caption on black into the upper left corner of a copy."""
     image = image.copy()
     size = max(0.4, image.shape[1] / 1000)
-    place = (round(10 * size), round(30 * size))
-    for color, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-        cv2.putText(
-            image, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, color, thickness, cv2.LINE_AA
-        )
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    image[: 2 * height + below, : width + height] = 0
+    place = (height // 2, height + height // 2)
+    cv2.putText(
+        image, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA
+    )
     return image
 
 
