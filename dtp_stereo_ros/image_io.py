@@ -122,12 +122,14 @@ def write_png(path: Path, image: UInt8Array) -> None:
 
 
 def write_jpeg(path: Path, image: UInt8Array) -> None:
-    """Write RGB uint8 (H, W, 3) as JPEG."""
-    _write_image(path, image, '.jpg')
+    """Write RGB uint8 (H, W, 3) as JPEG, small enough for a document."""
+    _write_image(path, image, '.jpg', (cv2.IMWRITE_JPEG_QUALITY, 80))
 
 
-def _write_image(path: Path, image: UInt8Array, ending: str) -> None:
-    _, encoded = cv2.imencode(ending, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+def _write_image(
+    path: Path, image: UInt8Array, ending: str, settings: tuple[int, ...] = ()
+) -> None:
+    _, encoded = cv2.imencode(ending, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
     with atomic(path) as file:
         file.write(encoded.tobytes())
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from ..errors import InputError
-from ..image_io import atomic, colorize, write_ply, write_png
+from ..image_io import colorize, write_jpeg, write_ply, write_png
 from ..stereo import Float32Array, StereoFrame, UInt8Array
 from .fill import fill_holes
 from .metrics import density, score
@@ -73,7 +74,7 @@ def write(
     try:
         for name, (picture, _) in pictures.items():
             write_png(out / name, picture)
-        _write_jpeg(out / 'overview.jpg', panel(frame.left, truth_px, estimates))
+        write_jpeg(out / 'overview.jpg', _for_readme(panel(frame.left, truth_px, estimates)))
         write_ply(out / 'cloud.ply', published.points_m, published.colors)
     except OSError as error:
         raise InputError(f'{out}: cannot be written ({error.strerror})') from error
@@ -85,10 +86,6 @@ def write(
     print(f'  {"node.log":15} what the node said')
 
 
-def _write_jpeg(path: Path, image: UInt8Array) -> None:
-    """Write RGB (H, W, 3) small enough for a README."""
+def _for_readme(image: UInt8Array) -> UInt8Array:
     small = cv2.resize(image, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
-    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
-    _, encoded = cv2.imencode('.jpg', bgr, (cv2.IMWRITE_JPEG_QUALITY, 80))
-    with atomic(path) as file:
-        file.write(encoded.tobytes())
+    return np.asarray(small, np.uint8)
