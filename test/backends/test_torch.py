@@ -38,7 +38,7 @@ def test_it_runs_what_the_checkpoint_holds(checkpoint_file: Path) -> None:
     spec = backend.spec
     assert spec.padding_multiple == network.padding_multiple
     assert spec.max_disparity_px == network.max_disparity_px
-    assert (spec.name, spec.min_width_px) == (network.name, network.min_width_px)
+    assert (spec.name, spec.min_width_px) == (checkpoint_file.stem, network.min_width_px)
     assert (spec.precision, spec.sha256) == ('fp32', models.sha256(checkpoint_file))
     multiple = spec.padding_multiple
     for rows, columns in ((2, 6), (3, 5)):
