@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 
 from ..training.options import add_changes, missing, parse_changes
+from .options import typed_command
 
 HELP = 'compare architectures, supervision, losses and pruning by small equal runs'
 
@@ -53,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise missing(error) from error
     plan = read_settings(Plan, args.file, changes)
-    ablation = Ablation(plan, shlex.join(['dtp-stereo', *sys.argv[1:]]), args.shared)
+    ablation = Ablation(plan, typed_command(), args.shared)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     ablation_report.write(args.out, ablation)
     ablation.run([name for name in args.rows.split(',') if name])

@@ -128,12 +128,13 @@ def _enter(
         configs = [replace(config, backend=name, model=model) for model in models]
         if name == _BASELINE:
             configs = [replace(PipelineConfig(), backend=name, threads=config.threads)]
-        try:
-            entrants += [Entrant(name, StereoPipeline(own)) for own in configs]
-        except StereoError as error:
-            if asked:
-                raise
-            passed_over[name] = str(error)
+        for own in configs:
+            try:
+                entrants.append(Entrant(name, StereoPipeline(own)))
+            except StereoError as error:
+                if asked:
+                    raise
+                passed_over[name] = str(error)
     return entrants, passed_over
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 
 from ..errors import ConfigError
-from ..training.options import DATA_HELP, TORCHRUN_HELP, add_run_options, missing, train_config
+from ..training.options import (
+    DATA_HELP,
+    TORCHRUN_HELP,
+    add_run_options,
+    missing,
+    run_to_end,
+    train_config,
+)
 
 HELP = 'teach a network by another, by an ONNX file or by SGBM; adapts a model to a camera'
 
@@ -70,8 +77,5 @@ def run(args: argparse.Namespace) -> int:
         features=args.features,
         cache=args.cache,
     )
-    trainer = Trainer(train_config(args, distil=distil))
-    figures = trainer.run()
-    shown = ', '.join(f'{k} {v:.3f}' for k, v in figures.items())
-    trainer.accelerator.print(f'{args.out / "best.pt"}: {shown}')
+    run_to_end(Trainer(train_config(args, distil=distil)))
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from ..evaluation.report import as_json, legend, markdown_table, write_panel, wr
 from ..evaluation.runner import DatasetResult, Estimate, Method, evaluate
 from ..pipeline import StereoPipeline
 from ..stereo import StereoFrame
-from .options import add_models_option, add_pipeline_options, pipeline_config
+from .options import add_models_option, add_pipeline_options, pipeline_config, typed_command
 
 HELP = 'score a model and SGBM on data sets with ground truth'
 
@@ -98,9 +97,7 @@ def run(args: argparse.Namespace) -> int:
     extremes = Extremes()
     results = [_evaluate(name, scenes, methods, args.out, extremes) for name, scenes in datasets]
     if args.out:
-        write_report(
-            args.out, results, shlex.join(['dtp-stereo', *sys.argv[1:]]), extremes.picture()
-        )
+        write_report(args.out, results, typed_command(), extremes.picture())
     if args.json:
         print(as_json(results))
     else:

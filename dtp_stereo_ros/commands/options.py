@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
+import sys
 from collections.abc import Collection
 from typing import get_type_hints
 
@@ -46,6 +48,11 @@ def add_models_option(parser: argparse.ArgumentParser) -> None:
         metavar='MODEL[,MODEL]',
         help=f'{spec.description} Default: {default}.',
     )
+
+
+def typed_command() -> str:
+    """What was typed, for reports and cards."""
+    return shlex.join(['dtp-stereo', *sys.argv[1:]])
 
 
 def pipeline_config(args: argparse.Namespace) -> PipelineConfig:

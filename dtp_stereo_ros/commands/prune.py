@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 
 from ..training.options import DATA_HELP, missing, parse_sizes
+from .options import typed_command
 
 HELP = 'cut whole channels of a checkpoint where that costs least'
 
@@ -85,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         config,
         batches,
         accelerator,
-        shlex.join(['dtp-stereo', *sys.argv[1:]]),
+        typed_command(),
     )
     print(f'{args.out / "pruned.pt"}: {summary_line(report)}')
     return 0

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 
 from ..training.options import TORCHRUN_HELP, add_changes, missing, parse_changes
+from .options import typed_command
 
 HELP = 'train a teacher, distil, prune and tune in turns, export and evaluate, from one file'
 
@@ -39,6 +38,6 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise missing(error) from error
     recipe = read_recipe(args.file, changes)
-    chain = Chain(recipe, shlex.join(['dtp-stereo', *sys.argv[1:]]))
+    chain = Chain(recipe, typed_command())
     chain.say(str(chain.run()))
     return 0

@@ -10,6 +10,7 @@ from ..training.options import (
     TORCHRUN_HELP,
     add_run_options,
     missing,
+    run_to_end,
     train_config,
 )
 
@@ -50,8 +51,5 @@ def run(args: argparse.Namespace) -> int:
         from ..training.train import Trainer
     except ImportError as error:
         raise missing(error) from error
-    trainer = Trainer(train_config(args, network=preset(args.network)))
-    figures = trainer.run()
-    shown = ', '.join(f'{k} {v:.3f}' for k, v in figures.items())
-    trainer.accelerator.print(f'{args.out / "best.pt"}: {shown}')
+    run_to_end(Trainer(train_config(args, network=preset(args.network))))
     return 0

@@ -229,13 +229,7 @@ class PSMNet(nn.Module):
     def predict(self, left: Tensor, right: Tensor) -> Outputs:
         """All outputs, for training and for `forward`."""
         size = (self.max_disparity_px, *left.shape[-2:])
-        full = F.interpolate(
-            self.cost(left, right).float(), size, mode='trilinear', align_corners=True
-        )[:, 0]
-        probability = torch.softmax(full, dim=1)
-        bins = torch.arange(size[0], device=full.device, dtype=full.dtype).view(1, -1, 1, 1)
-        disparity = (probability * bins).sum(dim=1, keepdim=True)
-        logits = F.avg_pool2d(full, 4)
+        disparity, logits = regress(self.cost(left, right), size)
         _, mass = peak_disparity(logits)
         confidence = F.interpolate(mass, scale_factor=4.0, mode='bilinear', align_corners=False)
         return Outputs(disparity, confidence, logits)
@@ -246,6 +240,22 @@ class PSMNet(nn.Module):
         if self.training:
             return outputs
         return outputs.disparity_px, outputs.confidence
+
+
+def regress(scores: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Disparity from a classifier's scores: the mean over all bins (paper, Eq. 2).
+
+    Args:
+        scores: (B, 1, max_disparity / 4, H4, W4).
+        size: (max_disparity, H, W).
+
+    Returns:
+        disparity px (B, 1, H, W) and logits (B, max_disparity, H4, W4).
+    """
+    full = F.interpolate(scores.float(), size, mode='trilinear', align_corners=True)[:, 0]
+    bins = torch.arange(size[0], device=full.device, dtype=full.dtype).view(1, -1, 1, 1)
+    disparity = (torch.softmax(full, dim=1) * bins).sum(dim=1, keepdim=True)
+    return disparity, F.avg_pool2d(full, 4)
 
 
 def _classifier(width: int) -> nn.Sequential:

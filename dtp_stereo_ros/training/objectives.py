@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dtp_stereo_ros.network.family import Network
 from dtp_stereo_ros.network.outputs import Outputs
-from dtp_stereo_ros.network.psmnet import PSMNet
+from dtp_stereo_ros.network.psmnet import PSMNet, regress
 
 from .data import Batch
 from .losses import LossWeights, Truth, supervised_loss
@@ -99,11 +98,8 @@ def outputs_of(scores: Tensor, shape: torch.Size) -> Outputs:
         scores: (B, 1, max_disparity / 4, H4, W4).
         shape: (B, 1, H, W) of the pair.
     """
-    size = (4 * scores.shape[2], *shape[-2:])
-    full = F.interpolate(scores.float(), size, mode='trilinear', align_corners=True)[:, 0]
-    bins = torch.arange(size[0], device=full.device, dtype=full.dtype).view(1, -1, 1, 1)
-    disparity = (torch.softmax(full, dim=1) * bins).sum(dim=1, keepdim=True)
-    return Outputs(disparity, torch.zeros_like(disparity), F.avg_pool2d(full, 4))
+    disparity, logits = regress(scores, (4 * scores.shape[2], *shape[-2:]))
+    return Outputs(disparity, torch.zeros_like(disparity), logits)
 
 
 def supervised(network: Network, weights: LossWeights) -> Objective:

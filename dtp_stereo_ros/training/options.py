@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from dtp_stereo_ros.commands.options import typed_command
 from dtp_stereo_ros.errors import ConfigError, StereoError
 from dtp_stereo_ros.sizes import parse_size
 
 if TYPE_CHECKING:
     from .settings import TrainConfig
+    from .train import Trainer
 
 # What `family.PRESETS` has; a test holds the two together.
 NETWORKS = ('light', 'teacher', 'paper1', 'paper2', 'paper3', 'psmnet')
@@ -141,9 +141,16 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
         device=args.device,
         bf16=not args.fp32,
         init=args.init,
-        command=shlex.join(['dtp-stereo', *sys.argv[1:]]),
+        command=typed_command(),
         **more,
     )
+
+
+def run_to_end(trainer: Trainer) -> None:
+    """Train, and print where the weights are and how good."""
+    figures = trainer.run()
+    shown = ', '.join(f'{k} {v:.3f}' for k, v in figures.items())
+    trainer.accelerator.print(f'{trainer.config.out / "best.pt"}: {shown}')
 
 
 def add_changes(parser: argparse.ArgumentParser) -> None:
