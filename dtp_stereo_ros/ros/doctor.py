@@ -17,9 +17,11 @@ from rclpy.utilities import get_rmw_implementation_identifier
 
 from .camera_examination import CameraExamination
 from .dds import Finding, dds_findings
+from .services import Caller
 from .sync import SIDES
 
 _DISCOVERY_S = 2.0
+_ANSWER_S = 3.0
 
 
 def examine(name: str, seconds: float) -> list[Finding]:
@@ -115,14 +117,14 @@ class _Examination:
         return found
 
     def _clock(self) -> list[Finding]:
-        client = self._node.create_client(GetParameters, f'{self._name}/get_parameters')
-        if not client.wait_for_service(1.0):
+        request = GetParameters.Request(names=['use_sim_time'])
+        service = f'{self._name}/get_parameters'
+        with Caller(GetParameters, service, _ANSWER_S) as caller:
+            response = caller.call(request)
+        if response is None:
             text = 'the parameter services of the node do not answer'
             return [Finding('warn', 'parameters', text, 'is it busy, or on another machine?')]
-        future = client.call_async(GetParameters.Request(names=['use_sim_time']))
-        self._spin(1.0)
-        result = future.result() if future.done() else None
-        simulated = bool(result and result.values and result.values[0].bool_value)
+        simulated = bool(response.values and response.values[0].bool_value)
         if simulated and self._node.count_publishers('/clock') == 0:
             mend = 'start the simulation, or play the bag with --clock; or use_sim_time:=false'
             return [Finding('error', 'clock', 'use_sim_time is set but nobody sends /clock', mend)]

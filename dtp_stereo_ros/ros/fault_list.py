@@ -12,11 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import rclpy
 from builtin_interfaces.msg import Time
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
-from rclpy.node import Node
 from std_msgs.msg import Header
 
 from .. import models
@@ -24,6 +20,7 @@ from ..config import PipelineConfig, Scalar
 from ..errors import BackendError
 from .fault_session import BAD_FRAMES, Fault, Messages, Session
 from .faulty_node import FULL_DISK, engine_is_whole, full_mark
+from .services import set_parameter
 
 _START_S = 60.0
 
@@ -117,22 +114,16 @@ def _model_vanishes(session: Session) -> str:
     (session.folder / 'copy.onnx').unlink()
     for _ in range(BAD_FRAMES):
         session.step()
-    value = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=1)
-    reason = _set('threads', value)
+    reason = _set('threads', 1)
     return 'setting refused: ' + reason.replace(f'{session.folder}/', '')
 
 
-def _set(name: str, value: ParameterValue) -> str:
+def _set(name: str, value: bool | int | float | str) -> str:
     """Set a parameter of the node; returns why it was refused."""
-    asker = Node('asker')
-    client = asker.create_client(SetParameters, 'depth_node/set_parameters')
-    if not client.wait_for_service(_START_S):
+    reason = set_parameter('depth_node', name, value, _START_S)
+    if reason is None:
         raise BackendError('the node does not answer')
-    request = SetParameters.Request(parameters=[Parameter(name=name, value=value)])
-    future = client.call_async(request)
-    rclpy.spin_until_future_complete(asker, future, timeout_sec=_START_S)
-    asker.destroy_node()
-    return str(future.result().results[0].reason)
+    return reason
 
 
 def _half_precision(folder: Path) -> Mapping[str, Scalar]:
@@ -142,8 +133,7 @@ def _half_precision(folder: Path) -> Mapping[str, Scalar]:
 def _disk_fills(session: Session) -> str:
     """No room for the engine of another image size; what was cut short must not stay."""
     full_mark(session.folder).touch()
-    value = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=0.5)
-    if reason := _set('input_scale', value):
+    if reason := _set('input_scale', 0.5):
         raise BackendError(f'refused: {reason}')
     for _ in range(BAD_FRAMES):
         session.step()

@@ -10,9 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
@@ -20,6 +17,7 @@ from sensor_msgs.msg import CameraInfo
 from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
 from dtp_stereo_ros.ros.probe import Probe, image_array
 from dtp_stereo_ros.ros.process import NodeProcess
+from dtp_stereo_ros.ros.services import set_parameter
 from dtp_stereo_ros.ros.sync import stamp_ns
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
@@ -104,16 +102,7 @@ def more(probe: Probe, count: int = 5) -> list[Any]:
 
 
 def set_cache(value: bool) -> None:
-    asker = Node('asker')
-    client = asker.create_client(SetParameters, '/depth_node/set_parameters')
-    assert client.wait_for_service(WAIT_S)
-    time.sleep(0.5)  # a reply is lost where the service has not yet seen the client's side of it
-    made = ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=value)
-    request = SetParameters.Request(parameters=[Parameter(name='cache_camera_info', value=made)])
-    future = client.call_async(request)
-    rclpy.spin_until_future_complete(asker, future, timeout_sec=WAIT_S)
-    asker.destroy_node()
-    assert future.result().results[0].successful
+    assert set_parameter('/depth_node', 'cache_camera_info', value, WAIT_S) == ''
 
 
 def check_values(msg: Any, calibration: StereoCalibration = CALIBRATION) -> None:

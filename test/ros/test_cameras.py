@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
@@ -26,6 +25,7 @@ from dtp_stereo_ros.ros.outputs import OUTPUT_TYPES
 from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
 from dtp_stereo_ros.ros.probe import Probe, image_array, stamps_ns
 from dtp_stereo_ros.ros.process import NodeProcess
+from dtp_stereo_ros.ros.services import Caller
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 Start = Callable[..., NodeProcess]
@@ -247,14 +247,10 @@ def test_lazy_for_each_camera(
 
 
 def change(transition: int) -> bool:
-    manager = Node('manager')
-    client = manager.create_client(ChangeState, '/depth_node/change_state')
-    assert client.wait_for_service(WAIT_S)
-    time.sleep(0.5)  # a reply is lost where the service has not yet seen the client's side of it
-    future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
-    rclpy.spin_until_future_complete(manager, future, timeout_sec=WAIT_S)
-    manager.destroy_node()
-    return bool(future.result().success)
+    nothing = ChangeState.Request(transition=Transition(label='nothing'))
+    with Caller(ChangeState, '/depth_node/change_state', WAIT_S, harmless=nothing) as caller:
+        reply = caller.call(ChangeState.Request(transition=Transition(id=transition)))
+    return bool(reply.success)
 
 
 def test_the_lifecycle_is_that_of_all_cameras(

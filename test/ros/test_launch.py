@@ -15,13 +15,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-import rclpy
 import yaml
 from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables, validate
+from dtp_stereo_ros.ros.services import Caller
 from dtp_stereo_ros.ros.sync import SIDES
 
 needs_launch = pytest.mark.skipif(
@@ -66,12 +66,10 @@ def prefix(tmp_path: Path) -> Path:
     return root
 
 
-def parameters(node: Node, names: list[str]) -> list[object]:
-    client = node.create_client(GetParameters, '/front/depth_node/get_parameters')
-    assert client.wait_for_service(_WAIT_S)
-    future = client.call_async(GetParameters.Request(names=names))
-    rclpy.spin_until_future_complete(node, future, timeout_sec=_WAIT_S)
-    return [v.string_value or v.double_value for v in future.result().values]
+def parameters(names: list[str]) -> list[object]:
+    with Caller(GetParameters, '/front/depth_node/get_parameters', _WAIT_S) as caller:
+        values = caller.call(GetParameters.Request(names=names)).values
+    return [v.string_value or v.double_value for v in values]
 
 
 @contextmanager
@@ -123,7 +121,7 @@ def test_arguments_reach_the_node(node: Node, prefix: Path, tmp_path: Path) -> N
     # Somebody must listen, or the node does not subscribe to images.
     node.create_subscription(Image, '/front/depth/image', lambda _: None, 1)
     with launched(prefix, tmp_path, arguments):
-        assert parameters(node, ['max_depth', 'backend', 'model']) == [7.5, 'sgbm', 'dtpnet']
+        assert parameters(['max_depth', 'backend', 'model']) == [7.5, 'sgbm', 'dtpnet']
         wanted = {
             '/cam/left',
             '/front/left/camera_info',

@@ -6,14 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
@@ -21,6 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from dtp_stereo_ros.ros.player import FramePublisher
 from dtp_stereo_ros.ros.probe import Probe
 from dtp_stereo_ros.ros.process import NodeProcess
+from dtp_stereo_ros.ros.services import Caller, set_parameter
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 Start = Callable[..., NodeProcess]
@@ -28,25 +25,16 @@ WAIT_S = 30.0
 CALIBRATION = StereoCalibration(400.0, 400.0, 160.0, 160.0, 60.0, 0.1, 320, 120)
 
 
-def call(service: Any, name: str, **fields: Any) -> Any:
-    """By a node of its own: one that a probe spins cannot be spun here."""
-    manager = Node('manager')
-    client = manager.create_client(service, f'/depth_node/{name}')
-    assert client.wait_for_service(WAIT_S)
-    time.sleep(0.5)  # a reply is lost where the service has not yet seen the client's side of it
-    future = client.call_async(service.Request(**fields))
-    rclpy.spin_until_future_complete(manager, future, timeout_sec=WAIT_S)
-    manager.destroy_node()
-    return future.result()
-
-
 def change(transition: int) -> bool:
-    reply = call(ChangeState, 'change_state', transition=Transition(id=transition))
+    nothing = ChangeState.Request(transition=Transition(label='nothing'))
+    with Caller(ChangeState, '/depth_node/change_state', WAIT_S, harmless=nothing) as caller:
+        reply = caller.call(ChangeState.Request(transition=Transition(id=transition)))
     return bool(reply.success)
 
 
 def state() -> str:
-    return str(call(GetState, 'get_state').current_state.label)
+    with Caller(GetState, '/depth_node/get_state', WAIT_S) as caller:
+        return str(caller.call(GetState.Request()).current_state.label)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -139,10 +127,7 @@ def test_a_model_that_is_missing_is_said_and_can_be_mended(start_depth_node: Sta
     assert state() == 'unconfigured'
     until(lambda: '/nowhere/m.onnx' in process.output())
     assert 'Traceback' not in process.output()
-    value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value='sgbm')
-    parameters = [Parameter(name='backend', value=value)]
-    reply = call(SetParameters, 'set_parameters', parameters=parameters)
-    assert reply.results[0].successful
+    assert set_parameter('/depth_node', 'backend', 'sgbm', WAIT_S) == ''
     assert change(Transition.TRANSITION_CONFIGURE)
     assert change(Transition.TRANSITION_ACTIVATE)
     assert change(Transition.TRANSITION_ACTIVE_SHUTDOWN)

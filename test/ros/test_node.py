@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
 
@@ -26,6 +26,7 @@ from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.ros.player import FramePublisher, play_frames
 from dtp_stereo_ros.ros.probe import Probe, image_array, stamps_ns
 from dtp_stereo_ros.ros.process import NodeProcess
+from dtp_stereo_ros.ros.services import Caller
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 Start = Callable[..., NodeProcess]
@@ -146,44 +147,28 @@ def test_lazy_until_somebody_subscribes(
         assert again.spin(WAIT_S, until=('disparity', 2))
 
 
-def call(node: Node, service: Any, name: str, **fields: Any) -> Any:
+def call(service: Any, name: str, **fields: Any) -> Any:
     """Call a parameter service of the node as rqt_reconfigure does."""
-    import rclpy
-
-    client = node.create_client(service, f'/depth_node/{name}')
-    assert client.wait_for_service(WAIT_S)
-    # A reply is lost where the service has not yet seen the client's side of it, so ask again.
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
-        future = client.call_async(service.Request(**fields))
-        rclpy.spin_until_future_complete(node, future, timeout_sec=5.0)
-        if future.done():
-            break
-    node.destroy_client(client)
-    return future.result()
+    with Caller(service, f'/depth_node/{name}', WAIT_S) as caller:
+        return caller.call(service.Request(**fields))
 
 
-def set_parameter(node: Node, name: str, value: Any) -> tuple[bool, str]:
-    kinds = {bool: 'bool', int: 'integer', float: 'double', str: 'string'}
-    kind = kinds[type(value)]
-    made = ParameterValue(type=getattr(ParameterType, f'PARAMETER_{kind.upper()}'))
-    setattr(made, f'{kind}_value', value)
-    reply = call(
-        node, SetParameters, 'set_parameters', parameters=[Parameter(name=name, value=made)]
-    )
-    return reply.results[0].successful, reply.results[0].reason
+def set_parameter(name: str, value: Any) -> tuple[bool, str]:
+    parameters = [Parameter(name, value=value).to_parameter_msg()]
+    result = call(SetParameters, 'set_parameters', parameters=parameters).results[0]
+    return result.successful, result.reason
 
 
 def test_parameters_as_rqt_reconfigure_sees_them(node: Node, start_depth_node: Start) -> None:
     start_depth_node(max_depth=8.5)
-    listed = call(node, ListParameters, 'list_parameters').result.names
+    listed = call(ListParameters, 'list_parameters').result.names
     specs = tunables(PipelineConfig) | tunables(NodeConfig)
     assert set(specs) <= set(listed)
     overrides = {n for n in listed if n.startswith('qos_overrides.')}
     assert 'qos_overrides./disparity.publisher.reliability' in overrides
     assert 'qos_overrides./left/image_rect.subscription.depth' in overrides
 
-    reply = call(node, DescribeParameters, 'describe_parameters', names=list(specs))
+    reply = call(DescribeParameters, 'describe_parameters', names=list(specs))
     for (name, spec), descriptor in zip(specs.items(), reply.descriptors, strict=True):
         assert descriptor.name == name
         assert descriptor.description.startswith(spec.description)
@@ -196,7 +181,7 @@ def test_parameters_as_rqt_reconfigure_sees_them(node: Node, start_depth_node: S
         for choice in spec.choices:
             assert choice in descriptor.additional_constraints
 
-    value = call(node, GetParameters, 'get_parameters', names=['max_depth']).values[0]
+    value = call(GetParameters, 'get_parameters', names=['max_depth']).values[0]
     assert value.double_value == 8.5
 
 
@@ -212,24 +197,23 @@ def test_refused_parameters_say_why_and_keep_the_old_value(
         ('queue_size', 9, 'read-only'),
         ('max_depth', 'far', 'type'),
     ):
-        before = call(node, GetParameters, 'get_parameters', names=[name]).values[0]
-        successful, why = set_parameter(node, name, value)
+        before = call(GetParameters, 'get_parameters', names=[name]).values[0]
+        successful, why = set_parameter(name, value)
         assert not successful
         assert reason in why
-        assert call(node, GetParameters, 'get_parameters', names=[name]).values[0] == before
+        assert call(GetParameters, 'get_parameters', names=[name]).values[0] == before
 
 
 def test_failed_backend_swap_keeps_the_old_one(
     node: Node, start_depth_node: Start, frame: StereoFrame
 ) -> None:
     process = start_depth_node()
-    successful, why = set_parameter(node, 'model', '/nowhere/model.onnx')
+    successful, why = set_parameter('model', '/nowhere/model.onnx')
     assert successful  # sgbm reads no model
-    successful, why = set_parameter(node, 'backend', 'onnx')
+    successful, why = set_parameter('backend', 'onnx')
     assert not successful and '/nowhere/model.onnx' in why
     assert (
-        call(node, GetParameters, 'get_parameters', names=['backend']).values[0].string_value
-        == 'sgbm'
+        call(GetParameters, 'get_parameters', names=['backend']).values[0].string_value == 'sgbm'
     )
     probe = Probe(node, ('disparity',))
     with Stream(node, frame):
@@ -244,9 +228,9 @@ def test_changes_come_into_force_between_frames(
     with Stream(node, frame):
         assert probe.spin(WAIT_S, until=('depth/image', 1))
         probe.close()
-        assert set_parameter(node, 'depth_encoding', '16UC1') == (True, '')
-        assert set_parameter(node, 'avoid_point_cloud_padding', True) == (True, '')
-        assert set_parameter(node, 'max_depth', 1.5) == (True, '')
+        assert set_parameter('depth_encoding', '16UC1') == (True, '')
+        assert set_parameter('avoid_point_cloud_padding', True) == (True, '')
+        assert set_parameter('max_depth', 1.5) == (True, '')
         already = {t: len(probe.arrivals_s[t]) for t in probe.arrivals_s}
         assert probe.spin(WAIT_S, until=('points2', already['points2'] + 6))
         assert probe.spin(WAIT_S, until=('depth/image', already['depth/image'] + 6))
@@ -502,7 +486,7 @@ def test_approximate_sync_live(node: Node, start_depth_node: Start, frame: Stere
     diagnostics(probe, unpaired)
     assert probe.arrivals_s['disparity'] == []
     probe.close()
-    assert set_parameter(node, 'approximate_sync', True) == (True, '')
+    assert set_parameter('approximate_sync', True) == (True, '')
 
     def paired(found: dict[str, Any]) -> bool:
         send()

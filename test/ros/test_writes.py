@@ -10,9 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
-from rclpy.client import Client
 from rclpy.node import Node
 
 from dtp_stereo_ros import models
@@ -22,6 +19,7 @@ from dtp_stereo_ros.ros.faults import scene
 from dtp_stereo_ros.ros.player import FramePublisher
 from dtp_stereo_ros.ros.probe import Probe
 from dtp_stereo_ros.ros.process import NodeProcess
+from dtp_stereo_ros.ros.services import set_parameter
 
 WAIT_S = 60.0
 # The node under an audit hook: each file opened for writing, and each change of a folder, by
@@ -40,20 +38,6 @@ sys.addaudithook(hook)
 from dtp_stereo_ros.ros.depth_node import main
 sys.exit(main())
 """
-
-
-def answer(client: Client, probe: Probe, name: str, value: str) -> tuple[bool, str]:
-    """Of set_parameters with one text."""
-    text = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
-    future = client.call_async(
-        SetParameters.Request(parameters=[Parameter(name=name, value=text)])
-    )
-    deadline = time.monotonic() + WAIT_S
-    while not future.done():
-        assert time.monotonic() < deadline
-        probe.spin(0.1)
-    result = future.result().results[0]
-    return bool(result.successful), str(result.reason)
 
 
 @pytest.fixture
@@ -120,16 +104,13 @@ def test_no_parameter_writes(node: Node, sandbox: Path, camera: Callable[[], Non
     settings = {'backend': backends[0], 'disparity_range': 64}
     with NodeProcess(settings, {}, sandbox / 'node.log', module='audited') as process:
         results(probe, camera, 2)
-        client = node.create_client(SetParameters, 'depth_node/set_parameters')
-        assert client.wait_for_service(WAIT_S)
-        time.sleep(0.5)  # a reply is lost where the service has not yet seen the client
         for name, value in hostile(sandbox / 'outside'):
-            done, reason = answer(client, probe, name, value)
+            reason = set_parameter('depth_node', name, value, WAIT_S)
             # SGBM needs no model, so that any text will do for one.
-            assert done == (name == 'model' and backends == ['sgbm']), (name, value, reason)
-            assert done or reason
+            done = name == 'model' and backends == ['sgbm']
+            assert reason == '' if done else reason, (name, value)
         for backend in backends[1:]:
-            assert answer(client, probe, 'backend', backend) == (True, '')
+            assert set_parameter('depth_node', 'backend', backend, WAIT_S) == ''
             results(probe, camera, 2)
         # Ctrl-C after a swap is obeyed, too.
         assert process.stop() == 0, process.output()

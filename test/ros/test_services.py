@@ -1,0 +1,91 @@
+"""Calls of services over DDS, by a server that is late, deaf or fine."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from std_srvs.srv import SetBool
+
+from dtp_stereo_ros.ros.services import Caller, set_parameter
+
+WAIT_S = 30.0
+
+
+class Server:
+    """Counts the requests; spun by a thread once `start` was called."""
+
+    def __init__(self, node: Node) -> None:
+        self.heard: list[bool] = []
+        node.create_service(SetBool, '/switch', self._serve)
+        self._executor = SingleThreadedExecutor(context=node.context)
+        self._executor.add_node(node)
+        self._thread = threading.Thread(target=self._executor.spin)
+
+    def _serve(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self.heard.append(request.data)
+        response.success, response.message = request.data, f'{len(self.heard)}'
+        return response
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._executor.shutdown()
+        if self._thread.is_alive():
+            self._thread.join()
+
+
+@pytest.fixture
+def server(node: Node) -> Iterator[Server]:
+    made = Server(node)
+    yield made
+    made.stop()
+
+
+def test_a_request_that_must_not_be_repeated_is_sent_once(server: Server) -> None:
+    server.start()
+    nothing = SetBool.Request(data=False)
+    with Caller(SetBool, '/switch', WAIT_S, harmless=nothing) as caller:
+        for _ in range(2):
+            assert caller.call(SetBool.Request(data=True)).success
+    assert server.heard.count(True) == 2
+    assert server.heard[-2:] == [True, True]  # no further ping after the first reply
+
+
+def test_a_server_that_is_late_is_waited_for(server: Server) -> None:
+    timer = threading.Timer(2.5, server.start)
+    timer.start()
+    with Caller(SetBool, '/switch', WAIT_S) as caller:
+        assert caller.call(SetBool.Request(data=True)).message == '1'
+    timer.join()
+
+
+def test_no_reply_ends_with_the_time(server: Server) -> None:
+    begin = time.monotonic()
+    with Caller(SetBool, '/switch', 1.5) as caller:
+        assert caller.call(SetBool.Request()) is None
+    with Caller(SetBool, '/nobody', 0.5) as caller:
+        assert caller.call(SetBool.Request()) is None
+    assert 2.0 <= time.monotonic() - begin < WAIT_S
+    assert server.heard == []
+
+
+def test_parameters_are_set_or_refused(node: Node) -> None:
+    node.declare_parameter('gain', 1.0)
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin)
+    thread.start()
+    try:
+        assert set_parameter('tester', 'gain', 2.5, WAIT_S) == ''
+        assert 'type' in str(set_parameter('tester', 'gain', 'loud', WAIT_S))
+        assert set_parameter('nobody', 'gain', 1.0, 0.3) is None
+    finally:
+        executor.shutdown()
+        thread.join()
+    assert node.get_parameter('gain').value == 2.5
