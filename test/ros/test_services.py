@@ -7,28 +7,32 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from std_srvs.srv import SetBool
 
 from dtp_stereo_ros.ros.services import Caller, set_parameter
 
 WAIT_S = 30.0
+CHANGE = ChangeState.Request(transition=Transition(id=1))
 
 
 class Server:
     """Counts the requests; spun by a thread once `start` was called."""
 
     def __init__(self, node: Node) -> None:
-        self.heard: list[bool] = []
-        node.create_service(SetBool, '/switch', self._serve)
+        self.heard: list[int] = []
+        node.create_service(ChangeState, '/change', self._serve)
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
         self._thread = threading.Thread(target=self._executor.spin)
 
-    def _serve(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self.heard.append(request.data)
-        response.success, response.message = request.data, f'{len(self.heard)}'
+    def _serve(
+        self, request: ChangeState.Request, response: ChangeState.Response
+    ) -> ChangeState.Response:
+        self.heard.append(request.transition.id)
+        response.success = request.transition.id > 0
         return response
 
     def start(self) -> None:
@@ -49,28 +53,28 @@ def server(node: Node) -> Iterator[Server]:
 
 def test_a_request_that_must_not_be_repeated_is_sent_once(server: Server) -> None:
     server.start()
-    nothing = SetBool.Request(data=False)
-    with Caller(SetBool, '/switch', WAIT_S, harmless=nothing) as caller:
+    nothing = ChangeState.Request()
+    with Caller(ChangeState, '/change', WAIT_S, harmless=nothing) as caller:
         for _ in range(2):
-            assert caller.call(SetBool.Request(data=True)).success
-    assert server.heard.count(True) == 2
-    assert server.heard[-2:] == [True, True]  # no further ping after the first reply
+            assert caller.call(CHANGE).success
+    assert server.heard.count(1) == 2
+    assert server.heard[-2:] == [1, 1]  # no further ping after the first reply
 
 
 def test_a_server_that_is_late_is_waited_for(server: Server) -> None:
     timer = threading.Timer(2.5, server.start)
     timer.start()
-    with Caller(SetBool, '/switch', WAIT_S) as caller:
-        assert caller.call(SetBool.Request(data=True)).message == '1'
+    with Caller(ChangeState, '/change', WAIT_S) as caller:
+        assert caller.call(CHANGE).success
     timer.join()
 
 
 def test_no_reply_ends_with_the_time(server: Server) -> None:
     begin = time.monotonic()
-    with Caller(SetBool, '/switch', 1.5) as caller:
-        assert caller.call(SetBool.Request()) is None
-    with Caller(SetBool, '/nobody', 0.5) as caller:
-        assert caller.call(SetBool.Request()) is None
+    with Caller(ChangeState, '/change', 1.5) as caller:
+        assert caller.call(CHANGE) is None
+    with Caller(ChangeState, '/nobody', 0.5) as caller:
+        assert caller.call(CHANGE) is None
     assert 2.0 <= time.monotonic() - begin < WAIT_S
     assert server.heard == []
 
