@@ -193,25 +193,34 @@ def _session(node: NodeProcess) -> Session:
 
 
 def _stream(session: Session, frame: StereoFrame, rate_hz: float, count: int) -> Stream:
-    """Send the frame `count` times and time the disparities that come back."""
+    """Send the frame `count` times or more and time the disparities that come back."""
     from ..ros.probe import Probe, stamps_ns
 
     probe = Probe(session.ros, ['disparity'], keep=count)
     _send_until(['disparity'], session, probe, frame)
     sent_s: dict[int, float] = {}
-    for _ in range(count):
+
+    def timed() -> list[tuple[float, float]]:
+        stamps = stamps_ns(probe.messages['disparity'])
+        arrivals_s = probe.arrivals_s['disparity'][-len(stamps) :]
+        both = zip(arrivals_s, stamps, strict=True)
+        return [(t, t - sent_s[s]) for t, s in both if s in sent_s]
+
+    deadline = time.monotonic() + count / rate_hz + _START_TIMEOUT_S
+    # A busy machine may skip nearly all of a short stream: it goes on until there is a rate.
+    while len(sent_s) < count or (len(timed()) < 2 and time.monotonic() < deadline):
         started = time.monotonic()
         sent_s[_send(session.camera, frame)] = started
         probe.spin(started + 1 / rate_hz - time.monotonic())
     probe.spin(_LAST_RESULT_S)
     probe.close()
-    stamps = stamps_ns(probe.messages['disparity'])
-    arrivals_s = probe.arrivals_s['disparity'][-len(stamps) :]
-    timed = [(t, t - sent_s[s]) for t, s in zip(arrivals_s, stamps, strict=True) if s in sent_s]
-    if len(timed) < 2:
-        raise BackendError(f'{len(timed)} of {count} frames came back; {_log_of(session.node)}')
-    rate = (len(timed) - 1) / (timed[-1][0] - timed[0][0])
-    return Stream(count, len(timed), rate, [1e3 * latency for _, latency in timed])
+    came = timed()
+    if len(came) < 2:
+        raise BackendError(
+            f'{len(came)} of {len(sent_s)} frames came back; {_log_of(session.node)}'
+        )
+    rate = (len(came) - 1) / (came[-1][0] - came[0][0])
+    return Stream(len(sent_s), len(came), rate, [1e3 * latency for _, latency in came])
 
 
 def _collect(session: Session, frame: StereoFrame) -> Published:
