@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
+from torch.utils.data import IterableDataset
 
 from dtp_stereo_ros.errors import StereoError
 
 from .data import Batch, GeneratorConfig
 from .synthetic.atlas import build_atlas
 from .synthetic.materials import Bank
-from .synthetic.photometric_batch import distort_batch
 from .synthetic.raycast import RayCaster
-from .synthetic.stream import Drawer, Drawn, DrawnBatches
+from .synthetic.stream import Drawer, Drawn, DrawnBatches, make_batch
 
 RAYCAST = 'raycast'
 Item = Batch | Drawn
@@ -44,28 +45,17 @@ class Renderer:
             self.atlas, device, config.max_disparity_px, config.samples, config.compiled
         )
 
-    def drawn(self, first: int) -> DrawnBatches:
-        """An endless stream of scenes from batch number `first` on."""
-        return DrawnBatches(self._drawer(self.config.seed + self.process), first)
+    def stream(self, first: int) -> IterableDataset[Item]:
+        """An endless stream of scenes from batch number `first` on.
+
+        A GPU is left to the training process, which renders them; a CPU renders in the workers.
+        """
+        drawn = DrawnBatches(self._drawer(self.config.seed + self.process), first)
+        return drawn if self.device.type == 'cuda' else Rendered(self, drawn)
 
     def batch(self, drawn: Drawn) -> Batch:
         """Render what was drawn; see `data.collate`."""
-        rendered = self.caster.render(drawn.scenes)
-        generator = torch.Generator(self.device).manual_seed(drawn.seed)
-        left, right = distort_batch(drawn.change, rendered.left, rendered.right, generator)
-        clean_left, clean_right = (
-            (image + 0.5).clamp(0, 255).to(torch.uint8)
-            for image in (rendered.left, rendered.right)
-        )
-        return {
-            'left': left,
-            'right': right,
-            'clean_left': clean_left,
-            'clean_right': clean_right,
-            'disparity': rendered.disparity_left,
-            'visible': rendered.visible_left,
-            'known': torch.ones_like(rendered.visible_left),
-        }
+        return make_batch(self.caster, drawn)
 
     def validation(self, count: int) -> list[Batch]:
         """A fixed set on the CPU, of a seed of its own."""
@@ -109,6 +99,17 @@ class Renderer:
         size = self.config.batch_size if most is None else min(most, self.config.batch_size)
         config = replace(self.config, batch_size=size)
         return _drawer(self.bank, config, seed, self.device.type)
+
+
+class Rendered(IterableDataset[Item]):
+    """Batches of an endless stream of scenes, rendered by the process that asks for them."""
+
+    def __init__(self, renderer: Renderer, drawn: DrawnBatches) -> None:
+        self.renderer, self.drawn = renderer, drawn
+
+    def __iter__(self) -> Iterator[Item]:
+        for scenes in self.drawn:
+            yield self.renderer.batch(scenes)
 
 
 def _drawer(bank: Bank, config: GeneratorConfig, seed: int, device: str) -> Drawer:

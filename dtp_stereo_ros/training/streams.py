@@ -93,17 +93,14 @@ class Sources:
         cache: TaughtCache | None,
         renderer: Renderer | None,
     ) -> IterableDataset[Item]:
-        """Endless training batches; `skip` and `process` as in `SyntheticBatches`.
-
-        What the renderer draws is left for the training process to render.
-        """
+        """Endless training batches; `skip` and `process` as in `SyntheticBatches`."""
         streams: dict[str, IterableDataset[Any]] = {
             spec: PairBatches(scenes, config, skip, process, cache)
             for spec, scenes in self.scenes.items()
         }
         streams[SYNTHETIC] = SyntheticBatches(config, skip, process)
         if renderer:
-            streams[RAYCAST] = renderer.drawn(skip)
+            streams[RAYCAST] = renderer.stream(skip)
         return Alternating([streams[spec] for spec in self.specs])
 
     def validation(

@@ -23,7 +23,6 @@ from dtp_stereo_ros.training.synthetic.materials import Bank
 from dtp_stereo_ros.training.synthetic.photometric_batch import distort_batch, draw_distortion
 from dtp_stereo_ros.training.synthetic.raycast import RayCaster
 from dtp_stereo_ros.training.synthetic.reference import render_reference
-from dtp_stereo_ros.training.synthetic.render import StereoPair
 from dtp_stereo_ros.training.synthetic.sampler import WORLDS, SceneSampler
 from dtp_stereo_ros.training.synthetic.scene import (
     BOX,
@@ -39,8 +38,6 @@ from dtp_stereo_ros.training.synthetic.scene import (
 from dtp_stereo_ros.training.synthetic.stream import (
     Drawer,
     DrawnBatches,
-    RaycastBatches,
-    draw_pairs,
     make_batch,
 )
 
@@ -436,11 +433,10 @@ def test_a_gpu_renders_the_same(atlas):
 
 def test_streams_number_their_batches(atlas):
     drawer, caster = drawer_of(atlas), RayCaster(atlas)
-    drawn, rendered = iter(DrawnBatches(drawer, 2)), iter(RaycastBatches(drawer, atlas, 2))
+    drawn = iter(DrawnBatches(drawer, 2))
     for number in (2, 3):
         expected = make_batch(caster, drawer.draw(number))
         assert torch.equal(make_batch(caster, next(drawn))['right'], expected['right'])
-        assert torch.equal(next(rendered)['right'], expected['right'])
 
 
 def test_workers_share_the_stream(atlas):
@@ -452,17 +448,6 @@ def test_workers_share_the_stream(atlas):
     )
     seeds = [item.seed for _, item in zip(range(4), loader, strict=False)]
     assert seeds == [drawer_of(atlas).draw(i).seed for i in range(4)]
-
-
-def test_pairs_of_a_batch_fit_the_other_generators_code(atlas):
-    sampler, caster = SceneSampler(Bank.of(atlas)), RayCaster(atlas)
-    found = caster.render(sampler.draw(np.random.default_rng(0), 2, (32, 64)))
-    pair = draw_pairs(caster, sampler, np.random.default_rng(0), 2, (32, 64))[1]
-    assert isinstance(pair, StereoPair)
-    assert pair.left.shape == (32, 64, 3)
-    assert pair.left.dtype == np.uint8
-    assert pair.left[5, 6] == pytest.approx(found.left[1, :, 5, 6].numpy(), abs=0.51)
-    assert pair.visible_right.dtype == bool
 
 
 def test_cameras_differ_mildly_and_by_their_own_chance():

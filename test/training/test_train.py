@@ -226,7 +226,7 @@ def test_pictures_are_drawn_for_tensorboard(finished):
 
 
 def test_the_ray_caster_is_a_source(tmp_path):
-    """Drawn in the loader, rendered by the trainer; mixed with the other generator."""
+    """Drawn and, for a CPU, rendered in the loader; mixed with the other generator."""
     run = config(
         tmp_path,
         sources=('raycast', 'synthetic'),
@@ -241,7 +241,7 @@ def test_the_ray_caster_is_a_source(tmp_path):
     assert trainer.samples == 6
     meta = checkpoint.read(tmp_path / 'best.pt')['meta']
     assert meta['data'].startswith('raycast pairs + procedural pairs')
-    batch = trainer.renderer.batch(next(iter(trainer.renderer.drawn(0))))
+    batch = next(iter(trainer.renderer.stream(0)))
     assert batch['clean_left'].shape == batch['left'].shape == (2, 3, 32, 96)
     assert batch['clean_left'].dtype == batch['left'].dtype == torch.uint8
     assert not torch.equal(batch['clean_left'], batch['left'])

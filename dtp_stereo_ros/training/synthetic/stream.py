@@ -1,7 +1,7 @@
 """Endless ray-cast batches: drawn in NumPy by any process, rendered on any device.
 
 A `Drawer` needs no device and no pixels, so that worker processes can draw scenes ahead while a
-GPU renders and trains. Where there is no GPU, `RaycastBatches` does both in the worker.
+GPU renders and trains.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from .atlas import Atlas
 from .materials import Bank
 from .photometric_batch import Distortion, distort_batch, draw_distortion
-from .raycast import Prepared, RayCaster, RenderedBatch, prepare
-from .render import StereoPair
+from .raycast import Prepared, RayCaster, prepare
 from .sampler import SceneSampler
 
 Batch = dict[str, Tensor]
@@ -72,17 +70,22 @@ def make_batch(caster: RayCaster, drawn: Drawn) -> Batch:
     """The device's part.
 
     Returns:
-        ``left``, ``right`` (B, 3, H, W) uint8, ``disparity`` (B, H, W) float32 px and
-        ``visible`` bool, of the left view, on the caster's device.
+        what `data.collate` does, on the caster's device.
     """
     rendered = caster.render(drawn.scenes)
     generator = torch.Generator(caster.device).manual_seed(drawn.seed)
     left, right = distort_batch(drawn.change, rendered.left, rendered.right, generator)
+    clean_left, clean_right = (
+        (image + 0.5).clamp(0, 255).to(torch.uint8) for image in (rendered.left, rendered.right)
+    )
     return {
         'left': left,
         'right': right,
+        'clean_left': clean_left,
+        'clean_right': clean_right,
         'disparity': rendered.disparity_left,
         'visible': rendered.visible_left,
+        'known': torch.ones_like(rendered.visible_left),
     }
 
 
@@ -104,48 +107,3 @@ class DrawnBatches(IterableDataset[Drawn]):
         while True:
             yield self.drawer.draw(number)
             number += stride
-
-
-class RaycastBatches(IterableDataset[Batch]):
-    """The same, rendered on the CPU by the worker.
-
-    Args:
-        drawer: draws the scenes.
-        atlas: textures.
-        first: number of the first batch.
-        samples: colour samples a pixel.
-    """
-
-    def __init__(self, drawer: Drawer, atlas: Atlas, first: int = 0, samples: int = 1) -> None:
-        self.drawn = DrawnBatches(drawer, first)
-        self.atlas, self.samples = atlas, samples
-
-    def __iter__(self) -> Iterator[Batch]:
-        limit = self.drawn.drawer.max_disparity_px
-        caster = RayCaster(self.atlas, 'cpu', limit, self.samples)
-        for drawn in self.drawn:
-            yield make_batch(caster, drawn)
-
-
-def draw_pairs(
-    caster: RayCaster,
-    sampler: SceneSampler,
-    rng: np.random.Generator,
-    count: int,
-    size: tuple[int, int],
-) -> list[StereoPair]:
-    """`count` clean pairs of (height, width), for a worker's pool; a few at a time are fastest."""
-    return pairs_of(caster.render(sampler.draw(rng, count, size)))
-
-
-def pairs_of(rendered: RenderedBatch) -> list[StereoPair]:
-    """A batch as single pairs, for code that keeps and distorts them one by one."""
-    colour = [
-        (image + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        for image in (rendered.left, rendered.right)
-    ]
-    rest = [
-        getattr(rendered, name).cpu().numpy()
-        for name in ('disparity_left', 'disparity_right', 'visible_left', 'visible_right')
-    ]
-    return [StereoPair(*fields) for fields in zip(*colour, *rest, strict=True)]
