@@ -51,6 +51,11 @@ class Backend(Protocol):
         """Where it runs, in words: 'CPU', 'cuda:0', 'CPUExecutionProvider'."""
         ...
 
+    @property
+    def compiling(self) -> bool:
+        """Whether `infer`, under way in another thread, builds what may take minutes."""
+        ...
+
     def infer(
         self, left: Float32Array, right: Float32Array
     ) -> tuple[Float32Array, Float32Array | None]:

@@ -42,6 +42,7 @@ class OnnxRuntimeBackend:
         self._path = file.path
         self._file, self._config = file, config
         self._sizes: set[tuple[int, int]] = set()  # of images, that have run
+        self.compiling = False
         self._cache = EngineCache(_cache_key(file)) if _in_tensorrt(config, file) else None
         self._session, precision = _start(config, file, self._cache)
         self._device = str(self._session.get_providers()[0])
@@ -66,22 +67,32 @@ class OnnxRuntimeBackend:
     ) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair; see `Backend.infer`."""
         size = (left.shape[2], left.shape[3])
-        try:
+        if self._cache is None or size in self._sizes:
             outputs = self._run(left, right)
-        except BackendError:
-            # An engine is loaded, or built, when its size is first seen.
-            if size in self._sizes or self._cache is None or not self._cache.clear():
-                raise
-            self._session, _ = _start(self._config, self._file, self._cache)
-            outputs = self._run(left, right)
-        if size not in self._sizes and self._cache is not None:
-            self._cache.check()
-        self._sizes.add(size)
+        else:
+            self.compiling = True
+            try:
+                outputs = self._run_first(self._cache, left, right)
+            finally:
+                self.compiling = False
+            self._sizes.add(size)
         return to_planes(outputs, size, self._path)
 
     def close(self) -> None:
         """Free the session."""
         del self._session
+
+    def _run_first(self, cache: EngineCache, left: Float32Array, right: Float32Array) -> Any:
+        """The first pair of a size, for which TensorRT loads or builds an engine."""
+        try:
+            outputs = self._run(left, right)
+        except BackendError:
+            if not cache.clear():
+                raise
+            self._session, _ = _start(self._config, self._file, cache)
+            outputs = self._run(left, right)
+        cache.check()
+        return outputs
 
     def _run(self, left: Float32Array, right: Float32Array) -> Any:
         ports = self._ports

@@ -32,6 +32,7 @@ class OpenVinoBackend:
     """
 
     name = 'openvino'
+    compiling = False  # takes seconds
 
     def __init__(self, config: PipelineConfig) -> None:
         file = OnnxFile.find(config.model)

@@ -27,6 +27,7 @@ class SgbmBackend:
     """
 
     name = 'sgbm'
+    compiling = False
 
     def __init__(self, config: PipelineConfig) -> None:
         disparities = -(-config.disparity_range // 16) * 16

@@ -28,6 +28,7 @@ class TorchBackend:
     """
 
     name = 'torch'
+    compiling = False
 
     def __init__(self, config: PipelineConfig) -> None:
         path = models.resolve(config.model, ('.pt',))

@@ -66,6 +66,7 @@ class DepthNode(LifecycleNode):
         _CORE_LOGGER.addHandler(self._core_log)
         self.state = 'unconfigured'
         self.failure = ''
+        self._compiling = False
         self.parameters = Parameters(self)
         self.worker: Worker | None = None
         self._pipeline: StereoPipeline | None = None
@@ -200,12 +201,22 @@ class DepthNode(LifecycleNode):
         if self.state == 'active':
             for rig in self.rigs:
                 rig.follow_demand()
+        backend = self._pipeline.backend if self._pipeline else None
+        if not (self.worker and backend) or self.failure:
+            return
+        if backend.compiling != self._compiling:
+            self._compiling = backend.compiling
+            if self._compiling:
+                text = 'compiles the model for this image size, which may take minutes'
+                self.get_logger().info(f'backend {backend.name} {text}')
+        if self._compiling:
+            self.worker.excuse()
         timeout_s = self.parameters.node.watchdog_timeout
-        if self.worker and not self.failure and 0 < timeout_s < self.worker.busy_s():
-            backend = self._pipeline.backend.name if self._pipeline else ''
+        if 0 < timeout_s < self.worker.busy_s():
             self.failure = (
-                f'a frame has been in work for over {timeout_s:g} s: backend {backend} hangs; the '
-                'process ends with code 1 so that it can be restarted (watchdog_timeout)'
+                f'a frame has been in work for over {timeout_s:g} s: backend {backend.name} '
+                'hangs; the process ends with code 1 so that it can be restarted '
+                '(watchdog_timeout)'
             )
 
     def _worker_died(self) -> None:

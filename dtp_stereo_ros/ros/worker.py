@@ -63,6 +63,11 @@ class Worker:
         began = self._began_s
         return 0.0 if began is None else time.monotonic() - began
 
+    def excuse(self) -> None:
+        """Count `busy_s` of the item in work from now on."""
+        if self._began_s is not None:
+            self._began_s = time.monotonic()
+
     def between_frames(self, call: Callable[[], None]) -> Future[None]:
         """Run `call` in the worker before the next frame; the future has its outcome."""
         future: Future[None] = Future()

@@ -240,6 +240,23 @@ def test_engines_that_are_damaged_are_built_anew(
     assert len(caplog.messages) == 1
 
 
+def test_it_says_when_an_engine_may_be_built(
+    make_backend: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = make_backend()
+    run, seen = Standin.run, []
+
+    def spy(session: Standin, outputs: Any, inputs: dict[str, Any]) -> Any:
+        seen.append(backend.compiling)
+        return run(session, outputs, inputs)
+
+    monkeypatch.setattr(Standin, 'run', spy)
+    for size in ((32, 64), (32, 64), (48, 80)):
+        check_values(backend, size)
+    assert seen == [True, False, True]
+    assert not backend.compiling
+
+
 def test_what_is_no_fault_of_the_cache_is_not_hidden(
     make_backend: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

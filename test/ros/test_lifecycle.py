@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from lifecycle_msgs.msg import Transition
@@ -162,6 +163,35 @@ def test_a_backend_that_hangs_is_noticed(node: Node, camera: Callable[[], FrameP
     statuses = [s for array in probe.messages['/diagnostics'] for s in array.status]
     told = [s for s in statuses if 'backend sgbm hangs' in s.message]
     assert {(s.name, s.level) for s in told} == {('depth_node: matching', b'\x02')}
+
+
+def test_a_backend_that_compiles_is_waited_for(
+    node: Node,
+    camera: Callable[[], FramePublisher],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / 'slow.py').write_text(
+        'import sys, time\n'
+        'from dtp_stereo_ros.backends.sgbm import SgbmBackend\n'
+        'from dtp_stereo_ros.ros.depth_node import main\n'
+        'infer = SgbmBackend.infer\n'
+        'def compile_first(backend, left, right):\n'
+        '    backend.compiling = True\n'
+        '    time.sleep(2)\n'
+        '    backend.compiling = False\n'
+        '    SgbmBackend.infer = infer\n'
+        '    return infer(backend, left, right)\n'
+        'SgbmBackend.infer = compile_first\n'
+        'sys.exit(main())\n'
+    )
+    monkeypatch.setenv('PYTHONPATH', f'{Path(__file__).resolve().parents[2]}:{tmp_path}')
+    settings = {'backend': 'sgbm', 'disparity_range': 64, 'watchdog_timeout': 0.8}
+    probe = Probe(node, ('disparity',))
+    with NodeProcess(settings, {}, tmp_path / 'node.log', module='slow') as process:
+        assert comes(probe, camera), process.output()
+        assert process.stop() == 0
+        assert process.output().count('compiles the model for this image size') == 1
 
 
 def test_a_publisher_that_cannot_match_is_named(node: Node, start_depth_node: Start) -> None:
