@@ -49,7 +49,7 @@ def voxel_grid(
         about a million voxels from the origin are left out.
     """
     flat = points_m.reshape(-1, 3)
-    with np.errstate(invalid='ignore', over='ignore'):
+    with np.errstate(invalid='ignore', over='ignore', divide='ignore'):
         indices = np.floor(flat / np.float32(size_m))
         kept = (np.abs(indices) <= _INDEX_LIMIT).all(axis=1)  # False for NaN
     flat, cells = flat[kept], indices[kept].astype(np.int64) + _INDEX_LIMIT

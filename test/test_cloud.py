@@ -42,6 +42,7 @@ def test_voxels_by_hand() -> None:
     assert colors is not None
     assert colors.tolist() == [[1, 2, 3], [16, 0, 255]]  # 15.5 to even
     assert voxel_grid(points, None, 0.05)[0].shape == (3, 3)
+    assert voxel_grid(points, None, 1e-50)[0].shape == (0, 3)  # 0 as float32
 
 
 @given(

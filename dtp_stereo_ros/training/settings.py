@@ -38,6 +38,7 @@ class TrainConfig:
         warmup_steps: steps over which it rises; of a run in minutes it is a small share.
         learning_rate, weight_decay: of AdamW.
         average_decay: of the moving average of the weights that is validated and kept.
+        padded: share of the batches that are padded as images of odd sizes are, see `padding`.
         bf16: run the forward pass in bfloat16 autocast.
         device: 'cpu', or 'auto': CUDA where there is one.
         workers: generator processes.
@@ -68,6 +69,7 @@ class TrainConfig:
     learning_rate: float = 1.5e-3
     weight_decay: float = 1e-2
     average_decay: float = 0.998
+    padded: float = 0.5
     bf16: bool = True
     device: str = 'auto'
     workers: int = 1

@@ -28,6 +28,7 @@ from .feed import Feed
 from .judge import accelerator_for, draw, validate
 from .log import Log
 from .objectives import Objective, supervised
+from .padding import pad_some
 from .raycast import RAYCAST, Renderer
 from .schedule import Schedule
 from .settings import TrainConfig
@@ -118,6 +119,7 @@ class Trainer:
         factor = self.schedule.rate(self.step)
         for group in self.optimizer.param_groups:
             group['lr'] = config.learning_rate * factor
+        batch = pad_some(batch, config.padded, self.network.padding_multiple)
         phase = (int(torch.randint(4, ())), int(torch.randint(4, ())))
         with self.accelerator.autocast():
             outputs = self._prepared(image(batch['left']), image(batch['right']))
