@@ -22,7 +22,7 @@ NETWORKS = ('light', 'teacher', 'paper1', 'paper2', 'paper3', 'psmnet')
 DATA_HELP = """\
 Data is any number of these, in turn; one in ten pairs of a folder or bag is kept for validation:
   synthetic            generated pairs; --textures FOLDER covers them with photographs
-  raycast              the same in perspective, rendered where the network is: for a GPU
+  raycast              ray cast rooms, roads and woods, rendered on the GPU where there is one
   folder:PATH          NAME_left.* NAME_right.* [NAME_disp.pfm], or left/ right/ [disp/]
   bag:FILE[,left=TOPIC,right=TOPIC,truth=TOPIC]   a rosbag; truth is a disparity or depth topic
   sceneflow:PATH  kitti2012:PATH  kitti2015:PATH  middlebury_v3:PATH  middlebury_2005:PATH

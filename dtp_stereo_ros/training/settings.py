@@ -24,7 +24,8 @@ class TrainConfig:
             events.
         network: architecture, as `network.family.describe` gives it; that of `init` or of an
             earlier call goes before it.
-        sources: what is learned from, in turn: ``synthetic`` or ``NAME:PLACE`` (see `readers`).
+        sources: what is learned from, in turn: ``synthetic``, ``raycast`` or ``NAME:PLACE`` (see
+            `readers`).
         data: the generator; its sizes, batch size and seed also count for pairs on disk.
         loss: weights of the loss against the truth.
         distil: how a teacher takes part; by default there is none.
