@@ -7,13 +7,14 @@ import torch
 from .data import Batch
 
 _IMAGES = ('left', 'right', 'clean_left', 'clean_right')
+_MASKS = ('visible', 'known', 'taught_valid')
 
 
 def pad(batch: Batch, top_px: int, right_px: int) -> Batch:
     """The same pairs with their first rows and last columns replaced by the nearest ones left.
 
     Left pixels that stay keep their matches, which lie further left. In the padding nothing is
-    known.
+    known, to a cached teacher either.
 
     Args:
         batch: see `data.collate`.
@@ -26,7 +27,7 @@ def pad(batch: Batch, top_px: int, right_px: int) -> Batch:
         last = image.shape[3] - right_px
         image[..., last:] = image[..., last - 1 : last]
         padded[name] = image
-    for name in ('visible', 'known'):
+    for name in batch.keys() & _MASKS:
         mask = batch[name].clone()
         mask[:, :top_px] = False
         mask[:, :, mask.shape[2] - right_px :] = False

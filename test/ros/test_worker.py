@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -134,3 +135,14 @@ def test_calls_that_wait_when_the_worker_stops_are_answered() -> None:
     slow.go_on.release()
     with pytest.raises(BackendError, match='shutting down'):
         call.result(WAIT_S)
+
+
+def test_what_is_excused_counts_from_then_on(slow: Slow) -> None:
+    slow.worker.excuse()
+    assert slow.worker.busy_s() == 0.0  # nothing is in work
+    slow.worker.offer('a')
+    assert slow.begun.acquire(timeout=WAIT_S)
+    time.sleep(0.5)
+    before = slow.worker.busy_s()
+    slow.worker.excuse()
+    assert 0 <= slow.worker.busy_s() < before

@@ -22,7 +22,8 @@ def batch() -> dict[str, torch.Tensor]:
     mask = torch.ones(2, HEIGHT, WIDTH, dtype=torch.bool)
     made = {name: torch.from_numpy(image) for name, image in zip(names, images, strict=True)}
     disparity = torch.full((2, HEIGHT, WIDTH), 9.0)
-    return {**made, 'disparity': disparity, 'visible': mask, 'known': mask}
+    masks = {'visible': mask, 'known': mask, 'taught_valid': mask}
+    return {**made, **masks, 'disparity': disparity}
 
 
 @pytest.mark.parametrize(('top', 'right'), [(0, 0), (5, 0), (0, 31), (31, 7)])
@@ -37,7 +38,7 @@ def test_as_inference_pads(batch: dict[str, torch.Tensor], top: int, right: int)
     prepared = preprocess.prepare(StereoFrame(*views, 0), spec, 1.0)
     assert np.array_equal(prepared.left[0], padded['left'][0].numpy())
     assert np.array_equal(prepared.right[0], padded['right'][0].numpy())
-    for name in ('visible', 'known'):
+    for name in ('visible', 'known', 'taught_valid'):
         assert padded[name][:, top:, : WIDTH - right].all()
         assert padded[name].sum() == 2 * (HEIGHT - top) * (WIDTH - right)
     assert all(torch.equal(batch[name], before[name]) for name in batch)  # pools are drawn again
