@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from ..config import Setting
 
@@ -113,3 +114,12 @@ def _yaml(value: Setting) -> str:
     if isinstance(value, tuple):
         return f'[{", ".join(value)}]'
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def end(process: subprocess.Popen[Any], timeout_s: float) -> None:
+    """Ask a process to end; one that does not is killed."""
+    process.terminate()
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()

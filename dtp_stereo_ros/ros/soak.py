@@ -33,13 +33,14 @@ from ..errors import InputError, StereoError
 from ..sizes import parse_size
 from .pages import check_section, write_section
 from .player import play_frames
-from .process import LARGE_MESSAGES_ENV, LOCAL_ENV, PROFILE, NodeProcess, profile_env
+from .process import LARGE_MESSAGES_ENV, LOCAL_ENV, PROFILE, NodeProcess, end, profile_env
 from .soak_listener import Interval, Listener
 from .soak_report import Sample, Soak, check_plot, draw, judge, section
 from .walls import textured_walls
 
 _START_S = 120.0
 _WRITE_EVERY_S = 60.0
+_END_S = 10.0
 
 
 class Stop:
@@ -109,7 +110,7 @@ def _camera(args: argparse.Namespace) -> Iterator[None]:
         try:
             yield
         finally:
-            process.terminate()
+            end(process, _END_S)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from ..sizes import parse_size
 from .pages import check_section, write_section
 from .process import LOCAL_ENV, PROFILE, profile_env
 from .transport_node import NODE_COLUMNS, measure_node, send_when_told
-from .transport_relay import RELAY_COLUMNS, Relay, measure, relay_row
+from .transport_relay import RELAY_COLUMNS, Relay, measure, relay_row, spin
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _play(args: argparse.Namespace) -> None:
     if args.role == 'relay':
         rclpy.init(args=[])
         with contextlib.suppress(ExternalShutdownException):  # the camera ends us
-            rclpy.spin(Relay(size, point_step, decimation))
+            spin(Relay(size, point_step, decimation))
     elif args.role == 'camera':
         relay = [*_command(args, 'relay'), '--cloud', args.cloud]
         print(relay_row(measure(size, args.rate, args.seconds, relay)))

@@ -20,11 +20,14 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
 
+from .process import end
+
 _SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _OUTPUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 _LISTENER = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 _DRAIN_S = 2.0
 _START_S = 30.0
+_END_S = 10.0
 RELAY_COLUMNS = ('pairs sent at', 'disparity lost', 'cloud lost')
 
 
@@ -111,10 +114,18 @@ def measure(
             _spin(executor, max(0.0, left_s))
         took_s = time.monotonic() - began
         _spin(executor, _DRAIN_S)
-        process.terminate()
+        end(process, _END_S)
     rclpy.try_shutdown()
     lost = {topic: 1 - camera.received[topic] / count for topic in ('disparity', 'points2')}
     return {**lost, 'rate': count / took_s}
+
+
+def spin(node: Node) -> None:
+    """As `rclpy.spin`, which now and then sleeps through the signal that is to end it."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while rclpy.ok():
+        executor.spin_once(timeout_sec=0.5)
 
 
 def relay_row(lost: dict[str, float]) -> str:

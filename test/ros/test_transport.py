@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from dtp_stereo_ros.ros.process import PROFILE
+from dtp_stereo_ros.ros.process import PROFILE, end
 from dtp_stereo_ros.ros.transport import settings
 from dtp_stereo_ros.ros.transport_node import row
 from dtp_stereo_ros.ros.transport_relay import relay_row
@@ -67,6 +68,17 @@ def test_it_measures(node: list[str], columns: int, tmp_path: Path) -> None:
         # Small messages over shared memory: most of them come.
         assert float(cells[3].split()[0]) < 50
         assert float(cells[-1].split()[0]) < 50
+
+
+@pytest.mark.parametrize('deaf', [False, True])
+def test_a_process_that_does_not_end_is_killed(deaf: bool) -> None:
+    handling = 'signal.signal(signal.SIGTERM, signal.SIG_IGN)' if deaf else 'pass'
+    program = f'import signal, time; {handling}; print(flush=True); time.sleep(60)'
+    with subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        end(process, 0.5 if deaf else 30)
+    assert process.returncode == -(signal.SIGKILL if deaf else signal.SIGTERM)
 
 
 def test_user_errors() -> None:
