@@ -120,10 +120,10 @@ def _model_vanishes(session: Session) -> str:
 
 def _set(name: str, value: bool | int | float | str) -> str:
     """Set a parameter of the node; returns why it was refused."""
-    reason = set_parameter('depth_node', name, value, _START_S)
-    if reason is None:
+    result = set_parameter('depth_node', name, value, _START_S)
+    if result is None:
         raise BackendError('the node does not answer')
-    return reason
+    return result[1]
 
 
 def _half_precision(folder: Path) -> Mapping[str, Scalar]:

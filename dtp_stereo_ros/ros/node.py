@@ -204,13 +204,12 @@ class DepthNode(LifecycleNode):
         backend = self._pipeline.backend if self._pipeline else None
         if not (self.worker and backend) or self.failure:
             return
-        if backend.compiling != self._compiling:
-            self._compiling = backend.compiling
-            if self._compiling:
-                text = 'compiles the model for this image size, which may take minutes'
-                self.get_logger().info(f'backend {backend.name} {text}')
+        before, self._compiling = self._compiling, backend.compiling
         if self._compiling:
             self.worker.excuse()
+            if not before:
+                text = 'compiles the model for this image size, which may take minutes'
+                self.get_logger().info(f'backend {backend.name} {text}')
         timeout_s = self.parameters.node.watchdog_timeout
         if 0 < timeout_s < self.worker.busy_s():
             self.failure = (

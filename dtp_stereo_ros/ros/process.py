@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ..config import Setting
@@ -61,12 +60,7 @@ class NodeProcess:
             )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -92,13 +86,7 @@ class NodeProcess:
     def stop(self, timeout_s: float = 15.0) -> int:
         """Interrupt the node as Ctrl-C does; returns its exit code."""
         assert self._process is not None
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        return self._process.wait()
+        return end(self._process, timeout_s, signal.SIGINT)
 
 
 def profile_env(profile: Path) -> dict[str, str]:
@@ -116,10 +104,14 @@ def _yaml(value: Setting) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def end(process: subprocess.Popen[Any], timeout_s: float) -> None:
-    """Ask a process to end; one that does not is killed."""
-    process.terminate()
-    try:
-        process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
+def end(
+    process: subprocess.Popen[Any], timeout_s: float = 10.0, number: int = signal.SIGTERM
+) -> int:
+    """Ask a process to end, and kill it if it does not in time; returns its exit code."""
+    if process.poll() is None:
+        process.send_signal(number)
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Any
 
 from rcl_interfaces.srv import SetParameters
@@ -43,12 +42,7 @@ class Caller:
     def __enter__(self) -> Caller:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._executor.shutdown()
         self._node.destroy_node()
 
@@ -76,8 +70,8 @@ class Caller:
 
 def set_parameter(
     node_name: str, name: str, value: bool | int | float | str, timeout_s: float
-) -> str | None:
-    """Set one parameter of a node: why it was refused, '' where it was set, None if no reply."""
+) -> tuple[bool, str] | None:
+    """Set one parameter of a node: whether it was set, and why not; None if no reply came."""
     nothing = SetParameters.Request()
     service = f'{node_name}/set_parameters'
     with Caller(SetParameters, service, timeout_s, harmless=nothing) as caller:
@@ -86,4 +80,4 @@ def set_parameter(
     if response is None:
         return None
     result = response.results[0]
-    return '' if result.successful else str(result.reason)
+    return bool(result.successful), str(result.reason)

@@ -40,7 +40,6 @@ from .walls import textured_walls
 
 _START_S = 120.0
 _WRITE_EVERY_S = 60.0
-_END_S = 10.0
 
 
 class Stop:
@@ -110,7 +109,7 @@ def _camera(args: argparse.Namespace) -> Iterator[None]:
         try:
             yield
         finally:
-            end(process, _END_S)
+            end(process)
 
 
 @contextmanager

@@ -27,7 +27,6 @@ _OUTPUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 _LISTENER = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 _DRAIN_S = 2.0
 _START_S = 30.0
-_END_S = 10.0
 RELAY_COLUMNS = ('pairs sent at', 'disparity lost', 'cloud lost')
 
 
@@ -114,7 +113,7 @@ def measure(
             _spin(executor, max(0.0, left_s))
         took_s = time.monotonic() - began
         _spin(executor, _DRAIN_S)
-        end(process, _END_S)
+        end(process)
     rclpy.try_shutdown()
     lost = {topic: 1 - camera.received[topic] / count for topic in ('disparity', 'points2')}
     return {**lost, 'rate': count / took_s}

@@ -102,7 +102,7 @@ def more(probe: Probe, count: int = 5) -> list[Any]:
 
 
 def set_cache(value: bool) -> None:
-    assert set_parameter('/depth_node', 'cache_camera_info', value, WAIT_S) == ''
+    assert set_parameter('/depth_node', 'cache_camera_info', value, WAIT_S) == (True, '')
 
 
 def check_values(msg: Any, calibration: StereoCalibration = CALIBRATION) -> None:

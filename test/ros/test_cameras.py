@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from transitions import change
 
 from dtp_stereo_ros import backends
 from dtp_stereo_ros.ros.node import DepthNode
@@ -25,7 +25,6 @@ from dtp_stereo_ros.ros.outputs import OUTPUT_TYPES
 from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
 from dtp_stereo_ros.ros.probe import Probe, image_array, stamps_ns
 from dtp_stereo_ros.ros.process import NodeProcess
-from dtp_stereo_ros.ros.services import Caller
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 Start = Callable[..., NodeProcess]
@@ -244,13 +243,6 @@ def test_lazy_for_each_camera(
     assert cameras['front'].heard('left/image_rect') == 1
     assert cameras['rear'].heard('left/camera_info') == 0  # remapped alone
     assert cameras['rear'].heard('right/camera_info') == 1
-
-
-def change(transition: int) -> bool:
-    nothing = ChangeState.Request(transition=Transition(label='nothing'))
-    with Caller(ChangeState, '/depth_node/change_state', WAIT_S, harmless=nothing) as caller:
-        reply = caller.call(ChangeState.Request(transition=Transition(id=transition)))
-    return bool(reply.success)
 
 
 def test_the_lifecycle_is_that_of_all_cameras(

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
+from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
+from transitions import change
 
 from dtp_stereo_ros.ros.player import FramePublisher
 from dtp_stereo_ros.ros.probe import Probe
@@ -24,13 +25,6 @@ from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 Start = Callable[..., NodeProcess]
 WAIT_S = 30.0
 CALIBRATION = StereoCalibration(400.0, 400.0, 160.0, 160.0, 60.0, 0.1, 320, 120)
-
-
-def change(transition: int) -> bool:
-    nothing = ChangeState.Request(transition=Transition(label='nothing'))
-    with Caller(ChangeState, '/depth_node/change_state', WAIT_S, harmless=nothing) as caller:
-        reply = caller.call(ChangeState.Request(transition=Transition(id=transition)))
-    return bool(reply.success)
 
 
 def state() -> str:
@@ -128,7 +122,7 @@ def test_a_model_that_is_missing_is_said_and_can_be_mended(start_depth_node: Sta
     assert state() == 'unconfigured'
     until(lambda: '/nowhere/m.onnx' in process.output())
     assert 'Traceback' not in process.output()
-    assert set_parameter('/depth_node', 'backend', 'sgbm', WAIT_S) == ''
+    assert set_parameter('/depth_node', 'backend', 'sgbm', WAIT_S) == (True, '')
     assert change(Transition.TRANSITION_CONFIGURE)
     assert change(Transition.TRANSITION_ACTIVATE)
     assert change(Transition.TRANSITION_ACTIVE_SHUTDOWN)

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
 
@@ -26,7 +25,7 @@ from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.ros.player import FramePublisher, play_frames
 from dtp_stereo_ros.ros.probe import Probe, image_array, stamps_ns
 from dtp_stereo_ros.ros.process import NodeProcess
-from dtp_stereo_ros.ros.services import Caller
+from dtp_stereo_ros.ros.services import Caller, set_parameter
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 Start = Callable[..., NodeProcess]
@@ -147,16 +146,16 @@ def test_lazy_until_somebody_subscribes(
         assert again.spin(WAIT_S, until=('disparity', 2))
 
 
+def change(name: str, value: Any) -> tuple[bool, str]:
+    result = set_parameter('/depth_node', name, value, WAIT_S)
+    assert result is not None
+    return result
+
+
 def call(service: Any, name: str, **fields: Any) -> Any:
     """Call a parameter service of the node as rqt_reconfigure does."""
     with Caller(service, f'/depth_node/{name}', WAIT_S) as caller:
         return caller.call(service.Request(**fields))
-
-
-def set_parameter(name: str, value: Any) -> tuple[bool, str]:
-    parameters = [Parameter(name, value=value).to_parameter_msg()]
-    result = call(SetParameters, 'set_parameters', parameters=parameters).results[0]
-    return result.successful, result.reason
 
 
 def test_parameters_as_rqt_reconfigure_sees_them(node: Node, start_depth_node: Start) -> None:
@@ -198,7 +197,7 @@ def test_refused_parameters_say_why_and_keep_the_old_value(
         ('max_depth', 'far', 'type'),
     ):
         before = call(GetParameters, 'get_parameters', names=[name]).values[0]
-        successful, why = set_parameter(name, value)
+        successful, why = change(name, value)
         assert not successful
         assert reason in why
         assert call(GetParameters, 'get_parameters', names=[name]).values[0] == before
@@ -208,9 +207,9 @@ def test_failed_backend_swap_keeps_the_old_one(
     node: Node, start_depth_node: Start, frame: StereoFrame
 ) -> None:
     process = start_depth_node()
-    successful, why = set_parameter('model', '/nowhere/model.onnx')
+    successful, why = change('model', '/nowhere/model.onnx')
     assert successful  # sgbm reads no model
-    successful, why = set_parameter('backend', 'onnx')
+    successful, why = change('backend', 'onnx')
     assert not successful and '/nowhere/model.onnx' in why
     assert (
         call(GetParameters, 'get_parameters', names=['backend']).values[0].string_value == 'sgbm'
@@ -228,9 +227,9 @@ def test_changes_come_into_force_between_frames(
     with Stream(node, frame):
         assert probe.spin(WAIT_S, until=('depth/image', 1))
         probe.close()
-        assert set_parameter('depth_encoding', '16UC1') == (True, '')
-        assert set_parameter('avoid_point_cloud_padding', True) == (True, '')
-        assert set_parameter('max_depth', 1.5) == (True, '')
+        assert change('depth_encoding', '16UC1') == (True, '')
+        assert change('avoid_point_cloud_padding', True) == (True, '')
+        assert change('max_depth', 1.5) == (True, '')
         already = {t: len(probe.arrivals_s[t]) for t in probe.arrivals_s}
         assert probe.spin(WAIT_S, until=('points2', already['points2'] + 6))
         assert probe.spin(WAIT_S, until=('depth/image', already['depth/image'] + 6))
@@ -486,7 +485,7 @@ def test_approximate_sync_live(node: Node, start_depth_node: Start, frame: Stere
     diagnostics(probe, unpaired)
     assert probe.arrivals_s['disparity'] == []
     probe.close()
-    assert set_parameter('approximate_sync', True) == (True, '')
+    assert change('approximate_sync', True) == (True, '')
 
     def paired(found: dict[str, Any]) -> bool:
         send()

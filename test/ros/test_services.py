@@ -86,8 +86,10 @@ def test_parameters_are_set_or_refused(node: Node) -> None:
     thread = threading.Thread(target=executor.spin)
     thread.start()
     try:
-        assert set_parameter('tester', 'gain', 2.5, WAIT_S) == ''
-        assert 'type' in str(set_parameter('tester', 'gain', 'loud', WAIT_S))
+        assert set_parameter('tester', 'gain', 2.5, WAIT_S) == (True, '')
+        refused = set_parameter('tester', 'gain', 'loud', WAIT_S)
+        assert refused is not None
+        assert not refused[0] and 'type' in refused[1]
         assert set_parameter('nobody', 'gain', 1.0, 0.3) is None
     finally:
         executor.shutdown()

@@ -105,12 +105,14 @@ def test_no_parameter_writes(node: Node, sandbox: Path, camera: Callable[[], Non
     with NodeProcess(settings, {}, sandbox / 'node.log', module='audited') as process:
         results(probe, camera, 2)
         for name, value in hostile(sandbox / 'outside'):
-            reason = set_parameter('depth_node', name, value, WAIT_S)
+            result = set_parameter('depth_node', name, value, WAIT_S)
+            assert result is not None
+            done, reason = result
             # SGBM needs no model, so that any text will do for one.
-            done = name == 'model' and backends == ['sgbm']
-            assert reason == '' if done else reason, (name, value)
+            assert done == (name == 'model' and backends == ['sgbm']), (name, value, reason)
+            assert done or reason
         for backend in backends[1:]:
-            assert set_parameter('depth_node', 'backend', backend, WAIT_S) == ''
+            assert set_parameter('depth_node', 'backend', backend, WAIT_S) == (True, '')
             results(probe, camera, 2)
         # Ctrl-C after a swap is obeyed, too.
         assert process.stop() == 0, process.output()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import layouts
 import pytest
@@ -73,7 +74,10 @@ def plan_file(tmp_path_factory):
 def made(plan_file):
     out = plan_file.with_name('page.md')
     command = ['ablation', str(plan_file), '-o', str(out), '--rows', 'truth,kl,pruning']
-    assert main([*command, '--shared', str(plan_file.parent / 'shared')]) == 0
+    command += ['--shared', str(plan_file.parent / 'shared')]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'argv', ['dtp-stereo', *command])
+        assert main(command) == 0
     return plan_file.with_name('runs'), out
 
 
@@ -151,7 +155,7 @@ def test_the_page_tells_what_was_measured(made):
     text = page.read_text()
     assert 'Each has 6 steps of 2 generated pairs of 96x32 px' in ' '.join(text.split())
     assert 'kitti2015 (3)' in text
-    assert text.startswith('# Ablation\n\nMade by `dtp-stereo')
+    assert text.startswith('# Ablation\n\nMade by `dtp-stereo ablation ')
 
 
 def test_what_is_done_is_not_done_again_and_notes_stay(made, plan_file, capsys, tmp_path):

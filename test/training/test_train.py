@@ -241,7 +241,10 @@ def test_the_ray_caster_is_a_source(tmp_path):
     assert trainer.samples == 6
     meta = checkpoint.read(tmp_path / 'best.pt')['meta']
     assert meta['data'].startswith('raycast pairs + procedural pairs')
-    batch = next(iter(trainer.renderer.stream(0)))
+    batches = iter(trainer.renderer.stream(0))
+    batch, following = next(batches), next(batches)
+    assert torch.equal(following['right'], next(iter(trainer.renderer.stream(1)))['right'])
+    assert not torch.equal(following['right'], batch['right'])
     assert batch['clean_left'].shape == batch['left'].shape == (2, 3, 32, 96)
     assert batch['clean_left'].dtype == batch['left'].dtype == torch.uint8
     assert not torch.equal(batch['clean_left'], batch['left'])
