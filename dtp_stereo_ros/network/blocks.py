@@ -169,10 +169,45 @@ def convex_upsample(coarse: Tensor, weights: Tensor, factor: int) -> Tensor:
     Returns:
         (B, 1, factor * h, factor * w), in the units of `coarse`.
     """
+    shares, neighbours = _shares(coarse, weights, factor)
+    return F.pixel_shuffle((shares * neighbours.unsqueeze(2)).sum(dim=1), factor)
+
+
+def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) -> Tensor:
+    """`convex_upsample` that never mixes the two sides of an edge.
+
+    Where the neighbours are further apart than `jump`, they are parted half way, and only those of
+    the side with the greater share are combined: a mean of both sides lies on no surface (the
+    flying pixels of a point cloud). SMD-Nets (Tosi et al., CVPR 2021) choose between two modes for
+    the same reason. It has no gradient that would move a pixel to the other side, so training
+    combines all.
+
+    Args:
+        coarse, weights, factor: as there.
+        jump: in the units of `coarse`; more than neighbours on one surface differ.
+    """
+    shares, neighbours = _shares(coarse, weights, factor)
+    least = neighbours.amin(dim=1, keepdim=True)
+    range_ = neighbours.amax(dim=1, keepdim=True) - least
+    # Counted from the least, so that the difference below is one of small numbers.
+    rise = (neighbours - least).unsqueeze(2)
+    upper = ((rise > range_.unsqueeze(2) / 2) & (range_.unsqueeze(2) > jump)).to(shares.dtype)
+    upper_share = (shares * upper).sum(dim=1)
+    upper_sum = (shares * (upper * rise)).sum(dim=1)
+    lower_sum = (shares * rise).sum(dim=1) - upper_sum
+    chosen = upper_share > 0.5
+    mean = torch.where(chosen, upper_sum, lower_sum) / torch.where(
+        chosen, upper_share, 1 - upper_share
+    )
+    return F.pixel_shuffle(least + mean, factor)
+
+
+def _shares(coarse: Tensor, weights: Tensor, factor: int) -> tuple[Tensor, Tensor]:
+    """Each neighbour's share of each pixel (B, 9, factor^2, h, w); the neighbours (B, 9, h, w)."""
     batch, _, height, width = coarse.shape
-    weights = weights.reshape(batch, 9, factor * factor, height, width).softmax(dim=1)
+    shares = weights.reshape(batch, 9, factor * factor, height, width).softmax(dim=1)
     padded = F.pad(coarse, (1, 1, 1, 1), mode='replicate')
-    neighbours = torch.stack(
+    neighbours = torch.cat(
         [padded[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)], dim=1
     )
-    return F.pixel_shuffle((weights * neighbours).sum(dim=1), factor)
+    return shares, neighbours

@@ -23,10 +23,15 @@ from .blocks import (
     convex_upsample,
     correlation_volume,
     peak_disparity,
+    surface_upsample,
     upsample2,
 )
 from .outputs import Outputs
 from .refine import Refinement
+
+# An edge, among neighbours 8 px apart: a surface that both cameras see gains less than 1 px of
+# disparity a pixel. On generated pairs 10 to 15 were equally good, and 7 less.
+_JUMP_PX = 12.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class LightConfig:
     heads: int = 2
     head_channels: int = 32
     volume: int = 48
-    depths: tuple[int, int, int, int] = (1, 2, 3, 2)
+    depths: tuple[int, int, int, int] = (2, 3, 4, 2)
     detail: int = 8
     refine: int = 32
 
@@ -207,7 +212,10 @@ class DTPNetLight(nn.Module):
             context = torch.cat((left4, volume), dim=1)
             peak = self.refinement(peak, left2, right2, context)
         weights = self.upsampling(left2, left4, volume).float()
-        disparity = convex_upsample(4.0 * peak, weights, 4)
+        if self.training:
+            disparity = convex_upsample(4.0 * peak, weights, 4)
+        else:
+            disparity = surface_upsample(4.0 * peak, weights, 4, _JUMP_PX)
         confidence = self.upsample_confidence(mass)
         return Outputs(disparity, confidence, logits.flip(1), 4.0 * peak, first.flip(1))
 

@@ -41,14 +41,12 @@ class Outcome:
     Attributes:
         parameters: their number.
         gmac: multiplications of the convolutions for one 640x480 pair, in 1e9.
-        seconds: of training and pruning, those of the run it goes on from included.
         epe_px, bad1, bad3: over visible pixels of the generated test pairs.
         real: data set to (EPE px, bad-3), holes filled; empty where there is none.
     """
 
     parameters: int
     gmac: float
-    seconds: float
     epe_px: float
     bad1: float
     bad3: float
@@ -112,20 +110,16 @@ class Ablation:
             ConfigError: it was begun with other settings.
         """
         found: dict[str, Any] = {'real': {}}
-        seconds = 0.0
         for stage in self._stages(name, seed):
             metrics = finished(stage.folder, stage.settings)
             if metrics is None and stage.folder.name == 'real':
                 break
             if metrics is None:
                 return None
-            if stage.output:
-                seconds += metrics.get('train_seconds', metrics['seconds'])
             found |= metrics
         return Outcome(
             found['parameters'],
             found['gmac'],
-            seconds,
             found['epe_px'],
             found['bad1'],
             found['bad3'],
@@ -186,8 +180,7 @@ class Ablation:
         settings['distil']['teacher'] = self._teacher if run.how else ''
 
         def work(folder: Path) -> dict[str, Any]:
-            trainer = Trainer(config)
-            return {**trainer.run(), 'train_seconds': round(trainer.seconds, 1)}
+            return Trainer(config).run()
 
         return _Stage(folder, settings, work, folder / 'best.pt')
 

@@ -7,13 +7,11 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.image_io import atomic
 
 from .ablation import Ablation, Outcome
-from .ablation_plan import Group, Plan
+from .ablation_plan import Group
 
 BEGIN = '<!-- written by hand: begin -->'
 END = '<!-- written by hand: end -->'
@@ -65,8 +63,8 @@ def _introduction(ablation: Ablation) -> str:
         'a budget shows which way a choice pulls early in training, not where it ends.',
         'EPE, bad-1 and bad-3 are over the visible pixels of '
         f'{budget.test_batches * data.batch_size} generated pairs of a seed of their own. GMAC: '
-        'multiplications of the convolutions for one 640x480 pair. s: seconds of training and '
-        f'pruning on {_machine(plan)}. The teacher is {plan.teacher}. A dash was not run.',
+        'multiplications of the convolutions for one 640x480 pair. '
+        f'The teacher is {plan.teacher}. A dash was not run.',
     ]
     if ablation.real:
         sets = ', '.join(f'{name} ({len(scenes)})' for name, scenes in ablation.real.items())
@@ -79,16 +77,9 @@ def _introduction(ablation: Ablation) -> str:
     )
 
 
-def _machine(plan: Plan) -> str:
-    if plan.device == 'auto' and torch.cuda.is_available():
-        return str(torch.cuda.get_device_name())
-    threads = plan.threads or torch.get_num_threads()
-    return f'{threads} CPU thread{"s" if threads > 1 else ""}'
-
-
 def _table(group: Group, ablation: Ablation) -> str:
     published = any(row.published for row in group.rows)
-    heads = ['', 'EPE px', 'bad-1 %', 'bad-3 %', *ablation.real, 'M parameters', 'GMAC', 's']
+    heads = ['', 'EPE px', 'bad-1 %', 'bad-3 %', *ablation.real, 'M parameters', 'GMAC']
     heads += ['paper'] if published else []
     lines = [heads, ['---', *['--:'] * (len(heads) - 1)]]
     for row in group.rows:
@@ -116,7 +107,6 @@ def _cells(done: list[Outcome], sets: list[str]) -> list[str]:
         *real,
         f'{done[0].parameters / 1e6:.3f}',
         f'{done[0].gmac:.2f}',
-        f'{statistics.fmean(o.seconds for o in done):.0f}',
     ]
 
 

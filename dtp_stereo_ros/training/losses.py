@@ -29,7 +29,7 @@ class LossWeights:
     full: float = 1.0
     quarter: float = 0.1
     occluded: float = 1.0
-    outside: float = 0.5
+    outside: float = 1.0
 
 
 @dataclass(frozen=True)

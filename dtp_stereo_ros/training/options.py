@@ -96,7 +96,11 @@ def add_run_options(
         action='store_true',
         help='rounded moments of the optimizer in a file of their own: none grows large',
     )
-    parser.add_argument('--compile', action='store_true', help='the network, by torch.compile')
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='the network, by torch.compile: some minutes for each size, then faster steps',
+    )
     parser.add_argument('--workers', type=int, default=1, help='processes that make pairs')
     parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: as PyTorch likes')
     parser.add_argument('--device', choices=('auto', 'cpu'), default='auto')

@@ -159,7 +159,8 @@ class Trainer:
         )
         self._prepared, self.optimizer = self.accelerator.prepare(network, optimizer)
         if config.compile:
-            self._prepared = torch.compile(self._prepared)
+            # Sizes are few, and a graph for any size is slower than one for each.
+            self._prepared = torch.compile(self._prepared, dynamic=False)
 
     def _objective(self, network: Network) -> Objective:
         distil = self.config.distil

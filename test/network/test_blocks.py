@@ -12,6 +12,7 @@ from dtp_stereo_ros.network.blocks import (
     convex_upsample,
     correlation_volume,
     peak_disparity,
+    surface_upsample,
 )
 
 
@@ -101,6 +102,42 @@ def test_convex_upsampling_places_subpixels_in_rows():
     assert full[0, 1] == 3.0
     assert full[1, 0] == 1.0
     assert full[0, 5] == 4.0
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    height=st.integers(1, 4),
+    width=st.integers(1, 6),
+    step=st.sampled_from([0.0, 5.0, 100.0]),
+    seed=st.integers(0, 1000),
+)
+def test_surface_upsampling_stays_on_one_side_of_an_edge(height, width, step, seed):
+    generator = torch.Generator().manual_seed(seed)
+    coarse = 4 * torch.rand((2, 1, height, width), generator=generator)
+    coarse += step * (torch.rand(coarse.shape, generator=generator) < 0.5)
+    weights = 3 * torch.randn((2, 144, height, width), generator=generator)
+    mixed = convex_upsample(coarse, weights, 4)
+    full = surface_upsample(coarse, weights, 4, 10.0)
+    if step < 6:  # nothing is further apart than 10
+        torch.testing.assert_close(full, mixed)
+        return
+    near = full > 50
+    assert (full[near] >= 100 - 1e-3).all()
+    assert (full[~near] <= 4 + 1e-3).all()
+    # The side is that of the mean, as both are flat next to the step.
+    clear = (mixed - 52).abs() > 3
+    assert (near == (mixed > 52))[clear].all()
+
+
+def test_surface_upsampling_weighs_the_neighbours_of_its_side():
+    coarse = torch.tensor([[[[10.0, 14.0, 60.0]]]])
+    weights = torch.full((1, 9, 16, 1, 3), -100.0)
+    for neighbour, share in ((3, 0.15), (4, 0.45), (5, 0.4)):
+        weights[:, neighbour, :, :, 1] = torch.tensor(share).log()
+    weights[:, 4, :, :, ::2] = 0.0
+    full = surface_upsample(coarse, weights.view(1, 144, 1, 3), 4, 12.0)
+    torch.testing.assert_close(full[..., 4:8], torch.full((1, 1, 4, 4), 13.0))
+    torch.testing.assert_close(full[..., 8:], torch.full((1, 1, 4, 4), 60.0))
 
 
 def test_normalise_makes_the_mean_colour_zero_and_stays_out_of_the_weights():

@@ -131,15 +131,13 @@ def test_rounds_prune_a_share_each(made):
     assert figures['even']['gmac'] <= 0.81 * figures['truth']['gmac']
     table = rows(page, 'Pruning')
     assert float(table['even'][5]) <= 0.81 * float(table['unpruned'][5]) + 0.01
-    seconds = [float(table[name][6]) for name in ('unpruned', 'even')]
-    assert min(seconds) >= float(rows(page, 'Loss')['truth'][6])
 
 
 def test_the_page_tells_what_was_measured(made):
     runs, page = made
     table = rows(page, 'Loss')
     assert list(table) == ['truth', 'KL', 'paper']
-    assert table['paper'] == ['-'] * 8
+    assert table['paper'] == ['-'] * 7
     found = [
         json.loads((runs / f'truth-seed{seed}' / 'test' / 'metrics.json').read_text())['epe_px']
         for seed in (0, 1)
