@@ -35,6 +35,20 @@ class Normalise(nn.Module):
         return (image - self.mean) / self.std
 
 
+class DilatedDepthwise(nn.Conv2d):
+    """A depthwise convolution with gaps, which a CPU trains in float32 under autocast too.
+
+    PyTorch 2.13 on a CPU computes nonsense as the gradient of its kernel in bfloat16.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H / stride, W / stride)."""
+        if x.device.type != 'cpu' or not torch.is_autocast_enabled('cpu'):
+            return super().forward(x)
+        with torch.autocast('cpu', enabled=False):
+            return super().forward(x.float())
+
+
 class ConvBN(nn.Sequential):
     """Convolution, batch normalisation and (optionally) ReLU; padding keeps the size / stride."""
 
@@ -50,10 +64,9 @@ class ConvBN(nn.Sequential):
         activate: bool = True,
     ) -> None:
         pad = dilation * (kernel - 1) // 2
+        conv = DilatedDepthwise if dilation > 1 and groups == channels_in else nn.Conv2d
         layers: list[nn.Module] = [
-            nn.Conv2d(
-                channels_in, channels_out, kernel, stride, pad, dilation, groups, bias=False
-            ),
+            conv(channels_in, channels_out, kernel, stride, pad, dilation, groups, bias=False),
             nn.BatchNorm2d(channels_out),
         ]
         if activate:

@@ -222,9 +222,10 @@ class Trainer:
         speed = (self.samples - self._told) / max(1e-9, self.schedule.mark())
         self._sums, self._counts, self._told = {}, {}, self.samples
         if not all(math.isfinite(value) for value in losses.values()):
+            last = self.config.out / 'last.pt'
+            where = f'go on from {last}' if last.exists() else 'begin again'
             raise StereoError(
-                f'training diverged before step {self.step}; go on from '
-                f'{self.config.out}/last.pt with a smaller learning rate'
+                f'training diverged before step {self.step}; {where} with a smaller learning rate'
             )
         figures = validate(self.average.network, held_out, self.accelerator)
         shown = ' '.join(f'{k} {v:.4f}' for k, v in {**losses, **figures}.items())

@@ -1,5 +1,6 @@
 """The parts against slow, obvious versions of themselves."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from dtp_stereo_ros.network.blocks import (
     PEAK_RADIUS_BINS,
     RGB_MEAN,
+    ConvBN,
     Normalise,
     Upsample4,
     convex_upsample,
@@ -14,6 +16,23 @@ from dtp_stereo_ros.network.blocks import (
     peak_disparity,
     surface_upsample,
 )
+
+
+@pytest.mark.parametrize('dilation', [1, 2])
+@pytest.mark.parametrize('groups', [1, 32])
+def test_gradients_in_bfloat16_are_those_in_float32(dilation, groups):
+    torch.manual_seed(0)
+    layer = ConvBN(32, 32, dilation=dilation, groups=groups, activate=False)
+    layer.to(memory_format=torch.channels_last)
+    image = torch.randn(4, 32, 24, 48).to(memory_format=torch.channels_last)
+    target = torch.randn(4, 32, 24, 48)
+    gradients = []
+    for enabled in (False, True):
+        with torch.autocast('cpu', torch.bfloat16, enabled=enabled):
+            output = layer(image)
+        gradients += torch.autograd.grad((output * target).sum(), [layer[0].weight])
+    exact, rounded = gradients
+    assert (rounded - exact).abs().max() < 0.05 * exact.abs().max()
 
 
 @settings(max_examples=30, deadline=None)

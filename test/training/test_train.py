@@ -8,7 +8,7 @@ import torch
 from tensorboard.backend.event_processing import event_accumulator
 
 from dtp_stereo_ros.cli import main
-from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.errors import InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import PRESETS
 from dtp_stereo_ros.training.data import GeneratorConfig, SyntheticBatches, flip_pair, make_pair
@@ -65,6 +65,20 @@ def test_training_learns_to_match(finished):
     assert last['val/epe_px'] < 0.9 * first['val/epe_px']
     assert last['val/bad3'] < 0.85 * first['val/bad3']
     assert last['train/distribution'] < 0.8 * first['train/distribution']
+
+
+def test_a_run_that_diverges_says_so_and_keeps_what_was_good(tmp_path):
+    wild = config(tmp_path, steps=4, validate_every=4, warmup_steps=0, learning_rate=1e30)
+    with pytest.raises(StereoError, match='diverged before step 4; begin again with a smaller'):
+        Trainer(wild).run()
+    assert not (tmp_path / 'last.pt').exists()
+    tame = config(tmp_path, steps=2, validate_every=2)
+    Trainer(tame).run()
+    kept = (tmp_path / 'last.pt').read_bytes()
+    wild = dataclasses.replace(wild, steps=6)
+    with pytest.raises(StereoError, match=r'diverged before step 6; go on from .*last\.pt with'):
+        Trainer(wild).run()
+    assert (tmp_path / 'last.pt').read_bytes() == kept
 
 
 def test_a_run_goes_on_where_it_stopped(finished):
