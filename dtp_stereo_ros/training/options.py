@@ -99,7 +99,7 @@ def add_run_options(
     parser.add_argument(
         '--compile',
         action='store_true',
-        help='the network, by torch.compile: some minutes for each size, then faster steps',
+        help='the network, by torch.compile, where that learns the same',
     )
     parser.add_argument('--workers', type=int, default=1, help='processes that make pairs')
     parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: as PyTorch likes')

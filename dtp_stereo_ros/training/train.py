@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dtp_stereo_ros.errors import ConfigError, InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
@@ -22,12 +22,13 @@ from . import state
 from .average import Average
 from .cache import TaughtCache
 from .card import describe_run
+from .compiled import compiled
 from .data import Batch
 from .distil import Distillation
 from .feed import Feed
 from .judge import accelerator_for, draw, validate
 from .log import Log
-from .objectives import Objective, supervised
+from .objectives import Objective, Parts, supervised
 from .padding import pad_some
 from .raycast import RAYCAST, Renderer
 from .schedule import Schedule
@@ -49,6 +50,8 @@ class Trainer:
         ModelError: `init` or the teacher is unusable.
         StereoError: the device renders otherwise than the CPU.
     """
+
+    _prepared: nn.Module
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
@@ -99,6 +102,8 @@ class Trainer:
         if self.device.type == 'cuda':
             held_out = [feed.moved(batch) for batch in held_out]
         self._examine()
+        if config.compile:
+            self._compile(next(feed))
         self.log.start(0 if config.minutes else config.steps, self.step, config.out.name)
         self.schedule.mark()
         try:
@@ -121,11 +126,7 @@ class Trainer:
             group['lr'] = config.learning_rate * factor
         batch = pad_some(batch, config.padded, self.network.padding_multiple)
         phase = (int(torch.randint(4, ())), int(torch.randint(4, ())))
-        with self.accelerator.autocast():
-            outputs = self._prepared(image(batch['left']), image(batch['right']))
-        loss, parts = self.objective(outputs, batch, phase, self.schedule.progress(self.step))
-        self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
+        loss, parts = self._backward(self._prepared, batch, phase)
         self.accelerator.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.average.follow(self.step)
@@ -136,6 +137,28 @@ class Trainer:
         self.step += 1
         self.samples += len(batch['left']) * self.accelerator.num_processes
         self.log.update()
+
+    def _backward(
+        self, network: nn.Module, batch: Batch, phase: tuple[int, int]
+    ) -> tuple[Tensor, Parts]:
+        """Loss, its parts, and in the parameters its gradient."""
+        with self.accelerator.autocast():
+            outputs = network(image(batch['left']), image(batch['right']))
+        loss, parts = self.objective(outputs, batch, phase, self.schedule.progress(self.step))
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        return loss, parts
+
+    def _compile(self, batch: Batch) -> None:
+        def gradients(network: nn.Module) -> list[Tensor]:
+            self._backward(network, batch, (0, 0))
+            return [p.grad.clone() for p in self.network.parameters() if p.grad is not None]
+
+        self.network.train()
+        chosen, off = compiled(self._prepared, gradients)
+        what = 'not compiled, as' if chosen is self._prepared else 'compiled;'
+        self._prepared = chosen
+        self.log.line(f'{what} {100 * off:.0f} % of the layers get another gradient then')
 
     def _build(self, before: dict[str, Any]) -> None:
         """Network, average, objective and optimizer; `before` is what an earlier call left."""
@@ -158,9 +181,6 @@ class Trainer:
             learned, lr=config.learning_rate, weight_decay=config.weight_decay, fused=cuda
         )
         self._prepared, self.optimizer = self.accelerator.prepare(network, optimizer)
-        if config.compile:
-            # Sizes are few, and a graph for any size is slower than one for each.
-            self._prepared = torch.compile(self._prepared, dynamic=False)
 
     def _objective(self, network: Network) -> Objective:
         distil = self.config.distil
