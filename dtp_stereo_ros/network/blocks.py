@@ -198,6 +198,9 @@ def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) 
     Args:
         coarse, weights, factor: as there.
         jump: in the units of `coarse`; more than neighbours on one surface differ.
+
+    Returns:
+        as there.
     """
     shares, neighbours = _shares(coarse, weights, factor)
     least = neighbours.amin(dim=1, keepdim=True)

@@ -3,9 +3,9 @@
 It keeps DTPnet's idea (disparity lives in the channels of a 2D network; no 3D convolution, no
 iteration) and replaces what the paper's network spends most on. The 48 disparity channels come
 from normalised correlations at 1/4 resolution, so matching has not to be learned from examples;
-the distribution stays at 1/4, and a learned convex combination of the neighbours on one
-side of an edge brings its peak to full size, where the paper's network runs a 192-channel softmax
-over every pixel.
+the distribution stays at 1/4, and a learned convex combination of the neighbours on one side of an
+edge brings its peak to full size, where the paper's network runs a 192-channel softmax over every
+pixel.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class TrainConfig:
         bf16: run the forward pass in bfloat16 autocast.
         device: 'cpu', or 'auto': CUDA where there is one.
         workers: generator processes.
-        compile: run the network through `torch.compile`.
+        compile: run the network through `torch.compile`, where that learns the same.
         validate_every: steps between validations and checkpoints.
         checkpoint_s: seconds between them instead; 0 counts steps.
         split: keep the optimizer's moments, rounded, in a file of their own, see `state`.
