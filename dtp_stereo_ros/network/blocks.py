@@ -183,7 +183,7 @@ def convex_upsample(coarse: Tensor, weights: Tensor, factor: int) -> Tensor:
         (B, 1, factor * h, factor * w), in the units of `coarse`.
     """
     shares, neighbours = _shares(coarse, weights, factor)
-    return F.pixel_shuffle((shares * neighbours.unsqueeze(2)).sum(dim=1), factor)
+    return F.pixel_shuffle((shares * neighbours).sum(dim=1), factor)
 
 
 def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) -> Tensor:
@@ -204,10 +204,10 @@ def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) 
     """
     shares, neighbours = _shares(coarse, weights, factor)
     least = neighbours.amin(dim=1, keepdim=True)
-    range_ = neighbours.amax(dim=1, keepdim=True) - least
     # Counted from the least, so that the difference below is one of small numbers.
-    rise = (neighbours - least).unsqueeze(2)
-    upper = ((rise > range_.unsqueeze(2) / 2) & (range_.unsqueeze(2) > jump)).to(shares.dtype)
+    rise = neighbours - least
+    highest = rise.amax(dim=1, keepdim=True)
+    upper = ((rise > highest / 2) & (highest > jump)).to(shares.dtype)
     upper_share = (shares * upper).sum(dim=1)
     upper_sum = (shares * (upper * rise)).sum(dim=1)
     lower_sum = (shares * rise).sum(dim=1) - upper_sum
@@ -215,15 +215,15 @@ def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) 
     mean = torch.where(chosen, upper_sum, lower_sum) / torch.where(
         chosen, upper_share, 1 - upper_share
     )
-    return F.pixel_shuffle(least + mean, factor)
+    return F.pixel_shuffle(least[:, 0] + mean, factor)
 
 
 def _shares(coarse: Tensor, weights: Tensor, factor: int) -> tuple[Tensor, Tensor]:
-    """Each neighbour's share of each pixel (B, 9, factor^2, h, w); the neighbours (B, 9, h, w)."""
+    """Shares of the neighbours (B, 9, factor^2, h, w), and their values (B, 9, 1, h, w)."""
     batch, _, height, width = coarse.shape
     shares = weights.reshape(batch, 9, factor * factor, height, width).softmax(dim=1)
     padded = F.pad(coarse, (1, 1, 1, 1), mode='replicate')
-    neighbours = torch.cat(
+    neighbours = torch.stack(
         [padded[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)], dim=1
     )
     return shares, neighbours

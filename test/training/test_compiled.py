@@ -1,3 +1,5 @@
+"""A compiled network is used only where it gets the gradients of the plain one."""
+
 import pytest
 import torch
 from torch import nn
