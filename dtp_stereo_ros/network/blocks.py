@@ -192,8 +192,7 @@ def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) 
     Where the neighbours are further apart than `jump`, they are parted half way, and only those of
     the side with the greater share are combined: a mean of both sides lies on no surface (the
     flying pixels of a point cloud). SMD-Nets (Tosi et al., CVPR 2021) choose between two modes for
-    the same reason. It has no gradient that would move a pixel to the other side, so training
-    combines all.
+    the same reason.
 
     Args:
         coarse, weights, factor: as there.
@@ -201,6 +200,43 @@ def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) 
 
     Returns:
         as there.
+    """
+    least, upper_share, upper_sum, lower_sum = _parted(coarse, weights, factor, jump)
+    chosen = upper_share > 0.5
+    mean = torch.where(chosen, upper_sum, lower_sum) / torch.where(
+        chosen, upper_share, 1 - upper_share
+    )
+    return F.pixel_shuffle(least + mean, factor)
+
+
+def both_surfaces(
+    coarse: Tensor, weights: Tensor, factor: int, jump: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What `surface_upsample` chooses between, and how: training needs the gradient of both.
+
+    Args:
+        coarse, weights, factor, jump: as there.
+
+    Returns:
+        the nearer side, the farther one, and the share 0..1 of the nearer one, each as there.
+        Where there is no edge, the share is 0.
+    """
+    least, upper_share, upper_sum, lower_sum = _parted(coarse, weights, factor, jump)
+    sides = (
+        least + upper_sum / upper_share.clamp(min=1e-6),
+        least + lower_sum / (1 - upper_share).clamp(min=1e-6),
+        upper_share,
+    )
+    upper, lower, share = (F.pixel_shuffle(side, factor) for side in sides)
+    return upper, lower, share
+
+
+def _parted(
+    coarse: Tensor, weights: Tensor, factor: int, jump: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Least neighbour (B, 1, h, w), and of the upper side's share and both sides' sums above it.
+
+    The latter are (B, factor^2, h, w).
     """
     shares, neighbours = _shares(coarse, weights, factor)
     least = neighbours.amin(dim=1, keepdim=True)
@@ -211,11 +247,7 @@ def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) 
     upper_share = (shares * upper).sum(dim=1)
     upper_sum = (shares * (upper * rise)).sum(dim=1)
     lower_sum = (shares * rise).sum(dim=1) - upper_sum
-    chosen = upper_share > 0.5
-    mean = torch.where(chosen, upper_sum, lower_sum) / torch.where(
-        chosen, upper_share, 1 - upper_share
-    )
-    return F.pixel_shuffle(least[:, 0] + mean, factor)
+    return least[:, 0], upper_share, upper_sum, lower_sum
 
 
 def _shares(coarse: Tensor, weights: Tensor, factor: int) -> tuple[Tensor, Tensor]:

@@ -21,13 +21,13 @@ from .blocks import (
     InvertedBlock,
     Normalise,
     Upsample4,
-    convex_upsample,
+    both_surfaces,
     correlation_volume,
     peak_disparity,
     surface_upsample,
     upsample2,
 )
-from .outputs import Outputs
+from .outputs import Outputs, Sides
 from .refine import Refinement
 
 # An edge, among neighbours 8 px apart: a surface that both cameras see gains less than 1 px of
@@ -213,12 +213,14 @@ class DTPNetLight(nn.Module):
             context = torch.cat((left4, volume), dim=1)
             peak = self.refinement(peak, left2, right2, context)
         weights = self.upsampling(left2, left4, volume).float()
+        sides = None
         if self.training:
-            disparity = convex_upsample(4.0 * peak, weights, 4)
+            sides = Sides(*both_surfaces(4.0 * peak, weights, 4, _JUMP_PX))
+            disparity = torch.where(sides.nearer_share > 0.5, sides.nearer_px, sides.farther_px)
         else:
             disparity = surface_upsample(4.0 * peak, weights, 4, _JUMP_PX)
         confidence = self.upsample_confidence(mass)
-        return Outputs(disparity, confidence, logits.flip(1), 4.0 * peak, first.flip(1))
+        return Outputs(disparity, confidence, logits.flip(1), 4.0 * peak, first.flip(1), sides)
 
     def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:
         """See the class."""

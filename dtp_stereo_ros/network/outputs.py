@@ -7,6 +7,20 @@ from typing import NamedTuple
 from torch import Tensor
 
 
+class Sides(NamedTuple):
+    """The two surfaces that a pixel at an edge may lie on.
+
+    Attributes:
+        nearer_px, farther_px: (B, 1, H, W), full size; where there is no edge, the farther
+            one is the disparity.
+        nearer_share: (B, 1, H, W), 0..1, how likely the nearer one is.
+    """
+
+    nearer_px: Tensor
+    farther_px: Tensor
+    nearer_share: Tensor
+
+
 class Outputs(NamedTuple):
     """What training supervises.
 
@@ -17,6 +31,7 @@ class Outputs(NamedTuple):
             0 .. max_disparity evenly (4 px each in the light network, 1 px in the paper's).
         quarter_px: (B, 1, H4, W4) before upsampling, in full-size pixels, or None.
         matching: (B, bins, H4, W4) scaled correlation before aggregation, or None.
+        sides: what `disparity_px` is chosen from, or None.
     """
 
     disparity_px: Tensor
@@ -24,3 +39,4 @@ class Outputs(NamedTuple):
     logits: Tensor
     quarter_px: Tensor | None = None
     matching: Tensor | None = None
+    sides: Sides | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from .synthetic.scenes import SceneMaker
 from .synthetic.textures import TextureBank, load_photos
 
 Batch = dict[str, Tensor]
+# Fresh pairs of (height, width) px.
+MakePairs = Callable[[tuple[int, int]], list[StereoPair]]
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ class GeneratorConfig:
         sizes: (height, width) px of the crops; each batch has one of them in turn.
         batch_size: pairs a batch.
         max_disparity_px: nothing is nearer.
-        pool: pairs of each size kept in memory by a worker.
-        reuse: times that a pair is drawn before it is replaced, each time distorted anew.
+        pool: pairs of each size kept in memory by a worker, of each generator.
+        reuse: times that a pair is drawn before it is replaced, each time distorted anew. A GPU
+            renders every ray-cast pair afresh.
         seed: of everything.
         photos: most photographs that the ray caster loads.
         samples: colour samples a pixel (1, 2, 4) of the ray caster; each costs as much as the
@@ -58,9 +61,12 @@ def make_pair(maker: SceneMaker, rng: np.random.Generator, size: tuple[int, int]
     return render(camera, surfaces, maker.max_disparity_px)
 
 
-def flip_pair(rng: np.random.Generator, pair: StereoPair) -> StereoPair:
-    """Upside down, or mirrored with the views exchanged; both keep the geometry true."""
-    if rng.random() < 0.5:
+def flip_pair(rng: np.random.Generator, pair: StereoPair, upside_down: float = 0.5) -> StereoPair:
+    """Upside down by that chance, or mirrored with the views exchanged by chance.
+
+    Both keep the geometry true.
+    """
+    if rng.random() < upside_down:
         pair = StereoPair(*(a[::-1] for a in _fields(pair)))
     if rng.random() < 0.5:
         left, right, d_left, d_right, v_left, v_right = (a[:, ::-1] for a in _fields(pair))
@@ -115,11 +121,11 @@ def collate(samples: list[Sample]) -> Batch:
     return batch
 
 
-class SyntheticBatches(IterableDataset[Batch]):
+class PooledBatches(IterableDataset[Batch]):
     """An endless stream of batches; give it to a DataLoader with ``batch_size=None``.
 
     Each worker keeps a pool of pairs, renews one in every `reuse` draws, and distorts, flips and
-    batches what it draws: making a pair costs more than training on it on two cores.
+    batches what it draws: making a pair costs about as much as training on it on a CPU.
 
     Args:
         config: what is generated.
@@ -127,9 +133,16 @@ class SyntheticBatches(IterableDataset[Batch]):
         process: number of the training process, where several train together.
     """
 
+    # Share of the pairs that are turned upside down.
+    upside_down = 0.5
+
     def __init__(self, config: GeneratorConfig, skip: int = 0, process: int = 0) -> None:
         self.config = config
         self.seed: tuple[int, ...] = (skip, process) if process else (skip,)
+
+    def maker(self, rng: np.random.Generator) -> MakePairs:
+        """What makes fresh pairs of a size, called once in each worker."""
+        raise NotImplementedError
 
     def __iter__(self) -> Iterator[Batch]:
         config = self.config
@@ -138,36 +151,54 @@ class SyntheticBatches(IterableDataset[Batch]):
         # Every process draws in one thread; the training step needs the cores.
         cv2.setNumThreads(1)
         rng = np.random.default_rng((config.seed, number, *self.seed))
-        photos = load_photos(config.textures) if config.textures else []
-        maker = SceneMaker(TextureBank(photos), config.max_disparity_px)
-        pools: list[list[StereoPair]] = [[] for _ in config.sizes]
+        make = self.maker(rng)
+        pools = [_Pool(size, make, config) for size in config.sizes]
         turn = number
         while True:
             turn += 1
-            pool, size = pools[turn % len(pools)], config.sizes[turn % len(pools)]
-            yield collate([self._draw(rng, maker, pool, size) for _ in range(config.batch_size)])
+            pool = pools[turn % len(pools)]
+            yield collate([self._draw(rng, pool) for _ in range(config.batch_size)])
 
-    def _draw(
-        self,
-        rng: np.random.Generator,
-        maker: SceneMaker,
-        pool: list[StereoPair],
-        size: tuple[int, int],
-    ) -> Sample:
-        if len(pool) < 16 or rng.random() < 1 / self.config.reuse:
-            pair = make_pair(maker, rng, size)
-            if len(pool) < self.config.pool:
-                pool.append(pair)
-            else:
-                pool[rng.integers(len(pool))] = pair
-        else:
-            pair = pool[rng.integers(len(pool))]
-        pair = flip_pair(rng, pair)
+    def _draw(self, rng: np.random.Generator, pool: _Pool) -> Sample:
+        pair = flip_pair(rng, pool.draw(rng), self.upside_down)
         left, right = distort_pair(rng, pair.left, pair.right)
         known = np.ones(pair.disparity_left.shape, np.bool_)
         return Sample(
             left, right, pair.left, pair.right, pair.disparity_left, pair.visible_left, known
         )
+
+
+class _Pool:
+    """Pairs of one size, each drawn `reuse` times on average."""
+
+    def __init__(self, size: tuple[int, int], make: MakePairs, config: GeneratorConfig) -> None:
+        self.size, self.make, self.config = size, make, config
+        self.kept: list[StereoPair] = []
+        self.fresh: list[StereoPair] = []
+
+    def draw(self, rng: np.random.Generator) -> StereoPair:
+        kept = self.kept
+        if len(kept) >= 16 and rng.random() >= 1 / self.config.reuse:
+            return kept[rng.integers(len(kept))]
+        if not self.fresh:
+            self.fresh = self.make(self.size)
+        pair = self.fresh.pop()
+        if len(kept) < self.config.pool:
+            kept.append(pair)
+        else:
+            kept[rng.integers(len(kept))] = pair
+        return pair
+
+
+class SyntheticBatches(PooledBatches):
+    """Pairs of the procedural generator, one at a time."""
+
+    def maker(self, rng: np.random.Generator) -> MakePairs:
+        """See `PooledBatches`."""
+        config = self.config
+        photos = load_photos(config.textures) if config.textures else []
+        maker = SceneMaker(TextureBank(photos), config.max_disparity_px)
+        return lambda size: [make_pair(maker, rng, size)]
 
 
 def validation_batches(config: GeneratorConfig, count: int) -> list[Batch]:

@@ -15,7 +15,7 @@ from dtp_stereo_ros.network.outputs import Outputs
 
 from .cache import from_batch
 from .data import Batch
-from .losses import LossWeights, mean, robust_error
+from .losses import LossWeights, full_error, mean, robust_error
 from .objectives import Parts, supervised
 from .teachers import BinGrid, Taught, Teacher, two_hot_logits
 
@@ -114,9 +114,7 @@ class Distillation:
         distance = distribution_distance(student, logits, temperature, config.loss)
         parts = {
             'distil': mean(distance, valid4),
-            'distil_full': mean(
-                robust_error(outputs.disparity_px[:, 0], taught.disparity_px), valid
-            ),
+            'distil_full': mean(full_error(outputs, taught.disparity_px), valid),
         }
         total = config.distribution * parts['distil'] + config.disparity * parts['distil_full']
         if outputs.quarter_px is not None:

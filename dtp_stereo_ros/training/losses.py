@@ -75,6 +75,22 @@ def robust_error(estimate_px: Tensor, truth_px: Tensor) -> Tensor:
     return torch.log1p(F.smooth_l1_loss(estimate_px, truth_px, reduction='none', beta=0.5))
 
 
+def full_error(outputs: Outputs, truth_px: Tensor) -> Tensor:
+    """Robust error at full size, (B, H, W).
+
+    At an edge it is what is to be expected of both sides, never the error of a mean of them.
+
+    Args:
+        outputs: of the network in training mode.
+        truth_px: (B, H, W).
+    """
+    if outputs.sides is None:
+        return robust_error(outputs.disparity_px[:, 0], truth_px)
+    nearer, farther, share = (side[:, 0] for side in outputs.sides)
+    farther_error = robust_error(farther, truth_px)
+    return farther_error + share * (robust_error(nearer, truth_px) - farther_error)
+
+
 def pixel_weights(truth: Truth, weights: LossWeights) -> Tensor:
     """(B, H, W) weight of each pixel, by whether the right camera sees it; 0 without truth."""
     columns = torch.arange(truth.disparity_px.shape[2], device=truth.disparity_px.device)
@@ -112,7 +128,7 @@ def supervised_loss(
     visible4 = truth.visible[:, row::4, column::4].float()
     parts = {
         'distribution': mean(two_hot_cross_entropy(outputs.logits, disparity4, bin_px), weight4),
-        'full': mean(robust_error(outputs.disparity_px[:, 0], truth.disparity_px), weight),
+        'full': mean(full_error(outputs, truth.disparity_px), weight),
     }
     if outputs.matching is not None:
         matching = two_hot_cross_entropy(outputs.matching.float(), disparity4, bin_px)

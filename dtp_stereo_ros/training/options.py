@@ -82,6 +82,13 @@ def add_run_options(
         '--learning-rate', type=float, default=learning_rate, help='default: %(default)s'
     )
     parser.add_argument(
+        '--decay-share',
+        type=float,
+        default=0.3,
+        metavar='SHARE',
+        help='of the run, at its end, over which the rate falls to 0 (default: 0.3)',
+    )
+    parser.add_argument(
         '--validate-every', type=int, default=500, help='steps (default: %(default)s)'
     )
     parser.add_argument(
@@ -100,6 +107,13 @@ def add_run_options(
         '--compile',
         action='store_true',
         help='the network, by torch.compile, where that learns the same',
+    )
+    parser.add_argument(
+        '--reuse',
+        type=float,
+        default=3.0,
+        metavar='TIMES',
+        help='that a generated pair is learned from, each time distorted anew (default: 3)',
     )
     parser.add_argument('--workers', type=int, default=1, help='processes that make pairs')
     parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: as PyTorch likes')
@@ -129,7 +143,11 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
         out=args.out,
         sources=tuple(args.data or ([args.default_data] if args.default_data else [])),
         data=GeneratorConfig(
-            textures=args.textures, sizes=sizes, batch_size=args.batch_size, seed=args.seed
+            textures=args.textures,
+            sizes=sizes,
+            batch_size=args.batch_size,
+            reuse=args.reuse,
+            seed=args.seed,
         ),
         steps=args.steps,
         minutes=args.minutes,
@@ -139,6 +157,7 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
         split=args.split,
         compile=args.compile,
         learning_rate=args.learning_rate,
+        decay_share=args.decay_share,
         validate_every=args.validate_every,
         workers=args.workers,
         threads=args.threads,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
 from dtp_stereo_ros.errors import StereoError
 
-from .data import Batch, GeneratorConfig
+from .data import Batch, GeneratorConfig, MakePairs, PooledBatches
 from .synthetic.atlas import build_atlas
 from .synthetic.materials import Bank
-from .synthetic.raycast import RayCaster
+from .synthetic.raycast import RayCaster, RenderedBatch
+from .synthetic.render import StereoPair
+from .synthetic.sampler import SceneSampler
 from .synthetic.stream import Drawer, Drawn, DrawnBatches, make_batch
 
 RAYCAST = 'raycast'
@@ -22,6 +24,7 @@ Item = Batch | Drawn
 
 _VALIDATION_SEED = 1_000_003
 _VALIDATION_BATCH = 16
+_RENDERED_AT_ONCE = 8
 # Share of pixels at edges that two devices may round to different surfaces.
 _MOST_OFF = 0.005
 
@@ -48,10 +51,12 @@ class Renderer:
     def stream(self, first: int) -> IterableDataset[Item]:
         """An endless stream of scenes from batch number `first` on.
 
-        A GPU is left to the training process, which renders them; a CPU renders in the workers.
+        A GPU is left to the training process, which renders them; a CPU renders in the workers,
+        and as rendering costs it more than a step, it draws each pair several times.
         """
-        drawn = DrawnBatches(self._drawer(self.config.seed + self.process), first)
-        return drawn if self.device.type == 'cuda' else Rendered(self, drawn)
+        if self.device.type != 'cuda':
+            return RenderedBatches(self, first)
+        return DrawnBatches(self._drawer(self.config.seed + self.process), first)
 
     def batch(self, drawn: Drawn) -> Batch:
         """Render what was drawn; see `data.collate`."""
@@ -101,15 +106,43 @@ class Renderer:
         return _drawer(self.bank, config, seed, self.device.type)
 
 
-class Rendered(IterableDataset[Item]):
-    """Batches of an endless stream of scenes, rendered by the process that asks for them."""
+class RenderedBatches(PooledBatches):
+    """Pairs that the CPU renders in the process that asks for them."""
 
-    def __init__(self, renderer: Renderer, drawn: DrawnBatches) -> None:
-        self.renderer, self.drawn = renderer, drawn
+    # A room, a road or a wood is seen upside down less often than clutter is.
+    upside_down = 0.1
 
-    def __iter__(self) -> Iterator[Item]:
-        for scenes in self.drawn:
-            yield self.renderer.batch(scenes)
+    def __init__(self, renderer: Renderer, skip: int) -> None:
+        super().__init__(renderer.config, skip, renderer.process)
+        self.renderer = renderer
+
+    def maker(self, rng: np.random.Generator) -> MakePairs:
+        """See `PooledBatches`."""
+        sampler = SceneSampler(self.renderer.bank, self.config.max_disparity_px)
+
+        def make(size: tuple[int, int]) -> list[StereoPair]:
+            scenes = sampler.draw(rng, _RENDERED_AT_ONCE, size)
+            return stereo_pairs(self.renderer.caster.render(scenes))
+
+        return make
+
+
+def stereo_pairs(rendered: RenderedBatch) -> list[StereoPair]:
+    """A batch, pair by pair in NumPy."""
+    left, right = (
+        (image + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+        for image in (rendered.left, rendered.right)
+    )
+    truth = (
+        t.numpy()
+        for t in (
+            rendered.disparity_left,
+            rendered.disparity_right,
+            rendered.visible_left,
+            rendered.visible_right,
+        )
+    )
+    return [StereoPair(*fields) for fields in zip(left, right, *truth, strict=True)]
 
 
 def _drawer(bank: Bank, config: GeneratorConfig, seed: int, device: str) -> Drawer:

@@ -11,6 +11,7 @@ from dtp_stereo_ros.network.blocks import (
     ConvBN,
     Normalise,
     Upsample4,
+    both_surfaces,
     convex_upsample,
     correlation_volume,
     peak_disparity,
@@ -137,6 +138,8 @@ def test_surface_upsampling_stays_on_one_side_of_an_edge(height, width, step, se
     weights = 3 * torch.randn((2, 144, height, width), generator=generator)
     mixed = convex_upsample(coarse, weights, 4)
     full = surface_upsample(coarse, weights, 4, 10.0)
+    nearer, farther, share = both_surfaces(coarse, weights, 4, 10.0)
+    torch.testing.assert_close(torch.where(share > 0.5, nearer, farther), full)
     if step < 6:  # nothing is further apart than 10
         torch.testing.assert_close(full, mixed)
         return
@@ -157,6 +160,9 @@ def test_surface_upsampling_weighs_the_neighbours_of_its_side():
     full = surface_upsample(coarse, weights.view(1, 144, 1, 3), 4, 12.0)
     torch.testing.assert_close(full[..., 4:8], torch.full((1, 1, 4, 4), 13.0))
     torch.testing.assert_close(full[..., 8:], torch.full((1, 1, 4, 4), 60.0))
+    nearer, farther, share = both_surfaces(coarse, weights.view(1, 144, 1, 3), 4, 12.0)
+    for side, expected in ((nearer, 60.0), (farther, 13.0), (share, 0.4)):
+        torch.testing.assert_close(side[..., 4:8], torch.full((1, 1, 4, 4), expected))
 
 
 def test_normalise_makes_the_mean_colour_zero_and_stays_out_of_the_weights():

@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 
-from dtp_stereo_ros.network.outputs import Outputs
+from dtp_stereo_ros.network.outputs import Outputs, Sides
 from dtp_stereo_ros.training.losses import (
     LossWeights,
     Truth,
+    full_error,
     pixel_weights,
     robust_error,
     supervised_loss,
@@ -78,3 +79,18 @@ def test_networks_without_a_quarter_output_are_supervised_by_the_rest():
     assert parts['distribution'].item() == pytest.approx(math.log(24))
     assert parts['full'].item() == pytest.approx(math.log1p(1.75))
     assert total.item() == pytest.approx(math.log(24) + math.log1p(1.75))
+
+
+def test_at_an_edge_the_error_is_what_is_to_be_expected_of_both_sides():
+    shape = (1, 1, 1, 2)
+    nearer, farther = torch.full(shape, 50.0), torch.full(shape, 10.0)
+    share = torch.tensor([0.25, 0.0]).view(shape).requires_grad_()
+    logits = torch.zeros(1, 2, 1, 1)
+    outputs = Outputs(farther, farther, logits, sides=Sides(nearer, farther, share))
+    error = full_error(outputs, torch.full((1, 1, 2), 11.0))
+    near, far = math.log(1 + 38.75), math.log(1 + 0.75)
+    torch.testing.assert_close(error[0, 0, 0].item(), 0.25 * near + 0.75 * far, rtol=1e-5, atol=0)
+    torch.testing.assert_close(error[0, 0, 1].item(), far, rtol=1e-5, atol=0)
+    # The share learns which side it is, wherever it stands.
+    error.sum().backward()
+    torch.testing.assert_close(share.grad, torch.full(shape, near - far), rtol=1e-5, atol=0)

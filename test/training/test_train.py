@@ -11,7 +11,13 @@ from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.errors import InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import PRESETS
-from dtp_stereo_ros.training.data import GeneratorConfig, SyntheticBatches, flip_pair, make_pair
+from dtp_stereo_ros.training.data import (
+    GeneratorConfig,
+    PooledBatches,
+    SyntheticBatches,
+    flip_pair,
+    make_pair,
+)
 from dtp_stereo_ros.training.options import NETWORKS
 from dtp_stereo_ros.training.schedule import Schedule, rate_after, rate_at
 from dtp_stereo_ros.training.settings import TrainConfig
@@ -198,6 +204,34 @@ def test_batches_are_reproducible_typed_and_of_the_sizes_in_turn():
     assert torch.equal(first['left'], next(same)['left'])
 
 
+def test_pairs_are_drawn_several_times_each_time_distorted_anew():
+    made = []
+
+    class Counted(PooledBatches):
+        upside_down = 0.0
+
+        def maker(self, rng):
+            def make(size):
+                made.append(size)
+                maker = SceneMaker(TextureBank([]))
+                return [make_pair(maker, rng, size) for _ in range(3)]
+
+            return make
+
+    sizes = ((32, 64), (64, 32))
+    config = GeneratorConfig(sizes=sizes, batch_size=4, pool=20, reuse=4.0)
+    stream = iter(Counted(config))
+    batches = [next(stream) for _ in range(100)]
+    # 16 of each size to begin with, a quarter of the other draws, three at once.
+    assert 32 + (400 - 32) / 8 < 3 * len(made) < 32 + (400 - 32) / 2.5
+    assert set(made) == set(sizes)
+    left = torch.cat([b['left'].float().flatten(1) for b in batches])
+    clean = torch.cat([b['clean_left'].float().flatten(1) for b in batches])
+    known = torch.unique(clean, dim=0)
+    assert len(known) < 250  # each as it is and mirrored
+    assert len(torch.unique(left, dim=0)) > 1.5 * len(known)
+
+
 def test_flips_keep_the_geometry():
     """However a pair is flipped, left(x) still equals right(x - d)."""
     maker = SceneMaker(TextureBank([]))
@@ -255,10 +289,9 @@ def test_the_ray_caster_is_a_source(tmp_path):
     assert trainer.samples == 6
     meta = checkpoint.read(tmp_path / 'best.pt')['meta']
     assert meta['data'].startswith('raycast pairs + procedural pairs')
-    batches = iter(trainer.renderer.stream(0))
-    batch, following = next(batches), next(batches)
-    assert torch.equal(following['right'], next(iter(trainer.renderer.stream(1)))['right'])
-    assert not torch.equal(following['right'], batch['right'])
+    batch, same, other = (next(iter(trainer.renderer.stream(skip))) for skip in (0, 0, 1))
+    assert torch.equal(batch['right'], same['right'])
+    assert not torch.equal(batch['right'], other['right'])
     assert batch['clean_left'].shape == batch['left'].shape == (2, 3, 32, 96)
     assert batch['clean_left'].dtype == batch['left'].dtype == torch.uint8
     assert not torch.equal(batch['clean_left'], batch['left'])

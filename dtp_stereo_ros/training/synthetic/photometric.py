@@ -7,6 +7,8 @@ import numpy as np
 
 from dtp_stereo_ros.stereo import UInt8Array
 
+from .photometric_batch import blur_kernels
+
 _NOISE_SIDE = 1024
 _noise_field: np.ndarray | None = None
 
@@ -32,10 +34,8 @@ def distort_pair(
     right = _Tone.draw(rng, apart).after(common).apply(right)
     if rng.random() < 0.5:
         right = _misalign(rng, right)
-    if rng.random() < 0.35:
-        sigma = rng.uniform(0.3, 1.1)
-        left = cv2.GaussianBlur(left, (5, 5), sigma)
-        right = cv2.GaussianBlur(right, (5, 5), max(0.2, sigma + rng.normal(0, 0.2)))
+    if rng.random() < 0.45:
+        left, right = _blurred(rng, left, right)
     if rng.random() < 0.15:
         left, right = (_vignette(image, rng.uniform(0.1, 0.5)) for image in (left, right))
     strength = rng.exponential(3.0) if rng.random() < 0.7 else 0.0
@@ -79,6 +79,27 @@ def _misalign(rng: np.random.Generator, image: UInt8Array) -> UInt8Array:
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), rng.normal(0, 0.03), 1.0)
     matrix[1, 2] += np.clip(rng.normal(0, 0.4), -1.2, 1.2)
     return cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+
+
+def _blurred(
+    rng: np.random.Generator, left: UInt8Array, right: UInt8Array
+) -> tuple[UInt8Array, UInt8Array]:
+    """Out of focus, each view a little differently; or moving, both alike."""
+    sigma = rng.uniform(0.3, 1.1)
+    sigmas = sigma, max(0.2, sigma + rng.normal(0, 0.2))
+    if rng.random() < 0.7:
+        left, right = (
+            cv2.GaussianBlur(image, (5, 5), s)
+            for image, s in zip((left, right), sigmas, strict=True)
+        )
+        return left, right
+    moving, heading = rng.uniform(0, 7), rng.uniform(0, np.pi)
+    kernels = blur_kernels(np.array(sigmas), np.full(2, moving), np.full(2, heading))
+    left, right = (
+        cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+        for image, kernel in zip((left, right), kernels, strict=True)
+    )
+    return left, right
 
 
 def _vignette(image: UInt8Array, loss: float) -> UInt8Array:

@@ -102,13 +102,13 @@ def _kernels(rng: np.random.Generator, count: int) -> tuple[Array, Array]:
     moving = (rng.random(number) < 0.3) * rng.uniform(0, 7, number)
     heading = rng.uniform(0, np.pi, number)
     kernels = [
-        _kernel(np.maximum(0.2, sigma + rng.normal(0, 0.15, number)), moving, heading)
+        blur_kernels(np.maximum(0.2, sigma + rng.normal(0, 0.15, number)), moving, heading)
         for _ in range(2)
     ]
     return np.concatenate((chosen, chosen + count)), np.concatenate(kernels)
 
 
-def _kernel(sigma: Array, moving: Array, heading: Array) -> Array:
+def blur_kernels(sigma: Array, moving: Array, heading: Array) -> Array:
     """Gaussians drawn along a line of the given length, px, (n, KERNEL, KERNEL)."""
     y, x = np.mgrid[0:KERNEL, 0:KERNEL] - KERNEL // 2
     kernel = np.zeros((len(sigma), KERNEL, KERNEL))
