@@ -15,6 +15,9 @@ from torch import Tensor, nn
 RGB_MEAN = (123.675, 116.28, 103.53)
 RGB_STD = (58.395, 57.12, 57.375)
 
+# Pixels of a row that are correlated at once; 16 was faster than 8, 24 and 48.
+BLOCK = 16
+
 # A peak of the disparity distribution is read from the bins within this distance of its maximum.
 PEAK_RADIUS_BINS = 2
 
@@ -125,28 +128,40 @@ class Upsample4(nn.Module):
 def correlation_volume(left: Tensor, right: Tensor, bins: int) -> Tensor:
     """Inner products of left features with right features at each disparity.
 
-    All pairs of a row are multiplied at once, and the band of wanted disparities is cut out by
-    reading the (n + 1) x n matrix as n x (n + 1), which moves row x by x. It is the same as
-    slicing the right features once per disparity, but one product and one slice instead of a
-    hundred operators; padding the features rather than the products keeps the copies small.
+    A row is cut into blocks of pixels, and each is multiplied with all that its matches may be: it
+    and the blocks before it. The band of wanted disparities is cut out of each product by reading
+    its rows as one number longer, which moves row x by x. It is the same as slicing the right
+    features once per disparity, but a few operators instead of a hundred, and a quarter of the
+    numbers that multiplying whole rows makes.
 
     Args:
-        left, right: features (B, C, H4, W4).
+        left, right: features (B, H4, W4, heads, C).
         bins: number of disparities, in pixels of the feature map, starting at 0.
 
     Returns:
-        (B, bins, H4, W4), the greatest disparity first, as the band lies in memory: turning it
-        round takes longer than multiplying in OpenVINO. Zero where the match lies outside the
-        right image.
+        (B, heads * bins, H4, W4) in channels-last memory; of each head the greatest disparity
+        first, as the band lies in memory: turning it round takes longer than multiplying in
+        OpenVINO. Zero where the match lies outside the right image.
     """
-    batch, _, height, width = left.shape
-    n = width + bins
-    rows_left = F.pad(left, (0, bins + 1)).permute(0, 2, 3, 1)
-    rows_right = F.pad(right, (bins, 0)).permute(0, 2, 1, 3)
-    products = torch.matmul(rows_left, rows_right).reshape(batch, height, n, n + 1)
-    # Column s of the band holds disparity bins - s.
-    band = products[:, :, :width, 1 : bins + 1]
-    return band.permute(0, 3, 1, 2)
+    batch, height, width, heads, channels = left.shape
+    before = -(-bins // BLOCK)
+    fill = (-width) % BLOCK
+    count = (width + fill) // BLOCK
+    rows = batch * height
+    lefts = F.pad(left, (0, 0, 0, 0, 0, fill)).reshape(rows, count, BLOCK, heads, channels)
+    rights = F.pad(right, (0, 0, 0, 0, before * BLOCK, fill))
+    rights = rights.reshape(rows, before + count, BLOCK, heads, channels).permute(0, 3, 1, 2, 4)
+    reach = torch.cat([rights[:, :, i : i + count] for i in range(before + 1)], dim=3)
+    # One more row than pixels, for what the longer reading takes beyond the end.
+    lefts = F.pad(lefts.permute(0, 3, 1, 2, 4), (0, 0, 0, 1))
+    products = torch.matmul(lefts, reach.transpose(3, 4)).flatten(3)
+    length = (before + 1) * BLOCK + 1
+    longer = products[..., : BLOCK * length].reshape(rows, heads, count, BLOCK, length)
+    # Column s of a row holds disparity before * BLOCK - s.
+    first = before * BLOCK - bins + 1
+    band = longer[..., first : first + bins].permute(0, 2, 3, 1, 4)
+    volume = band.reshape(batch, height, width + fill, heads * bins)
+    return volume[:, :, :width].permute(0, 3, 1, 2)
 
 
 def peak_disparity(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -201,43 +216,6 @@ def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) 
     Returns:
         as there.
     """
-    least, upper_share, upper_sum, lower_sum = _parted(coarse, weights, factor, jump)
-    chosen = upper_share > 0.5
-    mean = torch.where(chosen, upper_sum, lower_sum) / torch.where(
-        chosen, upper_share, 1 - upper_share
-    )
-    return F.pixel_shuffle(least + mean, factor)
-
-
-def both_surfaces(
-    coarse: Tensor, weights: Tensor, factor: int, jump: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What `surface_upsample` chooses between, and how: training needs the gradient of both.
-
-    Args:
-        coarse, weights, factor, jump: as there.
-
-    Returns:
-        the nearer side, the farther one, and the share 0..1 of the nearer one, each as there.
-        Where there is no edge, the share is 0.
-    """
-    least, upper_share, upper_sum, lower_sum = _parted(coarse, weights, factor, jump)
-    sides = (
-        least + upper_sum / upper_share.clamp(min=1e-6),
-        least + lower_sum / (1 - upper_share).clamp(min=1e-6),
-        upper_share,
-    )
-    upper, lower, share = (F.pixel_shuffle(side, factor) for side in sides)
-    return upper, lower, share
-
-
-def _parted(
-    coarse: Tensor, weights: Tensor, factor: int, jump: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Least neighbour (B, 1, h, w), and of the upper side's share and both sides' sums above it.
-
-    The latter are (B, factor^2, h, w).
-    """
     shares, neighbours = _shares(coarse, weights, factor)
     least = neighbours.amin(dim=1, keepdim=True)
     # Counted from the least, so that the difference below is one of small numbers.
@@ -247,15 +225,60 @@ def _parted(
     upper_share = (shares * upper).sum(dim=1)
     upper_sum = (shares * (upper * rise)).sum(dim=1)
     lower_sum = (shares * rise).sum(dim=1) - upper_sum
-    return least[:, 0], upper_share, upper_sum, lower_sum
+    chosen = upper_share > 0.5
+    mean = torch.where(chosen, upper_sum, lower_sum) / torch.where(
+        chosen, upper_share, 1 - upper_share
+    )
+    return F.pixel_shuffle(least[:, 0] + mean, factor)
+
+
+def both_surfaces(
+    coarse: Tensor, weights: Tensor, factor: int, jump: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What `surface_upsample` chooses between, and how: training needs the gradient of both.
+
+    In channels-last memory and as one product per coarse pixel, which trains three times faster
+    than the sums of `surface_upsample`.
+
+    Args:
+        coarse, weights, factor, jump: as there.
+
+    Returns:
+        the nearer side, the farther one, and the share 0..1 of the nearer one, each as there.
+        Where there is no edge, the share is 0.
+    """
+    batch, _, height, width = coarse.shape
+    around = torch.stack(_neighbours(coarse), dim=-1).reshape(-1, 1, 9).float()
+    least = around.amin(dim=2, keepdim=True)
+    rise = around - least
+    highest = rise.amax(dim=2, keepdim=True)
+    upper = ((rise > highest / 2) & (highest > jump)).float()
+    terms = torch.cat((upper, upper * rise, (1 - upper) * rise), dim=1)
+    shares = weights.permute(0, 2, 3, 1).reshape(-1, 9, factor * factor).float().softmax(dim=1)
+    with torch.autocast(coarse.device.type, enabled=False):
+        share, upper_sum, lower_sum = torch.bmm(terms, shares).unbind(dim=1)
+    least = least[:, 0]
+    sides = (
+        least + upper_sum / share.clamp(min=1e-6),
+        least + lower_sum / (1 - share).clamp(min=1e-6),
+        share,
+    )
+    nearer, farther, share = (
+        F.pixel_shuffle(side.reshape(batch, height, width, -1).permute(0, 3, 1, 2), factor)
+        for side in sides
+    )
+    return nearer, farther, share
 
 
 def _shares(coarse: Tensor, weights: Tensor, factor: int) -> tuple[Tensor, Tensor]:
     """Shares of the neighbours (B, 9, factor^2, h, w), and their values (B, 9, 1, h, w)."""
     batch, _, height, width = coarse.shape
     shares = weights.reshape(batch, 9, factor * factor, height, width).softmax(dim=1)
+    return shares, torch.stack(_neighbours(coarse), dim=1)
+
+
+def _neighbours(coarse: Tensor) -> list[Tensor]:
+    """The 3 x 3 neighbours of each pixel, nine times (B, 1, h, w)."""
+    height, width = coarse.shape[2:]
     padded = F.pad(coarse, (1, 1, 1, 1), mode='replicate')
-    neighbours = torch.stack(
-        [padded[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)], dim=1
-    )
-    return shares, neighbours
+    return [padded[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)]

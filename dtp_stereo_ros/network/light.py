@@ -188,12 +188,13 @@ class DTPNetLight(nn.Module):
         Of each head the greatest disparity comes first, see `correlation_volume`.
         """
         heads, channels = self.config.heads, self.config.head_channels
-        batch, _, height, width = left.shape
-        shape = (batch * heads, channels, height, width)
-        unit_left = F.normalize(self.project_left(left).reshape(shape), dim=1)
-        unit_right = F.normalize(self.project_right(right).reshape(shape), dim=1)
-        volume = correlation_volume(unit_left, unit_right, self.bins)
-        return volume.reshape(batch, heads * self.bins, height, width)
+
+        def descriptors(projected: Tensor) -> Tensor:
+            rows = projected.permute(0, 2, 3, 1)
+            return F.normalize(rows.reshape(*rows.shape[:3], heads, channels), dim=4)
+
+        left, right = self.project_left(left), self.project_right(right)
+        return correlation_volume(descriptors(left), descriptors(right), self.bins)
 
     def predict(self, left: Tensor, right: Tensor) -> Outputs:
         """All outputs, for training and for `forward`."""

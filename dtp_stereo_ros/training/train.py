@@ -173,7 +173,6 @@ class Trainer:
         self.objective = self._objective(network)
         self.objective.learned.to(self.device)
         self.network: Network = network.to(self.device)
-        self.average = Average(average.to(self.device), network, config.average_decay)
         learned = [*network.parameters(), *self.objective.learned.parameters()]
         cuda = self.device.type == 'cuda'
         torch.backends.cudnn.benchmark = cuda
@@ -181,6 +180,8 @@ class Trainer:
             learned, lr=config.learning_rate, weight_decay=config.weight_decay, fused=cuda
         )
         self._prepared, self.optimizer = self.accelerator.prepare(network, optimizer)
+        # Only now: where several processes train, other tensors have taken the weights' place.
+        self.average = Average(average.to(self.device), network, config.average_decay)
 
     def _objective(self, network: Network) -> Objective:
         distil = self.config.distil

@@ -39,6 +39,7 @@ def test_gradients_in_bfloat16_are_those_in_float32(dilation, groups):
 @settings(max_examples=30, deadline=None)
 @given(
     batch=st.integers(1, 2),
+    heads=st.integers(1, 2),
     channels=st.integers(1, 5),
     height=st.integers(1, 4),
     width=st.integers(1, 40),
@@ -46,21 +47,24 @@ def test_gradients_in_bfloat16_are_those_in_float32(dilation, groups):
     seed=st.integers(0, 1000),
 )
 def test_correlation_is_the_inner_product_at_each_shift(
-    batch, channels, height, width, bins, seed
+    batch, heads, channels, height, width, bins, seed
 ):
     generator = torch.Generator().manual_seed(seed)
-    shape = (batch, channels, height, width)
+    shape = (batch, height, width, heads, channels)
     left, right = (torch.randn(shape, generator=generator) for _ in range(2))
-    expected = torch.zeros(batch, bins, height, width)
+    expected = torch.zeros(batch, heads, bins, height, width)
     for d in range(min(bins, width)):
-        expected[:, d, :, d:] = (left[..., d:] * right[..., : width - d]).sum(dim=1)
-    got = correlation_volume(left, right, bins).flip(1)
+        products = (left[:, :, d:] * right[:, :, : width - d]).sum(dim=4)
+        expected[:, :, d, :, d:] = products.permute(0, 3, 1, 2)
+    got = correlation_volume(left, right, bins)
+    assert got.shape == (batch, heads * bins, height, width)
+    got = got.reshape(expected.shape).flip(2)
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_correlation_of_a_shifted_image_peaks_at_the_shift():
-    left = torch.nn.functional.normalize(torch.randn(1, 16, 3, 30), dim=1)
-    right = torch.roll(left, -7, dims=3)
+    left = torch.nn.functional.normalize(torch.randn(1, 3, 30, 1, 16), dim=4)
+    right = torch.roll(left, -7, dims=2)
     volume = correlation_volume(left, right, 12).flip(1)
     assert (volume[..., 7:].argmax(dim=1) == 7).all()
     torch.testing.assert_close(volume[:, 7, :, 7:], torch.ones(1, 3, 23))
