@@ -187,36 +187,26 @@ def peak_disparity(logits: Tensor) -> tuple[Tensor, Tensor]:
     return top + offset, mass
 
 
-def convex_upsample(coarse: Tensor, weights: Tensor, factor: int) -> Tensor:
-    """Upsample by learned convex combinations of the 3 x 3 neighbours (RAFT, Teed & Deng 2020).
+def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) -> Tensor:
+    """Upsample by learned convex combinations of neighbours on one side of an edge.
+
+    That of all 3 x 3 neighbours is RAFT's (Teed & Deng 2020). Where they are further apart than
+    `jump`, they are parted half way, and only those of the side with the greater share are
+    combined: a mean of both sides lies on no surface (the flying pixels of a point cloud).
+    SMD-Nets (Tosi et al., CVPR 2021) choose between two modes for the same reason.
 
     Args:
         coarse: (B, 1, h, w).
         weights: (B, 9 * factor^2, h, w), before the softmax over the nine neighbours.
+        factor: of the size.
+        jump: in the units of `coarse`; more than neighbours on one surface differ.
 
     Returns:
         (B, 1, factor * h, factor * w), in the units of `coarse`.
     """
-    shares, neighbours = _shares(coarse, weights, factor)
-    return F.pixel_shuffle((shares * neighbours).sum(dim=1), factor)
-
-
-def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) -> Tensor:
-    """`convex_upsample` that never mixes the two sides of an edge.
-
-    Where the neighbours are further apart than `jump`, they are parted half way, and only those of
-    the side with the greater share are combined: a mean of both sides lies on no surface (the
-    flying pixels of a point cloud). SMD-Nets (Tosi et al., CVPR 2021) choose between two modes for
-    the same reason.
-
-    Args:
-        coarse, weights, factor: as there.
-        jump: in the units of `coarse`; more than neighbours on one surface differ.
-
-    Returns:
-        as there.
-    """
-    shares, neighbours = _shares(coarse, weights, factor)
+    batch, _, height, width = coarse.shape
+    shares = weights.reshape(batch, 9, factor * factor, height, width).softmax(dim=1)
+    neighbours = torch.stack(_neighbours(coarse), dim=1)
     least = neighbours.amin(dim=1, keepdim=True)
     # Counted from the least, so that the difference below is one of small numbers.
     rise = neighbours - least
@@ -268,13 +258,6 @@ def both_surfaces(
         for side in sides
     )
     return nearer, farther, share
-
-
-def _shares(coarse: Tensor, weights: Tensor, factor: int) -> tuple[Tensor, Tensor]:
-    """Shares of the neighbours (B, 9, factor^2, h, w), and their values (B, 9, 1, h, w)."""
-    batch, _, height, width = coarse.shape
-    shares = weights.reshape(batch, 9, factor * factor, height, width).softmax(dim=1)
-    return shares, torch.stack(_neighbours(coarse), dim=1)
 
 
 def _neighbours(coarse: Tensor) -> list[Tensor]:

@@ -1,6 +1,8 @@
 """A short real run: it learns, resumes where it stopped, and what it writes can be used."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from tensorboard.backend.event_processing import event_accumulator
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.errors import InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
-from dtp_stereo_ros.network.family import PRESETS
+from dtp_stereo_ros.network.family import PRESETS, build
 from dtp_stereo_ros.training.data import (
     GeneratorConfig,
     PooledBatches,
@@ -243,6 +245,27 @@ def test_flips_keep_the_geometry():
         error = np.abs(matched.astype(float) - flipped.left).mean(axis=2)
         assert np.median(error[flipped.visible_left]) < 12
         assert flipped.left.shape == pair.left.shape
+
+
+def test_two_processes_train_one_network_and_its_average(tmp_path):
+    first = build(NETWORK)
+    checkpoint.save(tmp_path / 'first.pt', first, {})
+    out = tmp_path / 'out'
+    arguments = ['--init', tmp_path / 'first.pt', '--out', out, '--device', 'cpu', '--fp32']
+    arguments += ['--sizes', '32x96', '--batch-size', 2, '--steps', 4, '--validate-every', 4]
+    launch = ['torch.distributed.run', '--nproc_per_node=2', '-m', 'dtp_stereo_ros.cli', 'train']
+    command = [sys.executable, '-m', *launch, *arguments, '--workers', '0', '--threads', '1']
+    done = subprocess.run([str(a) for a in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    last = torch.load(out / 'last.pt', weights_only=True)
+    assert last['samples'] == 4 * 2 * 2
+    name = 'features.stem.0.weight'
+    before, trained, average = (
+        weights[name] for weights in (first.state_dict(), last['network'], last['average'])
+    )
+    moved = (trained - before).abs().max()
+    assert moved > 0
+    assert 0 < (trained - average).abs().max() < moved
 
 
 def test_options_name_the_networks_that_there_are():
