@@ -79,7 +79,8 @@ class Chain:
             raise ConfigError('there is no student; give distil.steps, student.steps or a file')
         for round_ in range(1, recipe.prune.rounds + 1):
             pruned = self._prune(f'prune{round_}', source)
-            source = self._distil(f'tune{round_}', recipe.prune.tune, teacher, pruned)
+            tune = recipe.prune.tune_after(round_)
+            source = self._distil(f'tune{round_}', tune, teacher, pruned)
         self._step('evaluate', {'links': [link.sha256 for link in self.links]}, self._evaluate)
         exported = self._step('export', {'model': models.sha256(source)}, self._export)
         return exported / 'summary.md'

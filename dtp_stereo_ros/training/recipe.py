@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,12 +68,20 @@ class PruneStep:
         how: of one round.
         measure_batches: on which the error is measured.
         tune: the distillation after each round.
+        last_steps: of the distillation after the last round; 0: as many as after the others.
     """
 
     rounds: int = 5
     how: PruneConfig = field(default_factory=PruneConfig)
     measure_batches: int = 4
     tune: DistilStep = field(default_factory=DistilStep)
+    last_steps: int = 0
+
+    def tune_after(self, number: int) -> DistilStep:
+        """The distillation after a round, counted from 1."""
+        if self.last_steps and number == self.rounds:
+            return replace(self.tune, steps=self.last_steps)
+        return self.tune
 
 
 @dataclass(frozen=True)

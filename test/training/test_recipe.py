@@ -49,6 +49,14 @@ def test_each_round_saves_its_share(chain):
     assert all(0 < link['epe_px'] < 64 for link in links.values())
 
 
+def test_the_last_round_may_be_taught_longer(chain):
+    steps = [
+        json.loads((chain / name / 'settings.json').read_text())['steps']
+        for name in ('04-tune1', '06-tune2')
+    ]
+    assert steps == [20, 30]
+
+
 def test_the_export_is_the_last_link(chain):
     export = chain / '08-export'
     content = checkpoint.read(export / 'dtpnet-smoke.pt')
@@ -105,7 +113,7 @@ def test_a_finished_student_is_pruned_without_being_taught_first(chain, smoke, t
     before = sorted(student.parent.iterdir()), models.sha256(student)
     changes = [
         f'teacher.file={student}', f'student.file={student}', 'distil.steps=0', f'out={tmp_path}',
-        'prune.rounds=1', 'prune.tune.steps=2', 'threads=1',
+        'prune.rounds=1', 'prune.last_steps=2', 'threads=1',
     ]  # fmt: skip
     assert main(['recipe', str(smoke), *(a for c in changes for a in ('--set', c))]) == 0
     names = ['01-student', '02-prune1', '03-tune1', '04-evaluate', '05-export']
