@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dtp_stereo_ros.training.raycast import stereo_pairs
 from dtp_stereo_ros.training.synthetic import raycast
 from dtp_stereo_ros.training.synthetic.atlas import (
     FENCES,
@@ -319,6 +320,21 @@ def test_scenes_in_parts_are_the_same_scenes(atlas):
         alone = caster.render(pick(scenes, slice(i, i + 1)))
         assert torch.equal(alone.disparity_left[0], together.disparity_left[i])
         assert (alone.left[0] - together.left[i]).abs().max() < 1e-3
+
+
+def test_pairs_one_by_one_are_the_batch(atlas):
+    scenes = SceneSampler(Bank.of(atlas)).draw(np.random.default_rng(3), 3, (64, 96))
+    rendered = RayCaster(atlas).render(scenes)
+    pairs = stereo_pairs(rendered)
+    assert len(pairs) == 3
+    for number, pair in enumerate(pairs):
+        assert pair.left.shape == (64, 96, 3)
+        assert pair.left.dtype == np.uint8
+        for shown, whole in ((pair.left, rendered.left), (pair.right, rendered.right)):
+            difference = shown.transpose(2, 0, 1).astype(float) - whole[number].numpy()
+            assert np.abs(difference).max() <= 0.5 + 1e-3
+        for name in ('disparity_left', 'disparity_right', 'visible_left', 'visible_right'):
+            assert np.array_equal(getattr(pair, name), getattr(rendered, name)[number].numpy())
 
 
 def test_computing_all_kinds_everywhere_changes_nothing(atlas):
