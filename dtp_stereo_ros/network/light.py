@@ -59,7 +59,7 @@ class LightConfig:
     heads: int = 2
     head_channels: int = 32
     volume: int = 48
-    depths: tuple[int, int, int, int] = (2, 3, 4, 2)
+    depths: tuple[int, int, int, int] = (2, 5, 6, 3)
     detail: int = 8
     refine: int = 32
 

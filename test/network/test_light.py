@@ -51,7 +51,7 @@ def test_budget_at_640x480(network):
     matrix = sum(v for k, v in counter.get_flop_counts()['Global'].items() if 'mm' in str(k)) / 2
     volume = 48 * 64 * 120 * 160
     assert 0 < matrix < 0.4e9
-    assert total - matrix + volume < 3.6e9
+    assert total - matrix + volume < 3.9e9
 
 
 def test_width_of_each_stage_follows_the_config():
