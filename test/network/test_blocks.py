@@ -147,7 +147,8 @@ def test_surface_upsampling_stays_on_one_side_of_an_edge(height, width, step, se
     mixed = convex_upsample(coarse, weights, 4)
     full = surface_upsample(coarse, weights, 4, 10.0)
     nearer, farther, share = both_surfaces(coarse, weights, 4, 10.0)
-    torch.testing.assert_close(torch.where(share > 0.5, nearer, farther), full)
+    chosen = torch.where(share > 0.5, nearer, farther)
+    torch.testing.assert_close(chosen, full, atol=1e-4, rtol=1e-5)
     if step < 6:  # nothing is further apart than 10
         torch.testing.assert_close(full, mixed)
         return

@@ -437,6 +437,10 @@ def test_simulated_time(node: Node, start_depth_node: Start, frame: StereoFrame)
     publisher = FramePublisher(node)
     clock = node.create_publisher(Clock, '/clock', 10)
     wait_until(lambda: publisher.subscribed() and clock.get_subscription_count() > 0)
+    # Until the node has heard the clock once, its time is 0 and nothing is old.
+    for _ in range(20):
+        clock.publish(Clock(clock=Time(sec=1_403_715_272)))
+        probe.spin(0.05)
     second, ages_s = itertools.count(1_403_715_273), itertools.cycle([10, 0])
     now, fresh = 0, set[int]()
 
