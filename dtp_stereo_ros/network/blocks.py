@@ -206,12 +206,7 @@ def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) 
     """
     batch, _, height, width = coarse.shape
     shares = weights.reshape(batch, 9, factor * factor, height, width).softmax(dim=1)
-    neighbours = torch.stack(_neighbours(coarse), dim=1)
-    least = neighbours.amin(dim=1, keepdim=True)
-    # Counted from the least, so that the difference below is one of small numbers.
-    rise = neighbours - least
-    highest = rise.amax(dim=1, keepdim=True)
-    upper = ((rise > highest / 2) & (highest > jump)).to(shares.dtype)
+    least, rise, upper = _parted(torch.stack(_neighbours(coarse), dim=1), 1, jump)
     upper_share = (shares * upper).sum(dim=1)
     upper_sum = (shares * (upper * rise)).sum(dim=1)
     lower_sum = (shares * rise).sum(dim=1) - upper_sum
@@ -239,10 +234,7 @@ def both_surfaces(
     """
     batch, _, height, width = coarse.shape
     around = torch.stack(_neighbours(coarse), dim=-1).reshape(-1, 1, 9).float()
-    least = around.amin(dim=2, keepdim=True)
-    rise = around - least
-    highest = rise.amax(dim=2, keepdim=True)
-    upper = ((rise > highest / 2) & (highest > jump)).float()
+    least, rise, upper = _parted(around, 2, jump)
     terms = torch.cat((upper, upper * rise, (1 - upper) * rise), dim=1)
     shares = weights.permute(0, 2, 3, 1).reshape(-1, 9, factor * factor).float().softmax(dim=1)
     with torch.autocast(coarse.device.type, enabled=False):
@@ -258,6 +250,18 @@ def both_surfaces(
         for side in sides
     )
     return nearer, farther, share
+
+
+def _parted(neighbours: Tensor, dim: int, jump: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The least neighbour along `dim`, how far each lies above it, and 1 for the upper side.
+
+    Counted from the least, so that differences of sums are those of small numbers.
+    """
+    least = neighbours.amin(dim=dim, keepdim=True)
+    rise = neighbours - least
+    highest = rise.amax(dim=dim, keepdim=True)
+    upper = ((rise > highest / 2) & (highest > jump)).to(rise.dtype)
+    return least, rise, upper
 
 
 def _neighbours(coarse: Tensor) -> list[Tensor]:
