@@ -75,7 +75,7 @@ class PipelineConfig:
     )
     precision: str = tunable(
         'auto',
-        'Arithmetic of the network; auto takes bf16 where the processor has it, else fp32.',
+        'Arithmetic of the network; auto takes bf16 where that is faster here, else fp32.',
         choices=('auto', 'fp32', 'bf16', 'fp16'),
     )
     threads: int = tunable(

@@ -126,19 +126,22 @@ class Aggregation(nn.Module):
 
 
 class UpsamplingWeights(nn.Module):
-    """Nine-neighbour weights per full-size pixel, from left detail and the aggregated volume."""
+    """Nine-neighbour weights per full-size pixel, from left detail and what is known at 1/4."""
 
     def __init__(self, c: LightConfig) -> None:
         super().__init__()
-        # The stem's half-size features keep where edges run inside a quarter-size pixel.
-        self.enter = ConvBN(4 * c.stem + c.quarter + c.volume, c.volume, 1)
+        # The stem's half-size features keep where edges run inside a quarter-size pixel. Their
+        # own layer: unshuffled and joined to the rest, they would be copied twice.
+        self.detail = nn.Conv2d(c.stem, c.volume, 2, 2, bias=False)
+        self.context = nn.Conv2d(c.quarter + c.volume, c.volume, 1, bias=False)
+        self.normalise = nn.BatchNorm2d(c.volume)
         self.spatial = ConvBN(c.volume, c.volume, 3, groups=c.volume)
         self.leave = nn.Conv2d(c.volume, 9 * 16, 1)
 
-    def forward(self, half: Tensor, left4: Tensor, volume: Tensor) -> Tensor:
-        """Features at 1/2 and 1/4 to (B, 144, H4, W4)."""
-        x = torch.cat((F.pixel_unshuffle(half, 2), left4, volume), dim=1)
-        weights: Tensor = self.leave(self.spatial(self.enter(x)))
+    def forward(self, half: Tensor, context: Tensor) -> Tensor:
+        """Left features at 1/2, and those at 1/4 with the volume, to (B, 144, H4, W4)."""
+        x = F.relu(self.normalise(self.detail(half) + self.context(context)))
+        weights: Tensor = self.leave(self.spatial(x))
         return weights
 
 
@@ -210,10 +213,10 @@ class DTPNetLight(nn.Module):
         logits = self.regress(torch.cat((volume, first), dim=1)).float()
         index, mass = peak_disparity(logits)
         peak = self.bins - 1 - index
+        context = torch.cat((left4, volume), dim=1)
         if self.refinement is not None:
-            context = torch.cat((left4, volume), dim=1)
             peak = self.refinement(peak, left2, right2, context)
-        weights = self.upsampling(left2, left4, volume).float()
+        weights = self.upsampling(left2, context).float()
         sides = None
         if self.training:
             sides = Sides(*both_surfaces(4.0 * peak, weights, 4, _JUMP_PX))

@@ -31,7 +31,7 @@ class Refinement(nn.Module):
 
     def __init__(self, half: int, context: int, channels: int, hidden: int) -> None:
         super().__init__()
-        self.describe = nn.Conv2d(2 * half, channels, (1, 3), padding=(0, 1), bias=False)
+        self.describe = nn.Conv2d(half, channels, (2, 3), (2, 1), (0, 1), bias=False)
         self.normalise = nn.BatchNorm2d(channels)
         self.compared = channels * (2 * REACH + 1)
         self.enter = ConvBN(self.compared + context + 1, hidden, 1)
@@ -43,10 +43,7 @@ class Refinement(nn.Module):
 
     def descriptors(self, half: Tensor) -> Tensor:
         """Half-size features (B, C, 2 h, 2 w) to descriptors (B, h, 2 w, channels)."""
-        batch, channels, height, width = half.shape
-        pairs = half.reshape(batch, channels, height // 2, 2, width).transpose(2, 3)
-        rows = pairs.reshape(batch, 2 * channels, height // 2, width)
-        described: Tensor = self.normalise(self.describe(rows))
+        described: Tensor = self.normalise(self.describe(half))
         return described.permute(0, 2, 3, 1)
 
     def differences(self, left2: Tensor, right2: Tensor, whole: Tensor) -> Tensor:

@@ -42,9 +42,8 @@ class Sketch(nn.Module):
 class _LightSketch(Sketch):
     """Of the light network.
 
-    Fixed: the stem (its channels are interleaved by pixel_unshuffle and by the descriptors of the
-    refinement), the projections (grouped by heads), the disparities of the distribution, the nine
-    neighbours of the upsampling, the correction of the refinement.
+    Fixed: the projections (grouped by heads), the disparities of the distribution, the nine
+    neighbours of the upsampling, the descriptors and the correction of the refinement.
     """
 
     network: DTPNetLight
@@ -52,37 +51,34 @@ class _LightSketch(Sketch):
     def __init__(self, network: DTPNetLight) -> None:
         super().__init__(network)
         c = network.config
-        stem = network.features.stem[0]
-        assert isinstance(stem, nn.Conv2d)
         self.volume = nn.Conv2d(3, c.heads * network.bins, 4, 4)
         self.first = nn.Conv2d(3, network.bins, 4, 4)
-        self.detail = nn.Conv2d(3, 4 * stem.out_channels, 4, 4)
         self.fixed = [
-            self.volume, self.first, self.detail, stem, network.project_left,
-            network.project_right, network.regress, network.upsampling.leave,
+            self.volume, self.first, network.project_left, network.project_right,
+            network.regress, network.upsampling.leave,
         ]  # fmt: skip
         refine = network.refinement
         self.compared, self.rest = None, None
         if refine is not None:
             self.compared = nn.Conv2d(3, refine.compared, 4, 4)
             self.rest = nn.Conv2d(3, 1, 4, 4)
-            self.fixed += [self.compared, self.rest, refine.leave]
+            self.fixed += [self.compared, self.rest, refine.describe, refine.leave]
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         n = self.network
-        _, quarter, eighth, sixteenth = n.features(n.normalise(image))
+        half, quarter, eighth, sixteenth = n.features(n.normalise(image))
         aggregated = n.aggregation(self.volume(image), quarter, eighth, sixteenth)
-        up = n.upsampling
-        entered = up.enter(torch.cat((self.detail(image), quarter, aggregated), dim=1))
+        context = torch.cat((quarter, aggregated), dim=1)
         outputs = [
             n.project_left(quarter),
             n.project_right(quarter),
             n.regress(torch.cat((aggregated, self.first(image)), dim=1)),
-            up.leave(up.spatial(entered)),
+            n.upsampling(half, context),
         ]
         refine = n.refinement
         if refine is not None and self.compared is not None and self.rest is not None:
-            parts = (self.compared(image), quarter, aggregated, self.rest(image))
+            parts = (self.compared(image), context, self.rest(image))
+            outputs.append(refine.describe(half))
             outputs.append(refine.leave(refine.mix(refine.enter(torch.cat(parts, dim=1)))))
         return tuple(outputs)
 

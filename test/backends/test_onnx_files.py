@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -117,19 +118,46 @@ def test_onnx_refuses_a_precision_it_does_not_have(make_onnx: MakeOnnx) -> None:
         create(config)
 
 
-def test_openvino_takes_bf16_where_the_processor_has_it(make_onnx: MakeOnnx) -> None:
+@pytest.mark.parametrize(('bf16_ms', 'taken'), [(0.5, 'bf16'), (1.05, 'bf16'), (1.7, 'fp32')])
+def test_openvino_takes_bf16_where_it_is_faster(
+    make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch, bf16_ms: float, taken: str
+) -> None:
+    openvino = pytest.importorskip('openvino')
+    from dtp_stereo_ros.backends import openvino as backend
+
+    if 'BF16' not in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+        pytest.skip('this processor has no bf16')
+    clock = itertools.cycle([bf16_ms / 1e3, 1 / 1e3])
+    monkeypatch.setattr(backend, '_seconds', lambda *_: next(clock))
+    backend._bf16_pays.cache_clear()
+    try:
+        config = PipelineConfig(backend='openvino', model=str(make_onnx()), threads=1)
+        assert create(config).spec.precision == taken
+    finally:
+        backend._bf16_pays.cache_clear()
+
+
+def test_openvino_infers_in_what_it_takes(make_onnx: MakeOnnx) -> None:
     openvino = pytest.importorskip('openvino')
     has_bf16 = 'BF16' in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
     path = make_onnx()
-    backend = create(PipelineConfig(backend='openvino', model=str(path), threads=1))
-    assert backend.spec.precision == ('bf16' if has_bf16 else 'fp32')
     left, right = _images(32, 64)
-    disparity, _ = backend.infer(left, right)
-    # bf16 has 8 bits of mantissa.
-    np.testing.assert_allclose(disparity, left[0].mean(axis=0) / 4, rtol=2**-6)
-    if not has_bf16:
-        with pytest.raises(BackendError, match='this processor has no bf16'):
-            create(PipelineConfig(backend='openvino', model=str(path), precision='bf16'))
+    for precision in ('auto', 'fp32', 'bf16'):
+        config = PipelineConfig(
+            backend='openvino', model=str(path), threads=1, precision=precision
+        )
+        if precision == 'bf16' and not has_bf16:
+            with pytest.raises(BackendError, match='this processor has no bf16'):
+                create(config)
+            continue
+        backend = create(config)
+        assert backend.spec.precision in ({precision} if precision != 'auto' else {'bf16', 'fp32'})
+        disparity, _ = backend.infer(left, right)
+        # bf16 has 8 bits of mantissa.
+        exact = backend.spec.precision == 'fp32'
+        np.testing.assert_allclose(
+            disparity, left[0].mean(axis=0) / 4, rtol=2**-20 if exact else 2**-6
+        )
 
 
 class _Session:
