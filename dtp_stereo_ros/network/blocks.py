@@ -180,7 +180,9 @@ def peak_disparity(logits: Tensor) -> tuple[Tensor, Tensor]:
     probability = torch.softmax(logits, dim=1)
     bins = torch.arange(logits.shape[1], device=logits.device, dtype=logits.dtype)
     bins = bins.view(1, -1, 1, 1)
-    top = torch.argmax(logits, dim=1, keepdim=True).to(logits.dtype)
+    # Compared with the highest: an argmax alone takes OpenVINO 2 ms of the network's 60.
+    highest = probability.amax(dim=1, keepdim=True)
+    top = (bins * (probability >= highest).to(bins.dtype)).amax(dim=1, keepdim=True)
     window = probability * ((bins - top).abs() < PEAK_RADIUS_BINS + 0.5).to(logits.dtype)
     mass = window.sum(dim=1, keepdim=True)
     offset = (window * (bins - top)).sum(dim=1, keepdim=True) / mass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import cast
 
 import numpy as np
@@ -31,6 +32,27 @@ def accelerator_for(device: str, bf16: bool) -> Accelerator:
         # Runs one after the other in a process may differ in precision; processes stay joined.
         AcceleratorState._reset_state(reset_partial_state=AcceleratorState().num_processes == 1)
     return Accelerator(mixed_precision='bf16' if bf16 else 'no', cpu=device == 'cpu')
+
+
+def bf16_cost() -> float:
+    """Time of a convolution and its gradient on the CPU in bfloat16, over that in float32.
+
+    Below 1 on processors that are made for it; others have the instructions and are slow in them.
+    """
+    with torch.random.fork_rng(devices=[]):
+        layer = torch.nn.Conv2d(64, 64, 3, padding=1)
+        image = torch.rand(2, 64, 48, 64).contiguous(memory_format=torch.channels_last)
+
+    def seconds(bf16: bool) -> float:
+        begin = time.perf_counter()
+        with torch.autocast('cpu', torch.bfloat16, enabled=bf16):
+            layer(image).float().sum().backward()
+        return time.perf_counter() - begin
+
+    # In turn, so that a busy moment hits both; the first of each prepares.
+    times = [(seconds(True), seconds(False)) for _ in range(5)][1:]
+    bf16_s, fp32_s = (min(column) for column in zip(*times, strict=True))
+    return bf16_s / fp32_s
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ from .compiled import compiled
 from .data import Batch
 from .distil import Distillation
 from .feed import Feed
-from .judge import accelerator_for, draw, validate
+from .judge import accelerator_for, bf16_cost, draw, validate
 from .log import Log
 from .objectives import Objective, Parts, supervised
 from .padding import pad_some
@@ -228,6 +228,11 @@ class Trainer:
             f'{checkpoint.parameter_count(self.network)} parameters on {self._device_name()}, '
             f'from step {self.step}; set up in {self.schedule.elapsed_s:.0f} s'
         )
+        if self.device.type == 'cpu' and self.config.bf16 and (cost := bf16_cost()) > 1.2:
+            self.log.line(
+                f'bfloat16 convolutions take {cost:.1f} times as long as float32 on this '
+                'processor; --fp32 (in a recipe, precision: fp32) trains faster'
+            )
 
     def _device_name(self) -> str:
         cuda = self.device.type == 'cuda'

@@ -13,6 +13,7 @@ from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.errors import InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import PRESETS, build
+from dtp_stereo_ros.training import judge, train
 from dtp_stereo_ros.training.data import (
     GeneratorConfig,
     PooledBatches,
@@ -162,6 +163,23 @@ def test_a_run_in_steps_counts_them(clock):
     some = Schedule(TrainConfig(out=None, steps=50, max_steps=3))
     some.first = 5
     assert [step for step in range(5, 10) if some.over(step)] == [8, 9]
+
+
+@pytest.mark.parametrize(
+    ('cost', 'bf16', 'told'), [(1.7, True, True), (0.6, True, False), (1.7, False, False)]
+)
+def test_a_processor_that_is_slow_in_bfloat16_is_told(tmp_path, monkeypatch, cost, bf16, told):
+    monkeypatch.setattr(train, 'bf16_cost', lambda: cost)
+    Trainer(config(tmp_path, bf16=bf16, steps=1, validate_every=1)).run()
+    assert ('take 1.7 times as long as float32' in (tmp_path / 'log.txt').read_text()) == told
+
+
+def test_the_cost_of_bfloat16_is_a_ratio_and_draws_no_random_numbers():
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    assert 0.05 < judge.bf16_cost() < 20
+    assert torch.rand(1) == expected
 
 
 def test_the_command_counts_minutes(tmp_path, capsys):
