@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import ConvBN, InvertedBlock
+from .blocks import InvertedBlock
 
 # Descriptors on either side of the estimate, 2 px apart.
 REACH = 3
@@ -34,7 +34,10 @@ class Refinement(nn.Module):
         self.describe = nn.Conv2d(half, channels, (2, 3), (2, 1), (0, 1), bias=False)
         self.normalise = nn.BatchNorm2d(channels)
         self.compared = channels * (2 * REACH + 1)
-        self.enter = ConvBN(self.compared + context + 1, hidden, 1)
+        # Two layers on two inputs: joined to one, they would be copied.
+        self.compare = nn.Conv2d(self.compared + 1, hidden, 1, bias=False)
+        self.context = nn.Conv2d(context, hidden, 1, bias=False)
+        self.join = nn.BatchNorm2d(hidden)
         self.mix = InvertedBlock(hidden)
         self.leave = nn.Conv2d(hidden, 1, 1)
         # The correction starts from none.
@@ -77,6 +80,11 @@ class Refinement(nn.Module):
         whole = steps.detach().round()
         rest = steps - whole
         compared = self.differences(left2, right2, whole)
-        x = self.mix(self.enter(torch.cat((compared, context, rest.to(compared.dtype)), dim=1)))
-        corrected: Tensor = whole + (rest + self.leave(x).float())
-        return corrected / 2
+        compared = torch.cat((compared, rest.to(compared.dtype)), dim=1)
+        return (whole + (rest + self.correction(compared, context).float())) / 2
+
+    def correction(self, compared: Tensor, context: Tensor) -> Tensor:
+        """Differences with the rest of the step, and context, to what is missing (B, 1, h, w)."""
+        joined = F.relu(self.join(self.compare(compared) + self.context(context)))
+        lacking: Tensor = self.leave(self.mix(joined))
+        return lacking

@@ -58,11 +58,10 @@ class _LightSketch(Sketch):
             network.regress, network.upsampling.leave,
         ]  # fmt: skip
         refine = network.refinement
-        self.compared, self.rest = None, None
+        self.compared = None
         if refine is not None:
-            self.compared = nn.Conv2d(3, refine.compared, 4, 4)
-            self.rest = nn.Conv2d(3, 1, 4, 4)
-            self.fixed += [self.compared, self.rest, refine.describe, refine.leave]
+            self.compared = nn.Conv2d(3, refine.compared + 1, 4, 4)
+            self.fixed += [self.compared, refine.describe, refine.leave]
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         n = self.network
@@ -76,10 +75,9 @@ class _LightSketch(Sketch):
             n.upsampling(half, context),
         ]
         refine = n.refinement
-        if refine is not None and self.compared is not None and self.rest is not None:
-            parts = (self.compared(image), context, self.rest(image))
+        if refine is not None and self.compared is not None:
             outputs.append(refine.describe(half))
-            outputs.append(refine.leave(refine.mix(refine.enter(torch.cat(parts, dim=1)))))
+            outputs.append(refine.correction(self.compared(image), context))
         return tuple(outputs)
 
 
