@@ -143,25 +143,30 @@ def correlation_volume(left: Tensor, right: Tensor, bins: int) -> Tensor:
         first, as the band lies in memory: turning it round takes longer than multiplying in
         OpenVINO. Zero where the match lies outside the right image.
     """
-    batch, height, width, heads, channels = left.shape
+    # Head by head: a runtime that moves memory on one core does it in larger pieces then.
+    heads = zip(left.unbind(dim=3), right.unbind(dim=3), strict=True)
+    return torch.cat([_band(*head, bins) for head in heads], dim=3).permute(0, 3, 1, 2)
+
+
+def _band(left: Tensor, right: Tensor, bins: int) -> Tensor:
+    """Of one head: features (B, H4, W4, C) to (B, H4, W4, bins)."""
+    batch, height, width, channels = left.shape
     before = -(-bins // BLOCK)
     fill = (-width) % BLOCK
     count = (width + fill) // BLOCK
     rows = batch * height
-    lefts = F.pad(left, (0, 0, 0, 0, 0, fill)).reshape(rows, count, BLOCK, heads, channels)
-    rights = F.pad(right, (0, 0, 0, 0, before * BLOCK, fill))
-    rights = rights.reshape(rows, before + count, BLOCK, heads, channels).permute(0, 3, 1, 2, 4)
-    reach = torch.cat([rights[:, :, i : i + count] for i in range(before + 1)], dim=3)
+    lefts = F.pad(left, (0, 0, 0, fill)).reshape(rows, count, BLOCK, channels)
+    rights = F.pad(right, (0, 0, before * BLOCK, fill))
+    rights = rights.reshape(rows, before + count, BLOCK, channels)
+    reach = torch.cat([rights[:, i : i + count] for i in range(before + 1)], dim=2)
     # One more row than pixels, for what the longer reading takes beyond the end.
-    lefts = F.pad(lefts.permute(0, 3, 1, 2, 4), (0, 0, 0, 1))
-    products = torch.matmul(lefts, reach.transpose(3, 4)).flatten(3)
+    products = torch.matmul(F.pad(lefts, (0, 0, 0, 1)), reach.transpose(2, 3)).flatten(2)
     length = (before + 1) * BLOCK + 1
-    longer = products[..., : BLOCK * length].reshape(rows, heads, count, BLOCK, length)
+    longer = products[..., : BLOCK * length].reshape(rows, count, BLOCK, length)
     # Column s of a row holds disparity before * BLOCK - s.
     first = before * BLOCK - bins + 1
-    band = longer[..., first : first + bins].permute(0, 2, 3, 1, 4)
-    volume = band.reshape(batch, height, width + fill, heads * bins)
-    return volume[:, :, :width].permute(0, 3, 1, 2)
+    band = longer[..., first : first + bins].reshape(batch, height, width + fill, bins)
+    return band[:, :, :width]
 
 
 def peak_disparity(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -177,16 +182,17 @@ def peak_disparity(logits: Tensor) -> tuple[Tensor, Tensor]:
         disparity in bins (B, 1, H4, W4) and the probability within the peak (B, 1, H4, W4), the
         confidence.
     """
-    probability = torch.softmax(logits, dim=1)
+    # The softmax by hand: ONNX Runtime is slow in one that is not over the last dimension, and an
+    # argmax alone takes OpenVINO 2 ms of the network's 60.
+    highest = logits.detach().amax(dim=1, keepdim=True)
+    weight = (logits - highest).exp()
     bins = torch.arange(logits.shape[1], device=logits.device, dtype=logits.dtype)
     bins = bins.view(1, -1, 1, 1)
-    # Compared with the highest: an argmax alone takes OpenVINO 2 ms of the network's 60.
-    highest = probability.amax(dim=1, keepdim=True)
-    top = (bins * (probability >= highest).to(bins.dtype)).amax(dim=1, keepdim=True)
-    window = probability * ((bins - top).abs() < PEAK_RADIUS_BINS + 0.5).to(logits.dtype)
+    top = (bins * (logits >= highest).to(bins.dtype)).amax(dim=1, keepdim=True)
+    window = weight * ((bins - top).abs() < PEAK_RADIUS_BINS + 0.5).to(logits.dtype)
     mass = window.sum(dim=1, keepdim=True)
     offset = (window * (bins - top)).sum(dim=1, keepdim=True) / mass
-    return top + offset, mass
+    return top + offset, mass / weight.sum(dim=1, keepdim=True)
 
 
 def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) -> Tensor:
@@ -207,14 +213,17 @@ def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) 
         (B, 1, factor * h, factor * w), in the units of `coarse`.
     """
     batch, _, height, width = coarse.shape
-    shares = weights.reshape(batch, 9, factor * factor, height, width).softmax(dim=1)
+    weights = weights.reshape(batch, 9, factor * factor, height, width)
+    # The softmax by hand, as in `peak_disparity`, and divided by its sum only at the end.
+    shares = (weights - weights.amax(dim=1, keepdim=True)).exp()
     least, rise, upper = _parted(torch.stack(_neighbours(coarse), dim=1), 1, jump)
+    whole = shares.sum(dim=1)
     upper_share = (shares * upper).sum(dim=1)
     upper_sum = (shares * (upper * rise)).sum(dim=1)
     lower_sum = (shares * rise).sum(dim=1) - upper_sum
-    chosen = upper_share > 0.5
+    chosen = upper_share > whole / 2
     mean = torch.where(chosen, upper_sum, lower_sum) / torch.where(
-        chosen, upper_share, 1 - upper_share
+        chosen, upper_share, whole - upper_share
     )
     return F.pixel_shuffle(least[:, 0] + mean, factor)
 
