@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from openvino import opset13 as ops
 from ..config import PipelineConfig
 from ..errors import BackendError, ModelError, one_line
 from ..stereo import Float32Array
+from ..timing import in_turn
 from .base import ModelSpec
 from .onnx_file import OnnxFile, Ports, complete, smallest_size, to_planes
 
@@ -147,24 +148,15 @@ def _bf16_pays() -> bool:
     port = ops.parameter(image.shape, np.float32)
     convolved = ops.convolution(port, ops.constant(kernel), [1, 1], [1, 1], [1, 1], [1, 1])
     model = ov.Model([convolved], [port], 'probe')
-    requests = [
-        _core()
-        .compile_model(
-            model, _DEVICE, {'INFERENCE_PRECISION_HINT': hint, 'INFERENCE_NUM_THREADS': 1}
-        )
-        .create_infer_request()
-        for hint in ('bf16', 'f32')
-    ]
-    # In turn, so that a busy moment hits both; the first inference prepares.
-    times = [[_seconds(request, image) for request in requests] for _ in range(8)][1:]
-    bf16_s, fp32_s = (min(column) for column in zip(*times, strict=True))
+
+    def inference(hint: str) -> Callable[[], object]:
+        properties = {'INFERENCE_PRECISION_HINT': hint, 'INFERENCE_NUM_THREADS': 1}
+        request = _core().compile_model(model, _DEVICE, properties).create_infer_request()
+        return lambda: request.infer([image])
+
+    times_s = in_turn([inference('bf16'), inference('f32')], rounds=7, warm_up=1)
+    bf16_s, fp32_s = map(min, times_s)
     return bf16_s <= _BF16_MARGIN * fp32_s
-
-
-def _seconds(request: Any, image: Float32Array) -> float:
-    begin = time.perf_counter()
-    request.infer([image])
-    return time.perf_counter() - begin
 
 
 def _shape(port: Any) -> list[int | None]:

@@ -128,12 +128,6 @@ class Upsample4(nn.Module):
 def correlation_volume(left: Tensor, right: Tensor, bins: int) -> Tensor:
     """Inner products of left features with right features at each disparity.
 
-    A row is cut into blocks of pixels, and each is multiplied with all that its matches may be: it
-    and the blocks before it. The band of wanted disparities is cut out of each product by reading
-    its rows as one number longer, which moves row x by x. It is the same as slicing the right
-    features once per disparity, but a few operators instead of a hundred, and a quarter of the
-    numbers that multiplying whole rows makes.
-
     Args:
         left, right: features (B, H4, W4, heads, C).
         bins: number of disparities, in pixels of the feature map, starting at 0.
@@ -149,7 +143,14 @@ def correlation_volume(left: Tensor, right: Tensor, bins: int) -> Tensor:
 
 
 def _band(left: Tensor, right: Tensor, bins: int) -> Tensor:
-    """Of one head: features (B, H4, W4, C) to (B, H4, W4, bins)."""
+    """Correlations of one head, features (B, H4, W4, C) to (B, H4, W4, bins).
+
+    A row is cut into blocks of pixels, and each is multiplied with all that its matches may be: it
+    and the blocks before it. The band of wanted disparities is cut out of each product by reading
+    its rows as one number longer, which moves row x by x. It is the same as slicing the right
+    features once per disparity, but a few operators instead of a hundred, and a quarter of the
+    numbers that multiplying whole rows makes.
+    """
     batch, height, width, channels = left.shape
     before = -(-bins // BLOCK)
     fill = (-width) % BLOCK

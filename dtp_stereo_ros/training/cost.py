@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from dtp_stereo_ros.backends.base import Backend
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import BackendError
 from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.timing import in_turn
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 # The size that costs are told for, and the smaller one of the same shape that they are traced at.
@@ -103,15 +104,10 @@ def latencies_ms(
                 entrants[name, backend] = backends.create(config)
             except BackendError:
                 continue
-    times: dict[tuple[str, str], list[float]] = {key: [] for key in entrants}
     image = np.random.default_rng(0).uniform(0, 255, (1, 3, *size)).astype(np.float32)
     other = np.roll(image, -8, axis=3)
-    for run in range(_WARM_UP + runs):
-        for key, entrant in entrants.items():
-            begun = time.perf_counter()
-            entrant.infer(image, other)
-            if run >= _WARM_UP:
-                times[key].append(time.perf_counter() - begun)
+    calls = [functools.partial(entrant.infer, image, other) for entrant in entrants.values()]
+    times = dict(zip(entrants, in_turn(calls, runs, _WARM_UP), strict=True))
     for entrant in entrants.values():
         entrant.close()
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import cast
 
 import numpy as np
@@ -14,6 +13,7 @@ from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.evaluation.report import panel
 from dtp_stereo_ros.evaluation.runner import Estimate
 from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.timing import in_turn
 
 from .data import Batch
 
@@ -43,15 +43,12 @@ def bf16_cost() -> float:
         layer = torch.nn.Conv2d(64, 64, 3, padding=1)
         image = torch.rand(2, 64, 48, 64).contiguous(memory_format=torch.channels_last)
 
-    def seconds(bf16: bool) -> float:
-        begin = time.perf_counter()
+    def step(bf16: bool) -> None:
         with torch.autocast('cpu', torch.bfloat16, enabled=bf16):
             layer(image).float().sum().backward()
-        return time.perf_counter() - begin
 
-    # In turn, so that a busy moment hits both; the first of each prepares.
-    times = [(seconds(True), seconds(False)) for _ in range(5)][1:]
-    bf16_s, fp32_s = (min(column) for column in zip(*times, strict=True))
+    times_s = in_turn([lambda: step(True), lambda: step(False)], rounds=4, warm_up=1)
+    bf16_s, fp32_s = map(min, times_s)
     return bf16_s / fp32_s
 
 
