@@ -55,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='WEIGHT',
         help='also align the aggregated features with those of a teacher of ours; 0: no',
     )
+    parser.add_argument(
+        '--trust',
+        type=float,
+        default=0.0,
+        metavar='PX',
+        help='with both: not to hear the teacher where it is farther off the truth; 0: always',
+    )
     parser.add_argument('--cache', action='store_true', help='keep the answers of the teacher')
     add_run_options(parser, steps=5000, learning_rate=5e-4, data='')
 
@@ -76,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
         loss=args.loss,
         features=args.features,
         cache=args.cache,
+        trust_px=args.trust,
     )
     run_to_end(Trainer(train_config(args, distil=distil)))
     return 0

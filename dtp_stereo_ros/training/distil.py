@@ -37,6 +37,8 @@ class DistilConfig:
             of both through a learned 1 x 1 convolution; for teachers of the family. 0: none.
         cache: ask the teacher once about each pair of a folder or bag, keep its answers on disk,
             and do not scale the pairs.
+        trust_px: with supervision 'both', the teacher is not heard where it is farther than this
+            from a known truth. 0: it is heard everywhere.
     """
 
     teacher: str = ''
@@ -47,6 +49,7 @@ class DistilConfig:
     disparity: float = 1.0
     features: float = 0.0
     cache: bool = False
+    trust_px: float = 0.0
 
 
 def distribution_distance(
@@ -103,7 +106,7 @@ class Distillation:
         student = outputs.logits
         features = self._features.pop() if self._features else None
         row, column = phase
-        valid = taught.valid.float()
+        valid = self._heard(taught, batch).float()
         valid4 = valid[:, row::4, column::4]
         disparity4 = taught.disparity_px[:, row::4, column::4]
         logits = taught.logits
@@ -137,6 +140,14 @@ class Distillation:
         if cached is not None:
             return cached
         return self.teacher(batch['clean_left'].float(), batch['clean_right'].float(), self.grid)
+
+    def _heard(self, taught: Taught, batch: Batch) -> Tensor:
+        """(B, H, W) bool, where the teacher is sure and not known to be wrong."""
+        trust = self.config.trust_px
+        if not trust or self.config.supervision != 'both':
+            return taught.valid
+        wrong = (taught.disparity_px - batch['disparity']).abs() > trust
+        return taught.valid & ~(wrong & batch['known'])
 
     def _adapter(self, network: Network) -> nn.Module:
         """Student's aggregated features to the teacher's; the widths are found by a trial."""

@@ -97,6 +97,24 @@ def test_pixels_that_the_teacher_is_not_sure_of_do_not_count(batch):
     assert total.item() == 0
 
 
+def test_a_teacher_that_is_known_to_be_wrong_is_not_heard(batch):
+    torch.manual_seed(0)
+    student, teacher = DTPNetLight(LIGHT), NetworkTeacher(DTPNetLight(LIGHT), 'x')
+    deaf = DistilConfig(supervision='both', trust_px=1e-6)
+    _, parts = loss_of(student, teacher, batch, deaf)
+    assert parts['distil'].item() == parts['distil_full'].item() == 0
+    assert parts['full'].item() > 0
+    # Where there is no truth, or the teacher teaches alone, it is heard as before.
+    blind = {**batch, 'known': torch.zeros_like(batch['known'])}
+    _, parts = loss_of(student, teacher, blind, deaf)
+    assert parts['distil'].item() > 0
+    # A trust that every error lies within changes nothing.
+    for config in (DistilConfig(trust_px=1e-6), DistilConfig(supervision='both', trust_px=1e6)):
+        without = dataclasses.replace(config, trust_px=0.0)
+        heard, unchanged = (loss_of(student, teacher, batch, c)[0] for c in (config, without))
+        assert heard.item() == pytest.approx(unchanged.item(), rel=1e-5)
+
+
 def test_feature_distillation_teaches_the_aggregation(batch):
     torch.manual_seed(0)
     wider = dataclasses.replace(LIGHT, volume=24)

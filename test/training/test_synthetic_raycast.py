@@ -21,7 +21,11 @@ from dtp_stereo_ros.training.synthetic.atlas import (
 )
 from dtp_stereo_ros.training.synthetic.flatten import MAX_SURFACES, flatten
 from dtp_stereo_ros.training.synthetic.materials import Bank
-from dtp_stereo_ros.training.synthetic.photometric_batch import distort_batch, draw_distortion
+from dtp_stereo_ros.training.synthetic.photometric_batch import (
+    distort_batch,
+    draw_distortion,
+    draw_tones,
+)
 from dtp_stereo_ros.training.synthetic.raycast import RayCaster
 from dtp_stereo_ros.training.synthetic.reference import render_reference
 from dtp_stereo_ros.training.synthetic.sampler import WORLDS, SceneSampler
@@ -29,6 +33,7 @@ from dtp_stereo_ros.training.synthetic.scene import (
     BOX,
     CYLINDER,
     ELLIPSOID,
+    GRAZING,
     QUAD,
     RELIEF,
     Scenes,
@@ -298,6 +303,32 @@ def test_mirrors_differ_between_the_views_but_not_in_truth(atlas):
     assert warp_error(with_mirror)[seen].mean() > 2 * warp_error(without)[seen].mean()
 
 
+@pytest.mark.parametrize('share', [0.0, 0.4, 0.9])
+def test_what_a_pane_shows_has_a_disparity_of_its_own(atlas, share):
+    pane = scene_of(wall(0.05), mirror=1.0, image=np.array([1.0, share, 2.0]))
+    found = RayCaster(atlas).render(pane)
+    assert found.disparity_left.numpy() == pytest.approx(20.0, rel=1e-5)
+    left, right = (image.mean(dim=(0, 1)) for image in (found.left, found.right))
+    shift = round(20 * share)
+    there = (left[:, shift:] - right[:, : WIDTH - shift]).abs().mean()
+    at_the_pane = (left[:, 20:] - right[:, : WIDTH - 20]).abs().mean()
+    assert at_the_pane > 10 * there
+
+
+def test_mirrors_are_stronger_at_grazing_sight(atlas):
+    """A black floor shows nothing but its mirror image: more of it towards the horizon."""
+    floor = (QUAD, (0, 0.05, 0.0), np.array([[9.0, 0, 0], [0, 0, 9.0], [0, 1.0, 0]]))
+    dark = {'gain': 0.0, 'shine': 0.0, 'mirror': 0.2}
+    tiles = np.full((1, TILE_PX, TILE_PX, 3), 200, np.uint8)
+    caster = RayCaster(Atlas(tiles, np.zeros((1, MASK_PX, MASK_PX), np.uint8), 0))
+    shown = caster.render(scene_of(floor, **dark)).left[0, 0, :, int(CX)]
+    for row in (60, 90):
+        tangent = (row - CY) / FOCAL
+        cosine = max(0.05, tangent / np.hypot(1, tangent))
+        expected = 200 * 0.2 * (1 + GRAZING * (1 - cosine) ** 3)
+        assert shown[row].item() == pytest.approx(expected, rel=1e-3)
+
+
 def test_more_samples_soften_edges_and_leave_the_truth(atlas):
     axes = np.diag([20, 20, 1]) * 0.02 / FOCAL
     turn = np.array([[0.8, 0.6, 0], [-0.6, 0.8, 0], [0, 0, 1]])
@@ -485,6 +516,18 @@ def test_cameras_differ_mildly_and_by_their_own_chance():
     assert (grey[:60] == grey[60:]).all()
     hidden = (change.hidden[..., 2] > change.hidden[..., 0]).any(axis=1)
     assert 1 <= hidden.sum() <= 25
+
+
+def test_harsh_light_burns_and_blocks():
+    """Both ends of the scale are lost far more often than in mild light."""
+    lost = []
+    for harsh in (0.0, 1.0):
+        tones = draw_tones(np.random.default_rng(2), np.full(400, 0.15), harsh)
+        gain, offset, gamma = tones[0][:, :1], tones[1][:, :1], tones[2][:, None]
+        ramp = np.linspace(0, 1, 256) ** gamma * 255 * gain + offset
+        lost.append([(ramp >= 255).mean(), (ramp <= 0).mean()])
+    assert lost[1][0] > 2 * lost[0][0] > 0
+    assert lost[1][1] > 2 * lost[0][1] > 0
 
 
 def test_blur_kernels_are_normal_and_motion_lengthens_them():

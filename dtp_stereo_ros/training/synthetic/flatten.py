@@ -43,6 +43,7 @@ COLUMNS: dict[str, int] = {
     'shine': 1,
     'gloss': 1,
     'mirror': 1,
+    'image': 3,
     'waves': 8,
 }
 

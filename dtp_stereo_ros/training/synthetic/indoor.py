@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .layout import Array, Layout, random_turns, scaled, small_turn, tilted, turn_y
+from .layout import Array, Layout, random_turns, scaled, small_turn, tilted, turn_x, turn_y
+from .materials import calm
 from .scene import BOX, CYLINDER, ELLIPSOID, NONE, QUAD, RELIEF, Scenes
 
 UP = np.array([0.0, -1.0, 0.0])
@@ -17,6 +18,8 @@ def clutter(room: Layout) -> Scenes:
     near = np.minimum(room.max_disparity_px, far + room.log_uniform(20, 260, 1))
     objects(room, room.some(10, 36), far, near)
     wires(room, room.some(0, 2), far, near)
+    slats(room, room.chance(0.3), far, near)
+    blades(room, room.chance(0.3), far, near)
     return room.finish(lamp=room.at(room.uniform(-1, 2, 1), room.uniform(-2, 1, 1), far * 3)[:, 0])
 
 
@@ -110,6 +113,8 @@ def rooms(room: Layout) -> Scenes:
         table(room, room.chance(0.5), yaw, level, back, near)
     shelf(room, room.chance(0.35), yaw, back, near)
     plant(room, room.chance(0.4), back, near, 6)
+    slats(room, room.chance(0.5), back, near)
+    blades(room, room.chance(0.4), back, near)
     objects(room, room.some(3, 18), back, near, 0.4)
     wires(room, room.some(0, 2), back, near)
     lamp = room.at(room.uniform(-0.3, 1.3, 1), room.uniform(-1.5, 0.4, 1), 1.5 * back)
@@ -181,6 +186,63 @@ def furniture(
     centre = room.at(room.uniform(-0.1, 1.1, shape[1]), 0.5, 1 / depth)
     centre[..., 1] = level - half[..., 1]
     room.add(kind, centre, scaled(turn, half), there, **_dense(room, nearest))
+
+
+def slats(room: Layout, there: Array, far: Array, near: Array) -> None:
+    """Planks side by side and, at their ends, as many at an angle: a bench or a garden chair."""
+    rng, number = room.rng, 6
+    nearest = room.nearness(1.1 * far, near, 1)
+    long = room.pixel(nearest) * room.log_uniform(25, 120, 1)
+    pitch = long * room.uniform(0.1, 0.4, 1)
+    wide = 0.5 * pitch * room.uniform(0.35, 0.97, 1)
+    turn = tilted(rng, (room.count, 1), 0.6)
+    centre = room.at(room.uniform(0, 1, 1), room.uniform(0, 1, 1), 1 / (1 / nearest + 1.5 * long))
+    material = _dense(room, nearest)
+    plain = room.chance(0.6)[..., None]
+    calm(material, np.where(plain, 0.15 * room.rng.random((room.count, 1, 1)), 1.0))
+    step = np.arange(number) - (number - 1) / 2
+    sizes = np.stack((wide, long, 0.2 * wide), -1) * np.ones((number, 1))
+    turns = np.repeat(turn, number, 1)
+    back = np.stack((step * pitch, 0 * step * pitch, 0 * step * pitch), -1)
+    some = there & room.some(2, number)
+    world = centre + np.einsum('bnij,bnj->bni', turns, back)
+    room.add(BOX, world, scaled(turns, sizes), some, **material)
+    # The seat: from the lower end towards the camera, its planks along or across.
+    seat = np.repeat(turn @ turn_x(room.uniform(1.2, 1.9, 1)), number, 1)
+    reach = np.stack((step * pitch, -long * np.ones(number), 0 * step * pitch), -1)
+    hinge = turn[..., 1] * long[..., None]
+    world = centre + hinge + np.einsum('bnij,bnj->bni', seat, reach)
+    room.add(BOX, world, scaled(seat, sizes), some & room.chance(0.6), **material)
+
+
+def blades(room: Layout, there: Array, far: Array, near: Array) -> None:
+    """Long pointed leaves from one root, or a sheaf of spindles: thin, smooth and alike."""
+    rng, number = room.rng, 8
+    shape = (room.count, number)
+    nearest = room.nearness(1.1 * far, near, 1)
+    long = room.pixel(nearest) * room.log_uniform(25, 160, 1)
+    root = room.at(
+        room.uniform(0, 1, 1), room.uniform(0.1, 1.1, 1), 1 / (1 / nearest + 1.6 * long)
+    )
+    half = long * np.exp(rng.normal(-0.2, 0.3, shape))
+    half = np.minimum(half, 1.3 * long)
+    thick = half * room.log_uniform(0.03, 0.2, 1)
+    sizes = np.stack((thick, half, thick * rng.uniform(0.15, 1, shape)), -1)
+    turn = random_turns(rng, shape)
+    # Its second axis, the long one, points away from the root and seldom down.
+    along = turn[..., 1]
+    down = along[..., 1] * np.where(room.chance(0.7), 1.0, -1.0) > 0.2
+    turn = np.where(down[..., None, None], turn * np.array([1.0, -1.0, 1.0]), turn)
+    centre = root + turn[..., 1] * (0.95 * half)[..., None]
+    material = _dense(room, np.repeat(nearest, number, 1))
+    one = room.bank.draw(rng, (room.count, 1), room.density(nearest), shiny=0.2)
+    alike = room.chance(0.7)
+    for name, value in one.items():
+        kept = np.asarray(material[name])
+        mixed = alike.reshape(room.count, 1, *[1] * (kept.ndim - 2))
+        material[name] = np.where(mixed, value, kept)
+    calm(material, np.where(room.chance(0.6)[..., None], 0.2, 1.0))
+    room.add(ELLIPSOID, centre, scaled(turn, sizes), there & room.some(3, number), **material)
 
 
 def _dense(room: Layout, disparity: Array) -> dict[str, Array]:

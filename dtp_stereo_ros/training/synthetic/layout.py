@@ -141,17 +141,17 @@ def turn_y(angle: Array) -> Array:
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
+def turn_x(angle: Array) -> Array:
+    """Rotation matrices (..., 3, 3) about the level axis across."""
+    cos, sin, zero = np.cos(angle), np.sin(angle), 0 * angle
+    rows = ((zero + 1, zero, zero), (zero, cos, -sin), (zero, sin, cos))
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
 def small_turn(rng: np.random.Generator, count: int, spread: float) -> Array:
     """Rotations (B, 3, 3) of a camera that is not quite level: pitch and roll."""
     pitch, roll = rng.normal(0, spread, (2, count))
     zero, one = np.zeros(count), np.ones(count)
-    x = np.array(
-        [
-            [one, zero, zero],
-            [zero, np.cos(pitch), -np.sin(pitch)],
-            [zero, np.sin(pitch), np.cos(pitch)],
-        ]
-    )
     z = np.array(
         [
             [np.cos(roll), -np.sin(roll), zero],
@@ -159,7 +159,7 @@ def small_turn(rng: np.random.Generator, count: int, spread: float) -> Array:
             [zero, zero, one],
         ]
     )
-    return np.einsum('ijb,jkb->bik', x, z)
+    return np.einsum('bij,jkb->bik', turn_x(pitch), z)
 
 
 def random_turns(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
@@ -187,7 +187,6 @@ def tilted(rng: np.random.Generator, shape: tuple[int, int], spread: float) -> A
     a, b = a * (1 - flat), b * (1 - flat)
     c = rng.uniform(0, 2 * np.pi, shape)
     zero, one = np.zeros(shape), np.ones(shape)
-    x = ((one, zero, zero), (zero, np.cos(a), -np.sin(a)), (zero, np.sin(a), np.cos(a)))
     z = ((np.cos(c), -np.sin(c), zero), (np.sin(c), np.cos(c), zero), (zero, zero, one))
-    about_x, about_z = (np.stack([np.stack(r, axis=-1) for r in m], axis=-2) for m in (x, z))
-    return turn_y(b) @ about_x @ about_z
+    about_z = np.stack([np.stack(row, axis=-1) for row in z], axis=-2)
+    return turn_y(b) @ turn_x(a) @ about_z

@@ -9,6 +9,9 @@ import numpy as np
 from .atlas import FENCES, LEAVES, MASKS, Atlas
 from .scene import BRICKS, CHECKS, GRID, PLAIN, STRIPES, WINDOWS
 
+# Mean grey of textures, about.
+_MIDDLE = 118
+
 
 class Bank:
     """Draws materials from an atlas of `tiles`, the first `photos` of them photographs."""
@@ -83,12 +86,12 @@ class Bank:
         )[..., None]
         tint = np.exp(rng.normal(0, 0.1, (*shape, 3)))
         grey = rng.uniform(30, 225, shape)[..., None] + rng.normal(0, 22, (*shape, 3))
-        own = 118 + rng.normal(0, 25, shape)[..., None] + rng.normal(0, 8, (*shape, 3))
+        own = _MIDDLE + rng.normal(0, 25, shape)[..., None] + rng.normal(0, 8, (*shape, 3))
         middle = np.where((which >= 2)[..., None], grey, own)
         contrast = rng.normal(0, 70, shape)[..., None] + rng.normal(0, 25, (*shape, 3))
         return {
             'gain': strength * tint,
-            'offset': middle - 118 * strength * tint,
+            'offset': middle - _MIDDLE * strength * tint,
             'contrast': contrast * (which == 2)[..., None],
         }
 
@@ -120,9 +123,58 @@ def _gloss(
 ) -> dict[str, np.ndarray]:
     shiny = rng.random(shape) < share
     return {
+        'image': _image(rng, shape, 0.1),
         'shine': shiny * rng.uniform(0.0, 0.7, shape),
         'gloss': np.exp(rng.uniform(np.log(6), np.log(120), shape)),
         'mirror': shiny * (rng.random(shape) < 0.6) * rng.uniform(0.05, 0.5, shape),
+    }
+
+
+def calm(material: dict[str, Any], strength: np.ndarray) -> None:
+    """Fades a material's texture to `strength` of itself; its mean colour stays."""
+    material['offset'] = material['offset'] + _MIDDLE * material['gain'] * (1 - strength)
+    material['gain'] = material['gain'] * strength
+
+
+def _image(rng: np.random.Generator, shape: tuple[int, int], clear: float) -> np.ndarray:
+    """`Scenes.image` of surfaces, a share of them `clear`: far off or near, coarse or fine."""
+    through = rng.random(shape) < clear
+    near = (rng.random(shape) < 0.6) * rng.uniform(0, 0.95, shape)
+    zoom = np.exp(rng.uniform(np.log(0.7), np.log(5), shape))
+    return np.stack((through, near, zoom), axis=-1)
+
+
+def paint(
+    rng: np.random.Generator, bank: Bank, shape: tuple[int, int], density: np.ndarray
+) -> dict[str, Any]:
+    """Varnished and nearly plain, as a car's: black, grey, white or coloured."""
+    grey = rng.choice((12.0, 40.0, 90.0, 150.0, 215.0), shape)[..., None]
+    coloured = (rng.random(shape) < 0.4)[..., None] * rng.normal(0, 45, (*shape, 3))
+    tint = rng.uniform(0, 0.12, shape)[..., None] * np.ones(3)
+    return {
+        **bank.draw(rng, shape, density, shiny=1.0),
+        'gain': tint,
+        'offset': grey + coloured - _MIDDLE * tint,
+        'contrast': 0.0,
+        'pattern': PLAIN,
+        'mirror': rng.uniform(0.05, 0.5, shape),
+        'image': _image(rng, shape, 0.0),
+    }
+
+
+def glass(
+    rng: np.random.Generator, bank: Bank, shape: tuple[int, int], density: np.ndarray
+) -> dict[str, Any]:
+    """A pane: dark, and over it what is mirrored or lies behind."""
+    tint = rng.uniform(0, 0.25, shape)[..., None] * np.ones(3)
+    return {
+        **bank.draw(rng, shape, density, shiny=1.0),
+        'gain': tint,
+        'offset': rng.uniform(0, 60, shape)[..., None] + rng.normal(0, 6, (*shape, 3)),
+        'contrast': 0.0,
+        'pattern': PLAIN,
+        'mirror': rng.uniform(0.2, 0.95, shape),
+        'image': _image(rng, shape, 0.5),
     }
 
 
@@ -132,5 +184,5 @@ def sky(rng: np.random.Generator, bank: Bank, count: int, scale: np.ndarray) -> 
     cloudy = rng.random((count, 1, 1)) < 0.5
     strength = np.where(cloudy, rng.uniform(0.1, 0.6, (count, 1, 1)), 0.03)
     pale = rng.uniform(120, 255, (count, 1, 1)) + rng.normal(0, 14, (count, 1, 3))
-    flat = {'gain': strength * np.ones(3), 'offset': pale - 118 * strength}
+    flat = {'gain': strength * np.ones(3), 'offset': pale - _MIDDLE * strength}
     return {**drawn, **flat, 'contrast': 0, 'lit': 0, 'pattern': PLAIN}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .indoor import objects
+from . import materials
+from .indoor import blades, objects
 from .layout import Array, Layout, scaled, small_turn, tilted, turn_y
 from .materials import sky
 from .scene import BOX, CYLINDER, ELLIPSOID, QUAD, RELIEF, Scenes
@@ -43,6 +44,7 @@ def nature(world: Layout) -> Scenes:
     for _ in range(3):
         tree(world, world.chance(0.6), height, metre, border)
     stones(world, world.some(0, 6), height, metre, border)
+    blades(world, world.chance(0.4), np.ones_like(border), border)
     branches(world, world.some(0, 8), border)
     fences(world, world.some(0, 2), height, metre, border)
     objects(world, world.some(0, 6), np.ones_like(border), border, 0.5)
@@ -143,7 +145,7 @@ def spots(world: Layout, number: int, radius: Array, border: Array) -> tuple[Arr
 
 
 def car(world: Layout, there: Array, height: Array, metre: Array, border: Array) -> None:
-    """Body, cabin and four wheels; glossy, with windows that mirror."""
+    """Body, cabin and four wheels; varnished, with windows that mirror or let through."""
     x, z = spots(world, 1, 2.2 * metre, border)
     heading = world.rng.choice((0.0, np.pi / 2, np.pi / 2, 0.4), (world.count, 1))
     heading = heading + world.rng.normal(0, 0.15, (world.count, 1))
@@ -153,10 +155,18 @@ def car(world: Layout, there: Array, height: Array, metre: Array, border: Array)
     tall = grow * world.uniform(0.2, 0.6, 1)
     cabin = np.concatenate((0.75 * grow, tall, grow * world.uniform(0.8, 1.7, 1)), 1)[:, None]
     base = np.stack((x, height - 0.66 * grow, z), -1)
-    paint = _material(world, world.density(1 / z), shiny=0.9)
+    shown = world.density(1 / z)
+    paint = materials.paint(world.rng, world.bank, z.shape, shown)
     world.add(BOX, base, scaled(turn, body), there, **paint)
     top = base - np.stack((0 * x, 0.36 * grow + tall, 0 * x), -1)
-    world.add(BOX, top, scaled(turn, cabin), there, **_material(world, world.density(1 / z), 0.9))
+    # Vans are boxes, other cars rounded, their bonnets too.
+    van = world.chance(0.4)
+    world.add(BOX, top, scaled(turn, cabin), there & van, **paint)
+    world.add(ELLIPSOID, base, scaled(turn, body * [1.04, 1.5, 1.1]), there & ~van, **paint)
+    dome = cabin * [1.05, 1.7, 1.15]
+    low = top + np.stack((0 * x, 0.7 * tall, 0 * x), -1)
+    world.add(ELLIPSOID, low, scaled(turn, dome), there & ~van, **paint)
+    panes(world, there, van, turn, (top, cabin), (low, dome))
     corners = np.array(
         [(-0.8, 0.33, -1.3), (0.8, 0.33, -1.3), (-0.8, 0.33, 1.3), (0.8, 0.33, 1.3)]
     )
@@ -166,6 +176,51 @@ def car(world: Layout, there: Array, height: Array, metre: Array, border: Array)
     across = turns[..., [1, 0, 2]]
     size = np.array([0.33, 0.11, 0.33]) * grow[..., None] * np.ones((4, 1))
     world.add(CYLINDER, wheels, scaled(across, size), there, offset=25.0, gain=0.1, contrast=0.0)
+
+
+def panes(
+    world: Layout,
+    there: Array,
+    van: Array,
+    turn: Array,
+    box: tuple[Array, Array],
+    dome: tuple[Array, Array],
+) -> None:
+    """Windows on all sides of a boxy cabin, or around a rounded one under its roof.
+
+    Args:
+        world: scenes.
+        there, van: (B, 1) whether there is a car, and whether its cabin is the box.
+        turn: (B, 1, 3, 3).
+        box, dome: centre and half sizes (B, 1, 3) of both cabins.
+    """
+    centre, half = box
+    shown = world.density(1 / centre[..., 2])
+    pane = materials.glass(world.rng, world.bank, there.shape, shown)
+    tall = world.uniform(0.4, 0.85, 1)[..., None]
+    middle, sizes = dome
+    world.add(
+        ELLIPSOID,
+        middle,
+        scaled(turn, sizes * np.concatenate((1.02 + 0 * tall, tall, 1.02 + 0 * tall), -1)),
+        there & ~van & world.chance(0.9),
+        **pane,
+    )
+    # Two in a row at either side, one ahead and one behind: outward axis and place along it.
+    places = ((0, -1, 0.5), (0, -1, -0.5), (0, 1, 0.5), (0, 1, -0.5), (2, -1, 0.0), (2, 1, 0.0))
+    there = there & van & world.chance(0.9)
+    for axis, sign, along in places:
+        other = 2 - axis
+        spot, size = np.zeros_like(half), np.zeros_like(half)
+        spot[..., axis] = 1.01 * sign * half[..., axis]
+        spot[..., other] = along * half[..., other]
+        size[..., 0] = (0.44 if along else 0.9) * half[..., other]
+        size[..., 1] = tall[..., 0] * half[..., 1]
+        size[..., 2] = half[..., 1]
+        # A quad faces its third axis.
+        facing = turn if axis == 2 else turn[..., [2, 1, 0]]
+        at = centre + np.einsum('bnij,bnj->bni', turn, spot)
+        world.add(QUAD, at, scaled(facing, size), there, **pane)
 
 
 def person(world: Layout, there: Array, height: Array, metre: Array, border: Array) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from dtp_stereo_ros.stereo import UInt8Array
 
-from .photometric_batch import blur_kernels
+from .photometric_batch import HARSH, blur_kernels, draw_tones
 
 _NOISE_SIDE = 1024
 _noise_field: np.ndarray | None = None
@@ -27,7 +27,7 @@ def distort_pair(
     """
     if rng.random() < 0.2:
         left, right = (_grey(image) for image in (left, right))
-    common = _Tone.draw(rng, 0.15)
+    common = _Tone.draw(rng, 0.15, rng.random() < HARSH)
     # Most rigs are matched; some have clearly different exposure.
     apart = 0.02 if rng.random() < 0.4 else 0.12
     left = _Tone.draw(rng, apart).after(common).apply(left)
@@ -55,10 +55,9 @@ class _Tone:
         self.gain, self.offset, self.gamma = gain, offset, gamma
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, spread: float) -> _Tone:
-        gain = np.exp(rng.normal(0, spread) + rng.normal(0, spread / 3, 3))
-        offset = rng.normal(0, 40 * spread) + rng.normal(0, 10 * spread, 3)
-        return cls(gain, offset, float(np.exp(rng.normal(0, spread))))
+    def draw(cls, rng: np.random.Generator, spread: float, harsh: bool = False) -> _Tone:
+        gain, offset, gamma = draw_tones(rng, np.array([spread]), float(harsh))
+        return cls(gain[0], offset[0], float(gamma[0]))
 
     def after(self, first: _Tone) -> _Tone:
         return _Tone(self.gain * first.gain, self.offset + first.offset, self.gamma * first.gamma)

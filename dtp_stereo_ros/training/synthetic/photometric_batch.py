@@ -15,6 +15,8 @@ from torch import Tensor
 
 Array = np.ndarray
 KERNEL = 9
+# Share of pairs in harsh light.
+HARSH = 0.2
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -56,7 +58,8 @@ def draw_distortion(rng: np.random.Generator, count: int, size: tuple[int, int])
     twice = (2, 1)
     # Most rigs are matched; some have clearly different exposure.
     apart = np.tile(np.where(rng.random(count) < 0.4, 0.02, 0.12), 2)
-    shared, own = _tones(rng, np.full(count, 0.15)), _tones(rng, apart)
+    harsh = rng.random(count) < HARSH
+    shared, own = draw_tones(rng, np.full(count, 0.15), harsh), draw_tones(rng, apart)
     noisy = np.tile((rng.random(count) < 0.7) * np.minimum(rng.exponential(3, count), 15), 2)
     blurred, kernels = _kernels(rng, count)
     moved = np.flatnonzero(rng.random(count) < 0.5)
@@ -86,12 +89,23 @@ def _greyness(rng: np.random.Generator, count: int) -> Array:
     return np.where(rng.random(count) < 0.2, 1.0, pale)
 
 
-def _tones(rng: np.random.Generator, spread: Array) -> tuple[Array, Array, Array]:
+def draw_tones(
+    rng: np.random.Generator, spread: Array, harsh: Array | float = 0.0
+) -> tuple[Array, Array, Array]:
+    """Gain (n, 3), offset (n, 3) in grey values and gamma (n,) of n images.
+
+    Args:
+        rng: source of chance.
+        spread: (n,) standard deviation of the logarithms.
+        harsh: (n,) 1 for low sun: burnt lights, blocked shadows, or one of them.
+    """
     shape = (len(spread), 3)
     wide = spread[:, None]
     gain = np.exp(wide * rng.normal(0, 1, (len(spread), 1)) + wide * rng.normal(0, 1 / 3, shape))
     offset = wide * (rng.normal(0, 40, (len(spread), 1)) + rng.normal(0, 10, shape))
-    return gain, offset, np.exp(spread * rng.normal(0, 1, len(spread)))
+    gamma = np.exp(spread * rng.normal(0, 1, len(spread)))
+    bright, steep, dark = rng.normal((0.3, 0.3, -15), (0.4, 0.3, 15), (len(spread), 3)).T * harsh
+    return gain * np.exp(bright)[:, None], offset + dark[:, None], gamma * np.exp(steep)
 
 
 def _kernels(rng: np.random.Generator, count: int) -> tuple[Array, Array]:

@@ -17,6 +17,7 @@ from .scene import (
     CHECKS,
     CYLINDER,
     ELLIPSOID,
+    GRAZING,
     GRID,
     NONE,
     QUAD,
@@ -263,13 +264,13 @@ def _colour(
     half /= np.linalg.norm(half, axis=1, keepdims=True)
     spot = (normal * half).sum(axis=1).clip(1e-4) ** prim.gloss
     colour = colour + 255 * prim.shine * spot[:, None]
-    bounce = look + 2 * facing[:, None] * normal
-    image = _bilinear(
-        levels[2][int(scene['surroundings'])],
-        (1 + bounce[:, 0]) * TILE_PX / 4,
-        (1 + bounce[:, 1]) * TILE_PX / 4,
-    )
-    return (colour + prim.mirror * (image - colour)).clip(0, 255)
+    straight, behind, zoom = prim.image
+    way = (1 - straight) * (look + 2 * facing[:, None] * normal) + straight * ray
+    way[:, 0] += behind / depth * eye[0]
+    u, v = ((1 + way[:, k]) * zoom * TILE_PX + shift[k] for k in (0, 1))
+    image = _bilinear(levels[2][int(scene['surroundings'])], u / 4, v / 4)
+    share = np.minimum(1, prim.mirror * (1 + GRAZING * (1 - facing) ** 3))[:, None]
+    return (colour + share * (image - colour)).clip(0, 255)
 
 
 def _pattern(prim: _Prim, u: Array, v: Array, texels: Array) -> Array:

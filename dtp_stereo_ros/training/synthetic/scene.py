@@ -17,6 +17,8 @@ NONE, QUAD, BOX, ELLIPSOID, CYLINDER, RELIEF = range(6)
 # Kinds of patterns laid over a texture.
 PLAIN, STRIPES, CHECKS, WINDOWS, GRID, BRICKS = range(6)
 WAVES = 2
+# A mirror's share grows by this factor, cubed in 1 - cosine, towards grazing sight.
+GRAZING = 3.0
 
 
 @dataclass
@@ -46,7 +48,10 @@ class Scenes:
         pattern: (B, N). period: (B, N, 2) texels. duty: (B, N, 2), 0..1.
         lit: (B, N) how much shading matters; 0 for the sky.
         shine, gloss: (B, N) strength and exponent of the highlight.
-        mirror: (B, N) share of the reflected surroundings.
+        mirror: (B, N) share of the surroundings' image; times ``1 + GRAZING (1 - c)^3`` at
+            cosine c between sight and normal.
+        image: (B, N, 3) of that image: 0 where it is reflected, 1 where it is seen straight on,
+            as through glass; its disparity as a share of the surface's; its magnification.
     """
 
     height: int
@@ -76,6 +81,7 @@ class Scenes:
     shine: np.ndarray
     gloss: np.ndarray
     mirror: np.ndarray
+    image: np.ndarray
 
     def __len__(self) -> int:
         return len(self.focal)
@@ -109,6 +115,7 @@ DEFAULTS: dict[str, tuple[tuple[int, ...], Any]] = {
     'shine': ((), 0),
     'gloss': ((), 20),
     'mirror': ((), 0),
+    'image': ((3,), (0, 0, 1)),
 }
 
 

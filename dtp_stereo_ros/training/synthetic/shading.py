@@ -15,7 +15,7 @@ from .atlas import TILE_PX, DeviceAtlas
 from .flatten import CURTAIN, PILLAR, PLANE, ROUND, column_slices
 from .hits import INDEX_MASK
 from .rays import curtain_disparity, curtain_normal, hit_pillar, hit_round
-from .scene import BRICKS, CHECKS, GRID, STRIPES, WINDOWS
+from .scene import BRICKS, CHECKS, GRAZING, GRID, STRIPES, WINDOWS
 
 Values = dict[str, Tensor]
 Cast = Callable[..., list[Tensor]]
@@ -105,11 +105,34 @@ def _shade(
     half = half / length(half).clamp(min=1e-6)
     spot = (normal * half).sum(dim=0).clamp(min=1e-4) ** values['gloss'][0]
     colour = colour + 255 * values['shine'] * spot
-    bounce = look + 2 * facing * normal
-    u, v = (1 + bounce[0]) * TILE_PX, (1 + bounce[1]) * TILE_PX
-    image = atlas.fetch_level(light['surroundings'][0], u, v, MIRROR_LEVEL)
-    colour = torch.lerp(colour, image, values['mirror'])
+    image = _image(atlas, values, light, (look, ray, normal, facing), disparity * view / focal)
+    share = values['mirror'] * (1 + GRAZING * (1 - facing) ** 3)
+    colour = torch.lerp(colour, image, share.clamp(max=1))
     return colour.clamp(0, 255), disparity
+
+
+def _image(
+    atlas: DeviceAtlas,
+    values: Values,
+    light: Values,
+    sight: tuple[Tensor, Tensor, Tensor, Tensor],
+    parallax: Tensor,
+) -> Tensor:
+    """Colour (3, n) of what a surface mirrors or lets through.
+
+    Args:
+        atlas: textures.
+        values, light: see `_shade`.
+        sight: unit and unscaled rays, normals (3, n) towards the camera, cosines (n,) of both.
+        parallax: (n,) by how much the surface moves between the views, as a tangent.
+    """
+    look, ray, normal, facing = sight
+    straight, share, zoom = values['image']
+    shift = values['shift']
+    u, v = (torch.lerp(look[k] + 2 * facing * normal[k], ray[k], straight) for k in (0, 1))
+    u = (1 + u + share * parallax) * zoom * TILE_PX + shift[0]
+    v = (1 + v) * zoom * TILE_PX + shift[1]
+    return atlas.fetch_level(light['surroundings'][0], u, v, MIRROR_LEVEL)
 
 
 def length(vector: Tensor) -> Tensor:
