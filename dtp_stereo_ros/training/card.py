@@ -30,7 +30,8 @@ def describe_run(config: TrainConfig, teacher: Teacher | None, **done: Any) -> d
         **done,
     }
     if teacher:
-        meta['teacher'] = f'{teacher.name} ({distil.supervision}, {distil.loss})'
+        trust = f', within {distil.trust_px:g} px of the truth' if distil.trust_px else ''
+        meta['teacher'] = f'{teacher.name} ({distil.supervision}, {distil.loss}{trust})'
     if config.init:
         before = checkpoint.read(config.init)['meta']
         meta['before'] = [*before.get('before', []), _history(config.init, before)]

@@ -300,7 +300,9 @@ def test_command(tmp_path, teacher_file, capsys):
     assert capsys.readouterr().err.strip() == (
         'dtp-stereo distill: error: --init is missing: name the checkpoint (.pt) that is to learn'
     )
+    arguments += ['--supervision', 'both', '--trust', '2.5']
     assert main([*arguments, '--init', str(teacher_file)]) == 0
     assert 'best.pt: val/epe_px' in capsys.readouterr().out
-    before = checkpoint.read(tmp_path / 'run' / 'best.pt')['meta']['before']
-    assert before == ['teacher: 0 steps, unknown data']
+    meta = checkpoint.read(tmp_path / 'run' / 'best.pt')['meta']
+    assert meta['before'] == ['teacher: 0 steps, unknown data']
+    assert meta['teacher'] == 'dtpnet (both, l1, within 2.5 px of the truth)'
