@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from ..errors import ConfigError
 from ..training.options import (
@@ -18,14 +19,14 @@ HELP = 'teach a network by another, by an ONNX file or by SGBM; adapts a model t
 
 DESCRIPTION = f"""\
 Teach the network of --init what a teacher knows: the L1 distance between the distributions of both
-over disparity, at a temperature that rises from 0.5 to 1 (Pan et al., ICRA 2024, Eq. 4). Pairs
-need no truth.
+over disparity, at a temperature that rises from 0.5 to 1 (Pan et al., ICRA 2024, Eq. 4), and a
+robust error against the teacher's disparity, which --disparity 0 leaves out. Pairs need no truth.
 
 examples:
-  dtp-stereo distill --data bag:my_robot.mcap --teacher big.onnx --init dtpnet.pt --out runs/mine
+  dtp-stereo distill --data bag:my_robot.mcap --teacher big.onnx     (adapts dtpnet to a camera)
   dtp-stereo distill --data synthetic --textures photos --teacher runs/teacher/best.pt \\
       --init runs/first/best.pt --out runs/distilled --steps 5000
-  dtp-stereo distill --data folder:pairs --teacher sgbm --init dtpnet.pt --out runs/self
+  dtp-stereo distill --data folder:pairs --teacher sgbm --init dtpnet-small --out runs/self
 
 {DATA_HELP}
 
@@ -49,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--loss', choices=('l1', 'kl'), default='l1', help='between the distributions'
     )
     parser.add_argument(
+        '--disparity',
+        type=float,
+        default=1.0,
+        metavar='WEIGHT',
+        help="of the error against the teacher's disparity; 0: Eq. 4 alone (default: 1)",
+    )
+    parser.add_argument(
         '--features',
         type=float,
         default=0.0,
@@ -63,13 +71,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='with both: not to hear the teacher where it is farther off the truth; 0: always',
     )
     parser.add_argument('--cache', action='store_true', help='keep the answers of the teacher')
-    add_run_options(parser, steps=5000, learning_rate=5e-4, data='')
+    add_run_options(
+        parser,
+        steps=5000,
+        learning_rate=5e-4,
+        data='',
+        init='dtpnet',
+        out='runs/distill-NAME, by the first data',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Distil; prints where the weights are."""
-    if args.init is None:
-        raise ConfigError('--init is missing: name the checkpoint (.pt) that is to learn')
     if not args.data:
         raise ConfigError('--data is missing: name synthetic, folder:PATH or bag:FILE')
     try:
@@ -77,10 +90,14 @@ def run(args: argparse.Namespace) -> int:
         from ..training.train import Trainer
     except ImportError as error:
         raise missing(error) from error
+    if args.out is None:
+        place = args.data[0].partition(',')[0]
+        args.out = Path('runs', f'distill-{Path(place.partition(":")[2] or place).stem}')
     distil = DistilConfig(
         teacher=args.teacher,
         supervision=args.supervision,
         loss=args.loss,
+        disparity=args.disparity,
         features=args.features,
         cache=args.cache,
         trust_px=args.trust,

@@ -24,7 +24,7 @@ from .distil import DistilConfig
 from .judge import accelerator_for, validate
 from .recipe import DistilStep, Recipe, TrainStep
 from .settings import TrainConfig, preset
-from .stages import TEST_SEED, do_once, held_out, training_settings
+from .stages import TEST_SEED, do_once, generated, held_out, training_settings
 from .steps import prune_checkpoint, summary_line, write_json
 from .strict import plain
 from .summary import Link
@@ -81,8 +81,10 @@ class Chain:
             pruned = self._prune(f'prune{round_}', source)
             tune = recipe.prune.tune_after(round_)
             source = self._distil(f'tune{round_}', tune, teacher, pruned)
-        self._step('evaluate', {'links': [link.sha256 for link in self.links]}, self._evaluate)
-        exported = self._step('export', {'model': models.sha256(source)}, self._export)
+        judged = {'links': [link.sha256 for link in self.links], 'how': plain(recipe.evaluate)}
+        self._step('evaluate', judged, self._evaluate)
+        named = {'model': models.sha256(source), 'name': recipe.name}
+        exported = self._step('export', named, self._export)
         return exported / 'summary.md'
 
     def say(self, text: str) -> None:
@@ -127,6 +129,7 @@ class Chain:
             steps=step.steps,
             learning_rate=step.learning_rate,
             warmup_steps=step.warmup_steps,
+            decay_share=step.decay_share,
             validate_every=step.validate_every,
             validation_count=recipe.validation_batches,
             bf16=recipe.precision == 'bf16',
@@ -147,16 +150,22 @@ class Chain:
         return folder / 'best.pt'
 
     def _prune(self, name: str, source: Path) -> Path:
-        recipe = self.recipe
-        settings = {'how': plain(recipe.prune.how), 'init': models.sha256(source)}
+        recipe, prune = self.recipe, self.recipe.prune
+        settings = {
+            'how': plain(prune.how),
+            'init': models.sha256(source),
+            'measure_batches': prune.measure_batches,
+            'sources': list(self._judged_by),
+            'data': plain(recipe.data),
+        }
 
         def work(folder: Path) -> dict[str, Any]:
             accelerator = self._accelerator()
             if not accelerator.is_main_process:
                 return {}
-            batches = self._held_out(recipe.data, recipe.prune.measure_batches, accelerator)
+            batches = self._held_out(recipe.data, prune.measure_batches, accelerator)
             report = prune_checkpoint(
-                source, folder, recipe.prune.how, batches, accelerator, self.command
+                source, folder, prune.how, batches, accelerator, self.command
             )
             print(summary_line(report))
             return {'error_before': report.error_before, 'error_after': report.error_after}
@@ -179,11 +188,12 @@ class Chain:
             (self._folder('evaluate', self._number - 1) / 'metrics.json').read_text()
         )
         name, best = self.recipe.name, self.links[-1]
-        summary.write(folder, name, best, self.links, measured, self.pictures, self.command)
+        real = not generated(self._judged_by)
+        summary.write(folder, name, best, self.links, measured, self.pictures, self.command, real)
         return {'model': name}
 
     def _add(self, name: str, path: Path) -> None:
-        """Judge a link of the chain on the generated test pairs, once."""
+        """Judge a link of the chain on the test pairs, once."""
         known = path.parent / 'link.json'
         if known.exists():
             content = json.loads(known.read_text())
@@ -213,8 +223,14 @@ class Chain:
     def _held_out(
         self, config: GeneratorConfig, count: int, accelerator: Accelerator
     ) -> list[Batch]:
-        specs, cache = self.recipe.distil.sources, self.recipe.out / 'cache'
-        return held_out(specs, config, count, cache, accelerator)
+        cache, teacher = self.recipe.out / 'cache', self.recipe.teacher.file
+        return held_out(self._judged_by, config, count, cache, accelerator, teacher)
+
+    @property
+    def _judged_by(self) -> tuple[str, ...]:
+        """Sources of the last lessons that the student gets."""
+        recipe = self.recipe
+        return (recipe.prune.tune if recipe.prune.rounds else recipe.distil).sources
 
     def _accelerator(self) -> Accelerator:
         return accelerator_for(self.recipe.device, self.recipe.precision == 'bf16')

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from dtp_stereo_ros import models
 from dtp_stereo_ros.commands.options import typed_command
 from dtp_stereo_ros.errors import ConfigError, StereoError
 from dtp_stereo_ros.sizes import parse_size
@@ -24,16 +25,24 @@ Data is any number of these, in turn; one in ten pairs of a folder or bag is kep
   synthetic            generated pairs; --textures FOLDER covers them with photographs
   raycast              ray cast rooms, roads and woods, rendered on the GPU where there is one
   folder:PATH          NAME_left.* NAME_right.* [NAME_disp.pfm], or left/ right/ [disp/]
-  bag:FILE[,left=TOPIC,right=TOPIC,truth=TOPIC]   a rosbag; truth is a disparity or depth topic
-  sceneflow:PATH  kitti2012:PATH  kitti2015:PATH  middlebury_v3:PATH  middlebury_2005:PATH
-  middlebury_classic:PATH  eth3d:PATH             as published"""
+  bag:FILE[,left=TOPIC,right=TOPIC,truth=TOPIC,info=TOPIC]
+                       a rosbag; truth is a disparity or depth topic, info the camera_info of depth
+  sceneflow:PATH  kitti2012:PATH  kitti2015:PATH  middlebury_v3:PATH  middlebury_2001:PATH (and
+  2003)  middlebury_2005:PATH (and 2006)  eth3d:PATH      as published
+  middlebury_classic:PATH    SCENE/{left,right,disp}.* with a scale.json"""
 
 TORCHRUN_HELP = """\
 Several GPUs: torchrun --nproc_per_node=4 -m dtp_stereo_ros.cli ... (see torchrun for machines)."""
 
 
 def add_run_options(
-    parser: argparse.ArgumentParser, *, steps: int, learning_rate: float, data: str
+    parser: argparse.ArgumentParser,
+    *,
+    steps: int,
+    learning_rate: float,
+    data: str,
+    init: str = '',
+    out: str = '',
 ) -> None:
     """Declare what every training run has.
 
@@ -41,8 +50,16 @@ def add_run_options(
         parser: of the command.
         steps, learning_rate: defaults of the command.
         data: default source.
+        init: default model to start from.
+        out: what is said of the default folder; without it one has to be given.
     """
-    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='of the run')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        required=not out,
+        metavar='DIR',
+        help=f'of the run (default: {out})' if out else 'of the run',
+    )
     parser.add_argument(
         '--data',
         action='append',
@@ -53,7 +70,13 @@ def add_run_options(
     parser.add_argument(
         '--textures', type=Path, metavar='DIR', help='photographs; without it noise and patterns'
     )
-    parser.add_argument('--init', type=Path, metavar='CKPT', help='checkpoint (.pt) to start from')
+    parser.add_argument(
+        '--init',
+        default=init,
+        metavar='CKPT',
+        help='checkpoint (.pt), or name of a shipped model, to start from'
+        + (f' (default: {init})' if init else ''),
+    )
     parser.add_argument('--steps', type=int, default=steps, help='default: %(default)s')
     parser.add_argument(
         '--minutes',
@@ -131,6 +154,7 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
 
     Raises:
         ConfigError: a size is wrong.
+        ModelError: there is no such model to start from.
         StereoError: a package is missing.
     """
     sizes = parse_sizes(args.sizes)
@@ -163,7 +187,7 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
         threads=args.threads,
         device=args.device,
         bf16=not args.fp32,
-        init=args.init,
+        init=models.resolve(args.init, ('.pt',)) if args.init else None,
         command=typed_command(),
         **more,
     )

@@ -35,6 +35,11 @@ IMAGE_SUFFIXES = {'.png', '.jpg', '.jpeg', '.bmp', '.webp', '.ppm', '.pgm', '.ti
 # value = disparity * 1 in all of them, so that px = value / shrink at a smaller size.
 _MIDDLEBURY_FULL_ROWS = 1110
 
+# Those of 2003 are 1500 rows at full size, where value = disparity; the older ones are all about
+# 380 rows high, and value = 8 * disparity.
+_MIDDLEBURY_2003_ROWS = {1500: 1, 750: 2, 375: 4}
+_MIDDLEBURY_2001_SCALE = 8
+
 
 class PairReader(Protocol):
     """Finds the pairs at a place.
@@ -85,6 +90,24 @@ def kitti2012(root: Path) -> list[Scene]:
         for left in sorted((root / 'colored_0').glob('*_10.png'))
     ]
     return at_least_one(scenes, root, 'colored_0/*_10.png')
+
+
+def middlebury_2001(root: Path) -> list[Scene]:
+    """Middlebury 2001 and 2003 as published: ``SCENE/im2.* im6.* disp2.* disp6.*``."""
+    scenes = [
+        Scene(
+            truth.parent.name,
+            _beside(truth, 'im2'),
+            _beside(truth, 'im6'),
+            partial(_middlebury_2001_truth, truth),
+        )
+        for truth in sorted(root.glob('*/disp2.*'))
+    ]
+    at_least_one(scenes, root, '*/disp2.*')
+    return [
+        _with_right(s, t.with_name(f'disp6{t.suffix}'), _middlebury_2001_px)
+        for s, t in zip(scenes, sorted(root.glob('*/disp2.*')), strict=True)
+    ]
 
 
 def middlebury_2005(root: Path) -> list[Scene]:
@@ -143,6 +166,7 @@ READERS: dict[str, PairReader] = {
     'kitti2012': _at_folder(kitti2012),
     'kitti2015': _at_folder(datasets.kitti2015),
     'middlebury_v3': _at_folder(middlebury_v3),
+    'middlebury_2001': _at_folder(middlebury_2001),
     'middlebury_2005': _at_folder(middlebury_2005),
     'middlebury_classic': _at_folder(datasets.middlebury_classic),
     'eth3d': _at_folder(middlebury_v3),
@@ -163,6 +187,22 @@ def open_pairs(spec: str, cache: Path) -> list[Scene]:
             f'data {spec!r}: write synthetic, or NAME:PATH with NAME one of {", ".join(READERS)}'
         )
     return READERS[name](place, cache)
+
+
+def _beside(truth: Path, name: str) -> Path:
+    found = sorted(truth.parent.glob(f'{name}.*'))
+    if not found:
+        raise InputError(f'{truth.parent}: there is no {name}.* beside {truth.name}')
+    return found[0]
+
+
+def _middlebury_2001_truth(path: Path) -> Truth:
+    return Truth(_middlebury_2001_px(path))
+
+
+def _middlebury_2001_px(path: Path) -> Float32Array:
+    rows = read_image(path).shape[0]
+    return read_scaled_grey(path, _MIDDLEBURY_2003_ROWS.get(rows, _MIDDLEBURY_2001_SCALE))
 
 
 def _middlebury_2005_truth(path: Path) -> Truth:

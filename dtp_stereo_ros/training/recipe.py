@@ -24,7 +24,8 @@ class TrainStep:
         file: a finished checkpoint (or, for the teacher, whatever `open_teacher` takes) that is
             used as it is; nothing is trained.
         init: checkpoint to start from.
-        steps, learning_rate, warmup_steps, validate_every, sources: see `TrainConfig`.
+        steps, learning_rate, warmup_steps, decay_share, validate_every, sources: see
+            `TrainConfig`.
         loss: see `LossWeights`.
     """
 
@@ -34,6 +35,7 @@ class TrainStep:
     steps: int = 10000
     learning_rate: float = 1.5e-3
     warmup_steps: int = 300
+    decay_share: float = 0.3
     validate_every: int = 500
     sources: tuple[str, ...] = ('synthetic',)
     loss: LossWeights = field(default_factory=LossWeights)
@@ -45,7 +47,7 @@ class DistilStep:
 
     Attributes:
         steps: see `TrainConfig`; the recipe's own distillation is left out where they are 0.
-        learning_rate, warmup_steps, validate_every, sources: see `TrainConfig`.
+        learning_rate, warmup_steps, decay_share, validate_every, sources: see `TrainConfig`.
         loss: against the truth, where it takes part.
         how: see `DistilConfig`; its teacher is the recipe's.
     """
@@ -53,6 +55,7 @@ class DistilStep:
     steps: int = 10000
     learning_rate: float = 1e-3
     warmup_steps: int = 300
+    decay_share: float = 0.3
     validate_every: int = 500
     sources: tuple[str, ...] = ('synthetic',)
     loss: LossWeights = field(default_factory=LossWeights)

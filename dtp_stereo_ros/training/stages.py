@@ -24,9 +24,12 @@ from .settings import TrainConfig
 from .steps import write_json
 from .streams import SYNTHETIC, Sources
 from .strict import plain
+from .teachers import BinGrid, Taught, open_teacher
 
 # Generated test pairs are of a seed of their own: neither trained on nor used to choose.
 TEST_SEED = 7919
+# Bins of a distribution that nobody looks at.
+_ANY_BINS = BinGrid(48, 4.0)
 # Settings of a run that do not change what it learns.
 _WHERE = ('out', 'command', 'workers', 'threads', 'device', 'cache')
 
@@ -95,6 +98,7 @@ def held_out(
     count: int,
     cache: Path,
     accelerator: Accelerator,
+    teacher: str = '',
 ) -> list[Batch]:
     """Generated pairs by the generators that are trained on, else real ones held out.
 
@@ -104,11 +108,31 @@ def held_out(
         count: of batches.
         cache: folder for unpacked bags.
         accelerator: renders where the generator renders.
+        teacher: whose word stands for the truth of real pairs that have none, see `open_teacher`;
+            '' leaves them out.
     """
-    generated = tuple(s for s in specs if s in (SYNTHETIC, RAYCAST))
-    sources = Sources.open(generated or specs, cache)
+    sources = Sources.open(generated(specs) or specs, cache)
     renderer = Renderer(config, accelerator.device) if RAYCAST in sources.specs else None
-    return sources.validation(config, count, renderer=renderer)
+    ask = _asking(teacher, accelerator) if teacher and sources.unlabelled else None
+    return sources.validation(config, count, ask, renderer)
+
+
+def generated(specs: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the sources that are generators."""
+    return tuple(s for s in specs if s in (SYNTHETIC, RAYCAST))
+
+
+def _asking(teacher: str, accelerator: Accelerator) -> Callable[[Batch], Taught]:
+    known = open_teacher(teacher)
+    known.to(accelerator.device)
+
+    def ask(batch: Batch) -> Taught:
+        left, right = (
+            batch[name].to(accelerator.device).float() for name in ('clean_left', 'clean_right')
+        )
+        return known(left, right, _ANY_BINS)
+
+    return ask
 
 
 def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -196,6 +196,8 @@ class Trainer:
         objective.teacher.to(self.device)
         if self.accelerator.num_processes > 1 and distil.features:
             raise ConfigError('features are distilled in one process only; set features to 0')
+        if distil.cache and distil.features:
+            raise ConfigError('features are not kept in a cache; set features to 0, or no cache')
         return objective
 
     def _fill_cache(self) -> TaughtCache | None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from dtp_stereo_ros import models
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.network import checkpoint
@@ -296,13 +297,46 @@ def test_command(tmp_path, teacher_file, capsys):
         '--data', f'folder:{root}', '--steps', '2', '--validate-every', '2', '--batch-size', '2',
         '--sizes', '32x96', '--workers', '0', '--fp32', '--device', 'cpu', '--threads', '1',
     ]  # fmt: skip
-    assert main(arguments) == 2
-    assert capsys.readouterr().err.strip() == (
-        'dtp-stereo distill: error: --init is missing: name the checkpoint (.pt) that is to learn'
-    )
     arguments += ['--supervision', 'both', '--trust', '2.5']
     assert main([*arguments, '--init', str(teacher_file)]) == 0
     assert 'best.pt: val/epe_px' in capsys.readouterr().out
     meta = checkpoint.read(tmp_path / 'run' / 'best.pt')['meta']
     assert meta['before'] == ['teacher: 0 steps, unknown data']
     assert meta['teacher'] == 'dtpnet (both, l1, within 2.5 px of the truth)'
+
+
+def test_the_shipped_model_is_adapted_to_the_camera_of_a_bag(tmp_path, monkeypatch, capsys):
+    """A bag and any teacher's ONNX file are all that has to be named."""
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('rosbags.image', reason='rosbags-image decodes images')
+    from robot_bag import write_bag
+
+    spec = write_bag(tmp_path / 'robot')
+    teacher = models.resolve('dtpnet-small', ('.onnx',))
+    shipped = checkpoint.read(models.resolve('dtpnet', ('.pt',)))
+    monkeypatch.chdir(tmp_path)
+    short = [
+        '--steps', '2', '--validate-every', '2', '--batch-size', '2', '--sizes', '32x96',
+        '--workers', '0', '--fp32', '--device', 'cpu', '--threads', '1',
+    ]  # fmt: skip
+    assert main(['distill', '--data', spec, '--teacher', str(teacher), *short]) == 0
+    assert 'runs/distill-robot/best.pt: val/epe_px' in capsys.readouterr().out
+    adapted = checkpoint.read(tmp_path / 'runs' / 'distill-robot' / 'best.pt')
+    assert adapted['config'] == shipped['config']
+    assert adapted['widths'] == shipped['widths']
+    assert adapted['meta']['teacher'].endswith('(teacher, l1)')
+    assert not all(
+        torch.equal(value, adapted['state_dict'][name])
+        for name, value in shipped['state_dict'].items()
+    )
+
+
+def test_features_and_a_cache_exclude_each_other(tmp_path, teacher_file):
+    config = TrainConfig(
+        out=tmp_path,
+        network={'member': 'light', **dataclasses.asdict(LIGHT)},
+        distil=DistilConfig(teacher=str(teacher_file), features=1.0, cache=True),
+        device='cpu',
+    )
+    with pytest.raises(ConfigError, match='features are not kept in a cache'):
+        Trainer(config)

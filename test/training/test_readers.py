@@ -37,6 +37,18 @@ def middlebury_2005(root):
     return root
 
 
+def middlebury_2001(root, rows=380, scale=8):
+    """At about 380 rows, disparities are stored eight times as large; in 2003 otherwise."""
+    scene = root / 'venus'
+    scene.mkdir(parents=True)
+    left, right = layouts.plane_pair()
+    tall = partial(cv2.copyMakeBorder, top=0, left=0, right=0, borderType=cv2.BORDER_REFLECT)
+    stored = np.nan_to_num(layouts.truth() * scale).astype(np.uint8)
+    for name, pixels in (('im2.ppm', left), ('im6.ppm', right), ('disp2.pgm', stored)):
+        cv2.imwrite(str(scene / name), tall(pixels, bottom=rows - layouts.HEIGHT))
+    return root
+
+
 def two_folders(root):
     left, right = layouts.plane_pair()
     for name in ('left', 'right', 'disp'):
@@ -54,6 +66,7 @@ def two_folders(root):
         ('kitti2012', kitti2012, 3),
         ('kitti2015', layouts.kitti2015, 3),
         ('middlebury_v3', layouts.middlebury_v3, 2),
+        ('middlebury_2001', middlebury_2001, 1),
         ('middlebury_2005', middlebury_2005, 1),
         ('middlebury_classic', layouts.middlebury_classic, 1),
         ('eth3d', layouts.middlebury_v3, 2),
@@ -76,6 +89,7 @@ def test_layouts(tmp_path, name, make, count):
     [
         ('sceneflow', layouts.flyingthings, 'disparity/TRAIN/A/0000/right/0006.pfm'),
         ('middlebury_v3', layouts.middlebury_v3, 'Beta/disp1GT.pfm'),
+        ('middlebury_2001', middlebury_2001, 'venus/disp6.pgm'),
         ('middlebury_2005', middlebury_2005, 'Art/disp5.png'),
     ],
 )
@@ -87,9 +101,24 @@ def test_the_right_views_truth_is_found_where_it_is_published(tmp_path, name, ma
         # Some count it negatively.
         write_pfm(root / path, -layouts.truth())
     else:
-        (root / path).write_bytes((root / path).with_name('disp1.png').read_bytes())
+        left = {'disp5.png': 'disp1.png', 'disp6.pgm': 'disp2.pgm'}[(root / path).name]
+        (root / path).write_bytes((root / path).with_name(left).read_bytes())
     right = open_pairs(f'{name}:{root}', tmp_path)[-1].load_right_px()
     assert np.nanmax(right) == np.nanmin(right[1 : layouts.HEIGHT]) == layouts.SHIFT_PX
+
+
+@pytest.mark.parametrize(('rows', 'scale'), [(375, 4), (750, 2), (1500, 1), (383, 8)])
+def test_disparities_of_2003_are_stored_by_size(tmp_path, rows, scale):
+    root = middlebury_2001(tmp_path / 'data', rows, scale)
+    truth = open_pairs(f'middlebury_2001:{root}', tmp_path)[0].load_truth().disparity_px
+    assert np.nanmax(truth) == np.nanmin(truth[1:30]) == layouts.SHIFT_PX
+
+
+def test_a_scene_of_2001_without_its_picture_is_named(tmp_path):
+    root = middlebury_2001(tmp_path / 'data')
+    (root / 'venus' / 'im6.ppm').unlink()
+    with pytest.raises(InputError, match=r'venus: there is no im6\.\* beside disp2\.pgm'):
+        open_pairs(f'middlebury_2001:{root}', tmp_path)
 
 
 def test_every_reader_but_the_bag_is_tested_here():

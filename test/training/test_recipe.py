@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import layouts
 import pytest
 
 from dtp_stereo_ros import models
@@ -105,6 +106,36 @@ def test_a_step_is_not_mixed_with_other_settings(chain, smoke, capsys):
     error = capsys.readouterr().err
     assert error.count('\n') == 1
     assert '02-distil: was begun with another steps (60, now 61); delete the folder' in error
+
+
+@pytest.mark.parametrize(
+    ('change', 'step'),
+    [
+        ('prune.measure_batches=2', '03-prune1'),
+        ('evaluate.runs=6', '07-evaluate'),
+        ('name=other', '08-export'),
+    ],
+)
+def test_every_step_knows_what_it_depends_on(chain, smoke, capsys, change, step):
+    assert main(['recipe', str(smoke), '--set', f'out={chain}', '--set', change]) == 2
+    assert f'{step}: was begun with another' in capsys.readouterr().err
+
+
+def test_a_camera_without_truth_makes_a_chain(chain, smoke, tmp_path):
+    """Real pairs and a finished teacher are enough; the teacher's word judges every link."""
+    root = layouts.pairs(tmp_path / 'data')
+    (root / 'wall_disp.pfm').unlink()
+    teacher = chain / '01-teacher' / 'best.pt'
+    changes = [
+        f'teacher.file={teacher}', f'out={tmp_path / "out"}', 'threads=1', 'distil.steps=2',
+        f'distil.sources=[folder:{root}]', f'prune.tune.sources=[folder:{root}]',
+        'prune.rounds=1', 'prune.last_steps=2', 'evaluate.backends=[onnx]',
+    ]  # fmt: skip
+    assert main(['recipe', str(smoke), *(a for c in changes for a in ('--set', c))]) == 0
+    link = json.loads((tmp_path / 'out' / '01-distil' / 'link.json').read_text())
+    assert 0 < link['epe_px'] < 64
+    text = (tmp_path / 'out' / '05-export' / 'summary.md').read_text()
+    assert 'visible pixels of the one pair in ten that was not trained on' in text
 
 
 def test_a_finished_student_is_pruned_without_being_taught_first(chain, smoke, tmp_path):

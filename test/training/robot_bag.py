@@ -1,0 +1,79 @@
+"""A ROS 2 bag of our own making, with disparity, with depth and with neither."""
+
+import numpy as np
+import pytest
+
+rosbag2 = pytest.importorskip('rosbags.rosbag2', reason='writes the bag of this test')
+typesys = pytest.importorskip('rosbags.typesys')
+pytest.importorskip('rosbags.image', reason='rosbags-image decodes images')
+
+STORE = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
+HEIGHT, WIDTH, SHIFT = 24, 64, 6
+FOCAL_BASELINE = 48.0
+
+
+def kind(name):
+    return STORE.types[name]
+
+
+def header(stamp_ns):
+    time = kind('builtin_interfaces/msg/Time')(stamp_ns // 10**9, stamp_ns % 10**9)
+    return kind('std_msgs/msg/Header')(time, 'camera')
+
+
+def image(pixels, encoding, stamp_ns):
+    height, width = pixels.shape[:2]
+    data = np.frombuffer(np.ascontiguousarray(pixels).tobytes(), np.uint8)
+    step = data.size // height
+    return kind('sensor_msgs/msg/Image')(header(stamp_ns), height, width, encoding, 0, step, data)
+
+
+def info(stamp_ns):
+    roi = kind('sensor_msgs/msg/RegionOfInterest')(0, 0, 0, 0, False)
+    p = np.zeros(12)
+    p[3] = -FOCAL_BASELINE
+    return kind('sensor_msgs/msg/CameraInfo')(
+        header(stamp_ns), HEIGHT, WIDTH, 'plumb_bob', np.zeros(5), np.zeros(9), np.zeros(9), p,
+        0, 0, roi,
+    )  # fmt: skip
+
+
+def disparity(values, stamp_ns):
+    roi = kind('sensor_msgs/msg/RegionOfInterest')(0, 0, 0, 0, False)
+    return kind('stereo_msgs/msg/DisparityImage')(
+        header(stamp_ns), image(values, '32FC1', stamp_ns), 100.0, 0.1, roi, 1.0, 32.0, 0.1
+    )
+
+
+def write_bag(path, truth=''):
+    """Five frames; the right view is stamped 1 ms later, and its third image is lost."""
+    rng = np.random.default_rng(0)
+    with rosbag2.Writer(path, version=8) as writer:
+        names = ['left/image_rect', 'right/image_rect', 'right/camera_info', 'disparity', 'depth']
+        types = ['sensor_msgs/msg/Image'] * 2 + ['sensor_msgs/msg/CameraInfo']
+        types += ['stereo_msgs/msg/DisparityImage', 'sensor_msgs/msg/Image']
+        topics = {
+            name: writer.add_connection(f'/cam/{name}', msgtype, typestore=STORE)
+            for name, msgtype in zip(names, types, strict=True)
+        }
+
+        def send(name, message, stamp_ns):
+            connection = topics[name]
+            raw = STORE.serialize_cdr(message, connection.msgtype)
+            writer.write(connection, stamp_ns, raw)
+
+        for i in range(5):
+            stamp = 10**12 + i * 50_000_000
+            wide = rng.integers(0, 255, (HEIGHT, WIDTH + SHIFT), np.uint8)
+            send('right/camera_info', info(stamp), stamp)
+            send('left/image_rect', image(wide[:, :WIDTH], 'mono8', stamp), stamp)
+            if i != 2:
+                later = stamp + 1_000_000
+                send('right/image_rect', image(wide[:, SHIFT:], 'mono8', later), later)
+            values = np.full((HEIGHT, WIDTH), SHIFT, np.float32)
+            values[0] = -1.0
+            send('disparity', disparity(values, stamp), stamp)
+            depth = np.full((HEIGHT, WIDTH), 1000 * FOCAL_BASELINE / SHIFT, np.uint16)
+            depth[0] = 0
+            send('depth', image(depth, '16UC1', stamp), stamp)
+    return f'bag:{path}{truth}'
