@@ -14,7 +14,7 @@ DESCRIPTION = f"""\
 Cut channels of a checkpoint until --ratio of its multiplications is saved. First every group of
 channels that hang together is cut alone and the error is measured; then the cuts are made where
 they cost least. Channels whose index means a disparity stay. Distil the result afterwards, and
-prune it again: five times 10 % is better than 50 % at once.
+prune it again.
 
 examples:
   dtp-stereo prune runs/distilled/best.pt -o runs/pruned1 --ratio 0.1 --textures photos

@@ -70,7 +70,7 @@ class Chain:
         teacher = recipe.teacher.file or str(self._train('teacher', recipe.teacher))
         source: Path | None = recipe.student.init
         if recipe.student.file:
-            source = self._take('student', Path(recipe.student.file).expanduser())
+            source = self._take('student', models.resolve(recipe.student.file, ('.pt',)))
         elif recipe.student.steps:
             source = self._train('student', recipe.student)
         if recipe.distil.steps:

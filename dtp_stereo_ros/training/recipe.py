@@ -21,8 +21,8 @@ class TrainStep:
 
     Attributes:
         network: a name of `family.PRESETS`, or an architecture.
-        file: a finished checkpoint (or, for the teacher, whatever `open_teacher` takes) that is
-            used as it is; nothing is trained.
+        file: a finished checkpoint or the name of a shipped model (for the teacher, whatever
+            `open_teacher` takes) that is used as it is; nothing is trained.
         init: checkpoint to start from.
         steps, learning_rate, warmup_steps, decay_share, validate_every, sources: see
             `TrainConfig`.

@@ -223,7 +223,7 @@ def test_wrong_plans_are_one_line(plan_file, changes, message):
 
 def test_the_shipped_plan_has_the_rows_of_the_paper(pytestconfig):
     plan = read_settings(Plan, pytestconfig.rootpath / 'config' / 'recipes' / 'ablation.yaml', {})
-    assert list(plan.groups) == ['architecture', 'supervision', 'loss', 'pruning']
+    assert list(plan.groups) == ['architecture', 'supervision', 'loss', 'features', 'pruning']
     assert plan.chosen(['loss', 'paper1']) == ['taught', 'kl', 'paper1']
     with pytest.raises(ConfigError, match="--rows: 'speed' is unknown"):
         plan.chosen(['speed'])

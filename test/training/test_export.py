@@ -53,6 +53,28 @@ def test_export_writes_model_weights_and_card(source, frame, tmp_path):
     assert '| scene | bad-3 |' in card
 
 
+def test_a_report_becomes_a_section_of_the_card(source, frame, tmp_path):
+    report = '# Evaluation\n\n`command`\n\n| scene |\n\n![Best and worst](extremes.jpg)\n'
+    export.export_model(source, tmp_path, 'mine', frame, report)
+    card = (tmp_path / 'mine.md').read_text()
+    assert card.endswith('\n## Evaluation\n\n`command`\n\n| scene |\n')
+
+
+@pytest.mark.parametrize('name', ['dtpnet', 'dtpnet-small'])
+def test_shipped_files_belong_together(name):
+    """Card, weights and ONNX file are of one export, of a model that is distilled and pruned."""
+    onnx, weights = (models.resolve(name, (suffix,)) for suffix in ('.onnx', '.pt'))
+    card = weights.with_suffix('.md').read_text()
+    assert f'`{name}.onnx` sha256 | `{models.sha256(onnx)}`' in card
+    assert f'`{name}.pt` sha256 | `{models.sha256(weights)}`' in card
+    meta = checkpoint.read(weights)['meta']
+    assert meta['pruned']
+    assert meta['teacher']
+    network = checkpoint.load(weights)
+    left, right = np.random.default_rng(1).uniform(0, 255, (2, 1, 3, 96, 256)).astype(np.float32)
+    assert export.compare(network, onnx, left, right).p99_px < 1e-2
+
+
 def test_any_size_agrees_with_pytorch(source, frame, tmp_path):
     target = tmp_path / 'any.onnx'
     export.export_onnx(source, target, frame)
