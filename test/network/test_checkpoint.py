@@ -2,10 +2,14 @@
 
 import pickle
 import zipfile
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
+from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.errors import ModelError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import build, describe
@@ -96,6 +100,33 @@ def test_a_malicious_pickle_is_one_line_and_runs_nothing(tmp_path, monkeypatch, 
         checkpoint.load(path)
     assert '\n' not in str(caught.value)
     assert not (tmp_path / 'pwned').exists()
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        'infer left.png right.png -o out.png --backend torch --model evil.pt',
+        'export evil.pt -o out',
+        'prune evil.pt -o out --data synthetic',
+        'train --init evil.pt --out out',
+        'distill --data synthetic --init evil.pt --teacher sgbm',
+        'distill --data synthetic --teacher evil.pt',
+        'distill --data synthetic --teacher evil.tar',
+        'train --out evil.run',
+    ],
+)
+def test_no_command_runs_a_malicious_pickle(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    Path('evil.run').mkdir()
+    for name in ('evil.pt', 'evil.tar', 'evil.run/last.pt'):
+        Path(name).write_bytes(pickle.dumps(_Evil()))
+    for name in ('left.png', 'right.png'):
+        cv2.imwrite(name, np.zeros((64, 256, 3), np.uint8))
+    assert main(command.split()) == 2
+    error = capsys.readouterr().err
+    assert error.splitlines()[-1].count('evil.') >= 1
+    assert 'Traceback' not in error
+    assert not Path('pwned').exists()
 
 
 def test_what_is_wrong_with_a_file_is_named(tmp_path):

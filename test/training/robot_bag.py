@@ -1,5 +1,6 @@
-"""A ROS 2 bag of our own making, with disparity, with depth and with neither."""
+"""Bags of our own making: of ROS 2 with disparity, with depth and with neither, and of ROS 1."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -77,3 +78,28 @@ def write_bag(path, truth=''):
             depth[0] = 0
             send('depth', image(depth, '16UC1', stamp), stamp)
     return f'bag:{path}{truth}'
+
+
+def write_compressed_ros1_bag(path):
+    """Three frames as PNG in a bag of ROS 1."""
+    store = typesys.get_typestore(typesys.Stores.ROS1_NOETIC)
+    kinds = store.types
+    msgtype = 'sensor_msgs/msg/CompressedImage'
+    rng = np.random.default_rng(0)
+    with pytest.importorskip('rosbags.rosbag1').Writer(path) as writer:
+        topics = {
+            side: writer.add_connection(
+                f'/cam/{side}/image_rect_color/compressed', msgtype, typestore=store
+            )
+            for side in ('left', 'right')
+        }
+        for i in range(3):
+            time = kinds['builtin_interfaces/msg/Time'](1000 + i, 0)
+            wide = rng.integers(0, 255, (HEIGHT, WIDTH + SHIFT, 3), np.uint8)
+            for side, pixels in (('left', wide[:, :WIDTH]), ('right', wide[:, SHIFT:])):
+                header = kinds['std_msgs/msg/Header'](i, time, 'camera')
+                _, data = cv2.imencode('.png', pixels)
+                message = kinds[msgtype](header, 'png', data.ravel())
+                raw = store.serialize_ros1(message, msgtype)
+                writer.write(topics[side], (1000 + i) * 10**9, raw)
+    return f'bag:{path}'

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from robot_bag import SHIFT, write_bag
+from robot_bag import HEIGHT, SHIFT, WIDTH, write_bag, write_compressed_ros1_bag
 
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.training.readers import open_pairs
@@ -22,6 +22,20 @@ def test_pairs_of_a_bag(tmp_path, truth):
             assert np.isnan(found[0]).all()
         else:
             assert scene.load_truth is None
+
+
+def test_compressed_pairs_of_a_ros1_bag(tmp_path):
+    spec = write_compressed_ros1_bag(tmp_path / 'old.bag')
+    scenes = open_pairs(
+        f'{spec},left=/cam/left/image_rect_color/compressed,'
+        'right=/cam/right/image_rect_color/compressed',
+        tmp_path / 'cache',
+    )
+    assert len(scenes) == 3
+    for scene in scenes:
+        frame = scene.load_frame()
+        assert frame.left.shape == (HEIGHT, WIDTH, 3)
+        assert np.array_equal(frame.left[:, SHIFT:], frame.right[:, :-SHIFT])
 
 
 def test_a_bag_is_unpacked_once(tmp_path):

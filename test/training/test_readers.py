@@ -85,6 +85,23 @@ def test_layouts(tmp_path, name, make, count):
 
 
 @pytest.mark.parametrize(
+    'place',
+    ['a_rain_of_stones_x2', '15mm_focallength/scene_forwards/fast'],
+    ids=['monkaa', 'driving'],
+)
+def test_the_other_sets_of_sceneflow(tmp_path, place):
+    """Their folders below ``frames_cleanpass`` are others."""
+    root = layouts.flyingthings(tmp_path / 'data')
+    for folder in ('frames_cleanpass', 'disparity'):
+        (root / folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / folder / 'TRAIN' / 'A' / '0000').rename(root / folder / place)
+    (scene,) = open_pairs(f'sceneflow:{root}', tmp_path)
+    assert scene.name == f'{place}/0006'
+    assert np.nanmax(scene.load_truth().disparity_px) == layouts.SHIFT_PX
+    assert scene.load_frame().right.shape == (layouts.HEIGHT, layouts.WIDTH, 3)
+
+
+@pytest.mark.parametrize(
     ('name', 'make', 'path'),
     [
         ('sceneflow', layouts.flyingthings, 'disparity/TRAIN/A/0000/right/0006.pfm'),

@@ -542,26 +542,63 @@ def test_blur_kernels_are_normal_and_motion_lengthens_them():
     assert np.median(wide[:, 1]) < 2
 
 
+def only(change, *kept, **given):
+    """A distortion of which nothing is left but what is named, or given."""
+    still = {
+        'grey': 0 * change.grey, 'offset': 0 * change.offset, 'vignette': 0 * change.vignette,
+        'noise': 0 * change.noise, 'shot': 0 * change.shot, 'hidden': 0 * change.hidden,
+        'gain': 0 * change.gain + 1, 'gamma': 0 * change.gamma + 1,
+        'blurred': change.blurred[:0], 'kernels': change.kernels[:0],
+        'moved': change.moved[:0], 'motion': change.motion[:0],
+        'coded': change.coded[:0], 'coarse': change.coarse[:0],
+    }  # fmt: skip
+    return type(change)(**{**vars(change), **still, **{n: vars(change)[n] for n in kept}, **given})
+
+
+def test_each_distortion_by_hand():
+    """Of a grey ramp across the picture, the same in both views."""
+    image = torch.arange(96.0).expand(1, 3, 64, 96) + 100
+    change = draw_distortion(np.random.default_rng(0), 1, (64, 96))
+
+    def shown(**given):
+        generator = torch.Generator().manual_seed(0)
+        pair = distort_batch(only(change, **given), image, image, generator)
+        return [view[0].float() for view in pair]
+
+    left, right = shown()
+    assert torch.equal(left, image[0])
+    assert torch.equal(right, image[0])
+    left, right = shown(vignette=np.array([0.4, 0.0]))
+    assert left[0, 0, 0] == 60  # the corners lose 0.4 of 100
+    assert torch.equal(right, image[0])
+    left, right = shown(noise=np.array([0.0, 5.0]))
+    assert torch.equal(left, image[0])
+    assert (right - image[0]).std().item() == pytest.approx(5, rel=0.05)
+    left, _ = shown(shot=np.array([4.0, 4.0]))
+    dark, light = (left[..., :16] - image[0, ..., :16]), (left[..., -16:] - image[0, ..., -16:])
+    # By the root of the light, 107 and 187 of 255.
+    assert (light.std() / dark.std()).item() == pytest.approx(np.sqrt(187 / 107), rel=0.1)
+    left, right = shown(gain=np.array([[0.5] * 3, [1.0, 1.0, 0.0]]), offset=np.full((2, 3), 3.0))
+    assert torch.equal(left[0], torch.floor(image[0, 0] / 2 + 3.5))
+    assert (right[2] == 3).all()
+    left, right = shown(hidden=np.array([[[10, 20, 30, 40], [0, 0, 0, 0]]]))
+    assert torch.equal(left, image[0])
+    box = right[:, 20:40, 10:30]
+    assert (box == box[0, 0, 0]).all()
+    assert box[0, 0, 0].item() == pytest.approx(image.mean().item(), abs=5)
+    assert int((right != image[0]).any(dim=0).sum()) >= 380
+    left, _ = shown(coded=np.array([0, 1]), coarse=np.array([40.0, 40.0]))
+    blocks = left[0].reshape(8, 8, 12, 8).transpose(1, 2)
+    # So coarse that of a block's ramp nothing but its mean is left.
+    assert (blocks.amax(dim=(2, 3)) == blocks.amin(dim=(2, 3))).all()
+    assert (left - image[0]).abs().max() < 45
+
+
 def test_misalignment_moves_the_right_view_up_or_down():
     rows = torch.arange(64.0)[:, None].expand(64, 96) * 2
     image = rows.expand(200, 3, 64, 96).contiguous()
     change = draw_distortion(np.random.default_rng(5), 200, (64, 96))
-    still = {
-        name: np.zeros_like(getattr(change, name))
-        for name in ('grey', 'offset', 'vignette', 'noise', 'shot', 'hidden')
-    }
-    clean = type(change)(
-        **{
-            **vars(change),
-            **still,
-            'gain': np.ones_like(change.gain),
-            'gamma': np.ones_like(change.gamma),
-            'blurred': change.blurred[:0],
-            'kernels': change.kernels[:0],
-            'coded': change.coded[:0],
-            'coarse': change.coarse[:0],
-        }
-    )
+    clean = only(change, 'moved', 'motion')
     left, right = distort_batch(clean, image, image)
     assert (left.float() - image).abs().max() <= 0.51
     shift = (right.float() - image)[:, 0, 20:40, 40:56].mean(dim=(1, 2)).numpy() / 2
