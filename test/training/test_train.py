@@ -296,7 +296,7 @@ def test_options_name_the_networks_that_there_are():
         (['--sizes', '30x64'], '--sizes: 30x64 must be multiples of 32'),
         (['--sizes', 'big'], "--sizes: 'big' is not HEIGHTxWIDTH"),
         (['--data', 'folder:none'], 'none: no such folder'),
-        (['--init', 'none.pt'], 'model none.pt does not exist'),
+        (['--init', 'none.pt'], 'none.pt: no such model file'),
     ],
 )
 def test_wrong_calls_are_one_line(tmp_path, arguments, message, capsys):
