@@ -176,15 +176,14 @@ def model_card(name: str, folder: Path, parity: Parity, evaluation: str) -> str:
         f'99 % below {parity.p99_px:.5f} px on the Motorcycle pair |',
     ]
     if evaluation:
-        lines += ['', '## Evaluation', '', *_report_within(evaluation)]
+        lines += ['', '## Evaluation', '', _report_within(evaluation)]
     return '\n'.join(lines) + '\n'
 
 
-def _report_within(evaluation: str) -> list[str]:
-    """A report's lines below a heading of the card: without its title, and its pictures."""
-    lines = evaluation.strip().splitlines()
-    kept = [line for line in lines if not line.startswith(('# ', '!['))]
-    return '\n'.join(kept).strip().splitlines()
+def _report_within(evaluation: str) -> str:
+    """A report below a heading of the card: without its title, and its pictures."""
+    lines = evaluation.splitlines()
+    return '\n'.join(line for line in lines if not line.startswith(('# ', '!['))).strip()
 
 
 def _cell(value: object) -> str:

@@ -94,20 +94,14 @@ def kitti2012(root: Path) -> list[Scene]:
 
 def middlebury_2001(root: Path) -> list[Scene]:
     """Middlebury 2001 and 2003 as published: ``SCENE/im2.* im6.* disp2.* disp6.*``."""
-    scenes = [
-        Scene(
-            truth.parent.name,
-            _beside(truth, 'im2'),
-            _beside(truth, 'im6'),
-            partial(_middlebury_2001_truth, truth),
-        )
-        for truth in sorted(root.glob('*/disp2.*'))
-    ]
-    at_least_one(scenes, root, '*/disp2.*')
-    return [
-        _with_right(s, t.with_name(f'disp6{t.suffix}'), _middlebury_2001_px)
-        for s, t in zip(scenes, sorted(root.glob('*/disp2.*')), strict=True)
-    ]
+    scenes = []
+    for truth in sorted(root.glob('*/disp2.*')):
+        views = _beside(truth, 'im2'), _beside(truth, 'im6')
+        load = partial(_truth_by, _middlebury_2001_px, truth)
+        scene = Scene(truth.parent.name, *views, load)
+        right = truth.with_name(f'disp6{truth.suffix}')
+        scenes.append(_with_right(scene, right, _middlebury_2001_px))
+    return at_least_one(scenes, root, '*/disp2.*')
 
 
 def middlebury_2005(root: Path) -> list[Scene]:
@@ -117,7 +111,7 @@ def middlebury_2005(root: Path) -> list[Scene]:
             truth.parent.name,
             truth.parent / 'view1.png',
             truth.parent / 'view5.png',
-            partial(_middlebury_2005_truth, truth),
+            partial(_truth_by, _middlebury_2005_px, truth),
         )
         for truth in sorted(root.glob('*/disp1.png'))
     ]
@@ -196,17 +190,13 @@ def _beside(truth: Path, name: str) -> Path:
     return found[0]
 
 
-def _middlebury_2001_truth(path: Path) -> Truth:
-    return Truth(_middlebury_2001_px(path))
-
-
 def _middlebury_2001_px(path: Path) -> Float32Array:
     rows = read_image(path).shape[0]
     return read_scaled_grey(path, _MIDDLEBURY_2003_ROWS.get(rows, _MIDDLEBURY_2001_SCALE))
 
 
-def _middlebury_2005_truth(path: Path) -> Truth:
-    return Truth(_middlebury_2005_px(path))
+def _truth_by(read: Callable[[Path], Float32Array], path: Path) -> Truth:
+    return Truth(read(path))
 
 
 def _middlebury_2005_px(path: Path) -> Float32Array:

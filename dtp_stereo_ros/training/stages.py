@@ -22,7 +22,7 @@ from .data import Batch, GeneratorConfig
 from .raycast import RAYCAST, Renderer
 from .settings import TrainConfig
 from .steps import write_json
-from .streams import SYNTHETIC, Sources
+from .streams import GENERATORS, Sources
 from .strict import plain
 from .teachers import BinGrid, Taught, open_teacher
 
@@ -119,7 +119,7 @@ def held_out(
 
 def generated(specs: tuple[str, ...]) -> tuple[str, ...]:
     """Those of the sources that are generators."""
-    return tuple(s for s in specs if s in (SYNTHETIC, RAYCAST))
+    return tuple(s for s in specs if s in GENERATORS)
 
 
 def _asking(teacher: str, accelerator: Accelerator) -> Callable[[Batch], Taught]:

@@ -21,6 +21,7 @@ from .readers import open_pairs
 from .teachers import Taught
 
 SYNTHETIC = 'synthetic'
+GENERATORS = (SYNTHETIC, RAYCAST)
 # Of real scenes one in so many is kept for validation.
 _HELD_OUT = 10
 
@@ -67,7 +68,7 @@ class Sources:
         scenes: dict[str, tuple[Scene, ...]] = {}
         held_out: list[Scene] = []
         for spec in dict.fromkeys(specs):
-            if spec in (SYNTHETIC, RAYCAST):
+            if spec in GENERATORS:
                 continue
             found = open_pairs(spec, cache)
             kept = found[_HELD_OUT // 2 :: _HELD_OUT] or found[-1:]

@@ -290,14 +290,18 @@ def test_without_a_teacher_the_truth_teaches(tmp_path):
     assert np.isinf(Trainer(config).best)
 
 
+TWO_STEPS = [
+    '--steps', '2', '--validate-every', '2', '--batch-size', '2', '--sizes', '32x96',
+    '--workers', '0', '--fp32', '--device', 'cpu', '--threads', '1',
+]  # fmt: skip
+
+
 def test_command(tmp_path, teacher_file, capsys):
     root = layouts.pairs(tmp_path / 'data')
     arguments = [
         'distill', '--teacher', str(teacher_file), '--out', str(tmp_path / 'run'),
-        '--data', f'folder:{root}', '--steps', '2', '--validate-every', '2', '--batch-size', '2',
-        '--sizes', '32x96', '--workers', '0', '--fp32', '--device', 'cpu', '--threads', '1',
+        '--data', f'folder:{root}', *TWO_STEPS, '--supervision', 'both', '--trust', '2.5',
     ]  # fmt: skip
-    arguments += ['--supervision', 'both', '--trust', '2.5']
     assert main([*arguments, '--init', str(teacher_file)]) == 0
     assert 'best.pt: val/epe_px' in capsys.readouterr().out
     meta = checkpoint.read(tmp_path / 'run' / 'best.pt')['meta']
@@ -315,11 +319,7 @@ def test_the_shipped_model_is_adapted_to_the_camera_of_a_bag(tmp_path, monkeypat
     teacher = models.resolve('dtpnet-small', ('.onnx',))
     shipped = checkpoint.read(models.resolve('dtpnet', ('.pt',)))
     monkeypatch.chdir(tmp_path)
-    short = [
-        '--steps', '2', '--validate-every', '2', '--batch-size', '2', '--sizes', '32x96',
-        '--workers', '0', '--fp32', '--device', 'cpu', '--threads', '1',
-    ]  # fmt: skip
-    assert main(['distill', '--data', spec, '--teacher', str(teacher), *short]) == 0
+    assert main(['distill', '--data', spec, '--teacher', str(teacher), *TWO_STEPS]) == 0
     assert 'runs/distill-robot/best.pt: val/epe_px' in capsys.readouterr().out
     adapted = checkpoint.read(tmp_path / 'runs' / 'distill-robot' / 'best.pt')
     assert adapted['config'] == shipped['config']

@@ -1,7 +1,5 @@
 """Every layout is found, and truth comes in pixels."""
 
-from functools import partial
-
 import cv2
 import layouts
 import numpy as np
@@ -24,16 +22,20 @@ def kitti2012(root):
     return root
 
 
+def write_tall(path, pixels, rows):
+    """Mirrored below, until it has so many rows."""
+    below = rows - layouts.HEIGHT
+    cv2.imwrite(str(path), cv2.copyMakeBorder(pixels, 0, below, 0, 0, cv2.BORDER_REFLECT))
+
+
 def middlebury_2005(root):
     """At a third of the size, hence of 370 rows, disparities are stored three times as large."""
     scene = root / 'Art'
     scene.mkdir(parents=True)
     left, right = layouts.plane_pair()
-    tall = partial(cv2.copyMakeBorder, top=0, left=0, right=0, borderType=cv2.BORDER_REFLECT)
-    cv2.imwrite(str(scene / 'view1.png'), tall(left, bottom=370 - layouts.HEIGHT))
-    cv2.imwrite(str(scene / 'view5.png'), tall(right, bottom=370 - layouts.HEIGHT))
     stored = np.nan_to_num(layouts.truth() * 3).astype(np.uint8)
-    cv2.imwrite(str(scene / 'disp1.png'), tall(stored, bottom=370 - layouts.HEIGHT))
+    for name, pixels in (('view1.png', left), ('view5.png', right), ('disp1.png', stored)):
+        write_tall(scene / name, pixels, 370)
     return root
 
 
@@ -42,10 +44,9 @@ def middlebury_2001(root, rows=380, scale=8):
     scene = root / 'venus'
     scene.mkdir(parents=True)
     left, right = layouts.plane_pair()
-    tall = partial(cv2.copyMakeBorder, top=0, left=0, right=0, borderType=cv2.BORDER_REFLECT)
     stored = np.nan_to_num(layouts.truth() * scale).astype(np.uint8)
     for name, pixels in (('im2.ppm', left), ('im6.ppm', right), ('disp2.pgm', stored)):
-        cv2.imwrite(str(scene / name), tall(pixels, bottom=rows - layouts.HEIGHT))
+        write_tall(scene / name, pixels, rows)
     return root
 
 

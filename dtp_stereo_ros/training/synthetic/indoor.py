@@ -199,7 +199,7 @@ def slats(room: Layout, there: Array, far: Array, near: Array) -> None:
     centre = room.at(room.uniform(0, 1, 1), room.uniform(0, 1, 1), 1 / (1 / nearest + 1.5 * long))
     material = _dense(room, nearest)
     plain = room.chance(0.6)[..., None]
-    calm(material, np.where(plain, 0.15 * room.rng.random((room.count, 1, 1)), 1.0))
+    calm(material, np.where(plain, 0.15 * rng.random((room.count, 1, 1)), 1.0))
     step = np.arange(number) - (number - 1) / 2
     sizes = np.stack((wide, long, 0.2 * wide), -1) * np.ones((number, 1))
     turns = np.repeat(turn, number, 1)

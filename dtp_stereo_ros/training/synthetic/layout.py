@@ -148,18 +148,17 @@ def turn_x(angle: Array) -> Array:
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
+def turn_z(angle: Array) -> Array:
+    """Rotation matrices (..., 3, 3) within the picture's plane."""
+    cos, sin, zero = np.cos(angle), np.sin(angle), 0 * angle
+    rows = ((cos, -sin, zero), (sin, cos, zero), (zero, zero, zero + 1))
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
 def small_turn(rng: np.random.Generator, count: int, spread: float) -> Array:
     """Rotations (B, 3, 3) of a camera that is not quite level: pitch and roll."""
     pitch, roll = rng.normal(0, spread, (2, count))
-    zero, one = np.zeros(count), np.ones(count)
-    z = np.array(
-        [
-            [np.cos(roll), -np.sin(roll), zero],
-            [np.sin(roll), np.cos(roll), zero],
-            [zero, zero, one],
-        ]
-    )
-    return np.einsum('bij,jkb->bik', turn_x(pitch), z)
+    return turn_x(pitch) @ turn_z(roll)
 
 
 def random_turns(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
@@ -186,7 +185,4 @@ def tilted(rng: np.random.Generator, shape: tuple[int, int], spread: float) -> A
     flat = (rng.random(shape) < 0.3) * 1.0
     a, b = a * (1 - flat), b * (1 - flat)
     c = rng.uniform(0, 2 * np.pi, shape)
-    zero, one = np.zeros(shape), np.ones(shape)
-    z = ((np.cos(c), -np.sin(c), zero), (np.sin(c), np.cos(c), zero), (zero, zero, one))
-    about_z = np.stack([np.stack(row, axis=-1) for row in z], axis=-2)
-    return turn_y(b) @ turn_x(a) @ about_z
+    return turn_y(b) @ turn_x(a) @ turn_z(c)

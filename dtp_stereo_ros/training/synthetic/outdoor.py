@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import materials
 from .indoor import blades, objects
-from .layout import Array, Layout, scaled, small_turn, tilted, turn_y
-from .materials import sky
+from .layout import Array, Layout, scaled, small_turn, tilted, turn_y, turn_z
+from .materials import glass, paint, sky
 from .scene import BOX, CYLINDER, ELLIPSOID, QUAD, RELIEF, Scenes
 
 # Height of a car's camera, metres, by which the sizes of things on a road are chosen.
@@ -156,16 +155,16 @@ def car(world: Layout, there: Array, height: Array, metre: Array, border: Array)
     cabin = np.concatenate((0.75 * grow, tall, grow * world.uniform(0.8, 1.7, 1)), 1)[:, None]
     base = np.stack((x, height - 0.66 * grow, z), -1)
     shown = world.density(1 / z)
-    paint = materials.paint(world.rng, world.bank, z.shape, shown)
-    world.add(BOX, base, scaled(turn, body), there, **paint)
+    varnish = paint(world.rng, world.bank, z.shape, shown)
+    world.add(BOX, base, scaled(turn, body), there, **varnish)
     top = base - np.stack((0 * x, 0.36 * grow + tall, 0 * x), -1)
     # Vans are boxes, other cars rounded, their bonnets too.
     van = world.chance(0.4)
-    world.add(BOX, top, scaled(turn, cabin), there & van, **paint)
-    world.add(ELLIPSOID, base, scaled(turn, body * [1.04, 1.5, 1.1]), there & ~van, **paint)
+    world.add(BOX, top, scaled(turn, cabin), there & van, **varnish)
+    world.add(ELLIPSOID, base, scaled(turn, body * [1.04, 1.5, 1.1]), there & ~van, **varnish)
     dome = cabin * [1.05, 1.7, 1.15]
     low = top + np.stack((0 * x, 0.7 * tall, 0 * x), -1)
-    world.add(ELLIPSOID, low, scaled(turn, dome), there & ~van, **paint)
+    world.add(ELLIPSOID, low, scaled(turn, dome), there & ~van, **varnish)
     panes(world, there, van, turn, (top, cabin), (low, dome))
     corners = np.array(
         [(-0.8, 0.33, -1.3), (0.8, 0.33, -1.3), (-0.8, 0.33, 1.3), (0.8, 0.33, 1.3)]
@@ -196,7 +195,7 @@ def panes(
     """
     centre, half = box
     shown = world.density(1 / centre[..., 2])
-    pane = materials.glass(world.rng, world.bank, there.shape, shown)
+    pane = glass(world.rng, world.bank, there.shape, shown)
     tall = world.uniform(0.4, 0.85, 1)[..., None]
     middle, sizes = dome
     world.add(
@@ -283,10 +282,7 @@ def leaves(world: Layout, there: Array, centre: Array, radius: Array, number: in
 
 def tilted_upright(world: Layout, number: int, spread: float) -> Array:
     """Rotations (B, number, 3, 3) that leave the second axis nearly upright."""
-    a = world.rng.normal(0, spread, (world.count, number))
-    zero, one = np.zeros_like(a), np.ones_like(a)
-    rows = ((np.cos(a), -np.sin(a), zero), (np.sin(a), np.cos(a), zero), (zero, zero, one))
-    lean = np.stack([np.stack(r, axis=-1) for r in rows], axis=-2)
+    lean = turn_z(world.rng.normal(0, spread, (world.count, number)))
     return turn_y(world.uniform(0, 6.3, number)) @ lean
 
 
