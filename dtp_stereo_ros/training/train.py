@@ -171,15 +171,17 @@ class Trainer:
         # Before the objective, whose hooks the average does not need.
         average = copy.deepcopy(network)
         self.objective = self._objective(network)
-        self.objective.learned.to(self.device)
+        self.learned = self.objective.learned.to(self.device)
         self.network: Network = network.to(self.device)
-        learned = [*network.parameters(), *self.objective.learned.parameters()]
+        learned = [*network.parameters(), *self.learned.parameters()]
         cuda = self.device.type == 'cuda'
         torch.backends.cudnn.benchmark = cuda
         optimizer = torch.optim.AdamW(
             learned, lr=config.learning_rate, weight_decay=config.weight_decay, fused=cuda
         )
         self._prepared, self.optimizer = self.accelerator.prepare(network, optimizer)
+        if any(True for _ in self.learned.parameters()):
+            self.objective.learned = self.accelerator.prepare_model(self.learned)
         # Only now: where several processes train, other tensors have taken the weights' place.
         self.average = Average(average.to(self.device), network, config.average_decay)
 
@@ -194,8 +196,6 @@ class Trainer:
             return supervised(network, self.config.loss)
         objective = Distillation(network, open_teacher(distil.teacher), distil, self.config.loss)
         objective.teacher.to(self.device)
-        if self.accelerator.num_processes > 1 and distil.features:
-            raise ConfigError('features are distilled in one process only; set features to 0')
         if distil.cache and distil.features:
             raise ConfigError('features are not kept in a cache; set features to 0, or no cache')
         return objective
@@ -292,7 +292,7 @@ class Trainer:
         content = {
             'config': describe(self.network),
             'network': self.network.state_dict(),
-            'learned': self.objective.learned.state_dict(),
+            'learned': self.learned.state_dict(),
             'average': self.average.network.state_dict(),
             'optimizer': self.optimizer.state_dict(),
             'step': self.step,
@@ -312,7 +312,7 @@ class Trainer:
         """Go on where an earlier call stopped."""
         if before:
             self.network.load_state_dict(before['network'])
-            self.objective.learned.load_state_dict(before.get('learned', {}))
+            self.learned.load_state_dict(before.get('learned', {}))
             self.average.network.load_state_dict(before['average'])
             self.step, self.samples = before['step'], before['samples']
             self.schedule.before_s, self.best = before['seconds'], before['best']

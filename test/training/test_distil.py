@@ -340,3 +340,37 @@ def test_features_and_a_cache_exclude_each_other(tmp_path, teacher_file):
     )
     with pytest.raises(ConfigError, match='features are not kept in a cache'):
         Trainer(config)
+
+
+def test_two_processes_learn_the_same_features(tmp_path, teacher_file):
+    """What is trained beside the student has one gradient in all of them, as the student has."""
+    script = tmp_path / 'both.py'
+    script.write_text(
+        f"""
+import pathlib
+import torch
+from dtp_stereo_ros.training.data import GeneratorConfig
+from dtp_stereo_ros.training.distil import DistilConfig
+from dtp_stereo_ros.training.settings import TrainConfig
+from dtp_stereo_ros.training.train import Trainer
+
+trainer = Trainer(TrainConfig(
+    out=pathlib.Path({str(tmp_path / 'out')!r}),
+    network={ {'member': 'light', **dataclasses.asdict(LIGHT)}!r},
+    distil=DistilConfig(teacher={str(teacher_file)!r}, features=1.0),
+    data=GeneratorConfig(sizes=((64, 128),), batch_size=2, max_disparity_px=60, pool=8),
+    steps=3, validation_count=1, workers=0, threads=1, device='cpu', bf16=False,
+))
+before = trainer.learned.weight.detach().clone()
+trainer.run()
+weights = trainer.accelerator.gather(trainer.learned.weight.detach()[None])
+if trainer.accelerator.is_main_process:
+    print(len(weights), torch.equal(weights[0], weights[1]), not torch.equal(before, weights[0]))
+"""
+    )
+    launch = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', str(script)]
+    done = subprocess.run(launch, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert '2 True True' in done.stdout
+    last = torch.load(tmp_path / 'out' / 'last.pt', weights_only=True)
+    assert last['learned'].keys() == {'weight', 'bias'}
