@@ -107,9 +107,9 @@ def middlebury_classic(root: Path) -> list[Scene]:
     return [
         Scene(
             name,
-            _only(root / name, 'left.*'),
-            _only(root / name, 'right.*'),
-            partial(_scaled_truth, _only(root / name, 'disp.*'), float(scale)),
+            only(root / name, 'left.*'),
+            only(root / name, 'right.*'),
+            partial(_scaled_truth, only(root / name, 'disp.*'), float(scale)),
         )
         for name, scale in sorted(scales.items())
     ]
@@ -148,7 +148,7 @@ def pairs(root: Path) -> list[Scene]:
         name = left.stem.removesuffix('_left')
         truth = root / f'{name}_disp.pfm'
         load = partial(pfm_truth, truth) if truth.exists() else None
-        scenes.append(Scene(name, left, _only(root, f'{name}_right.*'), load))
+        scenes.append(Scene(name, left, only(root, f'{name}_right.*'), load))
     return at_least_one(scenes, root, '*_left.*')
 
 
@@ -245,7 +245,12 @@ def at_least_one(scenes: list[Scene], root: Path, pattern: str) -> list[Scene]:
     return scenes
 
 
-def _only(folder: Path, pattern: str) -> Path:
+def only(folder: Path, pattern: str) -> Path:
+    """The one file of a folder that matches a pattern.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
         raise InputError(f'{folder}: {len(found)} files {pattern}, expected one')

@@ -30,8 +30,12 @@ def describe_run(config: TrainConfig, teacher: Teacher | None, **done: Any) -> d
         **done,
     }
     if teacher:
-        trust = f', within {distil.trust_px:g} px of the truth' if distil.trust_px else ''
-        meta['teacher'] = f'{teacher.name} ({distil.supervision}, {distil.loss}{trust})'
+        how = [distil.supervision, distil.loss]
+        if distil.features:
+            how.append(f'features {distil.features:g}')
+        if distil.trust_px and distil.supervision == 'both':
+            how.append(f'within {distil.trust_px:g} px of the truth')
+        meta['teacher'] = f'{teacher.name} ({", ".join(how)})'
     if config.init:
         before = checkpoint.read(config.init)['meta']
         meta['before'] = [*before.get('before', []), _history(config.init, before)]

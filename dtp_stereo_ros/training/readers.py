@@ -21,6 +21,7 @@ from dtp_stereo_ros.evaluation.datasets import (
     Truth,
     at_least_one,
     kitti_truth,
+    only,
     pfm_truth,
 )
 from dtp_stereo_ros.evaluation.truth_files import read_pfm, read_scaled_grey
@@ -96,7 +97,7 @@ def middlebury_2001(root: Path) -> list[Scene]:
     """Middlebury 2001 and 2003 as published: ``SCENE/im2.* im6.* disp2.* disp6.*``."""
     scenes = []
     for truth in sorted(root.glob('*/disp2.*')):
-        views = _beside(truth, 'im2'), _beside(truth, 'im6')
+        views = only(truth.parent, 'im2.*'), only(truth.parent, 'im6.*')
         load = partial(_truth_by, _middlebury_2001_px, truth)
         scene = Scene(truth.parent.name, *views, load)
         right = truth.with_name(f'disp6{truth.suffix}')
@@ -181,13 +182,6 @@ def open_pairs(spec: str, cache: Path) -> list[Scene]:
             f'data {spec!r}: write synthetic, or NAME:PATH with NAME one of {", ".join(READERS)}'
         )
     return READERS[name](place, cache)
-
-
-def _beside(truth: Path, name: str) -> Path:
-    found = sorted(truth.parent.glob(f'{name}.*'))
-    if not found:
-        raise InputError(f'{truth.parent}: there is no {name}.* beside {truth.name}')
-    return found[0]
 
 
 def _middlebury_2001_px(path: Path) -> Float32Array:
