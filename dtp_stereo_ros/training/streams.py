@@ -111,19 +111,28 @@ class Sources:
         ask: Callable[[Batch], Taught] | None = None,
         renderer: Renderer | None = None,
     ) -> list[Batch]:
-        """Fixed batches for choosing between checkpoints.
+        """Fixed batches for choosing between checkpoints: real ones where there are any.
+
+        A run on real pairs is for the camera that took them; generated pairs beside them keep it
+        from forgetting the rest, and would by their number and their larger errors decide alone.
 
         Args:
             config: of the generator.
-            count: batches of the generator, and at most so many of real scenes.
+            count: batches of each generator, and at most so many of real scenes.
             ask: a teacher, whose word stands for the truth of scenes that have none.
             renderer: of the source ``raycast``.
         """
+        real = self._real(config, count, ask)
+        if any(batch['visible'].any() for batch in real):
+            return real
         batches = validation_batches(config, count) if SYNTHETIC in self.specs else []
-        if renderer:
-            batches += renderer.validation(count)
+        return batches + (renderer.validation(count) if renderer else [])
+
+    def _real(
+        self, config: GeneratorConfig, count: int, ask: Callable[[Batch], Taught] | None
+    ) -> list[Batch]:
         labelled = [s for s in self.held_out if s.load_truth is not None]
-        batches += held_out_batches(labelled, config, count)
+        batches = held_out_batches(labelled, config, count)
         if ask is None:
             return batches
         for batch in held_out_batches(
