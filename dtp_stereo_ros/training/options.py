@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NETWORKS = ('light', 'teacher', 'paper1', 'paper2', 'paper3', 'psmnet')
 
 DATA_HELP = """\
-Data is any number of these, in turn; one in ten pairs of a folder or bag is kept for validation:
+Data is any number of these, in turn; one in ten pairs of a folder or bag judges the run:
   synthetic            generated pairs; --textures FOLDER covers them with photographs
   raycast              ray cast rooms, roads and woods, rendered on the GPU where there is one
   folder:PATH          NAME_left.* NAME_right.* [NAME_disp.pfm], or left/ right/ [disp/]
