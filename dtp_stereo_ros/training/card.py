@@ -30,7 +30,7 @@ def describe_run(config: TrainConfig, teacher: Teacher | None, **done: Any) -> d
         **done,
     }
     if teacher:
-        how = [distil.supervision, distil.loss]
+        how: list[str] = [distil.supervision, distil.loss]
         if distil.features:
             how.append(f'features {distil.features:g}')
         if distil.trust_px and distil.supervision == 'both':
