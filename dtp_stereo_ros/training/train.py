@@ -180,7 +180,8 @@ class Trainer:
             learned, lr=config.learning_rate, weight_decay=config.weight_decay, fused=cuda
         )
         self._prepared, self.optimizer = self.accelerator.prepare(network, optimizer)
-        if any(True for _ in self.learned.parameters()):
+        # Several processes share gradients only of a module that has some.
+        if checkpoint.parameter_count(self.learned):
             self.objective.learned = self.accelerator.prepare_model(self.learned)
         # Only now: where several processes train, other tensors have taken the weights' place.
         self.average = Average(average.to(self.device), network, config.average_decay)

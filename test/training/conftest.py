@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -15,3 +17,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def two_processes() -> Callable[..., str]:
+    """Runs a script, or ``-m`` and a module, in two processes that train together; its output."""
+
+    def run(*arguments: object) -> str:
+        launch = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
+        command = [*launch, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

@@ -31,6 +31,7 @@ from dtp_stereo_ros.training.teachers import NetworkTeacher, open_teacher
 from dtp_stereo_ros.training.train import Trainer
 
 LIGHT = LightConfig(64, 8, 16, 24, 32, 32, 1, 8, 16, (1, 1, 1, 1))
+NETWORK = {'member': 'light', **dataclasses.asdict(LIGHT)}
 DATA = GeneratorConfig(sizes=((64, 128),), batch_size=2, max_disparity_px=60, pool=16)
 
 
@@ -176,7 +177,7 @@ def test_a_folder_without_truth_teaches_what_the_teacher_says(tmp_path, teacher_
     (root / 'wall_disp.pfm').unlink()
     config = TrainConfig(
         out=tmp_path / 'run',
-        network={'member': 'light', **dataclasses.asdict(LIGHT)},
+        network=NETWORK,
         sources=(f'folder:{root}',),
         data=dataclasses.replace(DATA, sizes=((32, 96),), batch_size=4),
         distil=DistilConfig(teacher=str(teacher_file), cache=cache),
@@ -283,9 +284,7 @@ def test_psmnet_is_trained_by_the_same_loop(tmp_path):
 
 
 def test_without_a_teacher_the_truth_teaches(tmp_path):
-    config = TrainConfig(
-        out=tmp_path, network={'member': 'light', **dataclasses.asdict(LIGHT)}, device='cpu'
-    )
+    config = TrainConfig(out=tmp_path, network=NETWORK, device='cpu')
     assert isinstance(Trainer(config).objective, Supervised)
     assert np.isinf(Trainer(config).best)
 
@@ -334,7 +333,7 @@ def test_the_shipped_model_is_adapted_to_the_camera_of_a_bag(tmp_path, monkeypat
 def test_features_and_a_cache_exclude_each_other(tmp_path, teacher_file):
     config = TrainConfig(
         out=tmp_path,
-        network={'member': 'light', **dataclasses.asdict(LIGHT)},
+        network=NETWORK,
         distil=DistilConfig(teacher=str(teacher_file), features=1.0, cache=True),
         device='cpu',
     )
@@ -342,7 +341,7 @@ def test_features_and_a_cache_exclude_each_other(tmp_path, teacher_file):
         Trainer(config)
 
 
-def test_two_processes_learn_the_same_features(tmp_path, teacher_file):
+def test_two_processes_learn_the_same_features(tmp_path, teacher_file, two_processes):
     """What is trained beside the student has one gradient in all of them, as the student has."""
     script = tmp_path / 'both.py'
     script.write_text(
@@ -356,7 +355,7 @@ from dtp_stereo_ros.training.train import Trainer
 
 trainer = Trainer(TrainConfig(
     out=pathlib.Path({str(tmp_path / 'out')!r}),
-    network={ {'member': 'light', **dataclasses.asdict(LIGHT)}!r},
+    network={NETWORK!r},
     distil=DistilConfig(teacher={str(teacher_file)!r}, features=1.0),
     data=GeneratorConfig(sizes=((64, 128),), batch_size=2, max_disparity_px=60, pool=8),
     steps=3, validation_count=1, workers=0, threads=1, device='cpu', bf16=False,
@@ -368,9 +367,6 @@ if trainer.accelerator.is_main_process:
     print(len(weights), torch.equal(weights[0], weights[1]), not torch.equal(before, weights[0]))
 """
     )
-    launch = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', str(script)]
-    done = subprocess.run(launch, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert '2 True True' in done.stdout
+    assert '2 True True' in two_processes(script)
     last = torch.load(tmp_path / 'out' / 'last.pt', weights_only=True)
     assert last['learned'].keys() == {'weight', 'bias'}
