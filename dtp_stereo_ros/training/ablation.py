@@ -234,7 +234,9 @@ class Ablation:
         return work
 
     def _held_out(self, data: Any, count: int) -> list[Batch]:
-        return held_out((SYNTHETIC,), data, count, self.plan.out / 'cache', self._accelerator)
+        cache = self.plan.out / 'cache'
+        batches, _ = held_out((SYNTHETIC,), data, count, cache, self._accelerator)
+        return batches
 
     def _test_settings(self) -> dict[str, Any]:
         return {'data': plain(self.plan.data), 'batches': self.plan.budget.test_batches}

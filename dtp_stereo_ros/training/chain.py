@@ -24,7 +24,7 @@ from .distil import DistilConfig
 from .judge import accelerator_for, validate
 from .recipe import DistilStep, Recipe, TrainStep
 from .settings import TrainConfig, preset
-from .stages import TEST_SEED, do_once, generated, held_out, training_settings
+from .stages import TEST_SEED, do_once, held_out, training_settings
 from .steps import prune_checkpoint, summary_line, write_json
 from .strict import plain
 from .summary import Link
@@ -46,6 +46,7 @@ class Chain:
         self.pictures: list[Path] = []
         self._number = 0
         self._test: list[Batch] = []
+        self._test_is_real = False
 
     @property
     def total(self) -> int:
@@ -163,7 +164,7 @@ class Chain:
             accelerator = self._accelerator()
             if not accelerator.is_main_process:
                 return {}
-            batches = self._held_out(recipe.data, prune.measure_batches, accelerator)
+            batches, _ = self._held_out(recipe.data, prune.measure_batches, accelerator)
             report = prune_checkpoint(
                 source, folder, prune.how, batches, accelerator, self.command
             )
@@ -188,8 +189,7 @@ class Chain:
             (self._folder('evaluate', self._number - 1) / 'metrics.json').read_text()
         )
         name, best = self.recipe.name, self.links[-1]
-        real = not generated(self._judged_by)
-        summary.write(folder, name, best, self.links, measured, self.pictures, self.command, real)
+        summary.write(folder, name, best, self.links, measured, self.pictures, self.command)
         return {'model': name}
 
     def _add(self, name: str, path: Path) -> None:
@@ -203,7 +203,9 @@ class Chain:
         accelerator = self._accelerator()
         if not self._test:
             config = replace(self.recipe.data, seed=self.recipe.data.seed + TEST_SEED)
-            self._test = self._held_out(config, self.recipe.validation_batches, accelerator)
+            self._test, self._test_is_real = self._held_out(
+                config, self.recipe.validation_batches, accelerator
+            )
         network = checkpoint.load(path)
         gmac = ConvolutionCost.of(network).multiplications(network) / 1e9
         figures = validate(network.to(accelerator.device), self._test, accelerator)
@@ -215,6 +217,7 @@ class Chain:
             'epe_px': figures['val/epe_px'],
             'bad1': figures['val/bad1'],
             'bad3': figures['val/bad3'],
+            'real': self._test_is_real,
         }
         if accelerator.is_main_process:
             write_json(known, content)
@@ -222,7 +225,7 @@ class Chain:
 
     def _held_out(
         self, config: GeneratorConfig, count: int, accelerator: Accelerator
-    ) -> list[Batch]:
+    ) -> tuple[list[Batch], bool]:
         cache, teacher = self.recipe.out / 'cache', self.recipe.teacher.file
         return held_out(self._judged_by, config, count, cache, accelerator, teacher)
 

@@ -22,7 +22,7 @@ from .data import Batch, GeneratorConfig
 from .raycast import RAYCAST, Renderer
 from .settings import TrainConfig
 from .steps import write_json
-from .streams import GENERATORS, Sources
+from .streams import Sources
 from .strict import plain
 from .teachers import BinGrid, Taught, open_teacher
 
@@ -99,8 +99,8 @@ def held_out(
     cache: Path,
     accelerator: Accelerator,
     teacher: str = '',
-) -> list[Batch]:
-    """Generated pairs by the generators that are trained on, else real ones held out.
+) -> tuple[list[Batch], bool]:
+    """What a network is judged by that learns from some sources, see `Sources.validation`.
 
     Args:
         specs: sources of the training.
@@ -110,16 +110,17 @@ def held_out(
         accelerator: renders where the generator renders.
         teacher: whose word stands for the truth of real pairs that have none, see `open_teacher`;
             '' leaves them out.
+
+    Returns:
+        the pairs, and whether they are real ones.
     """
-    sources = Sources.open(generated(specs) or specs, cache)
-    renderer = Renderer(config, accelerator.device) if RAYCAST in sources.specs else None
+    sources = Sources.open(specs, cache)
     ask = _asking(teacher, accelerator) if teacher and sources.unlabelled else None
-    return sources.validation(config, count, ask, renderer)
-
-
-def generated(specs: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the sources that are generators."""
-    return tuple(s for s in specs if s in GENERATORS)
+    real = sources.real_validation(config, count, ask)
+    if real:
+        return real, True
+    renderer = Renderer(config, accelerator.device) if RAYCAST in sources.specs else None
+    return sources.generated_validation(config, count, renderer), False
 
 
 def _asking(teacher: str, accelerator: Accelerator) -> Callable[[Batch], Taught]:

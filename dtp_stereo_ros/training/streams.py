@@ -122,11 +122,22 @@ class Sources:
             ask: a teacher, whose word stands for the truth of scenes that have none.
             renderer: of the source ``raycast``.
         """
-        real = self._real(config, count, ask)
-        if any(batch['visible'].any() for batch in real):
-            return real
+        real = self.real_validation(config, count, ask)
+        return real or self.generated_validation(config, count, renderer)
+
+    def generated_validation(
+        self, config: GeneratorConfig, count: int, renderer: Renderer | None
+    ) -> list[Batch]:
+        """The generated ones of `validation`."""
         batches = validation_batches(config, count) if SYNTHETIC in self.specs else []
         return batches + (renderer.validation(count) if renderer else [])
+
+    def real_validation(
+        self, config: GeneratorConfig, count: int, ask: Callable[[Batch], Taught] | None = None
+    ) -> list[Batch]:
+        """The real ones of `validation`; none where no pixel of theirs is known."""
+        batches = self._real(config, count, ask)
+        return batches if any(batch['visible'].any() for batch in batches) else []
 
     def _real(
         self, config: GeneratorConfig, count: int, ask: Callable[[Batch], Taught] | None

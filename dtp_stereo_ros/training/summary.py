@@ -60,6 +60,7 @@ class Link:
         parameters: their number.
         gmac: multiplications of the convolutions for one 640x480 pair, in 1e9.
         epe_px, bad1, bad3: over visible pixels.
+        real: the test pairs are held-out real ones, not generated.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Link:
     epe_px: float
     bad1: float
     bad3: float
+    real: bool
 
 
 def evaluate(
@@ -130,7 +132,6 @@ def write(
     measured: dict[str, Any],
     pictures: Sequence[Path],
     command: str,
-    real: bool,
 ) -> None:
     """Export the last link as model `name`, and write ``summary.md`` and ``chain.png``.
 
@@ -142,7 +143,6 @@ def write(
         measured: what `evaluate` gave.
         pictures: of the pruning steps.
         command: that made the chain.
-        real: the test pairs are held-out real ones, not generated.
 
     Raises:
         ModelError: the export disagrees with PyTorch.
@@ -172,9 +172,9 @@ def write(
         '',
         table,
         '',
-        f'EPE, bad-1 and bad-3: visible pixels of {_REAL if real else _GENERATED}. Other bad-3: '
-        'real data, holes filled. ms: median inference of one pair. pruneN is cut and not yet '
-        'trained, tuneN is trained again.',
+        f'EPE, bad-1 and bad-3: visible pixels of {_REAL if best.real else _GENERATED}. '
+        'Other bad-3: real data, holes filled. ms: median inference of one pair. pruneN is cut '
+        'and not yet trained, tuneN is trained again.',
         '',
         '![error against cost](chain.png)',
         '',

@@ -122,13 +122,16 @@ def test_every_step_knows_what_it_depends_on(chain, smoke, capsys, change, step)
 
 
 def test_a_camera_without_truth_makes_a_chain(chain, smoke, tmp_path):
-    """Real pairs and a finished teacher are enough; the teacher's word judges every link."""
+    """Real pairs and a finished teacher are enough; the teacher's word judges every link.
+
+    Generated pairs, mixed in, do not judge.
+    """
     root = layouts.pairs(tmp_path / 'data')
     (root / 'wall_disp.pfm').unlink()
     teacher = chain / '01-teacher' / 'best.pt'
     changes = [
         f'teacher.file={teacher}', f'out={tmp_path / "out"}', 'threads=1', 'distil.steps=2',
-        f'distil.sources=[folder:{root}]', f'prune.tune.sources=[folder:{root}]',
+        f'distil.sources=[folder:{root}]', f'prune.tune.sources=[folder:{root},synthetic]',
         'prune.rounds=1', 'prune.last_steps=2', 'evaluate.backends=[onnx]',
     ]  # fmt: skip
     assert main(['recipe', str(smoke), *(a for c in changes for a in ('--set', c))]) == 0
