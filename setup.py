@@ -63,6 +63,7 @@ DEV = [
     *DEMO,
     *TRAIN,
     *TEST,
+    'pytest-xdist>=3.6',
     'torch==2.13.0',
     'ruff>=0.9',
     'mypy>=1.14',

@@ -17,7 +17,11 @@ if HAS_ROS:
 
     os.environ.update(LARGE_MESSAGES_ENV)
     os.environ.update(LOCAL_ENV)
-    os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+    # Of two processes that test side by side far from each other: the tools that are tested use
+    # the domains from the number of their process on.
+    worker = os.environ.get('PYTEST_XDIST_WORKER')
+    number = os.getppid() + 50 * int(worker.removeprefix('gw')) if worker else os.getpid()
+    os.environ['ROS_DOMAIN_ID'] = str(1 + number % 100)
 else:
     collect_ignore_glob = ['test_*.py']
 
