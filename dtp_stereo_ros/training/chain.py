@@ -45,8 +45,7 @@ class Chain:
         self.links: list[Link] = []
         self.pictures: list[Path] = []
         self._number = 0
-        self._test: list[Batch] = []
-        self._test_is_real = False
+        self._test: tuple[list[Batch], bool] | None = None
 
     @property
     def total(self) -> int:
@@ -201,14 +200,13 @@ class Chain:
                 self.links.append(Link(path=path, **content))
                 return
         accelerator = self._accelerator()
-        if not self._test:
+        if self._test is None:
             config = replace(self.recipe.data, seed=self.recipe.data.seed + TEST_SEED)
-            self._test, self._test_is_real = self._held_out(
-                config, self.recipe.validation_batches, accelerator
-            )
+            self._test = self._held_out(config, self.recipe.validation_batches, accelerator)
+        batches, real = self._test
         network = checkpoint.load(path)
         gmac = ConvolutionCost.of(network).multiplications(network) / 1e9
-        figures = validate(network.to(accelerator.device), self._test, accelerator)
+        figures = validate(network.to(accelerator.device), batches, accelerator)
         content = {
             'name': name,
             'sha256': models.sha256(path),
@@ -217,7 +215,7 @@ class Chain:
             'epe_px': figures['val/epe_px'],
             'bad1': figures['val/bad1'],
             'bad3': figures['val/bad3'],
-            'real': self._test_is_real,
+            'real': real,
         }
         if accelerator.is_main_process:
             write_json(known, content)
