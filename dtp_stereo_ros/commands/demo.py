@@ -146,11 +146,11 @@ def _ros() -> Iterator[None]:
         import rclpy
         from rclpy.signals import SignalHandlerOptions
 
-        from ..ros.process import LARGE_MESSAGES_ENV
+        from ..ros.process import LARGE_MESSAGES_ENV, domain_of
     except ImportError as error:
         raise InputError(f"demo needs ROS 2: {error}; pip install 'dtp_stereo[demo]'") from error
     # A domain of its own is neither heard by, nor disturbed by, what else runs in the network.
-    domain = str(1 + os.getpid() % 100)
+    domain = domain_of(os.getpid())
     for name, value in {**LARGE_MESSAGES_ENV, 'ROS_DOMAIN_ID': domain}.items():
         os.environ.setdefault(name, value)
 

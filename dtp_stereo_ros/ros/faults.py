@@ -33,7 +33,7 @@ from .faulty_node import FAULT_ENV
 from .pages import write_section
 from .player import FramePublisher
 from .probe import Probe
-from .process import LARGE_MESSAGES_ENV, LOCAL_ENV, NodeProcess
+from .process import LARGE_MESSAGES_ENV, LOCAL_ENV, NodeProcess, domain_of
 
 _GOOD_FRAMES = 20
 _START_S, _RECOVER_S, _LAST_RESULT_S = 60.0, 30.0, 1.5
@@ -198,7 +198,7 @@ def main() -> int:
     parser.add_argument('--write', type=Path, metavar='PAGE', help='page to put the matrix into')
     parser.add_argument('--only', default='', metavar='TEXT', help='faults whose name has this')
     args = parser.parse_args()
-    own = {**LARGE_MESSAGES_ENV, **LOCAL_ENV, 'ROS_DOMAIN_ID': str(1 + os.getpid() % 100)}
+    own = {**LARGE_MESSAGES_ENV, **LOCAL_ENV, 'ROS_DOMAIN_ID': domain_of(os.getpid())}
     for name, value in own.items():
         os.environ.setdefault(name, value)
     rclpy.init(args=[])

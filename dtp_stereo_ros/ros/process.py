@@ -21,6 +21,14 @@ PROFILE = Path(__file__).parents[2] / 'config' / 'dds' / 'fastdds_large_data.xml
 LOCAL_ENV = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_LOCALHOST_ONLY': '1'}
 
 
+def domain_of(number: int) -> str:
+    """`ROS_DOMAIN_ID` of a tool with this process number: 1 to 80.
+
+    Linux gives the ports of 0 to 101 to nobody else; those above 80 are left to the tests.
+    """
+    return str(1 + number % 80)
+
+
 class NodeProcess:
     """`depth_node` in a subprocess, ended by SIGINT when the `with` block is left.
 

@@ -33,7 +33,15 @@ from ..errors import InputError, StereoError
 from ..sizes import parse_size
 from .pages import check_section, write_section
 from .player import play_frames
-from .process import LARGE_MESSAGES_ENV, LOCAL_ENV, PROFILE, NodeProcess, end, profile_env
+from .process import (
+    LARGE_MESSAGES_ENV,
+    LOCAL_ENV,
+    PROFILE,
+    NodeProcess,
+    domain_of,
+    end,
+    profile_env,
+)
 from .soak_listener import Interval, Listener
 from .soak_report import Sample, Soak, check_plot, draw, judge, section
 from .walls import textured_walls
@@ -180,7 +188,7 @@ def main() -> int:
 
 def _run(args: argparse.Namespace) -> int:
     transports = profile_env(PROFILE) if PROFILE.is_file() else LARGE_MESSAGES_ENV
-    own = {**transports, **LOCAL_ENV, 'ROS_DOMAIN_ID': str(1 + os.getpid() % 100)}
+    own = {**transports, **LOCAL_ENV, 'ROS_DOMAIN_ID': domain_of(os.getpid())}
     for name, value in own.items():
         os.environ.setdefault(name, value)
     run = Soak('', 0.0)

@@ -24,7 +24,7 @@ from rclpy.executors import ExternalShutdownException
 from ..errors import InputError, StereoError
 from ..sizes import parse_size
 from .pages import check_section, write_section
-from .process import LOCAL_ENV, PROFILE, profile_env
+from .process import LOCAL_ENV, PROFILE, domain_of, profile_env
 from .transport_node import NODE_COLUMNS, measure_node, send_when_told
 from .transport_relay import RELAY_COLUMNS, Relay, measure, relay_row, spin
 
@@ -139,7 +139,7 @@ def _table(args: argparse.Namespace) -> None:
     for index, setting in enumerate(settings(args.profile.resolve())):
         if args.only not in setting.name:
             continue
-        own = {**LOCAL_ENV, 'ROS_DOMAIN_ID': str(1 + (os.getpid() + index) % 100)}
+        own = {**LOCAL_ENV, 'ROS_DOMAIN_ID': domain_of(os.getpid() + index)}
         done = subprocess.run(
             [
                 *_command(args, 'subscriber' if args.node else 'camera'),

@@ -17,11 +17,11 @@ if HAS_ROS:
 
     os.environ.update(LARGE_MESSAGES_ENV)
     os.environ.update(LOCAL_ENV)
-    # Of two processes that test side by side far from each other: the tools that are tested use
-    # the domains from the number of their process on.
+    # None that a tool takes for itself, see `process.domain_of`, and not the same in two
+    # processes that test side by side.
     worker = os.environ.get('PYTEST_XDIST_WORKER')
-    number = os.getppid() + 50 * int(worker.removeprefix('gw')) if worker else os.getpid()
-    os.environ['ROS_DOMAIN_ID'] = str(1 + number % 100)
+    number = os.getppid() + 5 * int(worker.removeprefix('gw')) if worker else os.getpid()
+    os.environ['ROS_DOMAIN_ID'] = str(81 + number % 20)
 else:
     collect_ignore_glob = ['test_*.py']
 
