@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     config = pipeline_config(args)
     calibration = read_calibration(args.calib) if args.calib else None
     check_output(args.output, calibration)
-    frame = _read_frame(args.left, args.right, calibration)
+    frame = read_frame(args.left, args.right, calibration)
     pipeline = StereoPipeline(config)
     try:
         result = pipeline.process(frame)
@@ -68,7 +68,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read_frame(left: Path, right: Path, calibration: StereoCalibration | None) -> StereoFrame:
+def read_frame(
+    left: Path, right: Path, calibration: StereoCalibration | None = None
+) -> StereoFrame:
+    """A pair of image files.
+
+    Raises:
+        InputError: a file cannot be read, or the sizes differ.
+        CalibrationError: the calibration is of another size.
+    """
     images = read_image(left), read_image(right)
     try:
         return StereoFrame(*images, calibration=calibration)
