@@ -16,10 +16,10 @@ from ..backends import TABLE
 from ..config import PipelineConfig
 from ..errors import ConfigError, InputError, StereoError
 from ..evaluation import motorcycle
+from ..image_io import read_pair
 from ..pipeline import StereoPipeline
 from ..sizes import parse_size
 from ..stereo import StereoFrame
-from .infer import read_frame
 from .options import add_models_option, add_pipeline_options, pipeline_config
 
 HELP = 'latency of every backend, beside SGBM'
@@ -127,7 +127,7 @@ def _frame(paths: list[Path], size: str | None) -> StereoFrame:
             return resized_motorcycle(*wanted)
         except InputError as error:
             raise InputError(f'{error}, or name a pair: dtp-stereo bench LEFT RIGHT') from error
-    frame = read_frame(paths[0], paths[1])
+    frame = read_pair(paths[0], paths[1])
     return _resized(frame, *wanted) if size else frame
 
 
