@@ -99,10 +99,9 @@ def _session(out: Path) -> int:
     log = out / 'node.log'
     with NodeProcess({'backend': 'sgbm', 'speckle_size': 50}, {}, log):
         window = _Window(application)
-        window.picture(out / 'start.png')
         failures = window.type_all(out) + window.move_sliders()
         window.picture(out / 'end.png')
-        failures += window.change_backend('openvino', 'onnx', 'sgbm')
+        failures += window.change_backend('openvino', 'onnx', 'torch', 'sgbm')
         window.picture(out / 'backend.png')
         window.close()
     warnings = [line for line in log.read_text().splitlines() if '[WARN]' in line]
@@ -128,7 +127,7 @@ class _Window:
         from rqt_reconfigure.param_widget import ParamWidget
 
         self._widget = ParamWidget(_Context(self.node))
-        self._widget.resize(1100, 1500)
+        self._widget.resize(1100, 1250)
         self._widget.show()
         self._widget.sig_selected.emit(_NODE, True)
         self._until(lambda: bool(self._clients()) and len(self._editors()) > 30)

@@ -16,7 +16,7 @@ from .worker import Worker
 
 # A backend that loads within this is accepted or refused in the reply of the parameter service.
 # rqt_reconfigure waits 1 s for that reply, and no message is received meanwhile.
-_AT_ONCE_S = 0.4
+_AT_ONCE_S = 0.2
 
 Loaded = tuple[Backend, str]
 
