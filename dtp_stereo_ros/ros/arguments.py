@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -77,7 +76,12 @@ def unread_files(arguments: Sequence[str], node_name: str) -> Iterator[str]:
     for option, path in itertools.pairwise(arguments):
         if option != _PARAMS_FILE:
             continue
-        sections = list(_sections(yaml.safe_load(Path(path).read_text()), ''))
+        try:
+            # Only composed: launch writes tags that a safe loader does not know.
+            content = yaml.compose(Path(path).read_text())
+        except yaml.YAMLError:  # ROS, whose parser is another, has read it
+            continue
+        sections = list(_sections(content, ''))
         if sections and not any(_matches(section, node_name) for section in sections):
             yield (
                 f'{path} has nothing for {node_name}, only for {", ".join(sections)}; rename that '
@@ -98,14 +102,14 @@ def _own(arguments: Sequence[str]) -> list[str]:
     return own
 
 
-def _sections(content: Any, prefix: str) -> Iterator[str]:
+def _sections(content: yaml.Node | None, prefix: str) -> Iterator[str]:
     """Node names, with wildcards, that a parameter file has values for."""
-    if isinstance(content, dict):
-        for name, inner in content.items():
-            if name == 'ros__parameters':
+    if isinstance(content, yaml.MappingNode):
+        for name, inner in content.value:
+            if name.value == 'ros__parameters':
                 yield prefix
             else:
-                yield from _sections(inner, f'{prefix}/{str(name).strip("/")}')
+                yield from _sections(inner, f'{prefix}/{str(name.value).strip("/")}')
 
 
 def _matches(section: str, node_name: str) -> bool:
