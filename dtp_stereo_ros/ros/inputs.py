@@ -7,7 +7,12 @@ from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_system_default,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -186,6 +191,8 @@ class Inputs:
     def _options(self) -> dict[str, Any]:
         depth = self._config.queue_size
         profile = QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
+        if self._config.use_system_default_qos:
+            profile = qos_profile_system_default
         return {
             'qos_profile': profile,
             'qos_overriding_options': QoSOverridingOptions(_OVERRIDABLE),
