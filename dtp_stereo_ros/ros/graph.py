@@ -14,11 +14,13 @@ from rclpy.qos import (
 )
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
+from ..health.finding import Finding
+
 
 def publisher_faults(
     node: Node, topic: str, message_type: type, qos: QoSProfile | None
-) -> list[str]:
-    """One line for each publisher of a topic that can never reach a subscription of that kind.
+) -> list[Finding]:
+    """One finding for each publisher of a topic that can never reach a subscription of that kind.
 
     Args:
         node: looks at the graph.
@@ -30,17 +32,49 @@ def publisher_faults(
     faults = []
     for info in node.get_publishers_info_by_topic(topic):
         if info.topic_type != expected:
-            faults.append(
+            text = (
                 f'{topic}: {endpoint_name(info)} publishes {info.topic_type}, expected {expected}'
             )
+            mend = f'use a topic of that type: ros2 topic find {expected}'
+            faults.append(Finding('error', 'publisher', text, mend))
         elif qos is not None:
             compatible, reason = qos_check_compatible(info.qos_profile, qos)
             if compatible == QoSCompatibility.ERROR:
-                faults.append(
+                text = (
                     f'{topic}: QoS of publisher {endpoint_name(info)} cannot match '
-                    f'({_one_line(reason)}); change it, or the qos_overrides of the subscriber'
+                    f'({_one_line(reason)})'
                 )
+                faults.append(Finding('error', 'publisher', text, _qos_mend(topic, reason)))
     return faults
+
+
+def doubled_outputs(node: Node, topic: str) -> list[Finding]:
+    """Finding where others publish on an output topic of the node, too.
+
+    Args:
+        node: the publisher of the topic.
+        topic: full name.
+    """
+    names = sorted(endpoint_name(info) for info in node.get_publishers_info_by_topic(topic))
+    own = node.get_fully_qualified_name()
+    if len(names) < 2:
+        return []
+    if names.count(own) > 1:
+        return [same_name(own, names.count(own))]
+    others = ' and '.join(name for name in names if name != own)
+    text = f'{topic} is also published by {others}, so results come twice'
+    mend = 'end one of the nodes, or start it in a namespace: --ros-args -r __ns:=/second'
+    return [Finding('warn', 'outputs', text, mend)]
+
+
+def same_name(name: str, count: int) -> Finding:
+    """Finding on nodes that have one name."""
+    text = f'{count} nodes are called {name}, so each result comes {count} times'
+    mend = (
+        'end all but one (pgrep -af depth_node lists them), or start the other in a namespace '
+        'with its own cameras: --ros-args -r __ns:=/second'
+    )
+    return Finding('error', 'outputs', text, mend)
 
 
 def latched_qos(node: Node, topic: str, message_type: type) -> QoSProfile | None:
@@ -77,3 +111,17 @@ def endpoint_name(info: TopicEndpointInfo) -> str:
 def _one_line(reason: str) -> str:
     """The reasons of rclpy end in ';' and hold the word ERROR."""
     return ' '.join(reason.replace('ERROR: ', '').split()).rstrip(';')
+
+
+def _qos_mend(topic: str, reason: str) -> str:
+    """Argument that lets our subscription match; it asks for too much only by its overrides."""
+    policies = {'reliab': 'reliability:=best_effort', 'durab': 'durability:=volatile'}
+    words = reason.lower().replace('transient local', 'durable').replace('best effort', 'reliable')
+    values = [
+        f'-p qos_overrides.{topic}.subscription.{value}'
+        for policy, value in policies.items()
+        if policy in words
+    ]
+    if not values:
+        return f'change the QoS of the publisher: ros2 topic info -v {topic}'
+    return f'start the node with --ros-args {" ".join(values)}'

@@ -148,6 +148,7 @@ class DepthNode(LifecycleNode):
             parameters=self.parameters,
             now_ns=self._now_ns,
             alive=self.context.ok,
+            node_name=self.get_fully_qualified_name(),
         )
         self._pipeline = pipeline
         self.worker = Worker(processor.process, self._worker_died)
@@ -187,9 +188,9 @@ class DepthNode(LifecycleNode):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _enqueue(self, rig: Rig, left: Any, right: Any) -> None:
+    def _enqueue(self, rig: Rig, left: Any, right: Any, infos: dict[str, Any]) -> None:
         rig.statistics.pair()
-        pair = Pair(rig, left, right, self._now_ns())
+        pair = Pair(rig, left, right, infos, self._now_ns())
         if self.worker and self.worker.offer(pair, lane=rig.name):
             rig.statistics.drop('busy')
 

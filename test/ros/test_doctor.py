@@ -160,7 +160,7 @@ def test_an_inactive_node_is_told(node: Node, start_depth_node: Start) -> None:
 
 def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     from dtp_stereo_ros.commands.doctor import table
-    from dtp_stereo_ros.ros.dds import Finding
+    from dtp_stereo_ros.health.finding import Finding
 
     text = table([Finding('ok', 'a', 'fine'), Finding('error', 'bb', 'broken', 'mend it')])
     assert text.splitlines() == [

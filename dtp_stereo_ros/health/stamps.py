@@ -1,0 +1,155 @@
+"""Findings on stamps: missing, repeated, coarse, of two clocks, jumping, and lost frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from .finding import Finding
+
+_NS_PER_S = 1_000_000_000
+# Images of a side that are worth keeping for this, and the fewest from which anything is said.
+KEPT = 128
+_FEWEST = 5
+# More images than this share with the stamp of the one before are no accident of a driver, and it
+# goes on while one of the newest so many does.
+_REPEATED = 0.3
+_GOES_ON = 10
+# A backward step of more than this is no late delivery; a looped bag makes one for each loop.
+_JUMP_NS = _NS_PER_S
+_JUMPS = 3
+# The nearest stamps of both sides are never so far apart with one clock: images wait in a queue
+# for a fraction of this.
+_CLOCKS_NS = _NS_PER_S
+# Lost frames below this share are the odd one; the period is known from fewer.
+_LOST = 0.2
+_LOST_FEWEST = 8
+
+
+def stamp_findings(
+    stamps: Mapping[str, Sequence[int]], topics: Mapping[str, str]
+) -> list[Finding]:
+    """Findings on the stamps of a stereo camera; the first cause, which explains the others.
+
+    Args:
+        stamps: 'left' and 'right' to the stamps of their newest images in the order in which they
+            came, nanoseconds; up to `KEPT` of each.
+        topics: 'left' and 'right' to their topic.
+    """
+    faults = {side: _fault_of_one(values) for side, values in stamps.items()}
+    found = [
+        Finding('error', 'stamps', f'{topics[side]}: {text}', mend.format(topic=topics[side]))
+        for side, (text, mend) in faults.items()
+        if text
+    ]
+    return found or _two_clocks(stamps, topics)
+
+
+def lost_share(stamps: Sequence[int], period_ns: int) -> float:
+    """Share of the frames of a steady camera that are missing among those that came.
+
+    Args:
+        stamps: of the images that came, in any order, nanoseconds.
+        period_ns: time between two frames of the camera.
+
+    Returns:
+        0 .. 1; 0 where too few came to tell.
+    """
+    came = sorted(set(stamps))
+    if len(came) < _LOST_FEWEST or period_ns <= 0:
+        return 0.0
+    expected = round((came[-1] - came[0]) / period_ns) + 1
+    return max(0.0, 1 - len(came) / expected)
+
+
+def lost_findings(
+    stamps: Mapping[str, Sequence[int]],
+    period_ns: int,
+    topics: Mapping[str, str],
+    mends: Mapping[str, str],
+) -> list[Finding]:
+    """Findings on frames that were sent and did not arrive.
+
+    Args:
+        stamps: 'left' and 'right' to the stamps that came since time last jumped, nanoseconds.
+        period_ns: time between two frames of the cameras.
+        topics: 'left' and 'right' to their topic.
+        mends: 'left' and 'right' to `health.dds_settings.loss_mend`.
+    """
+    found = []
+    for side, values in stamps.items():
+        share = lost_share(after_jump(values), period_ns)
+        if share >= _LOST:
+            text = (
+                f'{topics[side]}: about {10 * round(10 * share)} % of the frames are lost on the '
+                f'way (the stamps show one each {period_ns / 1e6:.0f} ms)'
+            )
+            found.append(Finding('warn', 'lost frames', text, mends[side]))
+    return found
+
+
+def after_jump(stamps: Sequence[int]) -> list[int]:
+    """The stamps since time last jumped back."""
+    starts = [i for i in range(1, len(stamps)) if stamps[i] < stamps[i - 1] - _JUMP_NS]
+    return list(stamps[starts[-1] if starts else 0 :])
+
+
+def _fault_of_one(stamps: Sequence[int]) -> tuple[str, str]:
+    """Text and mend of what is wrong with the stamps of one side; ('', '') where nothing is."""
+    if len(stamps) < _FEWEST:
+        return '', ''
+    newest = stamps[-_FEWEST:]
+    if not any(newest):
+        text = 'its images have no stamp (header.stamp is 0), so they cannot be paired'
+        return text, 'let the driver set header.stamp to the time of exposure'
+    whole = all(stamp % _NS_PER_S == 0 for stamp in stamps)
+    if len(set(newest)) == 1 and not (whole and len(set(stamps)) > 1):
+        text = 'its images all have one stamp, so they cannot be paired'
+        return text, 'let the driver set header.stamp anew for each image'
+    steps = [after - before for before, after in pairwise(stamps)]
+    repeated = steps.count(0) / len(steps) if 0 in steps[-_GOES_ON:] else 0.0
+    if repeated > _REPEATED and whole:
+        text = 'its stamps are whole seconds, so several images share one and cannot be paired'
+        return text, 'let the driver set header.stamp.nanosec'
+    if repeated > _REPEATED:
+        text = f'about {10 * round(10 * repeated)} % of its images repeat the stamp before'
+        return text, 'see who publishes: ros2 topic info -v {topic}'
+    jumps = sum(step < -_JUMP_NS for step in steps)
+    if jumps >= _JUMPS:
+        text = f'its stamps jump back again and again ({jumps} times in {len(stamps)} images)'
+        return text, 'see whether two cameras or bags publish: ros2 topic info -v {topic}'
+    return '', ''
+
+
+def _two_clocks(stamps: Mapping[str, Sequence[int]], topics: Mapping[str, str]) -> list[Finding]:
+    left, right = (sorted(set(stamps[side])) for side in ('left', 'right'))
+    if min(len(left), len(right)) < _FEWEST:
+        return []
+    gap_ns = _smallest_gap(left, right)
+    if gap_ns <= _CLOCKS_NS:
+        return []
+    text = (
+        f'the clocks of the cameras differ: the stamps of {topics["left"]} and {topics["right"]} '
+        f'are {rough(gap_ns)} apart'
+    )
+    mend = 'synchronise them (chrony, PTP), or let both drivers stamp by one clock'
+    return [Finding('error', 'stamps', text, mend)]
+
+
+def _smallest_gap(left: Sequence[int], right: Sequence[int]) -> int:
+    """Smallest distance between an element of one sorted sequence and one of the other."""
+    i = j = 0
+    smallest = abs(left[0] - right[0])
+    while i < len(left) and j < len(right):
+        smallest = min(smallest, abs(left[i] - right[j]))
+        if left[i] < right[j]:
+            i += 1
+        else:
+            j += 1
+    return smallest
+
+
+def rough(gap_ns: int) -> str:
+    """A stamp difference to one digit, so that jitter does not make a new message of it."""
+    gap_ms = float(f'{abs(gap_ns) / 1e6:.1g}')
+    return f'about {gap_ms:g} ms' if gap_ms < 1000 else f'about {gap_ms / 1000:g} s'
