@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise, takewhile
 
 from .finding import Finding
 
+# Stamp of an image and when it came, both in ns; the second of any clock that runs on.
+Arrival = tuple[int, int]
+
 _NS_PER_S = 1_000_000_000
-# Images of a side that are worth keeping for this, and the fewest from which anything is said.
+# Images of a side that are worth keeping for this, those that are looked at, and the fewest from
+# which anything is said.
 KEPT = 128
+_WINDOW = 20
 _FEWEST = 5
-# More images than this share with the stamp of the one before are no accident of a driver, and it
-# goes on while one of the newest so many does.
+# More images than this share with the stamp of the one before are no accident of a driver.
 _REPEATED = 0.3
-_GOES_ON = 10
+# For so long stamps in whole seconds cannot stay the same.
+_STANDING_NS = 1_500_000_000
 # A backward step of more than this is no late delivery; a looped bag makes one for each loop.
 _JUMP_NS = _NS_PER_S
 _JUMPS = 3
@@ -24,29 +29,32 @@ _CLOCKS_NS = _NS_PER_S
 # Lost frames below this share are the odd one; the period is known from fewer.
 _LOST = 0.2
 _LOST_FEWEST = 8
+# A gap of more than this, and of more frames, is a camera that paused.
+_PAUSE_NS = _NS_PER_S
+_PAUSE_FRAMES = 5
 
 
 def stamp_findings(
-    stamps: Mapping[str, Sequence[int]], topics: Mapping[str, str]
+    arrivals: Mapping[str, Sequence[Arrival]], topics: Mapping[str, str]
 ) -> list[Finding]:
     """Findings on the stamps of a stereo camera; the first cause, which explains the others.
 
     Args:
-        stamps: 'left' and 'right' to the stamps of their newest images in the order in which they
-            came, nanoseconds; up to `KEPT` of each.
+        arrivals: 'left' and 'right' to their newest images in the order in which they came, up to
+            `KEPT` of each.
         topics: 'left' and 'right' to their topic.
     """
-    faults = {side: _fault_of_one(values) for side, values in stamps.items()}
+    faults = {side: _fault_of_one(values) for side, values in arrivals.items()}
     found = [
         Finding('error', 'stamps', f'{topics[side]}: {text}', mend.format(topic=topics[side]))
         for side, (text, mend) in faults.items()
         if text
     ]
-    return found or _two_clocks(stamps, topics)
+    return found or _two_clocks(arrivals, topics)
 
 
 def lost_share(stamps: Sequence[int], period_ns: int) -> float:
-    """Share of the frames of a steady camera that are missing among those that came.
+    """Share of the frames of a steady camera that are missing among those since it last paused.
 
     Args:
         stamps: of the images that came, in any order, nanoseconds.
@@ -56,6 +64,12 @@ def lost_share(stamps: Sequence[int], period_ns: int) -> float:
         0 .. 1; 0 where too few came to tell.
     """
     came = sorted(set(stamps))
+    pauses = [
+        index
+        for index, (before, after) in enumerate(pairwise(came), 1)
+        if after - before > max(_PAUSE_NS, _PAUSE_FRAMES * period_ns)
+    ]
+    came = came[pauses[-1] if pauses else 0 :]
     if len(came) < _LOST_FEWEST or period_ns <= 0:
         return 0.0
     expected = round((came[-1] - came[0]) / period_ns) + 1
@@ -63,7 +77,7 @@ def lost_share(stamps: Sequence[int], period_ns: int) -> float:
 
 
 def lost_findings(
-    stamps: Mapping[str, Sequence[int]],
+    arrivals: Mapping[str, Sequence[Arrival]],
     period_ns: int,
     topics: Mapping[str, str],
     mends: Mapping[str, str],
@@ -71,14 +85,14 @@ def lost_findings(
     """Findings on frames that were sent and did not arrive.
 
     Args:
-        stamps: 'left' and 'right' to the stamps that came since time last jumped, nanoseconds.
+        arrivals: as of `stamp_findings`, of one side or of both.
         period_ns: time between two frames of the cameras.
         topics: 'left' and 'right' to their topic.
         mends: 'left' and 'right' to `health.dds_settings.loss_mend`.
     """
     found = []
-    for side, values in stamps.items():
-        share = lost_share(after_jump(values), period_ns)
+    for side, values in arrivals.items():
+        share = lost_share(after_jump([stamp for stamp, _ in values]), period_ns)
         if share >= _LOST:
             text = (
                 f'{topics[side]}: about {10 * round(10 * share)} % of the frames are lost on the '
@@ -94,24 +108,28 @@ def after_jump(stamps: Sequence[int]) -> list[int]:
     return list(stamps[starts[-1] if starts else 0 :])
 
 
-def _fault_of_one(stamps: Sequence[int]) -> tuple[str, str]:
+def _fault_of_one(arrivals: Sequence[Arrival]) -> tuple[str, str]:
     """Text and mend of what is wrong with the stamps of one side; ('', '') where nothing is."""
-    if len(stamps) < _FEWEST:
+    if len(arrivals) < _FEWEST:
         return '', ''
-    newest = stamps[-_FEWEST:]
-    if not any(newest):
+    stamps = [stamp for stamp, _ in arrivals]
+    if not any(stamps[-_FEWEST:]):
         text = 'its images have no stamp (header.stamp is 0), so they cannot be paired'
         return text, 'let the driver set header.stamp to the time of exposure'
-    whole = all(stamp % _NS_PER_S == 0 for stamp in stamps)
-    if len(set(newest)) == 1 and not (whole and len(set(stamps)) > 1):
+    same = _trailing(stamps, lambda stamp: stamp == stamps[-1])
+    stands_ns = arrivals[-1][1] - arrivals[-same][1]
+    whole = _trailing(stamps, lambda stamp: stamp % _NS_PER_S == 0)
+    if same >= _FEWEST and (not whole or stands_ns > _STANDING_NS):
         text = 'its images all have one stamp, so they cannot be paired'
         return text, 'let the driver set header.stamp anew for each image'
     steps = [after - before for before, after in pairwise(stamps)]
-    repeated = steps.count(0) / len(steps) if 0 in steps[-_GOES_ON:] else 0.0
-    if repeated > _REPEATED and whole:
-        text = 'its stamps are whole seconds, so several images share one and cannot be paired'
-        return text, 'let the driver set header.stamp.nanosec'
-    if repeated > _REPEATED:
+    repeated = steps[-_WINDOW:].count(0) / len(steps[-_WINDOW:])
+    if whole >= _FEWEST:
+        seconds = stamps[-whole:]
+        if len(set(seconds)) > 1 and len(set(seconds)) <= (1 - _REPEATED) * len(seconds):
+            text = 'its stamps are whole seconds, so several images share one and cannot be paired'
+            return text, 'let the driver set header.stamp.nanosec'
+    elif repeated > _REPEATED:
         text = f'about {10 * round(10 * repeated)} % of its images repeat the stamp before'
         return text, 'see who publishes: ros2 topic info -v {topic}'
     jumps = sum(step < -_JUMP_NS for step in steps)
@@ -121,8 +139,18 @@ def _fault_of_one(stamps: Sequence[int]) -> tuple[str, str]:
     return '', ''
 
 
-def _two_clocks(stamps: Mapping[str, Sequence[int]], topics: Mapping[str, str]) -> list[Finding]:
-    left, right = (sorted(set(stamps[side])) for side in ('left', 'right'))
+def _trailing(stamps: Sequence[int], holds: Callable[[int], bool]) -> int:
+    """For how many of the newest stamps something holds."""
+    return sum(1 for _ in takewhile(holds, reversed(stamps)))
+
+
+def _two_clocks(
+    arrivals: Mapping[str, Sequence[Arrival]], topics: Mapping[str, str]
+) -> list[Finding]:
+    left, right = (
+        sorted(set(after_jump([stamp for stamp, _ in arrivals[side]])[-_WINDOW:]))
+        for side in ('left', 'right')
+    )
     if min(len(left), len(right)) < _FEWEST:
         return []
     gap_ns = _smallest_gap(left, right)

@@ -18,7 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from ..errors import CalibrationError, StereoError
 from ..health.dds_settings import loss_mend
 from ..health.finding import Finding, from_line
-from ..health.stamps import after_jump, lost_findings, stamp_findings
+from ..health.stamps import KEPT, Arrival, after_jump, lost_findings, stamp_findings
 from ..health.view_check import ViewCheck, ViewSetting
 from ..stereo import StereoCalibration
 from .camera_info import calibration_warnings, stereo_calibration
@@ -57,7 +57,7 @@ class _Heard:
 
 
 class CameraExamination:
-    """Listens to the inputs of a camera from when it is made.
+    """Listens to the inputs of a camera from `listen` on.
 
     Args:
         node: of ours, that listens.
@@ -79,13 +79,24 @@ class CameraExamination:
         self._prefix = f'{camera}/' if camera else ''
         self._topics = topics
         self._settings = settings
-        self._heard: dict[str, _Heard] = {}
-        for key, topic in topics.items():
-            self._listen(key, topic)
+        self._heard = {key: _Heard() for key in topics}
 
     def discovered(self) -> bool:
         """Whether each topic has a publisher."""
         return all(self._node.count_publishers(topic) for topic in self._topics.values())
+
+    def listen(self) -> None:
+        """Subscribe to everything."""
+        for key, topic in self._topics.items():
+            self._subscribe(key, topic, _SENSOR)
+
+    def catch_latched(self) -> None:
+        """Ask for the camera infos that were sent before we came, where they are kept."""
+        for key, topic in self._topics.items():
+            if self._type(key, topic) is CameraInfo and not self._heard[key].count:
+                qos = latched_qos(self._node, topic, CameraInfo)
+                if qos is not None:
+                    self._subscribe(key, topic, qos)
 
     def image_bytes(self) -> int:
         """Size of a left image, 0 when none came."""
@@ -124,8 +135,8 @@ class CameraExamination:
             return CameraInfo
         return CompressedImage if topic.endswith('/compressed') else Image
 
-    def _listen(self, key: str, topic: str) -> None:
-        heard = self._heard[key] = _Heard()
+    def _subscribe(self, key: str, topic: str, qos: QoSProfile) -> None:
+        heard = self._heard[key]
 
         def take(msg: Any) -> None:
             heard.count += 1
@@ -135,9 +146,7 @@ class CameraExamination:
             heard.stamps.append(stamp_ns(msg))
             heard.ages_ns.append(self._node.get_clock().now().nanoseconds - stamp_ns(msg))
 
-        kind = self._type(key, topic)
-        qos = latched_qos(self._node, topic, kind) if kind is CameraInfo else None
-        self._node.create_subscription(kind, topic, take, qos or _SENSOR)
+        self._node.create_subscription(self._type(key, topic), topic, take, qos)
 
     def _topic(self, key: str, topic: str, seconds: float) -> list[Finding]:
         publishers = self._node.count_publishers(topic)
@@ -180,7 +189,7 @@ class CameraExamination:
         left, right = self._heard['left'], self._heard['right']
         if not (left.stamps and right.stamps):
             return []
-        found = stamp_findings({side: self._heard[side].stamps for side in SIDES}, self._topics)
+        found = stamp_findings(self._arrivals(), self._topics)
         if found:
             return found
         age_s = statistics.median(left.ages_ns) / _NS_PER_S
@@ -193,14 +202,27 @@ class CameraExamination:
             found.append(Finding('warn', 'stamps', text, mend))
         return [*found, *self._lost(), *self._gaps(left.stamps, right.stamps)]
 
+    def _arrivals(self) -> dict[str, list[Arrival]]:
+        """The newest images of both sides."""
+        heard = {side: self._heard[side] for side in SIDES}
+        return {
+            side: [
+                (stamp, int(arrival_s * _NS_PER_S))
+                for stamp, arrival_s in zip(h.stamps, h.arrivals_s, strict=True)
+            ][-KEPT:]
+            for side, h in heard.items()
+        }
+
     def _lost(self) -> list[Finding]:
         """Loss on the way to us, as a sign of that on the way to the node."""
-        stamps = {side: self._heard[side].stamps for side in SIDES}
-        came = {side: sorted(set(after_jump(values))) for side, values in stamps.items()}
-        intervals = [after - before for s in came.values() for before, after in pairwise(s)]
+        intervals = [
+            after - before
+            for side in SIDES
+            for before, after in pairwise(sorted(set(after_jump(self._heard[side].stamps))))
+        ]
         rmw, size = get_rmw_implementation_identifier(), self.image_bytes()
         mends = {side: loss_mend(rmw, size, self._topics[side]) for side in SIDES}
-        return lost_findings(came, period_ns(intervals), self._topics, mends)
+        return lost_findings(self._arrivals(), period_ns(intervals), self._topics, mends)
 
     def _gaps(self, left: list[int], right: list[int]) -> list[Finding]:
         """Stamps of left images that no right one has."""

@@ -16,10 +16,11 @@ from .counters import Snapshot, resident_mib
 from .judge import InputJudge
 from .rig import Rig
 from .sync import SIDES
+from .twins import Twins
 
 _INPUT_SUBJECTS = (
     *('publisher', 'image', 'age', 'stamps', 'lost frames', 'sync', 'views', 'brightness'),
-    'outputs',
+    *('outputs', 'name'),
 )
 # Two nodes of one name differ in it.
 _PROCESS = f'{os.getpid()} on {platform.node()}'
@@ -35,11 +36,14 @@ class Diagnostics:
     Args:
         node: publishes, and counts the publishers of the input topics.
         rigs: the cameras.
+        period_s: time between two calls of `tick`.
     """
 
-    def __init__(self, node: Node, rigs: Sequence[Rig]) -> None:
+    def __init__(self, node: Node, rigs: Sequence[Rig], period_s: float) -> None:
         self._node = node
+        self._rigs = rigs
         self._reports = [_RigReport(node, rig) for rig in rigs]
+        self._twins = Twins(node, _PROCESS, period_s)
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
     def tick(self, state: str, pipeline: StereoPipeline | None, failure: str) -> None:
@@ -50,6 +54,10 @@ class Diagnostics:
             pipeline: what runs, None while nothing is configured.
             failure: why the process is about to end, '' while all is well.
         """
+        if state == 'active':
+            first = self._rigs[0]
+            found = self._twins.findings(first.outputs.topics['disparity'])
+            first.findings.state('name', *found)
         msg = DiagnosticArray()
         msg.header.stamp = self._node.get_clock().now().to_msg()
         for report in self._reports:

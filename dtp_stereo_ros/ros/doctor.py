@@ -23,9 +23,9 @@ from ..health.dds_settings import dds_findings
 from ..health.finding import Finding, from_line
 from .camera_examination import CameraExamination
 from .diagnostics import findings_of
-from .graph import same_name
 from .services import Caller
 from .sync import SIDES
+from .twins import same_name
 
 # Discovery takes a tenth of a second on an idle machine, seconds on a busy one or over Wi-Fi.
 _DISCOVERY_S = 10.0
@@ -111,7 +111,13 @@ class _Examination:
         ]
         # Endpoints are discovered later than the node that has them.
         _wait(self._spin, lambda: all(c.discovered() for c in cameras), min(seconds, _DISCOVERY_S))
-        self._spin(max(seconds, period_s + _STEP_S))
+        for camera in cameras:
+            camera.listen()
+        listening_s = max(seconds, period_s + _STEP_S)
+        self._spin(listening_s / 2)
+        for camera in cameras:
+            camera.catch_latched()
+        self._spin(listening_s / 2)
         told = self._told()
         seen = [finding for camera in cameras for finding in camera.findings(seconds)]
         rmw = get_rmw_implementation_identifier()

@@ -48,35 +48,6 @@ def publisher_faults(
     return faults
 
 
-def doubled_outputs(node: Node, topic: str) -> list[Finding]:
-    """Finding where others publish on an output topic of the node, too.
-
-    Args:
-        node: the publisher of the topic.
-        topic: full name.
-    """
-    names = sorted(endpoint_name(info) for info in node.get_publishers_info_by_topic(topic))
-    own = node.get_fully_qualified_name()
-    if len(names) < 2:
-        return []
-    if names.count(own) > 1:
-        return [same_name(own, names.count(own))]
-    others = ' and '.join(name for name in names if name != own)
-    text = f'{topic} is also published by {others}, so results come twice'
-    mend = 'end one of the nodes, or start it in a namespace: --ros-args -r __ns:=/second'
-    return [Finding('warn', 'outputs', text, mend)]
-
-
-def same_name(name: str, count: int) -> Finding:
-    """Finding on nodes that have one name."""
-    text = f'{count} nodes are called {name}, so each result comes {count} times'
-    mend = (
-        'end all but one (pgrep -af depth_node lists them), or start the other in a namespace '
-        'with its own cameras: --ros-args -r __ns:=/second'
-    )
-    return Finding('error', 'outputs', text, mend)
-
-
 def latched_qos(node: Node, topic: str, message_type: type) -> QoSProfile | None:
     """The profile that also receives what was sent before, where a publisher keeps that.
 

@@ -10,10 +10,11 @@ from rclpy.utilities import get_rmw_implementation_identifier
 
 from ..health.dds_settings import LARGE_MESSAGES, loss_mend
 from ..health.finding import Finding
-from ..health.stamps import lost_findings, rough, stamp_findings
-from .graph import doubled_outputs, publisher_faults
+from ..health.stamps import Arrival, lost_findings, rough, stamp_findings
+from .graph import publisher_faults
 from .rig import Rig
 from .sync import SIDES
+from .twins import OtherPublishers
 
 # Silence and missing pairs are judged over this time, or this many frames if that is longer.
 _JUDGE_AFTER_S = 1.0
@@ -22,10 +23,6 @@ _JUDGE_AFTER_FRAMES = 3
 _INFO_GRACE_S = 2.0
 # Loss must be seen so often in a row: a camera that changes its rate looks like one for a moment.
 _LOSS_JUDGEMENTS = 3
-# A node that was killed stays in the graph for 20 s (Fast DDS), so one that was there before us
-# must be there for longer; one that comes later is real.
-_GHOST_S = 25.0
-_DISCOVERY_S = 5.0
 
 
 class InputJudge:
@@ -42,15 +39,14 @@ class InputJudge:
         self._node = node
         self._prefix = rig.titled('')
         self._inputs = rig.inputs
-        self._outputs = rig.outputs
         self._findings = rig.findings
         self._received = dict.fromkeys(SIDES, 0)
         self._info_counts = dict.fromkeys(SIDES, 0)
         self._paired = 0
         self._lossy = 0
         self._rmw = get_rmw_implementation_identifier()
-        self._began_at = self._judged_at = time.monotonic()
-        self._doubled_at: float | None = None
+        self._judged_at = time.monotonic()
+        self._others = OtherPublishers(node, rig.outputs.topics['disparity'])
 
     def judge(self) -> None:
         """Look at what came since the last time."""
@@ -59,22 +55,11 @@ class InputJudge:
             qos = self._inputs.qos.get(key)
             faults += publisher_faults(self._node, topic, self._inputs.types[key], qos)
         self._findings.state('publisher', *faults)
-        self._judge_outputs()
+        self._findings.state('outputs', *self._others.findings())
         if self._inputs.listening:
             self._judge_sync()
         else:
             self._judge_idle()
-
-    def _judge_outputs(self) -> None:
-        now = time.monotonic()
-        found = doubled_outputs(self._node, self._outputs.topics['disparity'])
-        if not found:
-            self._doubled_at = None
-        elif self._doubled_at is None:
-            self._doubled_at = now
-        since = now if self._doubled_at is None else self._doubled_at
-        certain = since - self._began_at > _DISCOVERY_S or now - since > _GHOST_S
-        self._findings.state('outputs', *(found if certain else ()))
 
     def _judge_idle(self) -> None:
         """Nobody wants a result, so no image is asked for; is there somebody to ask?"""
@@ -91,7 +76,7 @@ class InputJudge:
         with self._inputs.sync.lock:
             policy = self._inputs.sync.policy
             received = {side: policy.received(side) for side in SIDES}
-            stamps = {side: policy.stamps(side) for side in SIDES}
+            arrivals = {side: policy.arrivals(side) for side in SIDES}
             paired, gap_ns = policy.counts['paired'], policy.gap_ns()
             tolerance_ns, approximate = policy.tolerance_ns(), policy.approximate
             period_s = policy.period_s()
@@ -106,9 +91,9 @@ class InputJudge:
         no_new_pair = paired == self._paired
         self._received, self._paired = received, paired
         self._info_counts = dict(self._inputs.infos.received)
-        wrong_stamps = [] if silent or cut else stamp_findings(stamps, self._inputs.topics)
+        wrong_stamps = [] if silent or cut else stamp_findings(arrivals, self._inputs.topics)
         self._findings.state('stamps', *wrong_stamps)
-        lost = [] if silent or wrong_stamps else self._lost(stamps, round(period_s * 1e9), cut)
+        lost = [] if silent or wrong_stamps else self._lost(arrivals, round(period_s * 1e9), cut)
         self._lossy = self._lossy + 1 if lost else 0
         certain = self._lossy >= _LOSS_JUDGEMENTS
         self._findings.state('lost frames', *(lost if certain else ()))
@@ -129,7 +114,7 @@ class InputJudge:
         )
 
     def _lost(
-        self, stamps: dict[str, list[int]], period_ns: int, cut: Sequence[str]
+        self, arrivals: dict[str, list[Arrival]], period_ns: int, cut: Sequence[str]
     ) -> list[Finding]:
         topics = self._inputs.topics
         found = [
@@ -142,7 +127,7 @@ class InputJudge:
             for side in cut
         ]
         mends = {side: loss_mend(self._rmw, self._image_bytes(), topics[side]) for side in SIDES}
-        came = {side: values for side, values in stamps.items() if side not in cut}
+        came = {side: values for side, values in arrivals.items() if side not in cut}
         return found + lost_findings(came, period_ns, topics, mends)
 
     def _unpaired(self, gap_ns: int, approximate: bool, tolerance_ns: int) -> Finding:

@@ -73,7 +73,7 @@ class DepthNode(LifecycleNode):
         self._refusal: StereoError | None = None
         config = self.parameters.node
         self.rigs = [Rig(self, name, config, self._enqueue) for name in config.cameras]
-        self._diagnostics = Diagnostics(self, self.rigs)
+        self._diagnostics = Diagnostics(self, self.rigs, config.diagnostics_period)
         self._every(config.diagnostics_period, self._report)
         self._every(_WATCH_PERIOD_S, self._watch)
         self.parameters.on_change(self._apply)

@@ -16,6 +16,7 @@ The policy, in order:
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -24,6 +25,7 @@ try:
 except ImportError:
     from .filters_standin import SimpleFilter, Subscriber
 
+from ..health.stamps import Arrival
 from .stream import Stream, certain, period_ns
 
 __all__ = ['PairPolicy', 'SimpleFilter', 'StereoSynchronizer', 'Subscriber', 'stamp_ns']
@@ -73,7 +75,7 @@ class PairPolicy:
         """
         stream = self._streams[side]
         stream.received += 1
-        stream.came.append(stamp)
+        stream.came.append((stamp, time.monotonic_ns()))
         if self._jumped_back(stream, stamp):
             self._restart(side, stamp)
         emitted = self._emitted.get(side)
@@ -104,8 +106,8 @@ class PairPolicy:
         """Images that side has sent."""
         return self._streams[side].received
 
-    def stamps(self, side: str) -> list[int]:
-        """Stamps of the newest images that side has sent, in the order in which they came."""
+    def arrivals(self, side: str) -> list[Arrival]:
+        """Stamps of the newest images that side has sent, and when they came (monotonic clock)."""
         return list(self._streams[side].came)
 
     def period_s(self) -> float:

@@ -106,7 +106,9 @@ def test_what_is_wrong_is_told_with_its_mend(
     wrong = found(findings, 'error')
     assert ('left', '/cam/left/image_rect: no publisher') in wrong
     mend = next(f['mend'] for f in findings if f['subject'] == 'left')
-    assert mend == 'start the camera, or remap; there is /left/image_rect'
+    assert mend == (
+        'start the camera, or the node with --ros-args -r left/image_rect:=/left/image_rect'
+    )
     assert ('clock', 'use_sim_time is set but nobody sends /clock') in wrong
     assert any(s == 'calibration' and 'right camera_info: Tx is zero' in t for s, t in wrong)
 
