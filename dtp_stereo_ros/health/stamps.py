@@ -20,9 +20,11 @@ _FEWEST = 5
 _REPEATED = 0.3
 # For so long stamps in whole seconds cannot stay the same.
 _STANDING_NS = 1_500_000_000
-# A backward step of more than this is no late delivery; a looped bag makes one for each loop.
+# A backward step of more than this is no late delivery. A looped bag makes one for each loop, so
+# so many are needed, and so large a share of the images.
 _JUMP_NS = _NS_PER_S
 _JUMPS = 3
+_JUMPING = 0.1
 # The nearest stamps of both sides are never so far apart with one clock: images wait in a queue
 # for a fraction of this.
 _CLOCKS_NS = _NS_PER_S
@@ -129,11 +131,11 @@ def _fault_of_one(arrivals: Sequence[Arrival]) -> tuple[str, str]:
         if len(set(seconds)) > 1 and len(set(seconds)) <= (1 - _REPEATED) * len(seconds):
             text = 'its stamps are whole seconds, so several images share one and cannot be paired'
             return text, 'let the driver set header.stamp.nanosec'
-    elif repeated > _REPEATED:
+    elif repeated > _REPEATED and 0 in steps[-_FEWEST:]:
         text = f'about {10 * round(10 * repeated)} % of its images repeat the stamp before'
         return text, 'see who publishes: ros2 topic info -v {topic}'
     jumps = sum(step < -_JUMP_NS for step in steps)
-    if jumps >= _JUMPS:
+    if jumps >= max(_JUMPS, _JUMPING * len(steps)):
         text = f'its stamps jump back again and again ({jumps} times in {len(stamps)} images)'
         return text, 'see whether two cameras or bags publish: ros2 topic info -v {topic}'
     return '', ''

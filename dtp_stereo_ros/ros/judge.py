@@ -158,7 +158,8 @@ class InputJudge:
             f'{topic} ({counts[side]} publisher{"" if counts[side] == 1 else "s"})'
             for side, topic in topics.items()
         )
-        side, topic = next(iter(topics.items()))
+        side = next((side for side in sides if counts[side] == 0), sides[0])
+        topic = topics[side]
         if counts[side] == 0:
             mend = (
                 f'start the camera, or remap: --ros-args -r {self._prefix}{side}/image_rect:=TOPIC'
