@@ -96,11 +96,12 @@ def play(system: System) -> None:
     """Be the camera, and somebody who listens to the disparity, until the process is ended."""
     import rclpy
     from rclpy.node import Node
+    from rclpy.signals import SignalHandlerOptions
     from stereo_msgs.msg import DisparityImage
 
     from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
 
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # SIGTERM ends it
     node = Node('camera')
     node.create_subscription(DisparityImage, 'disparity', lambda _: None, 1)
     publisher = FramePublisher(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise, takewhile
 
@@ -53,6 +54,31 @@ def stamp_findings(
         if text
     ]
     return found or _two_clocks(arrivals, topics)
+
+
+def recorded_findings(
+    arrivals: Mapping[str, Sequence[Arrival]], topics: Mapping[str, str]
+) -> list[Finding]:
+    """Findings on the stamps of a whole recording: those of more than half of its parts.
+
+    Args:
+        arrivals: 'left' and 'right' to all of their images, in the order in which they were
+            recorded, each with the time of recording.
+        topics: 'left' and 'right' to their topic.
+    """
+    left, right = arrivals['left'], arrivals['right']
+    votes: Counter[str] = Counter()
+    first: dict[str, Finding] = {}
+    parts = range(0, len(left), KEPT)
+    for start in parts:
+        part = left[start : start + KEPT]
+        first_ns, last_ns = part[0][1], part[-1][1]
+        beside = [item for item in right if first_ns <= item[1] <= last_ns][-KEPT:]
+        found = stamp_findings({'left': part, 'right': beside}, topics)
+        votes.update({finding.mend for finding in found})
+        for finding in found:
+            first.setdefault(finding.mend, finding)
+    return [first[cause] for cause, count in votes.items() if 2 * count > len(parts)]
 
 
 def lost_share(stamps: Sequence[int], period_ns: int) -> float:
