@@ -21,7 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from rosbags.highlevel import AnyReader
 
+from dtp_stereo_ros.calibration_io import read_calibration
 from dtp_stereo_ros.config import PipelineConfig
+from dtp_stereo_ros.evaluation import motorcycle
 from dtp_stereo_ros.evaluation.datasets import SHARED_LAYOUT, open_dataset
 from dtp_stereo_ros.health.view_check import ViewSetting, rectification_findings
 from dtp_stereo_ros.health.views import Matches, exchanged, rectification, sparse_matches
@@ -83,13 +85,36 @@ def camera(side: str, size: tuple[int, int], turned_deg: float) -> Camera:
     return Camera(k, np.array(_D[side]), np.asarray(rotation, np.float64), k)
 
 
-def pairs(root: Path) -> Iterator[tuple[str, int, UInt8Array, UInt8Array]]:
-    """Data set, index in it, and both views of every pair below a folder."""
+@dataclass(frozen=True)
+class RealPair:
+    """A rectified pair.
+
+    Attributes:
+        data: name of the data set.
+        index: in it.
+        left, right: views.
+        offset_px: cx of the left camera - cx of the right one.
+    """
+
+    data: str
+    index: int
+    left: UInt8Array
+    right: UInt8Array
+    offset_px: float = 0.0
+
+
+def pairs(root: Path) -> Iterator[RealPair]:
+    """Every pair below a folder, and the Motorcycle pair of scikit-image."""
+    frame, _ = motorcycle.load()
+    offset_px = motorcycle.CALIBRATION.disparity_offset_px
+    yield RealPair('scikit-image', 0, frame.left, frame.right, offset_px)
     for name, place in {**SHARED_LAYOUT, **_UNLABELLED}.items():
         kind = 'pairs' if name in _UNLABELLED else name
         for index, scene in enumerate(open_dataset(f'{kind}:{root / place}')[1]):
             frame = scene.load_frame()
-            yield name, index, frame.left, frame.right
+            calib = scene.left.with_name('calib.txt')
+            offset_px = read_calibration(str(calib)).disparity_offset_px if calib.exists() else 0.0
+            yield RealPair(name, index, frame.left, frame.right, offset_px)
     with AnyReader([root / _BAG]) as reader:
         waiting: dict[tuple[int, int], UInt8Array] = {}
         images = [c for c in reader.connections if c.topic.endswith('image_rect')]
@@ -104,7 +129,7 @@ def pairs(root: Path) -> Iterator[tuple[str, int, UInt8Array, UInt8Array]]:
                 waiting[key] = image
                 continue
             is_left = 'left' in connection.topic
-            yield 'euroc bag', index, *((image, other) if is_left else (other, image))
+            yield RealPair('euroc bag', index, *((image, other) if is_left else (other, image)))
             index += 1
 
 
@@ -151,8 +176,9 @@ class Row:
         ]
 
 
-def look(row: Row, left: UInt8Array, right: UInt8Array, index: int) -> None:
+def look(row: Row, pair: RealPair) -> None:
     """Count what is found at one pair."""
+    left, right, index = pair.left, pair.right, pair.index
     row.pairs += 1
     size = (left.shape[1], left.shape[0])
     for how in _DISTURBED:
@@ -165,10 +191,11 @@ def look(row: Row, left: UInt8Array, right: UInt8Array, index: int) -> None:
         moved = rectified(given, size_now, _TURNED_DEG[-1])
         rows = rectification(given, moved)
         row.looks += 1
-        row.alarms += bool(exchanged(given) or rectification_findings(rows, _SETTING))
+        offset_px = pair.offset_px * (0.5 if how == 'half size' else 1.0)
+        row.alarms += bool(exchanged(given, offset_px) or rectification_findings(rows, _SETTING))
         if how == 'as it is' and len(given):
             row.rows_px = max(row.rows_px, given.rows_px())
-    row.found += bool(exchanged(sparse_matches(right, left)))
+    row.found += bool(exchanged(sparse_matches(right, left), pair.offset_px))
     kinds = []
     for turned_deg in _TURNED_DEG:
         views = (
@@ -204,12 +231,12 @@ def main() -> None:
     cv2.setNumThreads(1)
     pipeline = StereoPipeline(PipelineConfig(backend='onnx', precision='fp32'))
     rows: dict[str, Row] = {}
-    for name, index, left, right in pairs(args.data):
-        row = rows.setdefault(name, Row())
-        look(row, left, right, index)
-        if name != 'euroc bag' or index % _EVERY == 0:
-            row.confidence += (confidence(pipeline, left, right),)
-            row.exchanged_confidence += (confidence(pipeline, right, left),)
+    for pair in pairs(args.data):
+        row = rows.setdefault(pair.data, Row())
+        look(row, pair)
+        if pair.data != 'euroc bag' or pair.index % _EVERY == 0:
+            row.confidence += (confidence(pipeline, pair.left, pair.right),)
+            row.exchanged_confidence += (confidence(pipeline, pair.right, pair.left),)
     turned = [f'raw, turned {deg:g}° found' for deg in _TURNED_DEG]
     head = [
         *('data', 'pairs', 'false alarms', 'exchanged found', *turned),

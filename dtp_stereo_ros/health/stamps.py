@@ -1,4 +1,4 @@
-"""Findings on stamps: missing, repeated, coarse, of two clocks, jumping, and lost frames."""
+"""Findings on stamps: missing, repeated, coarse, of two clocks, jumping."""
 
 from __future__ import annotations
 
@@ -29,12 +29,6 @@ _JUMPING = 0.1
 # The nearest stamps of both sides are never so far apart with one clock: images wait in a queue
 # for a fraction of this.
 _CLOCKS_NS = _NS_PER_S
-# Lost frames below this share are the odd one; the period is known from fewer.
-_LOST = 0.2
-_LOST_FEWEST = 8
-# A gap of more than this, and of more frames, is a camera that paused.
-_PAUSE_NS = _NS_PER_S
-_PAUSE_FRAMES = 5
 
 
 def stamp_findings(
@@ -79,55 +73,6 @@ def recorded_findings(
         for finding in found:
             first.setdefault(finding.mend, finding)
     return [first[cause] for cause, count in votes.items() if 2 * count > len(parts)]
-
-
-def lost_share(stamps: Sequence[int], period_ns: int) -> float:
-    """Share of the frames of a steady camera that are missing among those since it last paused.
-
-    Args:
-        stamps: of the images that came, in any order, nanoseconds.
-        period_ns: time between two frames of the camera.
-
-    Returns:
-        0 .. 1; 0 where too few came to tell.
-    """
-    came = sorted(set(stamps))
-    pauses = [
-        index
-        for index, (before, after) in enumerate(pairwise(came), 1)
-        if after - before > max(_PAUSE_NS, _PAUSE_FRAMES * period_ns)
-    ]
-    came = came[pauses[-1] if pauses else 0 :]
-    if len(came) < _LOST_FEWEST or period_ns <= 0:
-        return 0.0
-    expected = round((came[-1] - came[0]) / period_ns) + 1
-    return max(0.0, 1 - len(came) / expected)
-
-
-def lost_findings(
-    arrivals: Mapping[str, Sequence[Arrival]],
-    period_ns: int,
-    topics: Mapping[str, str],
-    mends: Mapping[str, str],
-) -> list[Finding]:
-    """Findings on frames that were sent and did not arrive.
-
-    Args:
-        arrivals: as of `stamp_findings`, of one side or of both.
-        period_ns: time between two frames of the cameras.
-        topics: 'left' and 'right' to their topic.
-        mends: 'left' and 'right' to `health.dds_settings.loss_mend`.
-    """
-    found = []
-    for side, values in arrivals.items():
-        share = lost_share(after_jump([stamp for stamp, _ in values]), period_ns)
-        if share >= _LOST:
-            text = (
-                f'{topics[side]}: about {10 * round(10 * share)} % of the frames are lost on the '
-                f'way (the stamps show one each {period_ns / 1e6:.0f} ms)'
-            )
-            found.append(Finding('warn', 'lost frames', text, mends[side]))
-    return found
 
 
 def after_jump(stamps: Sequence[int]) -> list[int]:

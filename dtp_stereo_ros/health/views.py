@@ -102,12 +102,15 @@ def exchanged(matches: Matches, offset_px: float = 0.0) -> bool | None:
         offset_px: cx of the left camera - cx of the right one, the disparity of a point at
             infinity.
     """
-    disparity_px = matches.left_px[:, 0] - matches.right_px[:, 0] - offset_px
+    shift_px = matches.left_px[:, 0] - matches.right_px[:, 0]
     least_px = _OFF_ZERO * matches.width_px
-    right, wrong = int((disparity_px > least_px).sum()), int((disparity_px < -least_px).sum())
-    if right + wrong < _FEWEST or max(right, wrong) < _ONE_SIDE * (right + wrong):
+    # Points that lie behind the cameras as they are named, and with the names exchanged.
+    behind = int((shift_px - offset_px < -least_px).sum())
+    behind_exchanged = int((-shift_px - offset_px < -least_px).sum())
+    both = behind + behind_exchanged
+    if both < _FEWEST or max(behind, behind_exchanged) < _ONE_SIDE * both:
         return None
-    return wrong > right
+    return behind > behind_exchanged
 
 
 @dataclass(frozen=True)

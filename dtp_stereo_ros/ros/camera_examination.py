@@ -16,9 +16,10 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ..errors import CalibrationError, StereoError
-from ..health.dds_settings import loss_mend
+from ..health.dds_settings import LARGE_MESSAGES, loss_mend
 from ..health.finding import Finding, from_line
-from ..health.stamps import KEPT, Arrival, after_jump, lost_findings, stamp_findings
+from ..health.loss import lost_beside_infos, lost_beside_infos_findings, lost_findings
+from ..health.stamps import KEPT, Arrival, after_jump, stamp_findings
 from ..health.view_check import ViewCheck, ViewSetting
 from ..stereo import StereoCalibration
 from .camera_info import calibration_warnings, stereo_calibration
@@ -200,7 +201,8 @@ class CameraExamination:
                 'true; a camera: synchronise its clock (chrony, PTP)'
             )
             found.append(Finding('warn', 'stamps', text, mend))
-        return [*found, *self._lost(), *self._gaps(left.stamps, right.stamps)]
+        lost = self._lost()
+        return [*found, *(lost or self._gaps(left.stamps, right.stamps))]
 
     def _arrivals(self) -> dict[str, list[Arrival]]:
         """The newest images of both sides."""
@@ -222,7 +224,14 @@ class CameraExamination:
         ]
         rmw, size = get_rmw_implementation_identifier(), self.image_bytes()
         mends = {side: loss_mend(rmw, size, self._topics[side]) for side in SIDES}
-        return lost_findings(self._arrivals(), period_ns(intervals), self._topics, mends)
+        shares = {
+            side: lost_beside_infos(self._heard[side].count, self._heard[f'{side}_info'].count)
+            for side in SIDES
+            if mends[side] == LARGE_MESSAGES
+        }
+        return lost_beside_infos_findings(shares, self._topics, mends) or lost_findings(
+            self._arrivals(), period_ns(intervals), self._topics, mends
+        )
 
     def _gaps(self, left: list[int], right: list[int]) -> list[Finding]:
         """Stamps of left images that no right one has."""

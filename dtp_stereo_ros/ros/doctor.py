@@ -125,7 +125,7 @@ class _Examination:
         remote = any(camera.remote() for camera in cameras)
         return [
             Finding('ok', 'node', f'{self._name} is {self._state()}'),
-            *self._same_name(),
+            *_not_told(self._same_name(), told),
             *told,
             *clock,
             *_not_told(seen, told),

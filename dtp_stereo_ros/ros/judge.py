@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import deque
 
 from rclpy.node import Node
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from ..health.dds_settings import LARGE_MESSAGES, loss_mend
 from ..health.finding import Finding
-from ..health.stamps import Arrival, lost_findings, rough, stamp_findings
+from ..health.loss import lost_beside_infos, lost_beside_infos_findings, lost_findings
+from ..health.stamps import Arrival, rough, stamp_findings
 from .graph import publisher_faults
 from .rig import Rig
 from .sync import SIDES
@@ -41,7 +42,11 @@ class InputJudge:
         self._inputs = rig.inputs
         self._findings = rig.findings
         self._received = dict.fromkeys(SIDES, 0)
-        self._info_counts = dict.fromkeys(SIDES, 0)
+        self._infos_before = dict.fromkeys(SIDES, 0)
+        # Images and camera infos that came between two judgements.
+        self._came: dict[str, deque[tuple[int, int]]] = {
+            side: deque(maxlen=_LOSS_JUDGEMENTS) for side in SIDES
+        }
         self._paired = 0
         self._lossy = 0
         self._rmw = get_rmw_implementation_identifier()
@@ -65,6 +70,10 @@ class InputJudge:
         """Nobody wants a result, so no image is asked for; is there somebody to ask?"""
         self._judged_at = time.monotonic()
         self._lossy = 0
+        for came in self._came.values():
+            came.clear()
+        self._received = {side: self._inputs.sync.policy.received(side) for side in SIDES}
+        self._infos_before = dict(self._inputs.infos.received)
         absent = [s for s in SIDES if self._node.count_publishers(self._inputs.topics[s]) == 0]
         for subject in ('stamps', 'lost frames', 'camera_info'):
             self._findings.clear(subject)
@@ -85,50 +94,49 @@ class InputJudge:
             return
         self._judged_at = now
         silent = [side for side in SIDES if received[side] == self._received[side]]
-        # The small camera_info comes through where the large image does not.
-        cut = [side for side in silent if self._is_cut(side)]
-        silent = [side for side in silent if side not in cut]
         no_new_pair = paired == self._paired
-        self._received, self._paired = received, paired
-        self._info_counts = dict(self._inputs.infos.received)
-        wrong_stamps = [] if silent or cut else stamp_findings(arrivals, self._inputs.topics)
+        infos = dict(self._inputs.infos.received)
+        for side in SIDES:
+            counts = (
+                received[side] - self._received[side],
+                infos[side] - self._infos_before[side],
+            )
+            self._came[side].append(counts)
+        self._received, self._paired, self._infos_before = received, paired, infos
+        wrong_stamps = [] if silent else stamp_findings(arrivals, self._inputs.topics)
         self._findings.state('stamps', *wrong_stamps)
-        lost = [] if silent or wrong_stamps else self._lost(arrivals, round(period_s * 1e9), cut)
-        self._lossy = self._lossy + 1 if lost else 0
-        certain = self._lossy >= _LOSS_JUDGEMENTS
-        self._findings.state('lost frames', *(lost if certain else ()))
+        lost = [] if wrong_stamps else self._lost(arrivals, round(period_s * 1e9))
+        self._findings.state('lost frames', *lost)
+        # Where camera infos come and images do not, loss is about to be told.
+        silent = [] if lost else [side for side in silent if not self._maybe_lost(side)]
         if silent:
             self._findings.state('sync', self._waiting(silent))
-        elif no_new_pair and gap_ns is not None and not (wrong_stamps or lost):
+        elif no_new_pair and gap_ns is not None and not (wrong_stamps or lost or self._lossy):
             self._findings.state('sync', self._unpaired(gap_ns, approximate, tolerance_ns))
         else:
             self._findings.clear('sync')
 
-    def _is_cut(self, side: str) -> bool:
-        """Whether the images of a silent side are sent, as its camera_info is, and all lost."""
-        topic = self._inputs.topics[side]
-        return (
-            self._inputs.infos.received[side] > self._info_counts[side]
-            and self._node.count_publishers(topic) > 0
-            and loss_mend(self._rmw, self._image_bytes(), topic) == LARGE_MESSAGES
-        )
+    def _mends(self) -> dict[str, str]:
+        """Mends of lost frames by side."""
+        topics, size = self._inputs.topics, self._image_bytes()
+        return {side: loss_mend(self._rmw, size, topics[side]) for side in SIDES}
 
-    def _lost(
-        self, arrivals: dict[str, list[Arrival]], period_ns: int, cut: Sequence[str]
-    ) -> list[Finding]:
-        topics = self._inputs.topics
-        found = [
-            Finding(
-                'warn',
-                'lost frames',
-                f'{topics[side]}: its camera_info comes but all its frames are lost on the way',
-                LARGE_MESSAGES,
-            )
-            for side in cut
-        ]
-        mends = {side: loss_mend(self._rmw, self._image_bytes(), topics[side]) for side in SIDES}
-        came = {side: values for side, values in arrivals.items() if side not in cut}
-        return found + lost_findings(came, period_ns, topics, mends)
+    def _maybe_lost(self, side: str) -> bool:
+        """Whether a camera that is silent sends all the same: its camera infos come."""
+        return self._mends()[side] == LARGE_MESSAGES and self._came[side][-1][1] > 0
+
+    def _lost(self, arrivals: dict[str, list[Arrival]], period_ns: int) -> list[Finding]:
+        """Findings on lost frames, by stamps or beside camera infos, once they are certain."""
+        topics, mends = self._inputs.topics, self._mends()
+        by_stamps = lost_findings(arrivals, period_ns, topics, mends)
+        self._lossy = self._lossy + 1 if by_stamps else 0
+        shares = {
+            side: lost_beside_infos(*map(sum, zip(*came, strict=True)))
+            for side, came in self._came.items()
+            if len(came) == _LOSS_JUDGEMENTS and mends[side] == LARGE_MESSAGES
+        }
+        by_infos = lost_beside_infos_findings(shares, topics, mends)
+        return by_infos or (by_stamps if self._lossy >= _LOSS_JUDGEMENTS else [])
 
     def _unpaired(self, gap_ns: int, approximate: bool, tolerance_ns: int) -> Finding:
         text = f'left and right come but do not pair: stamps differ ({rough(gap_ns)})'

@@ -1,20 +1,12 @@
-"""Findings on stamps and lost frames, on sequences made by hand."""
+"""Findings on stamps, on sequences made by hand."""
 
 from __future__ import annotations
 
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dtp_stereo_ros.health.stamps import (
-    KEPT,
-    Arrival,
-    lost_findings,
-    lost_share,
-    stamp_findings,
-)
+from dtp_stereo_ros.health.stamps import KEPT, Arrival, stamp_findings
 
 MS, S = 1_000_000, 1_000_000_000
 WALL = 1_700_000_000 * S
@@ -122,33 +114,3 @@ def test_two_clocks() -> None:
 
 def test_triggered_late_is_one_clock() -> None:
     assert said(steady(30), steady(30, first=WALL + 49 * MS)) == []
-
-
-def test_share_of_lost_frames() -> None:
-    stamps = steady(100)
-    assert lost_share(stamps, 100 * MS) == 0
-    assert lost_share([s for i, s in enumerate(stamps) if i % 2 == 0], 100 * MS) == (
-        pytest.approx(0.5, abs=0.01)
-    )
-    assert lost_share(stamps[:4], 100 * MS) == 0  # too few
-    assert lost_share(stamps, 0) == 0  # no period
-    # a camera that pauses, and one that is slower now
-    assert lost_share(stamps + steady(20, first=stamps[-1] + 8 * S), 100 * MS) == 0
-    assert lost_share(steady(50, 200 * MS), 200 * MS) == 0
-
-
-@given(seed=st.integers(0, 10_000), share=st.sampled_from((0.3, 0.5, 0.7)))
-def test_random_loss_is_measured(seed: int, share: float) -> None:
-    generator = random.Random(seed)
-    stamps = [s for s in steady(120, 33 * MS) if generator.random() >= share]
-    assert lost_share(stamps, 33 * MS) == pytest.approx(share, abs=0.2)
-
-
-def test_lost_frames_are_named_with_their_mend() -> None:
-    lossy = [s for i, s in enumerate(steady(60)) if i % 5 < 3]
-    came = {'left': arrivals(steady(60), 100 * MS), 'right': arrivals(lossy, 100 * MS)}
-    (found,) = lost_findings(came, 100 * MS, TOPICS, {'left': 'mend l', 'right': 'mend r'})
-    assert (found.level, found.subject, found.mend) == ('warn', 'lost frames', 'mend r')
-    assert found.text == (
-        '/r: about 40 % of the frames are lost on the way (the stamps show one each 100 ms)'
-    )

@@ -80,11 +80,19 @@ def test_exchanged_by_the_side_of_the_points(make_frame: MakeFrame) -> None:
     matches = sparse_matches(frame.left, frame.right)
     assert exchanged(matches) is False
     assert exchanged(sparse_matches(frame.right, frame.left)) is True
-    # Principal points that differ by more: the points lie beyond infinity.
-    assert exchanged(matches, offset_px=30.0) is True
+    # Behind the cameras either way: the calibration is of other cameras.
+    assert exchanged(matches, offset_px=30.0) is None
     # All is far away, or the views are one.
     assert exchanged(sparse_matches(frame.left, frame.left)) is None
-    assert exchanged(matches, offset_px=24.0) is None
+    assert exchanged(matches, offset_px=24.0) is False  # at infinity
+
+
+def test_principal_points_that_differ_are_accounted_for() -> None:
+    """As of the Motorcycle pair: exchanged, near points lie in front of the cameras still."""
+    left_px = np.tile([[300.0, 50.0]], (54, 1))
+    right_px = left_px - np.stack((np.arange(7.0, 61.0), np.zeros(54)), axis=1)
+    assert exchanged(Matches(left_px, right_px, 741), offset_px=-31.0) is False
+    assert exchanged(Matches(right_px, left_px, 741), offset_px=-31.0) is True
 
 
 def test_both_sides_tell_nothing() -> None:

@@ -178,7 +178,8 @@ def test_all_large_images_lost(node: Node, frame: StereoFrame, tmp_path: Path) -
     with NodeProcess(parameters, {}, log, env=default), playing(node, frame, only_infos):
         stated = told(probe, 'lost frames')
     assert stated.text == (
-        '/left/image_rect: its camera_info comes but all its frames are lost on the way'
+        '/left/image_rect: about 100 % of the frames are lost on the way (beside their '
+        'camera_info)'
     )
     assert 'large_messages:=true' in stated.mend
 
