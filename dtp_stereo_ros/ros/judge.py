@@ -169,9 +169,7 @@ class InputJudge:
         side = next((side for side in sides if counts[side] == 0), sides[0])
         topic = topics[side]
         if counts[side] == 0:
-            mend = (
-                f'start the camera, or remap: --ros-args -r {self._prefix}{side}/image_rect:=TOPIC'
-            )
+            mend = f'start the camera, or the node with --ros-args -r {self._prefix}{side}/image_rect:=TOPIC'
         else:
             mend = f'see whether the camera sends: ros2 topic hz {topic}'
         return Finding('warn', 'sync', text, mend)
