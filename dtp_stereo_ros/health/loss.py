@@ -77,16 +77,20 @@ def lost_findings(
     return found
 
 
-def lost_beside_infos(images: int, infos: int) -> float:
+def lost_beside_infos(counts: Sequence[tuple[int, int]]) -> float:
     """Share of the images that are missing beside the camera infos, which are small.
 
     Args:
-        images, infos: how many of each came in the same time.
+        counts: images and camera infos that came, of one stretch of time after another.
 
     Returns:
-        0 .. 1; 0 where too few came to tell, or an info holds for several images.
+        0 .. 1; 0 where too few came to tell, or in one of the stretches hardly any was missing:
+        the images of a camera are discovered later than its infos.
     """
-    return max(0.0, 1 - images / infos) if infos >= _LOST_FEWEST else 0.0
+    if any(images > (1 - _LOST) * infos for images, infos in counts):
+        return 0.0
+    all_images, all_infos = (sum(kind) for kind in zip(*counts, strict=True))
+    return 1 - all_images / all_infos if all_infos >= _LOST_FEWEST else 0.0
 
 
 def lost_beside_infos_findings(

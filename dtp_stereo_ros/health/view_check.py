@@ -92,13 +92,6 @@ class ViewCheck:
         self._next_s = now_s + (_LATER_S if calm else _SOON_S)
         return found
 
-    def clear(self) -> None:
-        """Forget all looks: topics, settings or calibration have changed."""
-        self._exchanged.clear()
-        self._rows.clear()
-        self._count = 0
-        self._next_s = 0.0
-
     def _findings(self, setting: ViewSetting) -> list[Finding]:
         if len(self._exchanged) == _AGREEING and all(self._exchanged):
             return [_exchanged_finding(setting)]

@@ -225,7 +225,7 @@ class CameraExamination:
         rmw, size = get_rmw_implementation_identifier(), self.image_bytes()
         mends = {side: loss_mend(rmw, size, self._topics[side]) for side in SIDES}
         shares = {
-            side: lost_beside_infos(self._heard[side].count, self._heard[f'{side}_info'].count)
+            side: lost_beside_infos([(self._heard[side].count, self._heard[f'{side}_info'].count)])
             for side in SIDES
             if mends[side] == LARGE_MESSAGES
         }

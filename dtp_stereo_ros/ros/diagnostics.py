@@ -14,9 +14,9 @@ from ..health.finding import Finding, from_line
 from ..pipeline import StereoPipeline
 from .counters import Snapshot, resident_mib
 from .judge import InputJudge
+from .output_publishers import SameName
 from .rig import Rig
 from .sync import SIDES
-from .twins import Twins
 
 _INPUT_SUBJECTS = (
     *('publisher', 'image', 'age', 'stamps', 'lost frames', 'sync', 'views', 'brightness'),
@@ -43,7 +43,7 @@ class Diagnostics:
         self._node = node
         self._rigs = rigs
         self._reports = [_RigReport(node, rig) for rig in rigs]
-        self._twins = Twins(node, _PROCESS, period_s)
+        self._same_name = SameName(node, _PROCESS, period_s)
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
     def tick(self, state: str, pipeline: StereoPipeline | None, failure: str) -> None:
@@ -56,7 +56,7 @@ class Diagnostics:
         """
         if state == 'active':
             first = self._rigs[0]
-            found = self._twins.findings(first.outputs.topics['disparity'])
+            found = self._same_name.findings(first.outputs.topics['disparity'])
             first.findings.state('name', *found)
         msg = DiagnosticArray()
         msg.header.stamp = self._node.get_clock().now().to_msg()

@@ -13,9 +13,9 @@ from ..health.finding import Finding
 from ..health.loss import lost_beside_infos, lost_beside_infos_findings, lost_findings
 from ..health.stamps import Arrival, rough, stamp_findings
 from .graph import publisher_faults
+from .output_publishers import OtherPublishers
 from .rig import Rig
 from .sync import SIDES
-from .twins import OtherPublishers
 
 # Silence and missing pairs are judged over this time, or this many frames if that is longer.
 _JUDGE_AFTER_S = 1.0
@@ -108,10 +108,14 @@ class InputJudge:
         lost = [] if wrong_stamps else self._lost(arrivals, round(period_s * 1e9))
         self._findings.state('lost frames', *lost)
         # Where camera infos come and images do not, loss is about to be told.
-        silent = [] if lost else [side for side in silent if not self._maybe_lost(side)]
+        maybe_lost = [side for side in SIDES if self._maybe_lost(side)]
+        silent = [] if lost else [side for side in silent if side not in maybe_lost]
+        explained = wrong_stamps or lost or maybe_lost or self._lossy
         if silent:
             self._findings.state('sync', self._waiting(silent))
-        elif no_new_pair and gap_ns is not None and not (wrong_stamps or lost or self._lossy):
+        elif (
+            no_new_pair and gap_ns is not None and not (wrong_stamps or maybe_lost or self._lossy)
+        ):
             self._findings.state('sync', self._unpaired(gap_ns, approximate, tolerance_ns))
         else:
             self._findings.clear('sync')
@@ -122,8 +126,9 @@ class InputJudge:
         return {side: loss_mend(self._rmw, size, topics[side]) for side in SIDES}
 
     def _maybe_lost(self, side: str) -> bool:
-        """Whether a camera that is silent sends all the same: its camera infos come."""
-        return self._mends()[side] == LARGE_MESSAGES and self._came[side][-1][1] > 0
+        """Whether more camera infos came than images, which are too large for the transports."""
+        images, infos = self._came[side][-1]
+        return self._mends()[side] == LARGE_MESSAGES and infos > images
 
     def _lost(self, arrivals: dict[str, list[Arrival]], period_ns: int) -> list[Finding]:
         """Findings on lost frames, by stamps or beside camera infos, once they are certain."""
@@ -131,7 +136,7 @@ class InputJudge:
         by_stamps = lost_findings(arrivals, period_ns, topics, mends)
         self._lossy = self._lossy + 1 if by_stamps else 0
         shares = {
-            side: lost_beside_infos(*map(sum, zip(*came, strict=True)))
+            side: lost_beside_infos(came)
             for side, came in self._came.items()
             if len(came) == _LOSS_JUDGEMENTS and mends[side] == LARGE_MESSAGES
         }
@@ -169,7 +174,8 @@ class InputJudge:
         side = next((side for side in sides if counts[side] == 0), sides[0])
         topic = topics[side]
         if counts[side] == 0:
-            mend = f'start the camera, or the node with --ros-args -r {self._prefix}{side}/image_rect:=TOPIC'
+            name = f'{self._prefix}{side}/image_rect'
+            mend = f'start the camera, or the node with --ros-args -r {name}:=TOPIC'
         else:
             mend = f'see whether the camera sends: ros2 topic hz {topic}'
         return Finding('warn', 'sync', text, mend)

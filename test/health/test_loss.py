@@ -65,9 +65,11 @@ def test_lost_frames_are_named_with_their_mend() -> None:
 
 
 def test_images_missing_beside_their_infos() -> None:
-    assert lost_beside_infos(2, 20) == pytest.approx(0.9)
-    assert lost_beside_infos(20, 20) == lost_beside_infos(20, 4) == lost_beside_infos(0, 7) == 0
-    shares = {'left': lost_beside_infos(2, 20), 'right': lost_beside_infos(19, 20)}
+    assert lost_beside_infos([(2, 20)]) == pytest.approx(0.9)
+    assert lost_beside_infos([(2, 10), (5, 10), (8, 10)]) == pytest.approx(0.5)
+    for counts in ([(20, 20)], [(20, 4)], [(0, 7)], [(0, 10), (0, 10), (10, 10)]):
+        assert lost_beside_infos(counts) == 0
+    shares = {'left': lost_beside_infos([(2, 20)]), 'right': lost_beside_infos([(19, 20)])}
     (found,) = lost_beside_infos_findings(shares, TOPICS, {'left': 'mend l', 'right': 'mend r'})
     assert (
         found.text == '/l: about 90 % of the frames are lost on the way (beside their camera_info)'

@@ -18,7 +18,7 @@ ENCLAVE = '/dtp_stereo/depth_node'
 # Humble's nodes do not have it yet.
 SINCE_JAZZY = {'/depth_node/get_type_description'}
 # Subscribed to only while another node has its name.
-FOR_TWINS = {'/diagnostics'}
+FOR_SAME_NAME = {'/diagnostics'}
 WAIT_S = 30.0
 
 Names = dict[str, set[str]]
@@ -85,8 +85,8 @@ def test_the_node_uses_what_is_allowed(
     assert set(policy) == {'publish', 'subscribe', 'reply'}
     assert policy.pop('reply') - seen['reply'] <= SINCE_JAZZY
     assert seen.pop('reply') <= allowed()['reply']
-    assert policy['subscribe'] >= FOR_TWINS
-    policy['subscribe'] -= FOR_TWINS
+    assert policy['subscribe'] >= FOR_SAME_NAME
+    policy['subscribe'] -= FOR_SAME_NAME
     assert seen == policy
 
 

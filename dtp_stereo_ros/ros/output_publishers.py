@@ -13,10 +13,10 @@ from ..health.finding import Finding
 from .graph import endpoint_name
 
 # A node that was killed stays in the graph for 20 s (Fast DDS).
-_GHOST_S = 25.0
+_LEASE_S = 25.0
 
 
-class Twins:
+class SameName:
     """Looks for nodes of our name; the graph gives the suspicion, their diagnostics the proof.
 
     Args:
@@ -85,7 +85,7 @@ class OtherPublishers:
             self._since_s = None
         elif self._since_s is None:
             self._since_s = now_s
-        if self._since_s is None or now_s - self._since_s < _GHOST_S:
+        if self._since_s is None or now_s - self._since_s < _LEASE_S:
             return []
         return [doubled(self._topic, others)]
 
