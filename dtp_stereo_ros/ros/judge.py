@@ -113,9 +113,7 @@ class InputJudge:
         explained = wrong_stamps or lost or maybe_lost or self._lossy
         if silent:
             self._findings.state('sync', self._waiting(silent))
-        elif (
-            no_new_pair and gap_ns is not None and not (wrong_stamps or maybe_lost or self._lossy)
-        ):
+        elif no_new_pair and gap_ns is not None and not explained:
             self._findings.state('sync', self._unpaired(gap_ns, approximate, tolerance_ns))
         else:
             self._findings.clear('sync')
