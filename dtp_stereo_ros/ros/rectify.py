@@ -19,7 +19,7 @@ from sensor_msgs.msg import CameraInfo
 from ..errors import CalibrationError
 from ..health.views import Matches
 from ..stereo import UInt8Array
-from .camera_info import at_image
+from .camera_info import CALIBRATE, at_image
 
 Matrix = npt.NDArray[np.float64]
 
@@ -103,13 +103,11 @@ def _camera(info: CameraInfo, side: str) -> tuple[str, Matrix, Matrix, Matrix, M
         raise CalibrationError(f'{side} camera_info: K, D or P has NaN or Inf; calibrate again')
     if k[0, 0] <= 0 or k[1, 1] <= 0 or p[0, 0] <= 0 or p[1, 1] <= 0:
         raise CalibrationError(
-            f'{side} camera_info: K or P is zero, so nothing can be rectified; '
-            'run the stereo calibrator'
+            f'{side} camera_info: K or P is zero, so nothing can be rectified; {CALIBRATE}'
         )
     if not np.allclose(r @ r.T, np.eye(3), atol=1e-3):
         raise CalibrationError(
-            f'{side} camera_info: R is no rotation, so nothing can be rectified; '
-            'run the stereo calibrator'
+            f'{side} camera_info: R is no rotation, so nothing can be rectified; {CALIBRATE}'
         )
     return model, k, d, r, p
 
