@@ -73,7 +73,7 @@ class DepthNode(LifecycleNode):
         self._refusal: StereoError | None = None
         config = self.parameters.node
         self.rigs = [Rig(self, name, config, self._enqueue) for name in config.cameras]
-        self._diagnostics = Diagnostics(self, self.rigs)
+        self._diagnostics = Diagnostics(self, self.rigs, config.diagnostics_period)
         self._every(config.diagnostics_period, self._report)
         self._every(_WATCH_PERIOD_S, self._watch)
         self.parameters.on_change(self._apply)
@@ -167,6 +167,7 @@ class DepthNode(LifecycleNode):
             parameters=self.parameters,
             now_ns=self._now_ns,
             alive=self.context.ok,
+            node_name=self.get_fully_qualified_name(),
         )
         self._pipeline = pipeline
         self.worker = Worker(processor.process, self._worker_died)
@@ -215,9 +216,9 @@ class DepthNode(LifecycleNode):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _enqueue(self, rig: Rig, left: Any, right: Any) -> None:
+    def _enqueue(self, rig: Rig, left: Any, right: Any, infos: dict[str, Any]) -> None:
         rig.statistics.pair()
-        pair = Pair(rig, left, right, self._now_ns())
+        pair = Pair(rig, left, right, infos, self._now_ns())
         if self.worker and self.worker.offer(pair, lane=rig.name):
             rig.statistics.drop('busy')
 

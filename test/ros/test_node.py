@@ -595,7 +595,8 @@ def test_approximate_sync_live(node: Node, start_depth_node: Start, frame: Stere
 
     def unpaired(found: dict[str, Any]) -> bool:
         send()
-        return 'stamps differ (about 5 ms); set approximate_sync' in found['input'][1]
+        mend = 'ros2 param set /depth_node approximate_sync true'
+        return f'stamps differ (about 5 ms); {mend}' in found['input'][1]
 
     diagnostics(probe, unpaired)
     assert probe.arrivals_s['disparity'] == []
