@@ -24,6 +24,7 @@ from .parameters import Parameters
 from .processor import Pair, Processor
 from .reconfiguration import Reconfiguration
 from .rig import Rig
+from .transitions import refuse_impossible
 from .worker import Worker
 
 _CORE_LOGGER = logging.getLogger(__name__.partition('.')[0])
@@ -61,6 +62,7 @@ class DepthNode(LifecycleNode):
 
     def __init__(self, name: str = 'depth_node', **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
+        refuse_impossible(self)
         self._core_log = ToRos(self.get_logger())
         _CORE_LOGGER.addHandler(self._core_log)
         self.state = 'unconfigured'
