@@ -46,6 +46,7 @@ pip=(.venv/bin/python -m pip)
 "${pip[@]}" --version >/dev/null 2>&1 || skip 'run ./test.sh first: its pip installs'
 
 venv=.venv-robot-$name
+pip+=(--python "$venv/bin/python" install -qq --disable-pip-version-check)
 if [ "$name" = debian ]; then
   if ! /usr/bin/python3 -c 'import cv2' 2>/dev/null; then
     command -v apt-get >/dev/null || skip 'no apt-get and no python3-opencv'
@@ -72,7 +73,6 @@ if [ ! -e "$stamp" ]; then
   else
     printf '%s\n' "${packages[@]}" >"$venv/constraint"
   fi
-  pip+=(--python "$venv/bin/python" install -qq --disable-pip-version-check)
   "${pip[@]}" -c "$venv/constraint" "${packages[@]}" 'openvino>=2024.0' 'rosbags>=0.10' \
     'pytest>=8' 'pytest-xdist>=3.6' 'hypothesis>=6.90'
   if [ "$rclpy" ]; then
@@ -102,6 +102,18 @@ for name in ('ros-rclpy', 'openvino', 'onnxruntime'):
 print('robot versions:', ', '.join(versions), flush=True)
 END
 
+# A NumPy 2 that pip puts before that of apt: one line, exit code 2.
+if [ "$name" = debian ] && [ $# = 0 ]; then
+  [ -d "$venv/numpy2" ] || "${pip[@]}" --no-deps --target "$venv/numpy2" 'numpy>=2,<2.3'
+  for entry in depth_node dtp_stereo; do
+    code=0
+    said=$(PYTHONPATH=$venv/numpy2 "$venv/bin/python" -c \
+      "import sys; from dtp_stereo_ros import start; sys.exit(start.$entry())" 2>&1) || code=$?
+    echo "$said"
+    [[ $code = 2 && $said = *': NumPy 2.2.'*' hides the older one that OpenCV '* &&
+      $said != *$'\n'* ]] || { echo 'it did not say in one line what is wrong' >&2; exit 1; }
+  done
+fi
 if [ $# = 0 ]; then
   # Wheels and colcon are tested with the project's own environment.
   set -- test/test_!(packaging).py test/backends test/commands test/evaluation
