@@ -79,7 +79,8 @@ def _nodes(context: LaunchContext, declared: set[str]) -> list[Action]:
     ]
     name, namespace = given['node_name'], given['namespace'].strip('/')
     logger = '.'.join(filter(None, (*namespace.split('/'), name)))
-    actions: list[Action] = []
+    unused = launch_arguments.without_counterpart(_typed_arguments())
+    actions: list[Action] = [LogInfo(msg=text) for text in unused]
     if _is_true('large_messages', given):
         variable = launch_arguments.profile_variable(os.environ.get('ROS_DISTRO', ''))
         profile = share / 'config/dds/fastdds_large_data.xml'

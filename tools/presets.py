@@ -1,8 +1,8 @@
 """Measures the presets on all data with ground truth: `python tools/presets.py DATA`.
 
-Prints a Markdown table for docs/reports/presets.md. Each frame is run with every preset in turn, so
-that a busy machine weighs on all of them; times are given relative to `dense`. Depth limits do not
-count here: the data sets have no common calibration.
+Prints a Markdown table for docs/reports/presets.md. Each frame is run with every preset in turn,
+so that a busy machine weighs on all of them; times are given relative to `dense`. Depth limits do
+not count here: the data sets have no common calibration.
 """
 
 from __future__ import annotations

@@ -31,6 +31,11 @@ NAMESPACES = {
     'right_namespace': ('right', 'Namespace of right_image and right_info.'),
 }
 _CAMERA = '{camera}'
+# Launch arguments of stereo_image_proc that have no counterpart here, and what to do instead.
+WITHOUT_COUNTERPART = {
+    'container': 'the node is a process of its own',
+    'launch_image_proc': 'rectify:=true takes raw images',
+}
 
 
 def descriptions() -> dict[str, str]:
@@ -98,6 +103,20 @@ def remappings(given: Mapping[str, str], cameras: Sequence[str]) -> list[tuple[s
     return pairs
 
 
+def without_counterpart(given: Iterable[str]) -> list[str]:
+    """One line for each argument of stereo_image_proc's launch file that is passed over.
+
+    Args:
+        given: words of the command line, `name:=value` among them.
+    """
+    names = [word.partition(':=')[0] for word in given if ':=' in word]
+    return [
+        f'{name}:= has no effect: {WITHOUT_COUNTERPART[name]}'
+        for name in names
+        if name in WITHOUT_COUNTERPART
+    ]
+
+
 def check_names(given: Iterable[str], known: Iterable[str]) -> None:
     """Refuse an argument that nobody declared; ros2 launch would ignore it.
 
@@ -109,9 +128,10 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
         ConfigError: names it, and the nearest that is known.
     """
     names = {*known}
+    passed_over = {*WITHOUT_COUNTERPART}
     for word in given:
         name, assigned, _ = word.partition(':=')
-        if assigned and name not in names:
+        if assigned and name not in names | passed_over:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f'did you mean {near[0]}?' if near else 'see --show-args'
             raise ConfigError(f'{name}:= is no argument of this launch file; {hint}')

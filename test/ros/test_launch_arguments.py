@@ -87,6 +87,10 @@ def test_a_name_that_nobody_declared_is_refused_with_the_nearest() -> None:
     launch_arguments.check_names(['max_depth:=1', '--debug', 'rviz:='], known)
     with pytest.raises(ConfigError, match=r'^maxdepth:= is no .*; did you mean max_depth\?$'):
         launch_arguments.check_names(['maxdepth:=1'], known)
+    launch_arguments.check_names(['container:=c'], known)
+    assert launch_arguments.without_counterpart(['rviz:=true', 'container:=c']) == [
+        'container:= has no effect: the node is a process of its own'
+    ]
     with pytest.raises(ConfigError, match=r'^xyz:= is no .*; see --show-args$'):
         launch_arguments.check_names(['xyz:=1'], known)
 
