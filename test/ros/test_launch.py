@@ -199,16 +199,16 @@ def test_a_preset_a_name_and_the_debug_lines_of_the_node_alone(
         *('log_level:=debug', 'rviz:=true'),
     ]
     preset = yaml.safe_load((_REPOSITORY / 'config/presets/navigation.yaml').read_text())
-    check_px = preset['/**']['ros__parameters']['left_right_check']
+    threshold = preset['/**']['ros__parameters']['confidence_threshold']
     publisher = FramePublisher(node, '/cam/')
     node.create_subscription(Image, '/front/depth/image', lambda _: None, 1)
     with launched(prefix, tmp_path, arguments) as log:
         wait_for_subscriptions(node, {'/cam/left/camera_info'}, name='deep')
         with Caller(GetParameters, '/front/deep/get_parameters', _WAIT_S) as caller:
-            names = ['left_right_check', 'max_depth']
+            names = ['confidence_threshold', 'max_depth']
             values = caller.call(GetParameters.Request(names=names)).values
-        assert [v.double_value for v in values] == [check_px, 9.0]
-        assert check_px > 0
+        assert [v.double_value for v in values] == [threshold, 9.0]
+        assert threshold > 0
         wait_for_text(log, 'rviz2 is not installed, the node runs without')
         wait_for_text(log, '[front.deep]: lifecycle: inactive -> active')
         deadline = time.monotonic() + _WAIT_S
