@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import NodeConfig, PipelineConfig, Tunable, tunables
+from ..config import WITHOUT_COUNTERPART, NodeConfig, PipelineConfig, Tunable, tunables
 from ..errors import ConfigError
 
 # Launch argument: (topic of the node, description).
@@ -32,7 +32,8 @@ NAMESPACES = {
 }
 _CAMERA = '{camera}'
 # Launch arguments of stereo_image_proc that have no counterpart here, and what to do instead.
-WITHOUT_COUNTERPART = {
+_PASSED_OVER = {
+    **WITHOUT_COUNTERPART,
     'container': 'the node is a process of its own',
     'launch_image_proc': 'rectify:=true takes raw images',
 }
@@ -111,9 +112,7 @@ def without_counterpart(given: Iterable[str]) -> list[str]:
     """
     names = [word.partition(':=')[0] for word in given if ':=' in word]
     return [
-        f'{name}:= has no effect: {WITHOUT_COUNTERPART[name]}'
-        for name in names
-        if name in WITHOUT_COUNTERPART
+        f'{name}:= has no effect: {_PASSED_OVER[name]}' for name in names if name in _PASSED_OVER
     ]
 
 
@@ -128,10 +127,9 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
         ConfigError: names it, and the nearest that is known.
     """
     names = {*known}
-    passed_over = {*WITHOUT_COUNTERPART}
     for word in given:
         name, assigned, _ = word.partition(':=')
-        if assigned and name not in names | passed_over:
+        if assigned and name not in names | _PASSED_OVER.keys():
             near = difflib.get_close_matches(name, names, n=1)
             hint = f'did you mean {near[0]}?' if near else 'see --show-args'
             raise ConfigError(f'{name}:= is no argument of this launch file; {hint}')
