@@ -116,7 +116,7 @@ if [ "$name" = debian ] && [ $# = 0 ]; then
 fi
 if [ $# = 0 ]; then
   # Wheels and colcon are tested with the project's own environment.
-  set -- test/test_!(packaging).py test/backends test/commands test/evaluation
+  set -- test/test_!(packaging).py test/backends test/commands test/evaluation test/health
   if [ "$rclpy" ]; then
     set -- "$@" test/ros/test_{distributions,node,lifecycle,doctor,encodings,messages,compressed}.py
   fi
