@@ -82,7 +82,6 @@ setup(
     long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     maintainer='dtp_stereo maintainers',
-    maintainer_email='maintainers@dtp-stereo.example',
     license='Apache-2.0',
     packages=find_packages(include=['dtp_stereo_ros', 'dtp_stereo_ros.*']),
     package_data={'dtp_stereo_ros': ['py.typed']},
@@ -110,8 +109,8 @@ setup(
     },
     entry_points={
         'console_scripts': [
-            'dtp-stereo = dtp_stereo_ros.cli:main',
-            'depth_node = dtp_stereo_ros.ros.depth_node:main',
+            'dtp-stereo = dtp_stereo_ros.start:dtp_stereo',
+            'depth_node = dtp_stereo_ros.start:depth_node',
         ],
     },
 )

@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     'eval': 'eval',
     'bench': 'bench',
     'doctor': 'doctor',
+    'setup-backend': 'setup_backend',
     'train': 'train',
     'distill': 'distill',
     'prune': 'prune',
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _top_parser() -> argparse.ArgumentParser:
     """For -h, --version and wrong commands only: lists all commands with their help lines."""
-    lines = [f'  {name:<10} {_load(name).HELP}' for name in COMMANDS]
+    lines = [f'  {name:<13} {_load(name).HELP}' for name in COMMANDS]
     parser = _Parser(
         prog='dtp-stereo',
         usage='dtp-stereo [-h] [--version] COMMAND ...',

@@ -29,6 +29,15 @@ from .stereo import (
 OUTPUT_ENDINGS = ('.npy', '.pfm', '.png', '.ply')
 
 
+def silence_opencv() -> None:
+    """Keep OpenCV from writing a line of its own for each damaged image, which is said once."""
+    # OpenCV 4.13 moved the function: Humble has 4.5.4, Jazzy and Kilted have 4.6.0.
+    if hasattr(cv2, 'setLogLevel'):
+        cv2.setLogLevel(0)
+    else:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
 def read_image(path: Path) -> UInt8Array:
     """Read an image as RGB uint8 (H, W, 3); grey becomes RGB, 16 bit becomes 8, alpha is dropped.
 

@@ -1,43 +1,45 @@
 """Starts `depth_node`: `ros2 launch dtp_stereo depth.launch.py left_image:=/cam/left`.
 
-Several cameras on one model: `cameras:=front,rear`; the topics of each lie under its name.
+Every parameter of the node is an argument; `--show-args` lists them. Several cameras on one model:
+`cameras:=front,rear left_image:=/{camera}/left/image_rect`.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import Action, LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.actions import (
+    DeclareLaunchArgument,
+    LogInfo,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
+from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-_SHARE = FindPackageShare('dtp_stereo')
+from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.ros import launch_arguments
 
-# Launch argument: (topic of the node, description).
-_INPUTS = {
-    'left_image': ('left/image_rect', 'Rectified left image.'),
-    'left_info': ('left/camera_info', 'Calibration of the left camera.'),
-    'right_image': ('right/image_rect', 'Rectified right image.'),
-    'right_info': ('right/camera_info', 'Calibration of the right camera.'),
-}
+_SHARE = FindPackageShare('dtp_stereo')
 _OPTIONS = {
     'namespace': ('', 'Namespace of the node; outputs and unmapped inputs lie in it.'),
+    'node_name': ('depth_node', 'Name of the node.'),
     'params_file': (
         PathJoinSubstitution([_SHARE, 'config', 'dtp_stereo.yaml']),
-        'Parameter file of the node.',
+        'Parameter file of the node; it stands above preset, and the arguments above both.',
     ),
-    'backend': ('', 'Inference backend; empty takes that of params_file.'),
-    'model': ('', 'Model name or path; empty takes that of params_file.'),
-    'cameras': ('', 'Names of several stereo cameras, as front,rear; empty takes params_file.'),
+    'preset': ('', 'Parameter set, measured in docs/reports/presets.md: navigation, dense, fast.'),
     'large_messages': (
         'false',
         'Use our Fast DDS profile for messages of megabytes; start the camera with it, too.',
     ),
     'enclave': ('/', 'Security enclave of the node under SROS 2: docs/security.md.'),
-    'rviz': ('false', 'Show the cloud and the images in RViz.'),
+    'rviz': ('false', 'Show the cloud and the images in RViz, where it is installed.'),
     'rviz_frame': ('stereo_left_optical_frame', 'Fixed frame of RViz.'),
     'log_level': ('info', 'Log level of the node: debug, info, warn, error.'),
 }
@@ -45,65 +47,100 @@ _OPTIONS = {
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments; the node is made when their values are known."""
+    given = {**launch_arguments.topic_descriptions(), **launch_arguments.descriptions()}
+    options = {**_OPTIONS, **{name: ('', text) for name, text in given.items()}}
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, (default, description) in _OPTIONS.items()
-    ] + [
-        DeclareLaunchArgument(name, default_value=topic, description=description)
-        for name, (topic, description) in _INPUTS.items()
+        for name, (default, description) in options.items()
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=_nodes)])
+    return LaunchDescription([*arguments, OpaqueFunction(function=_actions, args=[set(options)])])
 
 
-def _nodes(context: LaunchContext) -> list[Action]:
-    remappings = [(topic, LaunchConfiguration(name)) for name, (topic, _) in _INPUTS.items()]
-    # Only what was given on the command line stands above the parameter file.
-    overrides: dict[str, str | list[str]] = {
-        name: value
-        for name in ('backend', 'model')
-        if (value := LaunchConfiguration(name).perform(context))
-    }
-    cameras = LaunchConfiguration('cameras').perform(context).replace(' ', '')
-    if cameras:
-        overrides['cameras'] = cameras.split(',')
-    namespace = LaunchConfiguration('namespace').perform(context)
-    params_file = Path(LaunchConfiguration('params_file').perform(context))
+def _actions(context: LaunchContext, declared: set[str]) -> list[Action]:
+    try:
+        return _nodes(context, declared)
+    except ConfigError as error:
+        raise RuntimeError(str(error)) from error  # launch prints it in one line, and ends
+
+
+def _nodes(context: LaunchContext, declared: set[str]) -> list[Action]:
+    launch_arguments.check_names(_typed_arguments(), declared)
+    given = {name: str(context.launch_configurations[name]) for name in declared}
+    parameters = launch_arguments.values(given)
+    cameras = parameters.get('cameras', [])
+    remappings = launch_arguments.remappings(given, cameras)
+    share = Path(_SHARE.perform(context))
+    params_file = Path(given['params_file'])
     if not params_file.is_file():  # launch_ros would start the node without it
-        raise RuntimeError(f'params_file: there is no file {params_file}; check the path')
-    depth_node = Node(
-        package='dtp_stereo',
-        executable='depth_node',
-        namespace=namespace,
-        parameters=[str(params_file), overrides],
-        remappings=remappings,
-        ros_arguments=[
-            *('--log-level', LaunchConfiguration('log_level')),
-            *('--enclave', LaunchConfiguration('enclave')),
-        ],
-        output='both',
-        emulate_tty=True,
+        raise ConfigError(f'params_file: there is no file {params_file}; check the path')
+    files = [
+        *launch_arguments.preset_file(given['preset'], share / 'config/presets'),
+        str(params_file),
+    ]
+    name, namespace = given['node_name'], given['namespace'].strip('/')
+    logger = '.'.join(filter(None, (*namespace.split('/'), name)))
+    unused = launch_arguments.without_counterpart(_typed_arguments())
+    actions: list[Action] = [LogInfo(msg=text) for text in unused]
+    if _is_true('large_messages', given):
+        variable = launch_arguments.profile_variable(os.environ.get('ROS_DISTRO', ''))
+        profile = share / 'config/dds/fastdds_large_data.xml'
+        actions.append(SetEnvironmentVariable(variable, str(profile)))
+    actions.append(
+        Node(
+            package='dtp_stereo',
+            executable='depth_node',
+            name=name,
+            namespace=namespace,
+            parameters=[*files, parameters],
+            remappings=remappings,
+            ros_arguments=[
+                # Of the node alone: at debug, rcl and the middleware write pages.
+                *('--log-level', f'{logger}:={given["log_level"]}'),
+                *('--enclave', given['enclave']),
+            ],
+            output='both',
+            emulate_tty=True,
+        )
     )
-    rviz = Node(
+    if _is_true('rviz', given):
+        # Of several cameras, RViz shows the first.
+        first = f'{cameras[0]}/' if cameras else ''
+        shown = [(s.removeprefix(first), t) for s, t in remappings if s.startswith(first)]
+        actions.append(
+            _rviz('/'.join(filter(None, (namespace, *cameras[:1]))), shown, given, share)
+        )
+    return actions
+
+
+def _rviz(
+    namespace: str, remappings: list[tuple[str, str]], given: dict[str, str], share: Path
+) -> Action:
+    try:
+        get_package_prefix('rviz2')
+    except PackageNotFoundError:
+        package = f'ros-{os.environ.get("ROS_DISTRO", "DISTRO")}-rviz2'
+        return LogInfo(msg=f'rviz2 is not installed, the node runs without; apt install {package}')
+    return Node(
         package='rviz2',
         executable='rviz2',
-        # Of several cameras, RViz shows the first.
-        namespace='/'.join(filter(None, (namespace, cameras.split(',')[0]))),
+        namespace=namespace,
         remappings=remappings,
         arguments=[
-            '--display-config',
-            PathJoinSubstitution([_SHARE, 'config', 'rviz', 'depth.rviz']),
-            '--fixed-frame',
-            LaunchConfiguration('rviz_frame'),
+            *('--display-config', str(share / 'config/rviz/depth.rviz')),
+            *('--fixed-frame', given['rviz_frame']),
         ],
-        condition=IfCondition(LaunchConfiguration('rviz')),
     )
-    # One name for Fast DDS 3 (Kilted and later), one for Fast DDS 2 (Humble, Jazzy).
-    profile = [
-        SetEnvironmentVariable(
-            name,
-            PathJoinSubstitution([_SHARE, 'config', 'dds', 'fastdds_large_data.xml']),
-            condition=IfCondition(LaunchConfiguration('large_messages')),
-        )
-        for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
-    ]
-    return [*profile, depth_node, rviz]
+
+
+def _typed_arguments() -> list[str]:
+    """What was typed after this file; nothing where another launch file includes it."""
+    names = [Path(word).name for word in sys.argv]
+    name = Path(__file__).name
+    return sys.argv[names.index(name) + 1 :] if name in names else []
+
+
+def _is_true(name: str, given: dict[str, str]) -> bool:
+    value = given[name].lower()
+    if value not in ('true', 'false', '1', '0'):
+        raise ConfigError(f'{name}:={given[name]} is neither true nor false')
+    return value in ('true', '1')

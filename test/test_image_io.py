@@ -19,6 +19,7 @@ from dtp_stereo_ros.image_io import (
     check_output,
     colorize,
     read_image,
+    silence_opencv,
     write_pfm,
     write_result,
 )
@@ -147,3 +148,16 @@ def test_written_files_have_ordinary_permissions(
     plain.touch()
     write_result(tmp_path / 'out.npy', frame, replace(result))
     assert (tmp_path / 'out.npy').stat().st_mode == plain.stat().st_mode
+
+
+def test_opencv_is_silenced_whatever_its_version(capfd: pytest.CaptureFixture[str]) -> None:
+    """The function has one name below OpenCV 4.13 and another from there on."""
+    log = cv2 if hasattr(cv2, 'setLogLevel') else cv2.utils.logging
+    before = log.getLogLevel()
+    try:
+        silence_opencv()
+        assert log.getLogLevel() == 0 != before
+        assert cv2.imread('/no/such/image.png') is None
+    finally:
+        log.setLogLevel(before)
+    assert capfd.readouterr().err == ''

@@ -25,7 +25,7 @@ def _find_in_copy(package_parent: Path, name: str, environment: dict[str, str]) 
     """What a copy of the package, laid out as an install does, finds."""
     package = package_parent / 'dtp_stereo_ros'
     (package / 'backends').mkdir(parents=True)
-    for file in ('__init__.py', 'models.py', 'errors.py', 'stereo.py', 'config.py'):
+    for file in ('__init__.py', 'models.py', 'errors.py', 'stereo.py', 'config.py', 'machine.py'):
         (package / file).write_bytes((_PACKAGE / file).read_bytes())
     for file in ('__init__.py', 'base.py'):
         (package / 'backends' / file).write_bytes((_PACKAGE / 'backends' / file).read_bytes())

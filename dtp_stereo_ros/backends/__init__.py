@@ -15,6 +15,7 @@ from typing import cast
 from .. import models
 from ..config import PipelineConfig
 from ..errors import BackendError, ModelError, StereoError
+from ..machine import our_command
 from .base import Backend, ModelSpec
 
 __all__ = ['AUTO_ORDER', 'TABLE', 'Backend', 'ModelSpec', 'choose', 'create']
@@ -85,9 +86,10 @@ def _build(name: str, config: PipelineConfig) -> Backend:
         # An import that fails inside this project is a bug, not a missing package.
         if (error.name or '').startswith(__name__.split('.')[0]):
             raise
-        raise BackendError(
-            f'backend {name}: {error}; install it with: pip install {package}'
-        ) from error
+        # Of those two, pip might replace the NumPy that OpenCV was compiled for.
+        safe = name in ('openvino', 'onnx')
+        mend = f'{our_command()} setup-backend {name}' if safe else f'pip install {package}'
+        raise BackendError(f'backend {name}: {error}; install it with: {mend}') from error
     return cast(Backend, getattr(module, class_name)(config))
 
 

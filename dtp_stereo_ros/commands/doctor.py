@@ -22,7 +22,7 @@ the mend of each finding. Run it with the environment of the node (domain, RMW, 
 exit code: 0 nothing is wrong (there may be warnings), 1 something is, 2 it could not look
 
 examples:
-  dtp-stereo doctor
+  ros2 run dtp_stereo dtp-stereo doctor
   dtp-stereo doctor /front/depth_node --seconds 10"""
 
 _MARKS = {'ok': 'ok', 'warn': 'WARN', 'error': 'ERROR'}

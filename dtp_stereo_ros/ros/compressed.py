@@ -53,11 +53,11 @@ def decompress(msg: CompressedImage, topic: str) -> UInt8Array:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        if bgr is not None:
+            return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
     except cv2.error as error:
         raise InputError(f'{topic}: compressed image does not decode: {error.err}') from error
-    if bgr is None:
-        raise InputError(f'{topic}: compressed image of {len(data)} bytes does not decode')
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+    raise InputError(f'{topic}: compressed image of {len(data)} bytes does not decode')
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,9 +50,14 @@ class Snapshot:
 
 
 class Statistics:
-    """Written by the executor and the worker, read by diagnostics."""
+    """Written by the executor and the worker, read by diagnostics.
 
-    def __init__(self) -> None:
+    Args:
+        log: takes a line for each pair, drop and result.
+    """
+
+    def __init__(self, log: Callable[[str], object] = lambda _: None) -> None:
+        self._log = log
         self._lock = threading.Lock()
         self._pairs = 0
         self._results = 0
@@ -66,11 +72,15 @@ class Statistics:
         """A matched pair came in."""
         with self._lock:
             self._pairs += 1
+            number = self._pairs
+        self._log(f'pair {number} is complete')
 
     def drop(self, cause: str) -> None:
         """A pair was not turned into a result."""
         with self._lock:
             self._drops[cause] += 1
+            number = self._drops[cause]
+        self._log(f'pair dropped: {cause} ({number} so far)')
 
     def result(
         self, latency_s: float, age_s: float, valid_share: float, confidence: float
@@ -82,6 +92,11 @@ class Statistics:
             self._age_s = age_s
             self._valid_share = valid_share
             self._confidence = confidence
+            number = self._results
+        self._log(
+            f'result {number}: {latency_s * 1e3:.1f} ms in work, {age_s * 1e3:.1f} ms after its '
+            f'stamp, {valid_share:.1%} valid'
+        )
 
     def snapshot(self) -> Snapshot:
         """Read everything; starts a new window for the rates."""

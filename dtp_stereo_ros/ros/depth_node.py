@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-import cv2
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import SingleThreadedExecutor
@@ -21,6 +20,7 @@ from rclpy.qos_overriding_options import InvalidQosOverridesError
 from rclpy.signals import SignalHandlerOptions
 
 from ..errors import StereoError, one_line
+from ..image_io import silence_opencv
 from . import arguments
 from .node import DepthNode
 
@@ -59,8 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StereoError as error:
         print(f'depth_node: {error}', file=sys.stderr)
         return 2
-    # OpenCV would write a line for each damaged image; we say it once.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    silence_opencv()
     try:
         # Signals are handled here: rclpy would shut the context down under a running callback,
         # and whatever DDS call is then under way raises.

@@ -12,7 +12,6 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_check_compatible,
 )
-from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from ..health.finding import Finding
 
@@ -74,8 +73,8 @@ def type_name(message_type: Any) -> str:
     return f'{package}/msg/{message_type.__name__}'
 
 
-def endpoint_name(info: TopicEndpointInfo) -> str:
-    """Full name of the node that owns an endpoint."""
+def endpoint_name(info: Any) -> str:
+    """Full name of the node that owns an endpoint, as `get_publishers_info_by_topic` gives it."""
     return f'{info.node_namespace.rstrip("/")}/{info.node_name}'
 
 

@@ -24,6 +24,7 @@ from .parameters import Parameters
 from .processor import Pair, Processor
 from .reconfiguration import Reconfiguration
 from .rig import Rig
+from .transitions import refuse_impossible
 from .worker import Worker
 
 _CORE_LOGGER = logging.getLogger(__name__.partition('.')[0])
@@ -61,6 +62,7 @@ class DepthNode(LifecycleNode):
 
     def __init__(self, name: str = 'depth_node', **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
+        refuse_impossible(self)
         self._core_log = ToRos(self.get_logger())
         _CORE_LOGGER.addHandler(self._core_log)
         self.state = 'unconfigured'
@@ -79,6 +81,12 @@ class DepthNode(LifecycleNode):
         self.parameters.on_change(self._apply)
         if config.autostart:
             self._autostart()
+        else:
+            name = self.get_fully_qualified_name()
+            self.get_logger().info(
+                'autostart is false: waits for a lifecycle manager, or for '
+                f'ros2 lifecycle set {name} configure'
+            )
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         """As of rclpy, which calls it for each request of the parameter services.
@@ -118,7 +126,7 @@ class DepthNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop for good, from any state; the process ends then."""
         result = self._guarded(self._cleanup)
-        self.state = 'finalized'
+        self._enter('finalized')
         return result
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -178,7 +186,7 @@ class DepthNode(LifecycleNode):
             on_choice=lambda choice: self.get_logger().info(choice),
             on_failure=self.parameters.restore,
         )
-        self.state = 'inactive'
+        self._enter('inactive')
 
     def _activate(self) -> None:
         try:
@@ -188,14 +196,14 @@ class DepthNode(LifecycleNode):
             for rig in self.rigs:
                 rig.deactivate()
             raise
-        self.state = 'active'
+        self._enter('active')
 
     def _deactivate(self) -> None:
         for rig in self.rigs:
             rig.deactivate()
         if self.worker:
             self.worker.forget()
-        self.state = 'inactive'
+        self._enter('inactive')
 
     def _cleanup(self) -> None:
         self._deactivate()
@@ -207,7 +215,12 @@ class DepthNode(LifecycleNode):
         if self._pipeline:
             self._pipeline.close()
         self.worker = self._pipeline = None
-        self.state = 'unconfigured'
+        self._enter('unconfigured')
+
+    def _enter(self, state: str) -> None:
+        if state != self.state:
+            self.get_logger().info(f'lifecycle: {self.state} -> {state}')
+        self.state = state
 
     def _every(self, period_s: float, call: Callable[[], None]) -> None:
         # The steady clock goes on while simulated time stands.

@@ -51,7 +51,9 @@ class Rig:
         self.name = name
         prefix = self.titled('')
         self.findings = Findings(node.get_logger(), name)
-        self.statistics = Statistics()
+        logger = node.get_logger()
+        title = f'{name}: ' if name else ''
+        self.statistics = Statistics(lambda text: logger.debug(title + text))
         self.outputs = Outputs(node, prefix)
         self.inputs = Inputs(
             node,

@@ -26,7 +26,8 @@ def message(data: bytes) -> CompressedImage:
     return CompressedImage(format='x', data=array.array('B', data))
 
 
-@given(st.integers(1, 70), st.integers(1, 70), st.sampled_from(['.png', '.jpg']), st.booleans())
+# OpenCV 4.5.4 takes no colour image of one pixel.
+@given(st.integers(2, 70), st.integers(1, 70), st.sampled_from(['.png', '.jpg']), st.booleans())
 def test_size_is_read_from_the_header(
     width: int, height: int, ending: str, progressive: bool
 ) -> None:

@@ -39,7 +39,7 @@ def random_pixels(seed: int, *shape: int) -> np.ndarray:
 @given(
     seed=st.integers(0, 2**16),
     height=st.integers(1, 9),
-    width=st.integers(1, 9),
+    width=st.integers(2, 9),  # OpenCV 4.5.4 takes no colour image of one pixel
     padding=st.integers(0, 5),
 )
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import yaml
 from rcl_interfaces.srv import GetParameters
@@ -21,8 +22,10 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables, validate
+from dtp_stereo_ros.ros.launch_arguments import profile_variable
+from dtp_stereo_ros.ros.player import FramePublisher
 from dtp_stereo_ros.ros.services import Caller
-from dtp_stereo_ros.ros.sync import SIDES
+from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 needs_launch = pytest.mark.skipif(
     importlib.util.find_spec('launch_ros') is None, reason='launch_ros is not installed'
@@ -58,8 +61,9 @@ def prefix(tmp_path: Path) -> Path:
     executable.write_text(
         f'#!{sys.executable}\n'
         'import os, pathlib, sys\nfrom dtp_stereo_ros.ros.depth_node import main\n'
-        'profile = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", "")\n'
-        'pathlib.Path(os.environ["ROS_LOG_DIR"], "profile").write_text(profile)\n'
+        'names = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")\n'
+        'profiles = {n: os.environ[n] for n in names if n in os.environ}\n'
+        'pathlib.Path(os.environ["ROS_LOG_DIR"], "profile").write_text(repr(profiles))\n'
         'sys.exit(main())\n'
     )
     executable.chmod(0o755)
@@ -72,9 +76,10 @@ def parameters(names: list[str]) -> list[object]:
     return [v.string_value or v.double_value for v in values]
 
 
-@contextmanager
-def launched(prefix: Path, tmp_path: Path, arguments: list[str]) -> Iterator[None]:
-    """The launch file with these arguments; at the end it must obey SIGINT."""
+def started(
+    prefix: Path, tmp_path: Path, arguments: list[str], file: str = 'depth.launch.py'
+) -> subprocess.Popen[str]:
+    """A launch file as a process, with these arguments."""
     environment = {
         **os.environ,
         'AMENT_PREFIX_PATH': f'{prefix}:{os.environ.get("AMENT_PREFIX_PATH", "")}',
@@ -82,25 +87,51 @@ def launched(prefix: Path, tmp_path: Path, arguments: list[str]) -> Iterator[Non
         'ROS_LOG_DIR': str(tmp_path / 'log'),
     }
     (tmp_path / 'log').mkdir()
-    launch_file = prefix / 'share/dtp_stereo/launch/depth.launch.py'
+    launch_file = prefix / 'share/dtp_stereo/launch' / file
     command = [sys.executable, '-c', _PROGRAM, str(launch_file), *arguments]
-    with subprocess.Popen(command, env=environment) as process:
+    with (tmp_path / 'launch.log').open('w') as log:
+        return subprocess.Popen(
+            command, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True
+        )
+
+
+@contextmanager
+def launched(
+    prefix: Path, tmp_path: Path, arguments: list[str], file: str = 'depth.launch.py'
+) -> Iterator[Path]:
+    """A launch file with these arguments, and what it prints; it must obey SIGINT at the end."""
+    with started(prefix, tmp_path, arguments, file) as process:
         try:
-            yield
+            yield tmp_path / 'launch.log'
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(_WAIT_S) == 0
 
 
-def wait_for_subscriptions(node: Node, wanted: set[str]) -> None:
-    """Of /front/depth_node."""
+def refused(prefix: Path, tmp_path: Path, arguments: list[str]) -> str:
+    """What a launch prints that ends by itself, with an error."""
+    with started(prefix, tmp_path, arguments) as process:
+        assert process.wait(_WAIT_S) == 1
+    return (tmp_path / 'launch.log').read_text()
+
+
+def wait_for_text(log: Path, text: str) -> None:
+    deadline = time.monotonic() + _WAIT_S
+    while text not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+
+
+def wait_for_subscriptions(
+    node: Node, wanted: set[str], name: str = 'depth_node', namespace: str = '/front'
+) -> None:
     deadline = time.monotonic() + _WAIT_S
     found: set[str] = set()
     while not wanted <= found:
         assert time.monotonic() < deadline, found
-        if ('depth_node', '/front') in node.get_node_names_and_namespaces():
-            topics = node.get_subscriber_names_and_types_by_node('depth_node', '/front')
-            found = {name for name, _ in topics}
+        if (name, namespace) in node.get_node_names_and_namespaces():
+            topics = node.get_subscriber_names_and_types_by_node(name, namespace)
+            found = {topic for topic, _ in topics}
         time.sleep(0.1)
 
 
@@ -133,20 +164,139 @@ def test_arguments_reach_the_node(node: Node, prefix: Path, tmp_path: Path) -> N
         assert '/front/disparity' in {name for name, _ in outputs}
         enclaves = node.get_node_names_and_namespaces_with_enclaves()
         assert ('depth_node', '/front', '/dtp_stereo/depth_node') in enclaves
-        profile = Path((tmp_path / 'log' / 'profile').read_text())
-        assert profile == prefix / 'share/dtp_stereo/config/dds/fastdds_large_data.xml'
+        profile = prefix / 'share/dtp_stereo/config/dds/fastdds_large_data.xml'
         assert profile.is_file()
+        variable = profile_variable(os.environ.get('ROS_DISTRO', ''))
+        assert (tmp_path / 'log' / 'profile').read_text() == repr({variable: str(profile)})
 
 
 @pytest.mark.slow
 @needs_launch
 def test_cameras_reach_the_node(node: Node, prefix: Path, tmp_path: Path) -> None:
-    arguments = ['namespace:=front', 'backend:=sgbm', 'cameras:=near, far']
-    wanted = {f'/front/{name}/{side}/camera_info' for name in ('near', 'far') for side in SIDES}
+    arguments = [
+        'namespace:=front',
+        'backend:=sgbm',
+        'cameras:=near, far',
+        'left_info:=/{camera}/left/info',
+        'right_info:=/a/right,/b/right',
+        'points2:={camera}/cloud',
+    ]
+    wanted = {'/near/left/info', '/far/left/info', '/a/right', '/b/right'}
     with launched(prefix, tmp_path, arguments):
         wait_for_subscriptions(node, wanted)
         outputs = node.get_publisher_names_and_types_by_node('depth_node', '/front')
-        assert {'/front/near/disparity', '/front/far/points2'} <= {name for name, _ in outputs}
+        assert {'/front/near/disparity', '/front/far/cloud'} <= {name for name, _ in outputs}
+
+
+@pytest.mark.slow
+@needs_launch
+def test_a_preset_a_name_and_the_debug_lines_of_the_node_alone(
+    node: Node, prefix: Path, tmp_path: Path
+) -> None:
+    arguments = [
+        *('namespace:=front', 'node_name:=deep', 'backend:=sgbm', 'preset:=navigation'),
+        *('max_depth:=9', 'left_namespace:=/cam/left', 'right_namespace:=/cam/right'),
+        *('log_level:=debug', 'rviz:=true'),
+    ]
+    preset = yaml.safe_load((_REPOSITORY / 'config/presets/navigation.yaml').read_text())
+    threshold = preset['/**']['ros__parameters']['confidence_threshold']
+    publisher = FramePublisher(node, '/cam/')
+    node.create_subscription(Image, '/front/depth/image', lambda _: None, 1)
+    with launched(prefix, tmp_path, arguments) as log:
+        wait_for_subscriptions(node, {'/cam/left/camera_info'}, name='deep')
+        with Caller(GetParameters, '/front/deep/get_parameters', _WAIT_S) as caller:
+            names = ['confidence_threshold', 'max_depth']
+            values = caller.call(GetParameters.Request(names=names)).values
+        assert [v.double_value for v in values] == [threshold, 9.0]
+        assert threshold > 0
+        wait_for_text(log, 'rviz2 is not installed, the node runs without')
+        wait_for_text(log, '[front.deep]: lifecycle: inactive -> active')
+        deadline = time.monotonic() + _WAIT_S
+        while '[front.deep]: result 1: ' not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            publisher.publish(_frame(node.get_clock().now().nanoseconds))
+            time.sleep(0.1)
+    text = log.read_text()
+    assert '[front.deep]: pair 1 is complete' in text
+    assert {m[1] for m in re.finditer(r'\[DEBUG\] \[[\d.]+\] \[(\S+)\]:', text)} == {'front.deep'}
+
+
+def _frame(stamp_ns: int) -> StereoFrame:
+    grey = np.random.default_rng(0).integers(0, 255, (120, 320, 3), np.uint8)
+    calibration = StereoCalibration(400.0, 400.0, 160.0, 160.0, 60.0, 0.1, 320, 120)
+    return StereoFrame(grey, grey, stamp_ns, calibration)
+
+
+@pytest.mark.slow
+@needs_launch
+@pytest.mark.parametrize(
+    ('argument', 'said'),
+    [
+        ('max_dept:=3', 'max_dept:= is no argument of this launch file; did you mean max_depth?'),
+        ('max_depth:=far', 'max_depth:=far is not a number'),
+        ('rviz:=maybe', 'rviz:=maybe is neither true nor false'),
+        ('preset:=fastest', 'preset:=fastest is unknown; choose one of dense, fast, navigation'),
+        ('params_file:=/no/such.yaml', 'params_file: there is no file /no/such.yaml'),
+    ],
+)
+def test_a_mistake_ends_the_launch(argument: str, said: str, prefix: Path, tmp_path: Path) -> None:
+    output = refused(prefix, tmp_path, ['backend:=sgbm', argument])
+    assert said in output
+    assert 'Traceback' not in output
+    assert 'process started' not in output
+
+
+# Launch file in place of a driver's: it declares what might reach ours, and prints its own.
+_DRIVER = """
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, LogInfo
+from launch.substitutions import LaunchConfiguration
+def generate_launch_description():
+    names = ['node_name', 'namespace', 'params_file', 'ros_params_override_path', 'camera_model']
+    return LaunchDescription([
+        *(DeclareLaunchArgument(n, default_value='theirs') for n in names),
+        LogInfo(msg=['driver: ', LaunchConfiguration('params_file'), ' ',
+                     LaunchConfiguration('ros_params_override_path')])])
+"""
+
+
+@pytest.mark.slow
+@needs_launch
+@pytest.mark.parametrize(
+    ('name', 'package', 'file', 'info', 'said'),
+    [
+        ('realsense', 'realsense2_camera', '', '/camera/camera/infra2/camera_info', '__ns:=/cam'),
+        (
+            'zed',
+            'zed_wrapper',
+            'zed_camera',
+            '/zed/zed_node/right/color/rect/camera_info',
+            'zed.y',
+        ),
+        ('oak', 'depthai_ros_driver', 'driver', '/oak/right/camera_info', 'examples/oak.yaml'),
+        ('oak', 'depthai_ros_driver', 'camera', '/oak/right/camera_info', 'examples/oak.yaml'),
+    ],
+)
+def test_examples_start_the_driver_and_our_node(
+    name: str, package: str, file: str, info: str, said: str,
+    node: Node, prefix: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    (prefix / 'share/ament_index/resource_index/packages' / package).touch()
+    folder = prefix / 'share' / package / 'launch'
+    folder.mkdir(parents=True)
+    if file:
+        (folder / f'{file}.launch.py').write_text(_DRIVER)
+    executable = prefix / 'lib' / package / 'realsense2_camera_node'
+    executable.parent.mkdir(parents=True)
+    executable.write_text('#!/bin/sh\necho "$@"\n')
+    executable.chmod(0o755)
+    arguments = ['backend:=sgbm', 'camera_model:=zed2i', 'max_depth:=6.0']
+    with launched(prefix, tmp_path, arguments, f'examples/{name}.launch.py') as log:
+        wait_for_subscriptions(node, {info}, namespace='/')
+        wait_for_text(log, said)
+        with Caller(GetParameters, '/depth_node/get_parameters', _WAIT_S) as caller:
+            values = caller.call(GetParameters.Request(names=['max_depth'])).values
+        assert [v.double_value for v in values] == [6.0]
 
 
 def test_shipped_parameter_file_fits_the_node() -> None:
@@ -175,21 +325,3 @@ def test_the_profile_is_well_formed_and_holds_a_cloud() -> None:
     largest = 1280 * 720 * 32
     assert int(values['maxMessageSize'] or 0) > largest
     assert int(values['segment_size'] or 0) >= 4 * largest
-
-
-@needs_launch
-def test_a_missing_parameter_file_ends_the_launch(prefix: Path, tmp_path: Path) -> None:
-    environment = {
-        **os.environ,
-        'AMENT_PREFIX_PATH': f'{prefix}:{os.environ.get("AMENT_PREFIX_PATH", "")}',
-        'ROS_LOG_DIR': str(tmp_path / 'log'),
-    }
-    launch_file = prefix / 'share/dtp_stereo/launch/depth.launch.py'
-    command = [sys.executable, '-c', _PROGRAM, str(launch_file), 'params_file:=/nowhere.yaml']
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode != 0
-    said = done.stdout + done.stderr
-    assert 'params_file: there is no file /nowhere.yaml; check the path' in said
-    assert 'process started' not in said

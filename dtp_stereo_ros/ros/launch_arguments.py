@@ -1,0 +1,205 @@
+"""Arguments of the launch file, made from the declarations of the parameters.
+
+Text in, values out: neither `launch` nor rclpy is imported here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config import WITHOUT_COUNTERPART, NodeConfig, PipelineConfig, Tunable, tunables
+from ..errors import ConfigError
+
+# Launch argument: (topic of the node, description).
+TOPICS = {
+    'left_image': ('left/image_rect', 'Rectified left image.'),
+    'left_info': ('left/camera_info', 'Calibration of the left camera.'),
+    'right_image': ('right/image_rect', 'Rectified right image.'),
+    'right_info': ('right/camera_info', 'Calibration of the right camera.'),
+    'disparity': ('disparity', 'Output: disparity.'),
+    'points2': ('points2', 'Output: point cloud.'),
+    'depth_image': ('depth/image', 'Output: depth image.'),
+    'depth_info': ('depth/camera_info', 'Output: calibration of the depth image.'),
+    'confidence': ('confidence', 'Output: confidence.'),
+}
+# As stereo_image_proc has them: the topics below a camera's namespace.
+NAMESPACES = {
+    'left_namespace': ('left', 'Namespace of left_image and left_info.'),
+    'right_namespace': ('right', 'Namespace of right_image and right_info.'),
+}
+_CAMERA = '{camera}'
+# Launch arguments of stereo_image_proc that have no counterpart here, and what to do instead.
+_PASSED_OVER = {
+    **WITHOUT_COUNTERPART,
+    'container': 'the node is a process of its own',
+    'launch_image_proc': 'rectify:=true takes raw images',
+}
+
+
+def descriptions() -> dict[str, str]:
+    """Argument to description of every parameter; each is empty unless it is given."""
+    made = {}
+    for cls in (PipelineConfig, NodeConfig):
+        defaults = cls()
+        for name, spec in tunables(cls).items():
+            made[name] = _describe(spec, getattr(defaults, name))
+    made['use_sim_time'] = 'true takes the time from /clock: for a bag and for a simulator.'
+    return made
+
+
+def topic_descriptions() -> dict[str, str]:
+    """Argument to description of every topic and namespace."""
+    per_camera = f' With cameras: one for each, as a,b, or one with {_CAMERA} in it.'
+    return {
+        **{name: f'{text}{per_camera} Default: {topic}' for name, (topic, text) in TOPICS.items()},
+        **{name: f'{text}{per_camera}' for name, (_, text) in NAMESPACES.items()},
+    }
+
+
+def values(given: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters of the node from the arguments that are not empty.
+
+    Raises:
+        ConfigError: a text is no value of the parameter's type.
+    """
+    defaults: dict[str, Any] = {'use_sim_time': False}
+    for config in (PipelineConfig(), NodeConfig()):
+        defaults |= {name: getattr(config, name) for name in tunables(type(config))}
+    return {
+        name: _value(name, text.strip(), defaults[name])
+        for name, text in given.items()
+        if text.strip() and name in defaults
+    }
+
+
+def remappings(given: Mapping[str, str], cameras: Sequence[str]) -> list[tuple[str, str]]:
+    """Topic of the node to topic of the system, of what differs.
+
+    Args:
+        given: arguments, those of the topics and namespaces among them; empty ones change nothing.
+        cameras: names of the stereo cameras, () for one without a name.
+
+    Raises:
+        ConfigError: not one value for each camera.
+    """
+    pairs = []
+    for name, (topic, _) in TOPICS.items():
+        side = name.partition('_')[0]
+        namespace = given.get(f'{side}_namespace', '')
+        text = given.get(name, '')
+        if not text and namespace:
+            # Of several namespaces, each gets the last part of the topic.
+            last = topic.partition('/')[2]
+            text = ','.join(f'{part.strip()}/{last}' for part in namespace.split(','))
+        if not text:
+            continue
+        targets = _for_each(name, text, cameras)
+        for camera, target in zip(cameras or [''], targets, strict=True):
+            source = f'{camera}/{topic}' if camera else topic
+            if source != target:
+                pairs.append((source, target))
+    return pairs
+
+
+def without_counterpart(given: Iterable[str]) -> list[str]:
+    """One line for each argument of stereo_image_proc's launch file that is passed over.
+
+    Args:
+        given: words of the command line, `name:=value` among them.
+    """
+    names = [word.partition(':=')[0] for word in given if ':=' in word]
+    return [
+        f'{name}:= has no effect: {_PASSED_OVER[name]}' for name in names if name in _PASSED_OVER
+    ]
+
+
+def check_names(given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse an argument that nobody declared; ros2 launch would ignore it.
+
+    Args:
+        given: words of the command line after the launch file, `name:=value` among them.
+        known: names that are declared.
+
+    Raises:
+        ConfigError: names it, and the nearest that is known.
+    """
+    names = {*known}
+    for word in given:
+        name, assigned, _ = word.partition(':=')
+        if assigned and name not in names | _PASSED_OVER.keys():
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f'did you mean {near[0]}?' if near else 'see --show-args'
+            raise ConfigError(f'{name}:= is no argument of this launch file; {hint}')
+
+
+def preset_file(name: str, folder: Path) -> list[str]:
+    """The parameter file of a preset, [] for none.
+
+    Raises:
+        ConfigError: no such preset; names those that are there.
+    """
+    if not name:
+        return []
+    file = folder / f'{name}.yaml'
+    if not file.is_file():
+        there = ', '.join(sorted(path.stem for path in folder.glob('*.yaml')))
+        raise ConfigError(f'preset:={name} is unknown; choose one of {there}')
+    return [str(file)]
+
+
+def profile_variable(distribution: str) -> str:
+    """Environment variable that names a profile file to Fast DDS.
+
+    Args:
+        distribution: value of ROS_DISTRO; '' is taken for the newest.
+    """
+    # Fast DDS 2 in those two, Fast DDS 3 in Kilted and later.
+    old = distribution in ('humble', 'iron', 'jazzy')
+    return 'FASTRTPS_DEFAULT_PROFILES_FILE' if old else 'FASTDDS_DEFAULT_PROFILES_FILE'
+
+
+def _describe(spec: Tunable, default: Any) -> str:
+    limits = ''
+    if spec.choices:
+        limits = f' One of {", ".join(spec.choices)}.'
+    elif spec.minimum is not None and spec.maximum is not None:
+        limits = f' {spec.minimum:g} .. {spec.maximum:g}{" " * bool(spec.unit)}{spec.unit}.'
+    shown = ','.join(default) if isinstance(default, tuple) else default
+    return f'{spec.description}{limits} Default: {str(shown).lower() or "none"}'
+
+
+def _value(name: str, text: str, default: Any) -> Any:
+    """A text as a value of the default's type."""
+    if isinstance(default, tuple):
+        parts = [part.strip().strip('\'"') for part in text.strip('[]').split(',')]
+        return [part for part in parts if part]
+    if isinstance(default, bool):
+        if text.lower() in ('true', 'false'):
+            return text.lower() == 'true'
+        raise ConfigError(f'{name}:={text} is neither true nor false')
+    if isinstance(default, int | float):
+        kind = type(default)
+        try:
+            return kind(text)
+        except ValueError as error:
+            wanted = 'a whole number' if kind is int else 'a number'
+            raise ConfigError(f'{name}:={text} is not {wanted}') from error
+    return text
+
+
+def _for_each(name: str, text: str, cameras: Sequence[str]) -> list[str]:
+    """One topic for each camera."""
+    if not cameras:
+        return [text]
+    parts = [part.strip() for part in text.split(',')]
+    if len(parts) == 1 and _CAMERA in text:
+        parts = [text.replace(_CAMERA, camera) for camera in cameras]
+    if len(parts) != len(cameras):
+        raise ConfigError(
+            f'{name}:={text} has {len(parts)} topics for {len(cameras)} cameras; give one for '
+            f'each, as a,b, or one with {_CAMERA} in it'
+        )
+    return parts
