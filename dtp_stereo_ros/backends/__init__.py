@@ -15,7 +15,8 @@ from typing import cast
 from .. import models
 from ..config import PipelineConfig
 from ..errors import BackendError, ModelError, StereoError
-from .base import Backend, ModelSpec
+from ..models import ModelSpec
+from .base import Backend
 
 __all__ = ['AUTO_ORDER', 'TABLE', 'Backend', 'ModelSpec', 'choose', 'create']
 

@@ -19,9 +19,9 @@ import numpy as np
 from ..config import BACKENDS, PipelineConfig
 from ..errors import BackendError, InputError
 from ..evaluation import motorcycle
-from ..evaluation.showcase import Published, print_errors, write
 from ..pipeline import StereoPipeline
 from ..stereo import Float32Array, StereoFrame, UInt8Array
+from .demo_report import Published, print_errors, write
 
 if TYPE_CHECKING:
     from ..ros.player import FramePublisher

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..training.options import (
+from .training_options import (
     DATA_HELP,
     TORCHRUN_HELP,
     add_run_options,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..training.options import DATA_HELP, missing, parse_sizes
 from .options import typed_command
+from .training_options import DATA_HELP, missing, parse_sizes
 
 HELP = 'cut whole channels of a checkpoint where that costs least'
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..training.options import TORCHRUN_HELP, add_changes, missing, parse_changes
 from .options import typed_command
+from .training_options import TORCHRUN_HELP, add_changes, missing, parse_changes
 
 HELP = 'train a teacher, distil, prune and tune in turns, export and evaluate, from one file'
 

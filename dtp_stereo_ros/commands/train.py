@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..training.options import (
+from .training_options import (
     DATA_HELP,
     NETWORKS,
     TORCHRUN_HELP,

@@ -17,6 +17,7 @@ from dtp_stereo_ros.evaluation.datasets import Scene, open_dataset, shared_sets
 from dtp_stereo_ros.evaluation.runner import Method, evaluate
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.pipeline import StereoPipeline
+from dtp_stereo_ros.settings_file import plain
 
 from .ablation_plan import Plan, Run
 from .cost import ConvolutionCost
@@ -28,7 +29,6 @@ from .settings import TrainConfig, preset
 from .stages import TEST_SEED, do_once, finished, held_out, training_settings
 from .steps import prune_checkpoint
 from .streams import SYNTHETIC
-from .strict import plain
 from .summary import filled_scores
 from .teachers import open_teacher
 from .train import Trainer

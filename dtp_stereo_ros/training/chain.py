@@ -15,7 +15,9 @@ from accelerate import Accelerator
 
 from dtp_stereo_ros import models
 from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.image_io import write_json
 from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.settings_file import plain
 
 from . import summary
 from .cost import ConvolutionCost
@@ -25,8 +27,7 @@ from .judge import accelerator_for, validate
 from .recipe import DistilStep, Recipe, TrainStep
 from .settings import TrainConfig, preset
 from .stages import TEST_SEED, do_once, held_out, training_settings
-from .steps import prune_checkpoint, summary_line, write_json
-from .strict import plain
+from .steps import prune_checkpoint, summary_line
 from .summary import Link
 from .train import Trainer
 

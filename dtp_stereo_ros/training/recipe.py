@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from dtp_stereo_ros.settings_file import read_settings
+
 from .data import GeneratorConfig
 from .distil import DistilConfig
 from .losses import LossWeights
 from .prune import PruneConfig
-from .strict import read_settings
 from .summary import EvaluateStep
 
 

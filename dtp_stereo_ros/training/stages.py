@@ -17,13 +17,13 @@ from accelerate import Accelerator
 
 from dtp_stereo_ros import models
 from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.image_io import write_json
+from dtp_stereo_ros.settings_file import plain
 
 from .data import Batch, GeneratorConfig
 from .raycast import RAYCAST, Renderer
 from .settings import TrainConfig
-from .steps import write_json
 from .streams import Sources
-from .strict import plain
 from .teachers import BinGrid, Taught, open_teacher
 
 # Generated test pairs are of a seed of their own: neither trained on nor used to choose.

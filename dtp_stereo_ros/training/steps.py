@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from accelerate import Accelerator
 
-from dtp_stereo_ros.image_io import atomic
+from dtp_stereo_ros.image_io import write_json
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network
 
@@ -66,12 +65,6 @@ def prune_checkpoint(
     write_json(out / 'prune.json', report.plain())
     checkpoint.save(out / 'pruned.pt', network, meta)
     return report
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write plain values as JSON, whole or not at all."""
-    with atomic(path) as file:
-        file.write(json.dumps(content, indent=1).encode())
 
 
 def summary_line(report: PruneReport) -> str:

@@ -12,10 +12,10 @@ from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.errors import ConfigError, InputError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
+from dtp_stereo_ros.settings_file import read_settings
 from dtp_stereo_ros.training import ablation_report
 from dtp_stereo_ros.training.ablation import Ablation
 from dtp_stereo_ros.training.ablation_plan import Plan
-from dtp_stereo_ros.training.strict import read_settings
 
 NETWORK = {
     'member': 'light', 'max_disparity_px': 64, 'stem': 8, 'quarter': 16, 'eighth': 24,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dtp_stereo_ros import preprocess
-from dtp_stereo_ros.backends.base import ModelSpec
+from dtp_stereo_ros.models import ModelSpec
 from dtp_stereo_ros.stereo import StereoFrame
 from dtp_stereo_ros.training.padding import pad, pad_some
 

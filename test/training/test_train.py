@@ -8,6 +8,7 @@ import torch
 from tensorboard.backend.event_processing import event_accumulator
 
 from dtp_stereo_ros.cli import main
+from dtp_stereo_ros.commands.training_options import NETWORKS
 from dtp_stereo_ros.errors import InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import PRESETS, build
@@ -19,7 +20,6 @@ from dtp_stereo_ros.training.data import (
     flip_pair,
     make_pair,
 )
-from dtp_stereo_ros.training.options import NETWORKS
 from dtp_stereo_ros.training.schedule import Schedule, rate_after, rate_at
 from dtp_stereo_ros.training.settings import TrainConfig
 from dtp_stereo_ros.training.synthetic.scenes import SceneMaker

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from dtp_stereo_ros import models
-from dtp_stereo_ros.commands.options import typed_command
-from dtp_stereo_ros.errors import ConfigError, StereoError
-from dtp_stereo_ros.sizes import parse_size
+from .. import models
+from ..errors import ConfigError, StereoError
+from ..sizes import parse_size
+from .options import typed_command
 
 if TYPE_CHECKING:
-    from .settings import TrainConfig
-    from .train import Trainer
+    from ..training.settings import TrainConfig
+    from ..training.train import Trainer
 
 # What `family.PRESETS` has; a test holds the two together.
 NETWORKS = ('light', 'teacher', 'paper1', 'paper2', 'paper3', 'psmnet')
@@ -159,8 +159,8 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
     """
     sizes = parse_sizes(args.sizes)
     try:
-        from .data import GeneratorConfig
-        from .settings import TrainConfig
+        from ..training.data import GeneratorConfig
+        from ..training.settings import TrainConfig
     except ImportError as error:
         raise missing(error) from error
     return TrainConfig(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from dtp_stereo_ros.errors import ConfigError
-from dtp_stereo_ros.training.strict import parse, plain, with_changes
+from dtp_stereo_ros.settings_file import parse, plain, with_changes
 
 
 @dataclass(frozen=True)

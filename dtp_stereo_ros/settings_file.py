@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import yaml
 
-from dtp_stereo_ros.errors import ConfigError, InputError, one_line
+from .errors import ConfigError, InputError, one_line
 
 T = TypeVar('T')
 
