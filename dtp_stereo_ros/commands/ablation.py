@@ -46,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
     changes = parse_changes(args.changes)
     try:
         from ..settings_file import read_settings
-        from ..training import ablation_report
-        from ..training.ablation import Ablation
-        from ..training.ablation_plan import Plan
+        from ..training.recipes import ablation_report
+        from ..training.recipes.ablation import Ablation
+        from ..training.recipes.ablation_plan import Plan
     except ImportError as error:
         raise missing(error) from error
     plan = read_settings(Plan, args.file, changes)

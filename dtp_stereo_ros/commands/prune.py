@@ -62,12 +62,12 @@ def run(args: argparse.Namespace) -> int:
     """Prune; prints what was saved."""
     sizes = parse_sizes(args.sizes)
     try:
-        from ..training.data import GeneratorConfig
-        from ..training.judge import accelerator_for
-        from ..training.prune import PruneConfig
-        from ..training.raycast import RAYCAST, Renderer
-        from ..training.steps import prune_checkpoint, summary_line
-        from ..training.streams import Sources
+        from ..training.data.batches import GeneratorConfig
+        from ..training.data.raycast_source import RAYCAST, Renderer
+        from ..training.data.sources import Sources
+        from ..training.learning.device import accelerator_for
+        from ..training.pruning.prune import PruneConfig
+        from ..training.pruning.prune_checkpoint import prune_checkpoint, summary_line
     except ImportError as error:
         raise missing(error) from error
     config = PruneConfig(args.ratio, args.round_to, args.largest_cut, not args.even)

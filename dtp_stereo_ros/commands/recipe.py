@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the chain; prints where the summary is."""
     changes = parse_changes(args.changes)
     try:
-        from ..training.chain import Chain
-        from ..training.recipe import read_recipe
+        from ..training.recipes.recipe import read_recipe
+        from ..training.recipes.run_recipe import Chain
     except ImportError as error:
         raise missing(error) from error
     recipe = read_recipe(args.file, changes)

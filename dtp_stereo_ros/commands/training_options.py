@@ -14,8 +14,8 @@ from ..sizes import parse_size
 from .options import typed_command
 
 if TYPE_CHECKING:
-    from ..training.settings import TrainConfig
-    from ..training.train import Trainer
+    from ..training.learning.train_config import TrainConfig
+    from ..training.learning.trainer import Trainer
 
 # What `family.PRESETS` has; a test holds the two together.
 NETWORKS = ('light', 'teacher', 'paper1', 'paper2', 'paper3', 'psmnet')
@@ -159,8 +159,8 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
     """
     sizes = parse_sizes(args.sizes)
     try:
-        from ..training.data import GeneratorConfig
-        from ..training.settings import TrainConfig
+        from ..training.data.batches import GeneratorConfig
+        from ..training.learning.train_config import TrainConfig
     except ImportError as error:
         raise missing(error) from error
     return TrainConfig(
