@@ -1,6 +1,6 @@
 """What `dtp-stereo doctor` says of systems that are well and of some that are not.
 
-    python tools/health_doctor.py --runs 20 --write docs/reports/health.md
+    python -m tools.health_doctor --runs 20 --write docs/reports/health.md
 
 Each system is the real node, a camera in a process of its own that plays the Motorcycle pair at
 10 Hz and listens to the disparity, and doctor as a user calls it, all over DDS.
@@ -24,9 +24,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dtp_stereo_ros.config import Setting
 from dtp_stereo_ros.evaluation import motorcycle
 from dtp_stereo_ros.ros.encodings import to_image, to_rgb
-from dtp_stereo_ros.ros.pages import write_section
 from dtp_stereo_ros.ros.process import (
     LARGE_MESSAGES_ENV,
     LOCAL_ENV,
@@ -37,6 +37,7 @@ from dtp_stereo_ros.ros.process import (
     profile_env,
 )
 from dtp_stereo_ros.stereo import StereoFrame
+from tools.doc_sections import write_section
 
 Messages = dict[str, Any]
 
@@ -134,10 +135,12 @@ def running(system: System, folder: Path) -> Iterator[list[NodeProcess]]:
         nodes = []
         for index in range(system.nodes):
             log = folder / f'{SYSTEMS.index(system)}-{index}.log'
-            parameters = {'backend': 'onnx', 'threads': 1}
+            parameters: dict[str, Setting] = {'backend': 'onnx', 'threads': 1}
             nodes.append(stack.enter_context(NodeProcess(parameters, {}, log, env=system.env)))
         name = str(SYSTEMS.index(system))
-        camera = subprocess.Popen([sys.executable, __file__, '--camera', name], env=env)
+        camera = subprocess.Popen(
+            [sys.executable, '-m', 'tools.health_doctor', '--camera', name], env=env
+        )
         stack.callback(end, camera)
         time.sleep(_SETTLED_S)
         yield nodes

@@ -15,12 +15,13 @@ from pathlib import Path
 from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
-from .. import models
-from ..config import PipelineConfig, Scalar
-from ..errors import BackendError
-from .fault_session import BAD_FRAMES, Fault, Messages, Session
+from dtp_stereo_ros import models
+from dtp_stereo_ros.config import PipelineConfig, Scalar
+from dtp_stereo_ros.errors import BackendError
+from dtp_stereo_ros.ros.services import set_parameter
+
 from .faulty_node import FULL_DISK, engine_is_whole, full_mark
-from .services import set_parameter
+from .session import BAD_FRAMES, Fault, Messages, Session
 
 _START_S = 60.0
 

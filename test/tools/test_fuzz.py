@@ -1,10 +1,10 @@
-"""A short run of the fuzzer; the long one is `python -m dtp_stereo_ros.ros.fuzz`."""
+"""A short run of the fuzzer; the long one is `python -m tools.fuzz`."""
 
 from __future__ import annotations
 
 import pytest
 
-from dtp_stereo_ros.ros.fuzz import fuzzer
+from tools.fuzz import fuzzer
 
 # Seed and case that once took seconds: PNG files that ask for many millions of pixels, and one
 # with a chunk of gigabytes.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import InputError
-from ..image_io import atomic
+from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.image_io import atomic
 
 
 def write_section(page: Path, name: str, text: str) -> None:

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import mean, median
 
-from ..errors import InputError
-from ..image_io import atomic
+from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.image_io import atomic
 
 # What the model compiles and allocates for its first frames is not judged.
 _WARM_UP_S = 60.0

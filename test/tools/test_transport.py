@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from dtp_stereo_ros.ros.process import PROFILE, end
-from dtp_stereo_ros.ros.transport import settings
-from dtp_stereo_ros.ros.transport_node import row
-from dtp_stereo_ros.ros.transport_relay import relay_row
+from tools.transport.relay import relay_row
+from tools.transport.run import settings
+from tools.transport.through_node import row
 
-COMMAND = [sys.executable, '-m', 'dtp_stereo_ros.ros.transport', '--size', '160x120']
+COMMAND = [sys.executable, '-m', 'tools.transport.run', '--size', '160x120']
 
 
 def test_settings() -> None:

@@ -1,6 +1,6 @@
 """Mutated messages and parameters through the real node, in one process.
 
-    python -m dtp_stereo_ros.ros.fuzz --count 100000
+    python -m tools.fuzz --count 100000
 
 Each case is made from its own seed, so that one which finds something is run again with
 `--seed S --first N --count 1`. A case may end in a result or in a finding that names what is wrong
@@ -30,15 +30,15 @@ import rclpy
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ..config import NodeConfig, PipelineConfig, tunables
-from ..stereo import StereoCalibration, StereoFrame
-from .counters import resident_mib
-from .encodings import ENCODINGS
-from .node import DepthNode
-from .outputs import OUTPUT_TYPES
-from .player import camera_messages
-from .processor import Pair
-from .sync import SIDES
+from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables
+from dtp_stereo_ros.ros.counters import resident_mib
+from dtp_stereo_ros.ros.encodings import ENCODINGS
+from dtp_stereo_ros.ros.node import DepthNode
+from dtp_stereo_ros.ros.outputs import OUTPUT_TYPES
+from dtp_stereo_ros.ros.player import camera_messages
+from dtp_stereo_ros.ros.processor import Pair
+from dtp_stereo_ros.ros.sync import SIDES
+from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 _WIDTH, _HEIGHT = 96, 48
 _CALIBRATION = StereoCalibration(100.0, 100.0, 48.0, 48.0, 24.0, 0.1, _WIDTH, _HEIGHT)

@@ -1,6 +1,6 @@
 """How many large messages get through the real node: a camera, the node and a subscriber.
 
-    python -m dtp_stereo_ros.ros.transport --node --seconds 10
+    python -m tools.transport.run --node --seconds 10
 
 Three processes. The camera sends a certain number of colour pairs (best effort, as a driver does)
 when it is told to; the node computes what it can and publishes; this process subscribes to
@@ -30,11 +30,12 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
 from stereo_msgs.msg import DisparityImage
 
-from ..config import Scalar
-from ..errors import BackendError
-from .player import FramePublisher, camera_messages
-from .process import LARGE_MESSAGES_ENV, NodeProcess
-from .walls import textured_walls
+from dtp_stereo_ros.config import Scalar
+from dtp_stereo_ros.errors import BackendError
+from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
+from dtp_stereo_ros.ros.process import LARGE_MESSAGES_ENV, NodeProcess
+
+from ..textured_walls import textured_walls
 
 _SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _LISTENER = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)

@@ -12,8 +12,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 from stereo_msgs.msg import DisparityImage
 
-from .soak_report import Sample
-from .sync import stamp_ns
+from dtp_stereo_ros.ros.sync import stamp_ns
+
+from .report import Sample
 
 _LISTENER = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 

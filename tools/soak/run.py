@@ -1,6 +1,6 @@
 """A long run of the real node: does its memory grow, does its rate fall?
 
-    python -m dtp_stereo_ros.ros.soak --minutes 30 --rate 30 --size 640x480 --write docs/soak.md
+    python -m tools.soak.run --minutes 30 --rate 30 --size 640x480 --write docs/soak.md
 
 A camera in a process of its own sends textured pairs over DDS, the node runs in another, and this
 one subscribes to the disparity and looks at the node's memory every few seconds. Interrupted
@@ -29,11 +29,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from ..errors import InputError, StereoError
-from ..sizes import parse_size
-from .pages import check_section, write_section
-from .player import play_frames
-from .process import (
+from dtp_stereo_ros.errors import InputError, StereoError
+from dtp_stereo_ros.ros.player import play_frames
+from dtp_stereo_ros.ros.process import (
     LARGE_MESSAGES_ENV,
     LOCAL_ENV,
     PROFILE,
@@ -42,9 +40,12 @@ from .process import (
     end,
     profile_env,
 )
-from .soak_listener import Interval, Listener
-from .soak_report import Sample, Soak, check_plot, draw, judge, section
-from .walls import textured_walls
+from dtp_stereo_ros.sizes import parse_size
+
+from ..doc_sections import check_section, write_section
+from ..textured_walls import textured_walls
+from .listener import Interval, Listener
+from .report import Sample, Soak, check_plot, draw, judge, section
 
 _START_S = 120.0
 _WRITE_EVERY_S = 60.0
@@ -111,7 +112,7 @@ def _first_result(
 
 @contextmanager
 def _camera(args: argparse.Namespace) -> Iterator[None]:
-    command = [sys.executable, '-m', 'dtp_stereo_ros.ros.soak', '--role', 'camera']
+    command = [sys.executable, '-m', 'tools.soak.run', '--role', 'camera']
     command += ['--size', args.size, '--rate', str(args.rate)]
     with subprocess.Popen(command) as process:
         try:
@@ -150,7 +151,7 @@ def _play(width: int, height: int, rate_hz: float) -> None:
 def _write(run: Soak, page: Path) -> None:
     plot = page.with_suffix('.png')
     draw(plot, run.samples)
-    command = shlex.join(['python', '-m', 'dtp_stereo_ros.ros.soak', *sys.argv[1:]])
+    command = shlex.join(['python', '-m', 'tools.soak.run', *sys.argv[1:]])
     write_section(page, 'soak', section(run, plot.name, command))
 
 

@@ -1,6 +1,6 @@
 """The fault matrix: each fault injected into the real node over DDS, and what became of it.
 
-    python -m dtp_stereo_ros.ros.faults --write docs/robustness.md
+    python -m tools.faults.matrix --write docs/robustness.md
 
 A camera runs at 10 Hz; after some good frames the fault lasts for some frames, and then the camera
 is good again. Good frames without a result are lost; the time to recover is that from sending the
@@ -24,16 +24,17 @@ import numpy as np
 import rclpy
 from rclpy.node import Node
 
-from ..config import Scalar
-from ..errors import BackendError, ModelError
-from ..stereo import StereoCalibration, StereoFrame
+from dtp_stereo_ros.config import Scalar
+from dtp_stereo_ros.errors import BackendError, ModelError
+from dtp_stereo_ros.ros.player import FramePublisher
+from dtp_stereo_ros.ros.probe import Probe
+from dtp_stereo_ros.ros.process import LARGE_MESSAGES_ENV, LOCAL_ENV, NodeProcess, domain_of
+from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
+
+from ..doc_sections import write_section
 from .fault_list import FAULTS
-from .fault_session import BAD_FRAMES, Fault, Session
 from .faulty_node import FAULT_ENV
-from .pages import write_section
-from .player import FramePublisher
-from .probe import Probe
-from .process import LARGE_MESSAGES_ENV, LOCAL_ENV, NodeProcess, domain_of
+from .session import BAD_FRAMES, Fault, Session
 
 _GOOD_FRAMES = 20
 _START_S, _RECOVER_S, _LAST_RESULT_S = 60.0, 30.0, 1.5
@@ -112,7 +113,7 @@ def _session(fault: Fault, node: Node, folder: Path) -> Iterator[Session]:
         'watchdog_timeout': 2.0,
         **(fault.parameters(folder) if fault.parameters else {}),
     }
-    module = 'faulty_node' if fault.node else 'depth_node'
+    module = 'tools.faults.faulty_node' if fault.node else 'dtp_stereo_ros.ros.depth_node'
     logs = (folder / f'node{index}.log' for index in range(100))
 
     def start() -> NodeProcess:
@@ -121,7 +122,7 @@ def _session(fault: Fault, node: Node, folder: Path) -> Iterator[Session]:
             {},
             next(logs),
             env={FAULT_ENV: fault.node, 'XDG_CACHE_HOME': str(folder)},
-            module=f'dtp_stereo_ros.ros.{module}',
+            module=module,
         )
         return process.__enter__()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ..stereo import StereoCalibration, StereoFrame
+from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 _DISPARITIES_PX = (8, 16, 24, 40)
 

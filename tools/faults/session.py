@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..config import Scalar
-from ..stereo import StereoFrame
-from .player import FramePublisher, camera_messages
-from .probe import Probe
-from .process import NodeProcess
-from .sync import stamp_ns
+from dtp_stereo_ros.config import Scalar
+from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
+from dtp_stereo_ros.ros.probe import Probe
+from dtp_stereo_ros.ros.process import NodeProcess
+from dtp_stereo_ros.ros.sync import stamp_ns
+from dtp_stereo_ros.stereo import StereoFrame
 
 _RATE_HZ = 10.0
 BAD_FRAMES = 35

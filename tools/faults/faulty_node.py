@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..backends import engine_cache
-from ..backends.sgbm import SgbmBackend
-from . import depth_node
+from dtp_stereo_ros.backends import engine_cache
+from dtp_stereo_ros.backends.sgbm import SgbmBackend
+from dtp_stereo_ros.ros import depth_node
 
 FAULT_ENV = 'DTP_STEREO_FAULT'
 

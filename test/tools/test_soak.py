@@ -12,11 +12,11 @@ import cv2
 import pytest
 
 from dtp_stereo_ros.errors import InputError
-from dtp_stereo_ros.ros.pages import write_section
-from dtp_stereo_ros.ros.soak_report import Sample, Soak, judge, section
+from tools.doc_sections import write_section
+from tools.soak.report import Sample, Soak, judge, section
 
 PAGE = 'before\n<!-- soak: begin -->\nold\n<!-- soak: end -->\nafter\n'
-COMMAND = [sys.executable, '-m', 'dtp_stereo_ros.ros.soak']
+COMMAND = [sys.executable, '-m', 'tools.soak.run']
 SMALL = ['--size', '320x240', '--rate', '10', '--every', '1', '--backend', 'sgbm']
 
 

@@ -1,7 +1,7 @@
 """How many large messages get through, with which settings of Fast DDS.
 
-    python -m dtp_stereo_ros.ros.transport --seconds 10           # the transport alone
-    python -m dtp_stereo_ros.ros.transport --seconds 10 --node    # through the real node
+    python -m tools.transport.run --seconds 10           # the transport alone
+    python -m tools.transport.run --seconds 10 --node    # through the real node
 
 The former is `transport_relay`, the latter `transport_node`. Each setting is measured in fresh
 processes.
@@ -21,12 +21,13 @@ from pathlib import Path
 import rclpy
 from rclpy.executors import ExternalShutdownException
 
-from ..errors import InputError, StereoError
-from ..sizes import parse_size
-from .pages import check_section, write_section
-from .process import LOCAL_ENV, PROFILE, domain_of, profile_env
-from .transport_node import NODE_COLUMNS, measure_node, send_when_told
-from .transport_relay import RELAY_COLUMNS, Relay, measure, relay_row, spin
+from dtp_stereo_ros.errors import InputError, StereoError
+from dtp_stereo_ros.ros.process import LOCAL_ENV, PROFILE, domain_of, profile_env
+from dtp_stereo_ros.sizes import parse_size
+
+from ..doc_sections import check_section, write_section
+from .relay import RELAY_COLUMNS, Relay, measure, relay_row, spin
+from .through_node import NODE_COLUMNS, measure_node, send_when_told
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _play(args: argparse.Namespace) -> None:
 
 
 def _command(args: argparse.Namespace, role: str) -> list[str]:
-    command = [sys.executable, '-m', 'dtp_stereo_ros.ros.transport', '--role', role]
+    command = [sys.executable, '-m', 'tools.transport.run', '--role', role]
     command += ['--size', args.size, '--rate', str(args.rate), '--seconds', str(args.seconds)]
     return [*command, '--backend', args.backend, '--input-scale', str(args.input_scale)]
 
