@@ -34,7 +34,7 @@ if HAS_ROS:
     number = os.getppid() + 5 * int(worker.removeprefix('gw')) if worker else os.getpid()
     os.environ['ROS_DOMAIN_ID'] = str(81 + number % 20)
 else:
-    collect_ignore = ['ros', 'tools']
+    collect_ignore = ['messages', 'ros', 'tools', 'pairing/test_camera_infos.py']
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -31,14 +31,13 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables
+from dtp_stereo_ros.messages.images import ENCODINGS
 from dtp_stereo_ros.ros.counters import resident_mib
-from dtp_stereo_ros.ros.encodings import ENCODINGS
 from dtp_stereo_ros.ros.node import DepthNode
 from dtp_stereo_ros.ros.outputs import OUTPUT_TYPES
 from dtp_stereo_ros.ros.player import camera_messages
 from dtp_stereo_ros.ros.processor import Pair
-from dtp_stereo_ros.ros.sync import SIDES
-from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
+from dtp_stereo_ros.stereo import SIDES, StereoCalibration, StereoFrame
 
 _WIDTH, _HEIGHT = 96, 48
 _CALIBRATION = StereoCalibration(100.0, 100.0, 48.0, 48.0, 24.0, 0.1, _WIDTH, _HEIGHT)

@@ -26,7 +26,8 @@ import numpy as np
 
 from dtp_stereo_ros.config import Setting
 from dtp_stereo_ros.evaluation import motorcycle
-from dtp_stereo_ros.ros.encodings import to_image, to_rgb
+from dtp_stereo_ros.messages.images import to_image, to_rgb
+from dtp_stereo_ros.ros.message_types import ROS_TYPES
 from dtp_stereo_ros.ros.process import (
     LARGE_MESSAGES_ENV,
     LOCAL_ENV,
@@ -61,7 +62,7 @@ def raw(messages: Messages) -> None:
     """The right camera's principal point lies 5 px lower than that of the rectified camera."""
     image = messages[_RIGHT]
     lower = np.roll(to_rgb(image, _RIGHT), 5, axis=0)
-    messages[_RIGHT] = to_image(lower, 'rgb8', image.header)
+    messages[_RIGHT] = to_image(ROS_TYPES, lower, 'rgb8', image.header)
     messages['right/camera_info'].k[5] += 5.0
 
 

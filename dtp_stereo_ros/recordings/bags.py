@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 
 from dtp_stereo_ros.errors import InputError
-from dtp_stereo_ros.health.stamps import Arrival, recorded_findings
+from dtp_stereo_ros.health.stamps import recorded_findings
 from dtp_stereo_ros.image_io import write_pfm, write_png
+from dtp_stereo_ros.pairing.image_stream import Arrival
 from dtp_stereo_ros.stereo import Float32Array, UInt8Array
 
 from ..progress import progress

@@ -19,15 +19,14 @@ from ..errors import CalibrationError, StereoError
 from ..health.dds_settings import LARGE_MESSAGES, loss_mend
 from ..health.finding import Finding, from_line
 from ..health.loss import lost_beside_infos, lost_beside_infos_findings, lost_findings
-from ..health.stamps import KEPT, Arrival, after_jump, stamp_findings
-from ..health.view_check import ViewCheck, ViewSetting
-from ..stereo import StereoCalibration
-from .camera_info import calibration_warnings, stereo_calibration
-from .encodings import to_rgb
+from ..health.stamps import after_jump, stamp_findings
+from ..health.view_check import ViewCheck, ViewSetting, rectified_matches
+from ..messages.camera_info import calibration_warnings, stereo_calibration
+from ..messages.images import to_rgb
+from ..messages.stamps import stamp_ns
+from ..pairing.image_stream import KEPT, Arrival, period_ns
+from ..stereo import SIDES, StereoCalibration
 from .graph import latched_qos, publisher_faults
-from .rectify import rectified_matches
-from .stream import period_ns
-from .sync import SIDES, stamp_ns
 
 _NS_PER_S = 1_000_000_000
 _SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -11,11 +11,12 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from ..health.dds_settings import LARGE_MESSAGES, loss_mend
 from ..health.finding import Finding
 from ..health.loss import lost_beside_infos, lost_beside_infos_findings, lost_findings
-from ..health.stamps import Arrival, rough, stamp_findings
+from ..health.stamps import rough, stamp_findings
+from ..pairing.image_stream import Arrival
+from ..stereo import SIDES
 from .graph import publisher_faults
 from .output_publishers import OtherPublishers
 from .rig import Rig
-from .sync import SIDES
 
 # Silence and missing pairs are judged over this time, or this many frames if that is longer.
 _JUDGE_AFTER_S = 1.0

@@ -22,9 +22,10 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from ..errors import InputError
+from ..messages.camera_info import camera_infos
+from ..messages.images import to_image
 from ..stereo import StereoFrame
-from .camera_info import camera_infos
-from .encodings import to_image
+from .message_types import ROS_TYPES
 
 _NS_PER_S = 1_000_000_000
 _INPUT_TOPICS = ('left/image_rect', 'left/camera_info', 'right/image_rect', 'right/camera_info')
@@ -87,12 +88,12 @@ def camera_messages(
         raise InputError('a frame without calibration cannot be played as camera messages')
     stamp = Time(sec=frame.stamp_ns // _NS_PER_S, nanosec=frame.stamp_ns % _NS_PER_S)
     header = Header(stamp=stamp, frame_id=frame_id)
-    left_info, right_info = camera_infos(frame.calibration, header, header)
+    left_info, right_info = camera_infos(ROS_TYPES, frame.calibration, header, header)
     return {
         'left/camera_info': left_info,
         'right/camera_info': right_info,
-        'left/image_rect': to_image(frame.left, 'rgb8', header),
-        'right/image_rect': to_image(frame.right, 'rgb8', header),
+        'left/image_rect': to_image(ROS_TYPES, frame.left, 'rgb8', header),
+        'right/image_rect': to_image(ROS_TYPES, frame.right, 'rgb8', header),
     }
 
 

@@ -13,9 +13,9 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
+from ..messages.stamps import stamp_ns
 from ..stereo import Float32Array
 from .outputs import OUTPUT_TYPES
-from .sync import stamp_ns
 
 _QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 

@@ -12,12 +12,12 @@ from sensor_msgs.msg import CameraInfo
 from ..config import NodeConfig
 from ..health.brightness import BrightnessCheck
 from ..health.view_check import ViewCheck
+from ..messages.rectify import Rectifier
+from ..stereo import SIDES
 from .counters import Statistics
 from .findings import Findings
 from .inputs import Inputs
 from .outputs import Outputs
-from .rectify import Rectifier
-from .sync import SIDES
 
 # Images stay subscribed to for this long after the last subscriber left, and at the start: tools
 # come and go, and the state of the input is told once.

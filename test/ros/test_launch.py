@@ -22,7 +22,7 @@ from sensor_msgs.msg import Image
 
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables, validate
 from dtp_stereo_ros.ros.services import Caller
-from dtp_stereo_ros.ros.sync import SIDES
+from dtp_stereo_ros.stereo import SIDES
 
 needs_launch = pytest.mark.skipif(
     importlib.util.find_spec('launch_ros') is None, reason='launch_ros is not installed'

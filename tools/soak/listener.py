@@ -12,7 +12,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 from stereo_msgs.msg import DisparityImage
 
-from dtp_stereo_ros.ros.sync import stamp_ns
+from dtp_stereo_ros.messages.stamps import stamp_ns
 
 from .report import Sample
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import random
-from types import SimpleNamespace
-from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtp_stereo_ros.ros.filters_standin import SimpleFilter as StandInFilter
-from dtp_stereo_ros.ros.sync import PairPolicy, SimpleFilter, StereoSynchronizer, stamp_ns
+from dtp_stereo_ros.pairing.pair_policy import PairPolicy
 
 MS = 1_000_000
 PERIOD = 50 * MS
@@ -216,26 +212,3 @@ def test_exact_pairs_survive_any_loss(drop: float, seed: int) -> None:
     delivered = set(arrivals)
     truth = [s for s in frames(100) if {('left', s), ('right', s)} <= delivered]
     assert feed(PairPolicy(), arrivals) == [(s, s) for s in truth]
-
-
-def message(stamp: int) -> Any:
-    parts = SimpleNamespace(sec=stamp // 10**9, nanosec=stamp % 10**9)
-    return SimpleNamespace(header=SimpleNamespace(stamp=parts))
-
-
-@pytest.mark.parametrize('filter_class', {SimpleFilter, StandInFilter})
-def test_synchronizer_over_filters(filter_class: Any) -> None:
-    """On the installed message_filters where there is one, and on the stand-in."""
-    left, right = filter_class(), filter_class()
-    synchronizer = StereoSynchronizer(left, right, PairPolicy())
-    pairs: list[tuple[int, int]] = []
-
-    def keep(l_msg: Any, r_msg: Any) -> None:
-        assert not synchronizer.lock.locked()
-        pairs.append((stamp_ns(l_msg), stamp_ns(r_msg)))
-
-    synchronizer.registerCallback(keep)
-    for stamp in frames(3):
-        left.signalMessage(message(stamp))
-        right.signalMessage(message(stamp))
-    assert pairs == [(s, s) for s in frames(3)]

@@ -10,10 +10,10 @@ import struct
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CompressedImage
 
 from ..errors import InputError
 from ..stereo import UInt8Array
+from .types import CompressedImage
 
 # More than any camera; decoded this is 200 MB.
 MAX_PIXELS = 2**26

@@ -1,8 +1,7 @@
 """Pairing of left and right images by stamp.
 
-Upstream's Python synchronisers call back inside their lock (an exception there ends the stream),
-and pair greedily under slop, so that a lost frame can shift every later pair. Here the policy is a
-plain class, and the filter around it calls back outside the lock.
+Upstream's Python synchronisers pair greedily under slop, so that a lost frame can shift every
+later pair. Here the policy is a plain class; `ros/synchronizer.py` joins message filters by it.
 
 The policy, in order:
 
@@ -15,31 +14,16 @@ The policy, in order:
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from typing import Any
 
-try:
-    from message_filters import SimpleFilter, Subscriber
-except ImportError:
-    from .filters_standin import SimpleFilter, Subscriber
+from ..stereo import SIDES
+from .image_stream import Arrival, Stream, certain, period_ns
 
-from ..health.stamps import Arrival
-from .stream import Stream, certain, period_ns
-
-__all__ = ['PairPolicy', 'SimpleFilter', 'StereoSynchronizer', 'Subscriber', 'stamp_ns']
-
-SIDES = ('left', 'right')
 _NS_PER_S = 1_000_000_000
 # Backward by more than this, or than the queue spans, is a jump of time and not late delivery.
 _JUMP_NS = _NS_PER_S
-
-
-def stamp_ns(msg: Any) -> int:
-    """Stamp of a message's header, nanoseconds."""
-    stamp = msg.header.stamp
-    return int(stamp.sec) * _NS_PER_S + int(stamp.nanosec)
 
 
 class PairPolicy:
@@ -197,25 +181,3 @@ class PairPolicy:
         stream.newest_ns = None
         self._emitted = {}
         self.counts['unmatched'] += other.discard_after(stamp + self._late_ns(stream))
-
-
-class StereoSynchronizer(SimpleFilter):
-    """Joins two image filters: gives out (left, right) pairs by `PairPolicy`.
-
-    Args:
-        left, right: message filters whose messages have a header.
-        policy: how to pair; may be replaced or changed under `lock`.
-    """
-
-    def __init__(self, left: SimpleFilter, right: SimpleFilter, policy: PairPolicy) -> None:
-        super().__init__()
-        self.policy = policy
-        self.lock = threading.Lock()
-        left.registerCallback(self._add, 'left')
-        right.registerCallback(self._add, 'right')
-
-    def _add(self, msg: Any, side: str) -> None:
-        with self.lock:
-            pairs = self.policy.add(side, stamp_ns(msg), msg)
-        for pair in pairs:
-            self.signalMessage(*pair)

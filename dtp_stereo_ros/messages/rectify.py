@@ -7,19 +7,16 @@ The maps are made once per calibration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from sensor_msgs.msg import CameraInfo
 
 from ..errors import CalibrationError
-from ..health.views import Matches
 from ..stereo import UInt8Array
 from .camera_info import CALIBRATE, at_image
+from .types import CameraInfo
 
 Matrix = npt.NDArray[np.float64]
 
@@ -57,16 +54,6 @@ class Rectifier:
             self._key = key
         assert self._maps is not None
         return np.asarray(cv2.remap(image, *self._maps, cv2.INTER_LINEAR))
-
-
-def rectified_matches(given: Matches, infos: Mapping[str, CameraInfo]) -> Matches:
-    """Points of raw images as points of rectified ones; as they are where nothing can be said."""
-    try:
-        left_px = rectified_points(infos['left'], 'left', given.left_px)
-        right_px = rectified_points(infos['right'], 'right', given.right_px)
-    except CalibrationError:
-        return given
-    return replace(given, left_px=left_px, right_px=right_px)
 
 
 def rectified_points(info: CameraInfo, side: str, points_px: Matrix) -> Matrix:

@@ -14,7 +14,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from dtp_stereo_ros.errors import InputError
-from dtp_stereo_ros.ros.encodings import ENCODINGS, to_image, to_rgb
+from dtp_stereo_ros.messages.images import ENCODINGS, to_image, to_rgb
+from dtp_stereo_ros.ros.message_types import ROS_TYPES
 
 TOPIC = '/left/image_rect'
 
@@ -203,6 +204,6 @@ def test_random_messages_decode_or_say_why(seed: int, data: st.DataObject) -> No
 @given(seed=st.integers(0, 2**16), width=st.integers(1, 9))
 def test_to_image_round_trip(seed: int, width: int) -> None:
     pixels = random_pixels(seed, 3, width, 3)
-    msg = to_image(pixels, 'rgb8', Header(frame_id='here'))
+    msg = to_image(ROS_TYPES, pixels, 'rgb8', Header(frame_id='here'))
     assert (msg.header.frame_id, msg.step, msg.is_bigendian) == ('here', 3 * width, 0)
     assert np.array_equal(to_rgb(msg, TOPIC), pixels)

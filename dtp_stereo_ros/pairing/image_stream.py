@@ -9,8 +9,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..health.stamps import KEPT, Arrival
+# Stamp of an image and when it came, both in ns; the second of any clock that runs on.
+Arrival = tuple[int, int]
 
+# Images of a side of which that is kept, to judge the stamps.
+KEPT = 128
 _PERIOD_WINDOW = 32
 # Intervals of both sides together after which the measured period is trusted: where all are about
 # equal, and where images are being lost.

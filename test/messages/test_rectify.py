@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from dtp_stereo_ros.errors import CalibrationError
-from dtp_stereo_ros.ros.rectify import Rectifier
+from dtp_stereo_ros.messages.rectify import Rectifier
 
 WIDTH, HEIGHT = 320, 240
 # EuRoC's first camera, scaled to this width.

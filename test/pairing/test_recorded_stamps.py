@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtp_stereo_ros.ros.sync import PairPolicy
+from dtp_stereo_ros.pairing.pair_policy import PairPolicy
 
 MS = 1_000_000
 _REPOSITORY = Path(__file__).resolve().parents[2]

@@ -14,9 +14,9 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
-from sensor_msgs.msg import CameraInfo
-
-from .sync import SIDES, stamp_ns
+from ..messages.stamps import stamp_ns
+from ..messages.types import CameraInfo
+from ..stereo import SIDES
 
 # Of each side; at 30 Hz the infos of two seconds.
 _KEPT = 64

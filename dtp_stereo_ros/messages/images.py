@@ -15,11 +15,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from sensor_msgs.msg import CompressedImage, Image
 
 from ..errors import InputError
 from ..stereo import UInt8Array
-from .compressed import MAX_PIXELS, decompress
+from .compressed_images import MAX_PIXELS, decompress
+from .types import CompressedImage, Image, MessageTypes
 
 Pixels = npt.NDArray[Any]
 
@@ -95,7 +95,7 @@ def to_rgb(msg: Image | CompressedImage, topic: str) -> UInt8Array:
     Raises:
         InputError: empty, wrongly sized, unknown encoding, or data that does not decode.
     """
-    if isinstance(msg, CompressedImage):
+    if not hasattr(msg, 'encoding'):
         return decompress(msg, topic)
     layout = _LAYOUTS.get(msg.encoding)
     if layout is None:
@@ -137,10 +137,10 @@ def _pixels(msg: Image, layout: _Layout, topic: str) -> Pixels:
     return np.ascontiguousarray(rows)
 
 
-def to_image(pixels: Pixels, encoding: str, header: Any) -> Image:
+def to_image(types: MessageTypes, pixels: Pixels, encoding: str, header: Any) -> Image:
     """Wrap an array (H, W) or (H, W, C) as `sensor_msgs/Image` of that encoding."""
     pixels = np.ascontiguousarray(pixels)
-    msg = Image()
+    msg = types.image()
     msg.header = header
     msg.height, msg.width = int(pixels.shape[0]), int(pixels.shape[1])
     msg.encoding = encoding

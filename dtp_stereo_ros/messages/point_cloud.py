@@ -6,14 +6,17 @@ import array
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import PointCloud2, PointField
-from std_msgs.msg import Header
 
 from ..cloud import voxel_grid
 from ..stereo import Float32Array, StereoCalibration, UInt8Array
+from .types import Header, MessageTypes, PointCloud2, PointField
+
+# Of sensor_msgs/PointField.
+_FLOAT32 = 7
 
 
 def point_cloud(
+    types: MessageTypes,
     depth_m: Float32Array,
     calibration: StereoCalibration,
     header: Header,
@@ -23,16 +26,18 @@ def point_cloud(
     """Organised cloud in the left optical frame (x right, y down, z forward; metres).
 
     Args:
+        types: of the message.
         depth_m: (H, W); pixels that are not finite become points of NaN.
         calibration: of that size.
         header: of the left image.
         color: RGB uint8 (H, W, 3), or None for a cloud without colour.
         avoid_padding: see `cloud_message`.
     """
-    return cloud_message(calibration.points_m(depth_m), header, color, avoid_padding)
+    return cloud_message(types, calibration.points_m(depth_m), header, color, avoid_padding)
 
 
 def voxel_cloud(
+    types: MessageTypes,
     depth_m: Float32Array,
     calibration: StereoCalibration,
     header: Header,
@@ -43,17 +48,22 @@ def voxel_cloud(
     """Cloud with one point per voxel: not organised (one row), dense. Arguments as above."""
     points, colors = voxel_grid(calibration.points_m(depth_m), color, voxel_size_m)
     row_color = None if colors is None else colors[None]
-    msg = cloud_message(points[None], header, row_color, avoid_padding)
+    msg = cloud_message(types, points[None], header, row_color, avoid_padding)
     msg.is_dense = True
     return msg
 
 
 def cloud_message(
-    points_m: Float32Array, header: Header, color: UInt8Array | None, avoid_padding: bool
+    types: MessageTypes,
+    points_m: Float32Array,
+    header: Header,
+    color: UInt8Array | None,
+    avoid_padding: bool,
 ) -> PointCloud2:
     """Points (H, W, 3) in metres, with RGB uint8 (H, W, 3) or without colour.
 
     Args:
+        types: of the message.
         points_m: NaN where there is none.
         header: of the left image.
         color: or None.
@@ -78,10 +88,10 @@ def cloud_message(
         if color is not None:
             points[..., rgb_index] = _packed_color(color)
 
-    fields = [_float_field(name, 4 * index) for index, name in enumerate('xyz')]
+    fields = [_float_field(types, name, 4 * index) for index, name in enumerate('xyz')]
     if has_color:
-        fields.append(_float_field('rgb', 4 * rgb_index))
-    msg = PointCloud2()
+        fields.append(_float_field(types, 'rgb', 4 * rgb_index))
+    msg = types.point_cloud()
     msg.header = header
     msg.height, msg.width = height, width
     msg.fields = fields
@@ -99,5 +109,5 @@ def _packed_color(color: UInt8Array) -> Float32Array:
     return np.bitwise_and(bgra, 0x00FFFFFF).view('<f4')
 
 
-def _float_field(name: str, offset: int) -> PointField:
-    return PointField(name=name, offset=offset, datatype=PointField.FLOAT32, count=1)
+def _float_field(types: MessageTypes, name: str, offset: int) -> PointField:
+    return types.point_field(name=name, offset=offset, datatype=_FLOAT32, count=1)

@@ -14,14 +14,15 @@ from std_msgs.msg import Header
 
 from dtp_stereo_ros.config import NodeConfig
 from dtp_stereo_ros.errors import InputError
-from dtp_stereo_ros.ros.messages import (
+from dtp_stereo_ros.messages.point_cloud import point_cloud, voxel_cloud
+from dtp_stereo_ros.messages.results import (
     confidence_image,
     depth_camera_info,
     depth_image,
     disparity_image,
 )
+from dtp_stereo_ros.ros.message_types import ROS_TYPES
 from dtp_stereo_ros.ros.outputs import Computed, cloud_of
-from dtp_stereo_ros.ros.point_cloud import point_cloud, voxel_cloud
 from dtp_stereo_ros.stereo import StereoCalibration, StereoResult
 
 HEADER = Header(stamp=Time(sec=7, nanosec=8), frame_id='left_optical')
@@ -36,7 +37,7 @@ def floats(msg: Image) -> np.ndarray:
 def test_disparity_fields_and_values() -> None:
     nan = np.nan
     raw = np.array([[30, 12, 10, nan], [50, 110, 111, 9]], np.float32)
-    msg = disparity_image(StereoResult(raw, None, 11.0, 110.0), CALIBRATION, HEADER)
+    msg = disparity_image(ROS_TYPES, StereoResult(raw, None, 11.0, 110.0), CALIBRATION, HEADER)
     assert msg.header == msg.image.header == HEADER
     assert (msg.f, msg.t) == (400.0, pytest.approx(0.1))
     assert (msg.min_disparity, msg.max_disparity) == (1.0, 100.0)
@@ -52,7 +53,9 @@ def test_disparity_fields_and_values() -> None:
 def test_valid_window_leaves_out_columns_that_cannot_match() -> None:
     calibration = StereoCalibration(400.0, 400.0, 3.0, 3.0, 1.0, 0.1, 64, 2)
     raw = np.full((2, 64), 20, np.float32)
-    window = disparity_image(StereoResult(raw, None, 16.5, 60.0), calibration, HEADER).valid_window
+    window = disparity_image(
+        ROS_TYPES, StereoResult(raw, None, 16.5, 60.0), calibration, HEADER
+    ).valid_window
     assert (window.x_offset, window.y_offset, window.width, window.height) == (16, 0, 48, 2)
 
 
@@ -69,7 +72,7 @@ def test_disparity_contract(offset: float, low: float, span: float, seed: int) -
     raw[0, :3] = np.nan
     result = StereoResult(raw, None, low, low + span)
     try:
-        msg = disparity_image(result, calibration, HEADER)
+        msg = disparity_image(ROS_TYPES, result, calibration, HEADER)
     except InputError as error:
         assert low + span - offset <= max(low - offset, 0) + 1e-9
         assert 'range' in str(error)
@@ -88,26 +91,26 @@ def test_disparity_contract(offset: float, low: float, span: float, seed: int) -
 def test_empty_range_is_named() -> None:
     raw = np.full((2, 4), 5, np.float32)
     with pytest.raises(InputError, match='min_depth and max_depth'):
-        disparity_image(StereoResult(raw, None, 64.0, 64.0), CALIBRATION, HEADER)
+        disparity_image(ROS_TYPES, StereoResult(raw, None, 64.0, 64.0), CALIBRATION, HEADER)
 
 
 def test_depth_in_metres_keeps_nan_and_infinity() -> None:
     depth = np.array([[1.5, np.nan, np.inf]], np.float32)
-    msg = depth_image(depth, '32FC1', HEADER)
+    msg = depth_image(ROS_TYPES, depth, '32FC1', HEADER)
     assert (msg.encoding, msg.step, msg.header) == ('32FC1', 12, HEADER)
     assert np.array_equal(floats(msg), depth, equal_nan=True)
 
 
 def test_depth_in_millimetres_saturates() -> None:
     depth = np.array([[1.5004, np.nan, np.inf, 65.534, 70.0, 0.0004]], np.float32)
-    msg = depth_image(depth, '16UC1', HEADER)
+    msg = depth_image(ROS_TYPES, depth, '16UC1', HEADER)
     assert (msg.encoding, msg.step) == ('16UC1', 12)
     assert np.frombuffer(msg.data, '<u2').tolist() == [1500, 0, 0, 65534, 65535, 0]
 
 
 def test_confidence() -> None:
     values = np.array([[0.25, 1.0]], np.float32)
-    msg = confidence_image(values, HEADER)
+    msg = confidence_image(ROS_TYPES, values, HEADER)
     assert (msg.encoding, floats(msg).tolist()) == ('32FC1', [[0.25, 1.0]])
 
 
@@ -127,7 +130,7 @@ COLOR = np.array([[[255, 2, 3]] * 4, [[4, 5, 6]] * 4], np.uint8)
 )
 def test_colour_cloud_bytes(avoid_padding: bool, step: int, rgb_offset: int) -> None:
     depth = np.array([[2, np.nan, np.inf, 4], [1, 1, 1, 1]], np.float32)
-    msg = point_cloud(depth, CALIBRATION, HEADER, COLOR, avoid_padding)
+    msg = point_cloud(ROS_TYPES, depth, CALIBRATION, HEADER, COLOR, avoid_padding)
     assert (msg.height, msg.width, msg.point_step, msg.row_step) == (2, 4, step, 4 * step)
     assert (msg.is_dense, msg.is_bigendian, msg.header) == (False, False, HEADER)
     fields = [(f.name, f.offset, f.datatype, f.count) for f in msg.fields]
@@ -152,18 +155,22 @@ def test_colour_cloud_bytes(avoid_padding: bool, step: int, rgb_offset: int) -> 
 
 @pytest.mark.parametrize(('avoid_padding', 'step'), [(False, 16), (True, 12)])
 def test_cloud_without_colour(avoid_padding: bool, step: int) -> None:
-    msg = point_cloud(np.ones((2, 4), np.float32), CALIBRATION, HEADER, None, avoid_padding)
+    msg = point_cloud(
+        ROS_TYPES, np.ones((2, 4), np.float32), CALIBRATION, HEADER, None, avoid_padding
+    )
     assert [f.name for f in msg.fields] == ['x', 'y', 'z']
     assert (msg.point_step, len(msg.data)) == (step, 8 * step)
 
 
 def test_voxel_cloud_is_one_dense_row() -> None:
     depth = np.array([[2, 2, np.nan, 2], [4, 4, 4, 4]], np.float32)
-    msg = voxel_cloud(depth, CALIBRATION, HEADER, COLOR, True, 1.0)
+    msg = voxel_cloud(ROS_TYPES, depth, CALIBRATION, HEADER, COLOR, True, 1.0)
     # at 1 m, all of each depth lies in the cubes left and right, above and below the axes
     assert (msg.height, msg.width, msg.is_dense) == (1, 4, True)
     assert (msg.point_step, msg.row_step, len(msg.data)) == (16, 64, 64)
-    empty = voxel_cloud(np.full((2, 4), np.nan, np.float32), CALIBRATION, HEADER, COLOR, True, 1.0)
+    empty = voxel_cloud(
+        ROS_TYPES, np.full((2, 4), np.nan, np.float32), CALIBRATION, HEADER, COLOR, True, 1.0
+    )
     assert (empty.height, empty.width, len(empty.data)) == (1, 0, 0)
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
 
 from ..errors import CalibrationError
 from ..stereo import StereoCalibration
+from .types import CameraInfo, Header, MessageTypes
 
 # Focal lengths of a rectified pair are equal; this much is rounding in a calibration file.
 _FX_TOLERANCE = 1e-3
@@ -75,7 +74,7 @@ def calibration_warnings(left: CameraInfo, right: CameraInfo, image_frame: str) 
 
 
 def camera_infos(
-    calibration: StereoCalibration, left_header: Header, right_header: Header
+    types: MessageTypes, calibration: StereoCalibration, left_header: Header, right_header: Header
 ) -> tuple[CameraInfo, CameraInfo]:
     """The (left, right) messages of a rectified, undistorted pair."""
     infos = []
@@ -84,7 +83,7 @@ def camera_infos(
         (right_header, calibration.cx_right_px, -calibration.focal_baseline_px_m),
     ):
         fx, fy, cy = calibration.fx_px, calibration.fy_px, calibration.cy_px
-        info = CameraInfo(
+        info = types.camera_info(
             header=header,
             width=calibration.width_px,
             height=calibration.height_px,

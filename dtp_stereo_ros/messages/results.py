@@ -8,13 +8,11 @@ from __future__ import annotations
 import copy
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
-from stereo_msgs.msg import DisparityImage
 
 from ..errors import InputError
 from ..stereo import Float32Array, StereoCalibration, StereoResult
-from .encodings import to_image
+from .images import to_image
+from .types import CameraInfo, DisparityImage, Header, Image, MessageTypes
 
 # Sub-pixel resolution that is stated in DisparityImage: that of OpenCV's SGBM, and about the best
 # that a quarter-resolution network reaches.
@@ -23,7 +21,7 @@ _MM_PER_M = 1000.0
 
 
 def disparity_image(
-    result: StereoResult, calibration: StereoCalibration, header: Header
+    types: MessageTypes, result: StereoResult, calibration: StereoCalibration, header: Header
 ) -> DisparityImage:
     """`stereo_msgs/DisparityImage`: `Z = f T / d` holds for every valid pixel.
 
@@ -45,9 +43,9 @@ def disparity_image(
     valid = (published >= np.float32(low)) & (published <= np.float32(high))  # False for NaN
     published[~valid] = np.float32(low - 1.0)
 
-    msg = DisparityImage()
+    msg = types.disparity_image()
     msg.header = header
-    msg.image = to_image(published, '32FC1', header)
+    msg.image = to_image(types, published, '32FC1', header)
     msg.f = calibration.fx_px
     msg.t = calibration.baseline_m
     msg.min_disparity = low
@@ -61,24 +59,27 @@ def disparity_image(
     return msg
 
 
-def depth_image(depth_m: Float32Array, encoding: str, header: Header) -> Image:
+def depth_image(
+    types: MessageTypes, depth_m: Float32Array, encoding: str, header: Header
+) -> Image:
     """Depth as REP 117 / 118 have it.
 
     Args:
+        types: of the message.
         depth_m: (H, W) metres, NaN unknown, +Inf beyond range.
         encoding: '32FC1' keeps that; '16UC1' is millimetres where 0 is unknown or beyond range and
             a finite depth that does not fit saturates at 65535 instead of wrapping around.
         header: of the left image.
     """
     if encoding == '32FC1':
-        return to_image(depth_m, encoding, header)
+        return to_image(types, depth_m, encoding, header)
     millimetres = np.where(np.isfinite(depth_m), depth_m * np.float32(_MM_PER_M), np.float32(0))
-    return to_image(np.rint(millimetres).clip(0, 65535).astype(np.uint16), encoding, header)
+    return to_image(types, np.rint(millimetres).clip(0, 65535).astype(np.uint16), encoding, header)
 
 
-def confidence_image(confidence: Float32Array, header: Header) -> Image:
+def confidence_image(types: MessageTypes, confidence: Float32Array, header: Header) -> Image:
     """Confidence 0..1 as 32FC1."""
-    return to_image(confidence, '32FC1', header)
+    return to_image(types, confidence, '32FC1', header)
 
 
 def depth_camera_info(left: CameraInfo, header: Header) -> CameraInfo:

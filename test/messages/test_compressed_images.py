@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 
 from dtp_stereo_ros.errors import InputError
-from dtp_stereo_ros.ros import encodings
-from dtp_stereo_ros.ros.compressed import declared_size, decompress
+from dtp_stereo_ros.messages import images
+from dtp_stereo_ros.messages.compressed_images import declared_size, decompress
 
 
 def encoded(ending: str, width: int, height: int, *flags: int) -> bytes:
@@ -74,11 +74,11 @@ def test_cut_png() -> None:
 
 
 def test_raw_images_are_bounded_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encodings, 'MAX_PIXELS', 100)
+    monkeypatch.setattr(images, 'MAX_PIXELS', 100)
     raw = Image(width=101, height=1, encoding='mono8', step=101)
     raw.data = array.array('B', bytes(101))
     with pytest.raises(InputError, match='topic: 101x1 mono8 image is larger than any camera'):
-        encodings.to_rgb(raw, 'topic')
+        images.to_rgb(raw, 'topic')
 
 
 @pytest.mark.parametrize('ending', ['.tiff', '.bmp', '.webp'])

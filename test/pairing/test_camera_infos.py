@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from dtp_stereo_ros.ros.infos import CameraInfos, InfoGate
-from dtp_stereo_ros.ros.sync import SIDES, stamp_ns
+from dtp_stereo_ros.messages.stamps import stamp_ns
+from dtp_stereo_ros.pairing.camera_infos import CameraInfos, InfoGate
+from dtp_stereo_ros.stereo import SIDES
 
 
 def stamped(message_type: Any, stamp: int) -> Any:

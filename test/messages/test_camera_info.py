@@ -12,7 +12,12 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from dtp_stereo_ros.errors import CalibrationError
-from dtp_stereo_ros.ros.camera_info import calibration_warnings, camera_infos, stereo_calibration
+from dtp_stereo_ros.messages.camera_info import (
+    calibration_warnings,
+    camera_infos,
+    stereo_calibration,
+)
+from dtp_stereo_ros.ros.message_types import ROS_TYPES
 from dtp_stereo_ros.stereo import StereoCalibration
 
 Infos = tuple[CameraInfo, CameraInfo]
@@ -129,7 +134,7 @@ def test_round_trip(
     fx: float, fy: float, cx: float, offset: float, baseline: float, width: int
 ) -> None:
     calibration = StereoCalibration(fx, fy, cx, cx - offset, 100.0, baseline, width, 200)
-    left, right = camera_infos(calibration, Header(frame_id='l'), Header(frame_id='l'))
+    left, right = camera_infos(ROS_TYPES, calibration, Header(frame_id='l'), Header(frame_id='l'))
     back = stereo_calibration(left, right, width, 200)
     assert back.baseline_m == pytest.approx(baseline, rel=1e-12)
     assert (back.fx_px, back.fy_px) == (fx, fy)
