@@ -11,7 +11,8 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from ..health.dds_settings import LARGE_MESSAGES, loss_mend
 from ..health.finding import Finding
 from ..health.loss import lost_beside_infos, lost_beside_infos_findings, lost_findings
-from ..health.stamps import rough, stamp_findings
+from ..health.stamps import stamp_findings
+from ..health.sync import unpaired_finding
 from ..pairing.image_stream import Arrival
 from ..stereo import SIDES
 from .graph import publisher_faults
@@ -115,7 +116,9 @@ class InputJudge:
         if silent:
             self._findings.state('sync', self._waiting(silent))
         elif no_new_pair and gap_ns is not None and not explained:
-            self._findings.state('sync', self._unpaired(gap_ns, approximate, tolerance_ns))
+            node = self._node.get_fully_qualified_name()
+            unpaired = unpaired_finding(gap_ns, node, approximate, tolerance_ns)
+            self._findings.state('sync', unpaired)
         else:
             self._findings.clear('sync')
 
@@ -141,18 +144,6 @@ class InputJudge:
         }
         by_infos = lost_beside_infos_findings(shares, topics, mends)
         return by_infos or (by_stamps if self._lossy >= _LOSS_JUDGEMENTS else [])
-
-    def _unpaired(self, gap_ns: int, approximate: bool, tolerance_ns: int) -> Finding:
-        text = f'left and right come but do not pair: stamps differ ({rough(gap_ns)})'
-        set_parameter = f'ros2 param set {self._node.get_fully_qualified_name()}'
-        if not approximate:
-            mend = (
-                f'{set_parameter} approximate_sync true, if the cameras are not triggered together'
-            )
-            return Finding('error', 'sync', text, mend)
-        text += f', the tolerance is {tolerance_ns / 1e6:.3g} ms'
-        mend = f'{set_parameter} approximate_sync_tolerance_seconds {2 * abs(gap_ns) / 1e9:.2g}'
-        return Finding('error', 'sync', text, mend)
 
     def _judge_infos(self) -> None:
         """Pairs that wait for camera infos, and none of them got any."""
