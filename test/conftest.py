@@ -24,11 +24,11 @@ hypothesis.settings.load_profile('ci' if os.environ.get('CI') else 'local')
 HAS_ROS = importlib.util.find_spec('rclpy') is not None
 if HAS_ROS:
     # Before rclpy is imported: DDS reads its environment once per process.
-    from dtp_stereo_ros.ros.process import LARGE_MESSAGES_ENV, LOCAL_ENV, NodeProcess
+    from dtp_stereo_ros.ros.harness.node_process import LARGE_MESSAGES_ENV, LOCAL_ENV, NodeProcess
 
     os.environ.update(LARGE_MESSAGES_ENV)
     os.environ.update(LOCAL_ENV)
-    # None that a tool takes for itself, see `process.domain_of`, and not the same in two
+    # None that a tool takes for itself, see `node_process.domain_of`, and not the same in two
     # processes that test side by side.
     worker = os.environ.get('PYTEST_XDIST_WORKER')
     number = os.getppid() + 5 * int(worker.removeprefix('gw')) if worker else os.getpid()

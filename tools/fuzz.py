@@ -32,11 +32,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables
 from dtp_stereo_ros.messages.images import ENCODINGS
-from dtp_stereo_ros.ros.counters import resident_mib
+from dtp_stereo_ros.ros.harness.player import camera_messages
 from dtp_stereo_ros.ros.node import DepthNode
 from dtp_stereo_ros.ros.outputs import OUTPUT_TYPES
-from dtp_stereo_ros.ros.player import camera_messages
 from dtp_stereo_ros.ros.processor import Pair
+from dtp_stereo_ros.ros.statistics import resident_mib
 from dtp_stereo_ros.stereo import SIDES, StereoCalibration, StereoFrame
 
 _WIDTH, _HEIGHT = 96, 48

@@ -27,8 +27,7 @@ import numpy as np
 from dtp_stereo_ros.config import Setting
 from dtp_stereo_ros.evaluation import motorcycle
 from dtp_stereo_ros.messages.images import to_image, to_rgb
-from dtp_stereo_ros.ros.message_types import ROS_TYPES
-from dtp_stereo_ros.ros.process import (
+from dtp_stereo_ros.ros.harness.node_process import (
     LARGE_MESSAGES_ENV,
     LOCAL_ENV,
     PROFILE,
@@ -37,6 +36,7 @@ from dtp_stereo_ros.ros.process import (
     end,
     profile_env,
 )
+from dtp_stereo_ros.ros.message_types import ROS_TYPES
 from dtp_stereo_ros.stereo import StereoFrame
 from tools.doc_sections import write_section
 
@@ -101,7 +101,7 @@ def play(system: System) -> None:
     from rclpy.signals import SignalHandlerOptions
     from stereo_msgs.msg import DisparityImage
 
-    from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
+    from dtp_stereo_ros.ros.harness.player import FramePublisher, camera_messages
 
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # SIGTERM ends it
     node = Node('camera')

@@ -88,7 +88,12 @@ def _find(sources: Path, prefix: Path) -> None:
 
 
 def _session(out: Path) -> int:
-    from dtp_stereo_ros.ros.process import LARGE_MESSAGES_ENV, LOCAL_ENV, NodeProcess, domain_of
+    from dtp_stereo_ros.ros.harness.node_process import (
+        LARGE_MESSAGES_ENV,
+        LOCAL_ENV,
+        NodeProcess,
+        domain_of,
+    )
 
     os.environ.update(LOCAL_ENV, **LARGE_MESSAGES_ENV, ROS_DOMAIN_ID=domain_of(os.getpid()))
     import rclpy

@@ -16,7 +16,7 @@ from ..health.camera import CameraMessages
 from ..health.finding import Finding
 from ..messages.stamps import stamp_ns
 from ..stereo import SIDES
-from .graph import latched_qos, publisher_faults
+from .publisher_qos import latched_qos, publisher_faults
 
 _SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 

@@ -13,10 +13,10 @@ from rclpy.node import Node
 from ..health.finding import Finding, from_line
 from ..pipeline import StereoPipeline
 from ..stereo import SIDES
-from .counters import Snapshot, resident_mib
-from .judge import InputJudge
+from .input_judge import InputJudge
 from .output_publishers import SameName
-from .rig import Rig
+from .statistics import Snapshot, resident_mib
+from .stereo_camera import Rig
 
 _INPUT_SUBJECTS = (
     *('publisher', 'image', 'age', 'stamps', 'lost frames', 'sync', 'views', 'brightness'),

@@ -25,7 +25,7 @@ from ..stereo import SIDES
 from .camera_examination import CameraExamination
 from .diagnostics import findings_of
 from .output_publishers import same_name
-from .services import Caller
+from .service_caller import Caller
 
 # Discovery takes a tenth of a second on an idle machine, seconds on a busy one or over Wi-Fi.
 _DISCOVERY_S = 10.0

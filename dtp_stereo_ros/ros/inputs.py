@@ -23,7 +23,7 @@ from ..health.stamps import rough
 from ..pairing.camera_infos import CameraInfos, InfoGate
 from ..pairing.pair_policy import PairPolicy
 from ..stereo import SIDES
-from .graph import latched_qos
+from .publisher_qos import latched_qos
 from .synchronizer import SimpleFilter, StereoSynchronizer, Subscriber
 
 _OVERRIDABLE = (

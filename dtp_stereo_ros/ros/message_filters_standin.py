@@ -1,7 +1,8 @@
 """`Subscriber` and `SimpleFilter` as `message_filters` has them, for where it is not installed.
 
-The PyPI wheels of ROS 2 bring rclpy but not `message_filters`. Only what `sync` and `node` use is
-here, under the upstream names and signatures, so that the code above runs on either.
+The PyPI wheels of ROS 2 bring rclpy but not `message_filters`. Only what `synchronizer` and
+`inputs` use is here, under the upstream names and signatures, so that the code above runs on
+either.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from ..pipeline import StereoPipeline
 from ..stereo import SIDES, Float32Array, StereoCalibration, StereoFrame, UInt8Array
 from .outputs import Computed
 from .parameters import Parameters
-from .rig import Rig
+from .stereo_camera import Rig
 
 _NS_PER_S = 1_000_000_000
 # Stamps nearer than this to the node's clock are read in that clock.

@@ -22,11 +22,11 @@ from systems import CALIBRATION, Start, doctor, found, playing
 from dtp_stereo_ros.health.finding import Finding
 from dtp_stereo_ros.messages.images import to_image, to_rgb
 from dtp_stereo_ros.ros.diagnostics import findings_of
+from dtp_stereo_ros.ros.harness.node_process import NodeProcess
+from dtp_stereo_ros.ros.harness.player import FramePublisher
+from dtp_stereo_ros.ros.harness.probe import Probe
 from dtp_stereo_ros.ros.message_types import ROS_TYPES
-from dtp_stereo_ros.ros.player import FramePublisher
-from dtp_stereo_ros.ros.probe import Probe
-from dtp_stereo_ros.ros.process import NodeProcess
-from dtp_stereo_ros.ros.services import set_parameter
+from dtp_stereo_ros.ros.service_caller import set_parameter
 from dtp_stereo_ros.stereo import StereoFrame
 
 WAIT_S = 40.0

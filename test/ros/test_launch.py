@@ -21,7 +21,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables, validate
-from dtp_stereo_ros.ros.services import Caller
+from dtp_stereo_ros.ros.service_caller import Caller
 from dtp_stereo_ros.stereo import SIDES
 
 needs_launch = pytest.mark.skipif(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dtp_stereo_ros.ros.process import PROFILE, end
+from dtp_stereo_ros.ros.harness.node_process import PROFILE, end
 from tools.transport.relay import relay_row
 from tools.transport.run import settings
 from tools.transport.through_node import row

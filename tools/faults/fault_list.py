@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 from dtp_stereo_ros import models
 from dtp_stereo_ros.config import PipelineConfig, Scalar
 from dtp_stereo_ros.errors import BackendError
-from dtp_stereo_ros.ros.services import set_parameter
+from dtp_stereo_ros.ros.service_caller import set_parameter
 
 from .faulty_node import FULL_DISK, engine_is_whole, full_mark
 from .session import BAD_FRAMES, Fault, Messages, Session

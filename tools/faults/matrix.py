@@ -26,9 +26,14 @@ from rclpy.node import Node
 
 from dtp_stereo_ros.config import Scalar
 from dtp_stereo_ros.errors import BackendError, ModelError
-from dtp_stereo_ros.ros.player import FramePublisher
-from dtp_stereo_ros.ros.probe import Probe
-from dtp_stereo_ros.ros.process import LARGE_MESSAGES_ENV, LOCAL_ENV, NodeProcess, domain_of
+from dtp_stereo_ros.ros.harness.node_process import (
+    LARGE_MESSAGES_ENV,
+    LOCAL_ENV,
+    NodeProcess,
+    domain_of,
+)
+from dtp_stereo_ros.ros.harness.player import FramePublisher
+from dtp_stereo_ros.ros.harness.probe import Probe
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 from ..doc_sections import write_section

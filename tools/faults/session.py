@@ -10,9 +10,9 @@ from typing import Any
 
 from dtp_stereo_ros.config import Scalar
 from dtp_stereo_ros.messages.stamps import stamp_ns
-from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
-from dtp_stereo_ros.ros.probe import Probe
-from dtp_stereo_ros.ros.process import NodeProcess
+from dtp_stereo_ros.ros.harness.node_process import NodeProcess
+from dtp_stereo_ros.ros.harness.player import FramePublisher, camera_messages
+from dtp_stereo_ros.ros.harness.probe import Probe
 from dtp_stereo_ros.stereo import StereoFrame
 
 _RATE_HZ = 10.0

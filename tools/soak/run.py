@@ -30,8 +30,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from dtp_stereo_ros.errors import InputError, StereoError
-from dtp_stereo_ros.ros.player import play_frames
-from dtp_stereo_ros.ros.process import (
+from dtp_stereo_ros.ros.harness.node_process import (
     LARGE_MESSAGES_ENV,
     LOCAL_ENV,
     PROFILE,
@@ -40,6 +39,7 @@ from dtp_stereo_ros.ros.process import (
     end,
     profile_env,
 )
+from dtp_stereo_ros.ros.harness.player import play_frames
 from dtp_stereo_ros.sizes import parse_size
 
 from ..doc_sections import check_section, write_section

@@ -20,7 +20,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
 
-from dtp_stereo_ros.ros.process import end
+from dtp_stereo_ros.ros.harness.node_process import end
 
 _SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _OUTPUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)

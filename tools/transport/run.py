@@ -22,7 +22,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 
 from dtp_stereo_ros.errors import InputError, StereoError
-from dtp_stereo_ros.ros.process import LOCAL_ENV, PROFILE, domain_of, profile_env
+from dtp_stereo_ros.ros.harness.node_process import LOCAL_ENV, PROFILE, domain_of, profile_env
 from dtp_stereo_ros.sizes import parse_size
 
 from ..doc_sections import check_section, write_section

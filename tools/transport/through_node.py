@@ -32,8 +32,8 @@ from stereo_msgs.msg import DisparityImage
 
 from dtp_stereo_ros.config import Scalar
 from dtp_stereo_ros.errors import BackendError
-from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
-from dtp_stereo_ros.ros.process import LARGE_MESSAGES_ENV, NodeProcess
+from dtp_stereo_ros.ros.harness.node_process import LARGE_MESSAGES_ENV, NodeProcess
+from dtp_stereo_ros.ros.harness.player import FramePublisher, camera_messages
 
 from ..textured_walls import textured_walls
 

@@ -14,10 +14,10 @@ from ..health.brightness import BrightnessCheck
 from ..health.view_check import ViewCheck
 from ..messages.rectify import Rectifier
 from ..stereo import SIDES
-from .counters import Statistics
 from .findings import Findings
 from .inputs import Inputs
 from .outputs import Outputs
+from .statistics import Statistics
 
 # Images stay subscribed to for this long after the last subscriber left, and at the start: tools
 # come and go, and the state of the input is told once.

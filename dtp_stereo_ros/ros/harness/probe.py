@@ -13,9 +13,10 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
-from ..messages.stamps import stamp_ns
-from ..stereo import Float32Array
-from .outputs import OUTPUT_TYPES
+from dtp_stereo_ros.messages.stamps import stamp_ns
+from dtp_stereo_ros.stereo import Float32Array
+
+from ..outputs import OUTPUT_TYPES
 
 _QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 

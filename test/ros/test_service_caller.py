@@ -12,7 +12,7 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from dtp_stereo_ros.ros.services import Caller, set_parameter
+from dtp_stereo_ros.ros.service_caller import Caller, set_parameter
 
 WAIT_S = 30.0
 CHANGE = ChangeState.Request(transition=Transition(id=1))

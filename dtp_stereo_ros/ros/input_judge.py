@@ -15,9 +15,9 @@ from ..health.stamps import stamp_findings
 from ..health.sync import unpaired_finding
 from ..pairing.image_stream import Arrival
 from ..stereo import SIDES
-from .graph import publisher_faults
 from .output_publishers import OtherPublishers
-from .rig import Rig
+from .publisher_qos import publisher_faults
+from .stereo_camera import Rig
 
 # Silence and missing pairs are judged over this time, or this many frames if that is longer.
 _JUDGE_AFTER_S = 1.0

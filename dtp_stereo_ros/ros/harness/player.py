@@ -21,11 +21,12 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from ..errors import InputError
-from ..messages.camera_info import camera_infos
-from ..messages.images import to_image
-from ..stereo import StereoFrame
-from .message_types import ROS_TYPES
+from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.messages.camera_info import camera_infos
+from dtp_stereo_ros.messages.images import to_image
+from dtp_stereo_ros.stereo import StereoFrame
+
+from ..message_types import ROS_TYPES
 
 _NS_PER_S = 1_000_000_000
 _INPUT_TOPICS = ('left/image_rect', 'left/camera_info', 'right/image_rect', 'right/camera_info')
