@@ -6,6 +6,7 @@ nothing half-written.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -130,6 +131,12 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write plain values as JSON, whole or not at all."""
+    with atomic(path) as file:
+        file.write(json.dumps(content, indent=1).encode())
 
 
 def write_pfm(path: Path, disparity_px: Float32Array) -> None:

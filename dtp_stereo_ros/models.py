@@ -21,9 +21,9 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from .backends.base import ModelSpec
 from .errors import ModelError
 
 MODEL_PATH_VARIABLE = 'DTP_STEREO_MODEL_PATH'
@@ -43,6 +43,33 @@ _SHARE = Path('share', 'dtp_stereo', 'models')
 _LEVELS_TO_PREFIX = 5
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What the pipeline must know of a model, read from the model file's own metadata.
+
+    Attributes:
+        name: under which the model was exported, or 'sgbm' for the classical matcher.
+        padding_multiple: width and height given to `infer` must be multiples of this.
+        fixed_size: (height_px, width_px) when the model accepts only that size, else None.
+        max_disparity_px: the network cannot see disparities at or beyond this (network pixels).
+        min_disparity_px: the smallest disparity that is searched, same pixels.
+        min_width_px: narrowest input that makes sense.
+        precision: 'fp32', 'bf16' or 'fp16': what inference really runs in.
+        sha256: of the model file, hex, or '' where there is no file.
+        has_confidence: whether `infer` returns a confidence.
+    """
+
+    name: str
+    padding_multiple: int
+    max_disparity_px: int
+    precision: str = 'fp32'
+    sha256: str = ''
+    fixed_size: tuple[int, int] | None = None
+    min_disparity_px: int = 0
+    min_width_px: int = 64
+    has_confidence: bool = True
 
 
 def folders() -> list[Path]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .backends.base import ModelSpec
 from .errors import InputError
+from .models import ModelSpec
 from .stereo import Float32Array, StereoFrame, UInt8Array
 
 

@@ -25,6 +25,8 @@ Float32Array = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
 
+SIDES = ('left', 'right')
+
 
 @dataclass(frozen=True)
 class StereoCalibration:

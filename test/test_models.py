@@ -24,11 +24,9 @@ _PACKAGE = Path(models.__file__).parent
 def _find_in_copy(package_parent: Path, name: str, environment: dict[str, str]) -> str:
     """What a copy of the package, laid out as an install does, finds."""
     package = package_parent / 'dtp_stereo_ros'
-    (package / 'backends').mkdir(parents=True)
-    for file in ('__init__.py', 'models.py', 'errors.py', 'stereo.py', 'config.py', 'machine.py'):
+    package.mkdir(parents=True)
+    for file in ('__init__.py', 'models.py', 'errors.py', 'machine.py'):
         (package / file).write_bytes((_PACKAGE / file).read_bytes())
-    for file in ('__init__.py', 'base.py'):
-        (package / 'backends' / file).write_bytes((_PACKAGE / 'backends' / file).read_bytes())
     code = f'from dtp_stereo_ros import models; print(models.resolve({name!r}, (".onnx",)))'
     done = subprocess.run(
         [sys.executable, '-c', code],

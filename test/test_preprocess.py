@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtp_stereo_ros.backends.base import ModelSpec
 from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.models import ModelSpec
 from dtp_stereo_ros.postprocess import restore
 from dtp_stereo_ros.preprocess import fit, prepare
 from dtp_stereo_ros.stereo import StereoFrame

@@ -1,6 +1,6 @@
 """What `dtp-stereo doctor` says of systems that are well and of some that are not.
 
-    python tools/health_doctor.py --runs 20 --write docs/reports/health.md
+    python -m tools.health_doctor --runs 20 --write docs/reports/health.md
 
 Each system is the real node, a camera in a process of its own that plays the Motorcycle pair at
 10 Hz and listens to the disparity, and doctor as a user calls it, all over DDS.
@@ -24,10 +24,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dtp_stereo_ros.config import Setting
 from dtp_stereo_ros.evaluation import motorcycle
-from dtp_stereo_ros.ros.encodings import to_image, to_rgb
-from dtp_stereo_ros.ros.pages import write_section
-from dtp_stereo_ros.ros.process import (
+from dtp_stereo_ros.messages.images import to_image, to_rgb
+from dtp_stereo_ros.ros.harness.node_process import (
     LARGE_MESSAGES_ENV,
     LOCAL_ENV,
     PROFILE,
@@ -36,7 +36,9 @@ from dtp_stereo_ros.ros.process import (
     end,
     profile_env,
 )
+from dtp_stereo_ros.ros.message_types import ROS_TYPES
 from dtp_stereo_ros.stereo import StereoFrame
+from tools.doc_sections import write_section
 
 Messages = dict[str, Any]
 
@@ -60,7 +62,7 @@ def raw(messages: Messages) -> None:
     """The right camera's principal point lies 5 px lower than that of the rectified camera."""
     image = messages[_RIGHT]
     lower = np.roll(to_rgb(image, _RIGHT), 5, axis=0)
-    messages[_RIGHT] = to_image(lower, 'rgb8', image.header)
+    messages[_RIGHT] = to_image(ROS_TYPES, lower, 'rgb8', image.header)
     messages['right/camera_info'].k[5] += 5.0
 
 
@@ -99,7 +101,7 @@ def play(system: System) -> None:
     from rclpy.signals import SignalHandlerOptions
     from stereo_msgs.msg import DisparityImage
 
-    from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
+    from dtp_stereo_ros.ros.harness.player import FramePublisher, camera_messages
 
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # SIGTERM ends it
     node = Node('camera')
@@ -134,10 +136,12 @@ def running(system: System, folder: Path) -> Iterator[list[NodeProcess]]:
         nodes = []
         for index in range(system.nodes):
             log = folder / f'{SYSTEMS.index(system)}-{index}.log'
-            parameters = {'backend': 'onnx', 'threads': 1}
+            parameters: dict[str, Setting] = {'backend': 'onnx', 'threads': 1}
             nodes.append(stack.enter_context(NodeProcess(parameters, {}, log, env=system.env)))
         name = str(SYSTEMS.index(system))
-        camera = subprocess.Popen([sys.executable, __file__, '--camera', name], env=env)
+        camera = subprocess.Popen(
+            [sys.executable, '-m', 'tools.health_doctor', '--camera', name], env=env
+        )
         stack.callback(end, camera)
         time.sleep(_SETTLED_S)
         yield nodes

@@ -1,6 +1,6 @@
 """False alarms and hits of the findings on exchanged and raw views, over real pairs.
 
-    python tools/health_views.py ../shared/data --write docs/reports/health.md
+    python -m tools.health_views ../shared/data --write docs/reports/health.md
 
 Each pair is looked at as it is, with its views exchanged, and as two raw cameras would have seen
 it; the first also at half size, dark with noise, and as JPEG. The raw views are made from the
@@ -28,8 +28,8 @@ from dtp_stereo_ros.evaluation.datasets import SHARED_LAYOUT, open_dataset
 from dtp_stereo_ros.health.view_check import ViewSetting, rectification_findings
 from dtp_stereo_ros.health.views import Matches, exchanged, rectification, sparse_matches
 from dtp_stereo_ros.pipeline import StereoPipeline
-from dtp_stereo_ros.ros.pages import write_section
 from dtp_stereo_ros.stereo import StereoFrame, UInt8Array
+from tools.doc_sections import write_section
 
 Matrix = npt.NDArray[np.float64]
 

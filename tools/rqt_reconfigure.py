@@ -13,7 +13,7 @@ distribution that is meant (rolling here; a newer Qt binding works with all):
 
 and from a source checkout of this project, with its virtual environment (`./test.sh`):
 
-    xvfb-run python tools/rqt_reconfigure.py sources -o rqt_out
+    xvfb-run python -m tools.rqt_reconfigure sources -o rqt_out
 
 It starts a depth_node, types refused and accepted values into fields, moves every slider by one
 step with an arrow key, changes the backend, and prints what the fields show beside what the node
@@ -88,7 +88,12 @@ def _find(sources: Path, prefix: Path) -> None:
 
 
 def _session(out: Path) -> int:
-    from dtp_stereo_ros.ros.process import LARGE_MESSAGES_ENV, LOCAL_ENV, NodeProcess, domain_of
+    from dtp_stereo_ros.ros.harness.node_process import (
+        LARGE_MESSAGES_ENV,
+        LOCAL_ENV,
+        NodeProcess,
+        domain_of,
+    )
 
     os.environ.update(LOCAL_ENV, **LARGE_MESSAGES_ENV, ROS_DOMAIN_ID=domain_of(os.getpid()))
     import rclpy

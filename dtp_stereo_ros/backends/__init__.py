@@ -16,7 +16,8 @@ from .. import models
 from ..config import PipelineConfig
 from ..errors import BackendError, ModelError, StereoError
 from ..machine import our_command
-from .base import Backend, ModelSpec
+from ..models import ModelSpec
+from .base import Backend
 
 __all__ = ['AUTO_ORDER', 'TABLE', 'Backend', 'ModelSpec', 'choose', 'create']
 

@@ -1,38 +1,11 @@
-"""What a backend is: one Protocol, and the description of the model that it runs."""
+"""What a backend is: one Protocol."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from ..models import ModelSpec
 from ..stereo import Float32Array
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """What the pipeline must know of a model, read from the model file's own metadata.
-
-    Attributes:
-        name: under which the model was exported, or 'sgbm' for the classical matcher.
-        padding_multiple: width and height given to `infer` must be multiples of this.
-        fixed_size: (height_px, width_px) when the model accepts only that size, else None.
-        max_disparity_px: the network cannot see disparities at or beyond this (network pixels).
-        min_disparity_px: the smallest disparity that is searched, same pixels.
-        min_width_px: narrowest input that makes sense.
-        precision: 'fp32', 'bf16' or 'fp16': what inference really runs in.
-        sha256: of the model file, hex, or '' where there is no file.
-        has_confidence: whether `infer` returns a confidence.
-    """
-
-    name: str
-    padding_multiple: int
-    max_disparity_px: int
-    precision: str = 'fp32'
-    sha256: str = ''
-    fixed_size: tuple[int, int] | None = None
-    min_disparity_px: int = 0
-    min_width_px: int = 64
-    has_confidence: bool = True
 
 
 class Backend(Protocol):

@@ -11,8 +11,8 @@ import numpy as np
 
 from .. import models
 from ..errors import ModelError
+from ..models import ModelSpec
 from ..stereo import Float32Array
-from .base import ModelSpec
 
 # Of a model of fixed size: more than any camera has.
 _MAX_PIXELS = 2**26

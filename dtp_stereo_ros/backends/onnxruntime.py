@@ -10,8 +10,8 @@ import onnxruntime as ort
 
 from ..config import PipelineConfig
 from ..errors import BackendError, ModelError, one_line
+from ..models import ModelSpec
 from ..stereo import Float32Array
-from .base import ModelSpec
 from .engine_cache import EngineCache
 from .onnx_file import OnnxFile, Ports, complete, smallest_size, to_planes
 

@@ -13,9 +13,9 @@ from openvino import opset13 as ops
 
 from ..config import PipelineConfig
 from ..errors import BackendError, ModelError, one_line
+from ..models import ModelSpec
 from ..stereo import Float32Array
 from ..timing import undisturbed
-from .base import ModelSpec
 from .onnx_file import OnnxFile, Ports, complete, smallest_size, to_planes
 
 _DEVICE = 'CPU'

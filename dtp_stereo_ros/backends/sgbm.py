@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from ..config import PipelineConfig
+from ..models import ModelSpec
 from ..stereo import Float32Array
-from .base import ModelSpec
 
 # Grey images. With the default settings (OpenCV's usual penalties, 8 and 32 times the block's
 # area, and its strongest pre-filter) and holes filled, bad-3 on Middlebury v3 quarter size,

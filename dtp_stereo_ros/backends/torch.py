@@ -9,9 +9,9 @@ import torch
 from .. import models
 from ..config import PipelineConfig
 from ..errors import BackendError
+from ..models import ModelSpec
 from ..network import checkpoint
 from ..stereo import Float32Array
-from .base import ModelSpec
 
 # PyTorch's own choice; a number set later counts for the whole process.
 _ALL_CORES = torch.get_num_threads()

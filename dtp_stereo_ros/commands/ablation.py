@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..training.options import add_changes, missing, parse_changes
 from .options import typed_command
+from .training_options import add_changes, missing, parse_changes
 
 HELP = 'compare architectures, supervision, losses and pruning by small equal runs'
 
@@ -45,10 +45,10 @@ def run(args: argparse.Namespace) -> int:
     """Run what is missing; prints where the tables are."""
     changes = parse_changes(args.changes)
     try:
-        from ..training import ablation_report
-        from ..training.ablation import Ablation
-        from ..training.ablation_plan import Plan
-        from ..training.strict import read_settings
+        from ..settings_file import read_settings
+        from ..training.recipes import ablation_report
+        from ..training.recipes.ablation import Ablation
+        from ..training.recipes.ablation_plan import Plan
     except ImportError as error:
         raise missing(error) from error
     plan = read_settings(Plan, args.file, changes)

@@ -19,14 +19,14 @@ import numpy as np
 from ..config import BACKENDS, PipelineConfig
 from ..errors import BackendError, InputError
 from ..evaluation import motorcycle
-from ..evaluation.showcase import Published, print_errors, write
 from ..pipeline import StereoPipeline
 from ..stereo import Float32Array, StereoFrame, UInt8Array
+from .demo_report import Published, print_errors, write
 
 if TYPE_CHECKING:
-    from ..ros.player import FramePublisher
-    from ..ros.probe import Probe
-    from ..ros.process import NodeProcess
+    from ..ros.harness.node_process import NodeProcess
+    from ..ros.harness.player import FramePublisher
+    from ..ros.harness.probe import Probe
 
 HELP = 'start the ROS node, stream a real pair at it, judge and draw what it publishes'
 
@@ -146,7 +146,7 @@ def _ros() -> Iterator[None]:
         import rclpy
         from rclpy.signals import SignalHandlerOptions
 
-        from ..ros.process import LARGE_MESSAGES_ENV, domain_of
+        from ..ros.harness.node_process import LARGE_MESSAGES_ENV, domain_of
     except ImportError as error:
         raise InputError(f"demo needs ROS 2: {error}; pip install 'dtp_stereo[demo]'") from error
     # A domain of its own is neither heard by, nor disturbed by, what else runs in the network.
@@ -173,7 +173,7 @@ def _namespace() -> str:
 
 
 def _start_node(args: argparse.Namespace, log: Path) -> NodeProcess:
-    from ..ros.process import NodeProcess
+    from ..ros.harness.node_process import NodeProcess
 
     parameters = {'backend': args.backend, 'model': args.model}
     # On a machine that this load saturates, reliable images arrive late instead of never.
@@ -186,7 +186,7 @@ def _start_node(args: argparse.Namespace, log: Path) -> NodeProcess:
 def _session(node: NodeProcess) -> Session:
     import rclpy
 
-    from ..ros.player import FramePublisher
+    from ..ros.harness.player import FramePublisher
 
     ros = rclpy.create_node('demo', namespace=_namespace())
     return Session(node, ros, FramePublisher(ros))
@@ -194,7 +194,7 @@ def _session(node: NodeProcess) -> Session:
 
 def _stream(session: Session, frame: StereoFrame, rate_hz: float, count: int) -> Stream:
     """Send the frame `count` times or more and time the disparities that come back."""
-    from ..ros.probe import Probe, stamps_ns
+    from ..ros.harness.probe import Probe, stamps_ns
 
     probe = Probe(session.ros, ['disparity'], keep=count)
     _send_until(['disparity'], session, probe, frame)
@@ -225,7 +225,7 @@ def _stream(session: Session, frame: StereoFrame, rate_hz: float, count: int) ->
 
 def _collect(session: Session, frame: StereoFrame) -> Published:
     """Subscribe to everything else, too, and take one of each."""
-    from ..ros.probe import Probe, image_array
+    from ..ros.harness.probe import Probe, image_array
 
     probe = Probe(session.ros, _OUTPUTS, keep=1, diagnostics=True)
     _send_until(['disparity', 'points2', '/diagnostics'], session, probe, frame)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..training.options import (
+from .training_options import (
     DATA_HELP,
     TORCHRUN_HELP,
     add_run_options,
@@ -86,8 +86,8 @@ def run(args: argparse.Namespace) -> int:
     if not args.data:
         raise ConfigError('--data is missing: name synthetic, folder:PATH or bag:FILE')
     try:
-        from ..training.distil import DistilConfig
-        from ..training.train import Trainer
+        from ..training.learning.distillation import DistilConfig
+        from ..training.learning.trainer import Trainer
     except ImportError as error:
         raise missing(error) from error
     if args.out is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..training.options import DATA_HELP, missing, parse_sizes
 from .options import typed_command
+from .training_options import DATA_HELP, missing, parse_sizes
 
 HELP = 'cut whole channels of a checkpoint where that costs least'
 
@@ -62,12 +62,12 @@ def run(args: argparse.Namespace) -> int:
     """Prune; prints what was saved."""
     sizes = parse_sizes(args.sizes)
     try:
-        from ..training.data import GeneratorConfig
-        from ..training.judge import accelerator_for
-        from ..training.prune import PruneConfig
-        from ..training.raycast import RAYCAST, Renderer
-        from ..training.steps import prune_checkpoint, summary_line
-        from ..training.streams import Sources
+        from ..training.data.batches import GeneratorConfig
+        from ..training.data.raycast_source import RAYCAST, Renderer
+        from ..training.data.sources import Sources
+        from ..training.learning.device import accelerator_for
+        from ..training.pruning.prune import PruneConfig
+        from ..training.pruning.prune_checkpoint import prune_checkpoint, summary_line
     except ImportError as error:
         raise missing(error) from error
     config = PruneConfig(args.ratio, args.round_to, args.largest_cut, not args.even)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..training.options import TORCHRUN_HELP, add_changes, missing, parse_changes
 from .options import typed_command
+from .training_options import TORCHRUN_HELP, add_changes, missing, parse_changes
 
 HELP = 'train a teacher, distil, prune and tune in turns, export and evaluate, from one file'
 
@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the chain; prints where the summary is."""
     changes = parse_changes(args.changes)
     try:
-        from ..training.chain import Chain
-        from ..training.recipe import read_recipe
+        from ..training.recipes.recipe import read_recipe
+        from ..training.recipes.run_recipe import Chain
     except ImportError as error:
         raise missing(error) from error
     recipe = read_recipe(args.file, changes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..training.options import (
+from .training_options import (
     DATA_HELP,
     NETWORKS,
     TORCHRUN_HELP,
@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; prints where the weights are."""
     try:
-        from ..training.settings import preset
-        from ..training.train import Trainer
+        from ..training.learning.train_config import preset
+        from ..training.learning.trainer import Trainer
     except ImportError as error:
         raise missing(error) from error
     run_to_end(Trainer(train_config(args, network=preset(args.network))))

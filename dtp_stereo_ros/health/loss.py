@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from ..pairing.image_stream import Arrival
 from .finding import Finding
-from .stamps import Arrival, after_jump
+from .stamps import after_jump
 
 # Lost frames below this share are the odd one; the period is known from fewer.
 _LOST = 0.2

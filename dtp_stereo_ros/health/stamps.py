@@ -6,15 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise, takewhile
 
+from ..pairing.image_stream import KEPT, Arrival
 from .finding import Finding
 
-# Stamp of an image and when it came, both in ns; the second of any clock that runs on.
-Arrival = tuple[int, int]
-
 _NS_PER_S = 1_000_000_000
-# Images of a side that are worth keeping for this, those that are looked at, and the fewest from
-# which anything is said.
-KEPT = 128
+# Images of a side that are looked at, and the fewest from which anything is said.
 _WINDOW = 20
 _FEWEST = 5
 # More images than this share with the stamp of the one before are no accident of a driver.

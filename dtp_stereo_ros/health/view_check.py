@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ..errors import CalibrationError
+from ..messages.rectify import rectified_points
+from ..messages.types import CameraInfo
 from ..stereo import UInt8Array
 from .finding import Finding
 from .views import Matches, Rectification, exchanged, rectification, sparse_matches
@@ -98,6 +101,16 @@ class ViewCheck:
         if len(self._rows) < _AGREEING or len({rows.kind for rows in self._rows}) > 1:
             return []
         return rectification_findings(self._rows[-1], setting)
+
+
+def rectified_matches(given: Matches, infos: Mapping[str, CameraInfo]) -> Matches:
+    """Points of raw images as points of rectified ones; as they are where nothing can be said."""
+    try:
+        left_px = rectified_points(infos['left'], 'left', given.left_px)
+        right_px = rectified_points(infos['right'], 'right', given.right_px)
+    except CalibrationError:
+        return given
+    return replace(given, left_px=left_px, right_px=right_px)
 
 
 def _exchanged_finding(setting: ViewSetting) -> Finding:

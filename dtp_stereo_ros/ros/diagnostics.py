@@ -12,11 +12,11 @@ from rclpy.node import Node
 
 from ..health.finding import Finding, from_line
 from ..pipeline import StereoPipeline
-from .counters import Snapshot, resident_mib
-from .judge import InputJudge
+from ..stereo import SIDES
+from .input_judge import InputJudge
 from .output_publishers import SameName
-from .rig import Rig
-from .sync import SIDES
+from .statistics import Snapshot, resident_mib
+from .stereo_camera import Rig
 
 _INPUT_SUBJECTS = (
     *('publisher', 'image', 'age', 'stamps', 'lost frames', 'sync', 'views', 'brightness'),

@@ -21,11 +21,11 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from ..config import NodeConfig
 from ..health.dds_settings import dds_findings
 from ..health.finding import Finding, from_line
+from ..stereo import SIDES
 from .camera_examination import CameraExamination
 from .diagnostics import findings_of
 from .output_publishers import same_name
-from .services import Caller
-from .sync import SIDES
+from .service_caller import Caller
 
 # Discovery takes a tenth of a second on an idle machine, seconds on a busy one or over Wi-Fi.
 _DISCOVERY_S = 10.0

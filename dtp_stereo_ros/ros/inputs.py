@@ -20,9 +20,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from ..config import NodeConfig
 from ..health.finding import Finding
 from ..health.stamps import rough
-from .graph import latched_qos
-from .infos import CameraInfos, InfoGate
-from .sync import SIDES, PairPolicy, SimpleFilter, StereoSynchronizer, Subscriber
+from ..pairing.camera_infos import CameraInfos, InfoGate
+from ..pairing.pair_policy import PairPolicy
+from ..stereo import SIDES
+from .publisher_qos import latched_qos
+from .synchronizer import SimpleFilter, StereoSynchronizer, Subscriber
 
 _OVERRIDABLE = (
     QoSPolicyKind.HISTORY,

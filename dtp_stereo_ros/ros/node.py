@@ -18,12 +18,12 @@ from rclpy.qos_overriding_options import InvalidQosOverridesError
 from ..config import NodeConfig, PipelineConfig
 from ..errors import BackendError, ConfigError, StereoError
 from ..pipeline import StereoPipeline
+from .core_log import ToRos
 from .diagnostics import Diagnostics
-from .log import ToRos
 from .parameters import Parameters
 from .processor import Pair, Processor
 from .reconfiguration import Reconfiguration
-from .rig import Rig
+from .stereo_camera import Rig
 from .transitions import refuse_impossible
 from .worker import Worker
 

@@ -10,7 +10,7 @@ from rclpy.node import Node
 from rclpy.subscription import Subscription
 
 from ..health.finding import Finding
-from .graph import endpoint_name
+from .publisher_qos import endpoint_name
 
 # A node that was killed stays in the graph for 20 s (Fast DDS).
 _LEASE_S = 25.0

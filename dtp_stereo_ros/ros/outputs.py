@@ -14,9 +14,10 @@ from stereo_msgs.msg import DisparityImage
 
 from ..cloud import beyond_range_at, decimated
 from ..config import NodeConfig
+from ..messages.point_cloud import point_cloud, voxel_cloud
+from ..messages.results import confidence_image, depth_camera_info, depth_image, disparity_image
 from ..stereo import Float32Array, StereoCalibration, StereoResult, UInt8Array
-from .messages import confidence_image, depth_camera_info, depth_image, disparity_image
-from .point_cloud import point_cloud, voxel_cloud
+from .message_types import ROS_TYPES
 
 OUTPUT_TYPES = {
     'disparity': DisparityImage,
@@ -89,16 +90,18 @@ class Outputs:
         """
         result, calibration, header = computed.result, computed.calibration, computed.header
         if 'disparity' in wanted:
-            self._send('disparity', disparity_image(result, calibration, header))
+            self._send('disparity', disparity_image(ROS_TYPES, result, calibration, header))
         if 'confidence' in wanted and result.confidence is not None:
-            self._send('confidence', confidence_image(result.confidence, header))
+            self._send('confidence', confidence_image(ROS_TYPES, result.confidence, header))
         if 'depth/camera_info' in wanted:
             self._send('depth/camera_info', depth_camera_info(computed.left_info, header))
         if not wanted & {'depth/image', 'points2'}:
             return
         depth_m = calibration.depth_m(result.disparity_px)
         if 'depth/image' in wanted:
-            self._send('depth/image', depth_image(depth_m, config.depth_encoding, header))
+            self._send(
+                'depth/image', depth_image(ROS_TYPES, depth_m, config.depth_encoding, header)
+            )
         if 'points2' in wanted:
             self._send('points2', cloud_of(depth_m, computed, config))
 
@@ -116,7 +119,14 @@ def cloud_of(depth_m: Float32Array, computed: Computed, config: NodeConfig) -> P
         color = None if color is None else np.ascontiguousarray(color[every, every])
     if config.invalid_as_inf:
         depth_m = beyond_range_at(depth_m, computed.max_depth_m)
-    arguments = (depth_m, calibration, computed.header, color, config.avoid_point_cloud_padding)
+    arguments = (
+        ROS_TYPES,
+        depth_m,
+        calibration,
+        computed.header,
+        color,
+        config.avoid_point_cloud_padding,
+    )
     if config.voxel_size > 0:
         return voxel_cloud(*arguments, config.voxel_size)
     return point_cloud(*arguments)

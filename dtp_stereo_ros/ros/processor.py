@@ -13,16 +13,15 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo
 
 from ..errors import CalibrationError, InputError, StereoError
-from ..health.view_check import ViewSetting
+from ..health.view_check import ViewSetting, rectified_matches
+from ..messages.camera_info import calibration_warnings, stereo_calibration
+from ..messages.images import to_rgb
+from ..messages.stamps import stamp_ns
 from ..pipeline import StereoPipeline
-from ..stereo import Float32Array, StereoCalibration, StereoFrame, UInt8Array
-from .camera_info import calibration_warnings, stereo_calibration
-from .encodings import to_rgb
+from ..stereo import SIDES, Float32Array, StereoCalibration, StereoFrame, UInt8Array
 from .outputs import Computed
 from .parameters import Parameters
-from .rectify import rectified_matches
-from .rig import Rig
-from .sync import SIDES, stamp_ns
+from .stereo_camera import Rig
 
 _NS_PER_S = 1_000_000_000
 # Stamps nearer than this to the node's clock are read in that clock.

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from dtp_stereo_ros import models
-from dtp_stereo_ros.backends.base import ModelSpec
 from dtp_stereo_ros.errors import ModelError
 from dtp_stereo_ros.image_io import atomic
+from dtp_stereo_ros.models import ModelSpec
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network
 from dtp_stereo_ros.preprocess import prepare

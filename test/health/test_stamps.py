@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from dtp_stereo_ros.health.stamps import KEPT, Arrival, stamp_findings
+from dtp_stereo_ros.health.stamps import stamp_findings
+from dtp_stereo_ros.pairing.image_stream import KEPT, Arrival
 
 MS, S = 1_000_000, 1_000_000_000
 WALL = 1_700_000_000 * S

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from dtp_stereo_ros import preprocess
-from dtp_stereo_ros.backends.base import ModelSpec
 from dtp_stereo_ros.errors import ModelError
 from dtp_stereo_ros.evaluation import datasets, metrics
+from dtp_stereo_ros.models import ModelSpec
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.outputs import Outputs
 from dtp_stereo_ros.network.psmnet import (

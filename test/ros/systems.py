@@ -12,8 +12,8 @@ from typing import Any
 
 from rclpy.node import Node
 
-from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
-from dtp_stereo_ros.ros.process import NodeProcess
+from dtp_stereo_ros.ros.harness.node_process import NodeProcess
+from dtp_stereo_ros.ros.harness.player import FramePublisher, camera_messages
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 Start = Callable[..., NodeProcess]

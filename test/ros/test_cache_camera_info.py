@@ -14,11 +14,11 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 
-from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
-from dtp_stereo_ros.ros.probe import Probe, image_array
-from dtp_stereo_ros.ros.process import NodeProcess
-from dtp_stereo_ros.ros.services import set_parameter
-from dtp_stereo_ros.ros.sync import stamp_ns
+from dtp_stereo_ros.messages.stamps import stamp_ns
+from dtp_stereo_ros.ros.harness.node_process import NodeProcess
+from dtp_stereo_ros.ros.harness.player import FramePublisher, camera_messages
+from dtp_stereo_ros.ros.harness.probe import Probe, image_array
+from dtp_stereo_ros.ros.service_caller import set_parameter
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 Start = Callable[..., NodeProcess]

@@ -20,11 +20,11 @@ from rclpy.parameter import Parameter
 from transitions import change
 
 from dtp_stereo_ros import backends
+from dtp_stereo_ros.ros.harness.node_process import NodeProcess
+from dtp_stereo_ros.ros.harness.player import FramePublisher, camera_messages
+from dtp_stereo_ros.ros.harness.probe import Probe, image_array, stamps_ns
 from dtp_stereo_ros.ros.node import DepthNode
 from dtp_stereo_ros.ros.outputs import OUTPUT_TYPES
-from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
-from dtp_stereo_ros.ros.probe import Probe, image_array, stamps_ns
-from dtp_stereo_ros.ros.process import NodeProcess
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 Start = Callable[..., NodeProcess]

@@ -11,8 +11,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo
 from systems import CALIBRATION, Start, doctor, found, playing
 
-from dtp_stereo_ros.ros.player import camera_messages
-from dtp_stereo_ros.ros.probe import Probe
+from dtp_stereo_ros.ros.harness.player import camera_messages
+from dtp_stereo_ros.ros.harness.probe import Probe
 from dtp_stereo_ros.stereo import StereoFrame
 
 

@@ -16,8 +16,8 @@ from rclpy.node import Node
 from rosbags.highlevel import AnyReader
 
 from dtp_stereo_ros.errors import InputError
-from dtp_stereo_ros.ros.player import play_bag
-from dtp_stereo_ros.ros.process import NodeProcess
+from dtp_stereo_ros.ros.harness.node_process import NodeProcess
+from dtp_stereo_ros.ros.harness.player import play_bag
 
 pytestmark = pytest.mark.slow
 

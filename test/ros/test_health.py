@@ -20,12 +20,13 @@ from sensor_msgs.msg import Image
 from systems import CALIBRATION, Start, doctor, found, playing
 
 from dtp_stereo_ros.health.finding import Finding
+from dtp_stereo_ros.messages.images import to_image, to_rgb
 from dtp_stereo_ros.ros.diagnostics import findings_of
-from dtp_stereo_ros.ros.encodings import to_image, to_rgb
-from dtp_stereo_ros.ros.player import FramePublisher
-from dtp_stereo_ros.ros.probe import Probe
-from dtp_stereo_ros.ros.process import NodeProcess
-from dtp_stereo_ros.ros.services import set_parameter
+from dtp_stereo_ros.ros.harness.node_process import NodeProcess
+from dtp_stereo_ros.ros.harness.player import FramePublisher
+from dtp_stereo_ros.ros.harness.probe import Probe
+from dtp_stereo_ros.ros.message_types import ROS_TYPES
+from dtp_stereo_ros.ros.service_caller import set_parameter
 from dtp_stereo_ros.stereo import StereoFrame
 
 WAIT_S = 40.0
@@ -79,7 +80,7 @@ def raw(messages: Messages) -> None:
     """The right camera's principal point lies 5 px lower than that of the rectified camera."""
     image = messages[RIGHT]
     lower = np.roll(to_rgb(image, RIGHT), 5, axis=0)
-    messages[RIGHT] = to_image(lower, 'rgb8', image.header)
+    messages[RIGHT] = to_image(ROS_TYPES, lower, 'rgb8', image.header)
     messages['right/camera_info'].k[5] += 5.0
 
 

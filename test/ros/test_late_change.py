@@ -101,7 +101,7 @@ def change(**values: Any) -> tuple[bool, str]:
     """By the parameter service; must be answered before rqt gives up."""
     from rcl_interfaces.srv import SetParametersAtomically
 
-    from dtp_stereo_ros.ros.services import Caller
+    from dtp_stereo_ros.ros.service_caller import Caller
 
     service, nothing = SetParametersAtomically, SetParametersAtomically.Request()
     name = '/late_change/set_parameters_atomically'

@@ -22,9 +22,9 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables, validate
+from dtp_stereo_ros.ros.harness.player import FramePublisher
 from dtp_stereo_ros.ros.launch_arguments import profile_variable
-from dtp_stereo_ros.ros.player import FramePublisher
-from dtp_stereo_ros.ros.services import Caller
+from dtp_stereo_ros.ros.service_caller import Caller
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 needs_launch = pytest.mark.skipif(

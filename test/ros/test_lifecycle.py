@@ -16,10 +16,10 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from transitions import change
 
-from dtp_stereo_ros.ros.player import FramePublisher
-from dtp_stereo_ros.ros.probe import Probe
-from dtp_stereo_ros.ros.process import NodeProcess
-from dtp_stereo_ros.ros.services import Caller, set_parameter
+from dtp_stereo_ros.ros.harness.node_process import NodeProcess
+from dtp_stereo_ros.ros.harness.player import FramePublisher
+from dtp_stereo_ros.ros.harness.probe import Probe
+from dtp_stereo_ros.ros.service_caller import Caller, set_parameter
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 Start = Callable[..., NodeProcess]

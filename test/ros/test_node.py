@@ -27,10 +27,10 @@ from std_msgs.msg import Header
 
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables
 from dtp_stereo_ros.errors import InputError
-from dtp_stereo_ros.ros.player import FramePublisher, play_frames
-from dtp_stereo_ros.ros.probe import Probe, image_array, stamps_ns
-from dtp_stereo_ros.ros.process import NodeProcess
-from dtp_stereo_ros.ros.services import Caller, set_parameter
+from dtp_stereo_ros.ros.harness.node_process import NodeProcess
+from dtp_stereo_ros.ros.harness.player import FramePublisher, play_frames
+from dtp_stereo_ros.ros.harness.probe import Probe, image_array, stamps_ns
+from dtp_stereo_ros.ros.service_caller import Caller, set_parameter
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 Start = Callable[..., NodeProcess]

@@ -11,7 +11,7 @@ import pytest
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
-from dtp_stereo_ros.ros.process import NodeProcess
+from dtp_stereo_ros.ros.harness.node_process import NodeProcess
 
 POLICY = Path(__file__).resolve().parents[2] / 'config' / 'sros2' / 'policy.xml'
 ENCLAVE = '/dtp_stereo/depth_node'

@@ -15,11 +15,11 @@ from rclpy.node import Node
 from dtp_stereo_ros import models
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables
 from dtp_stereo_ros.errors import ModelError
-from dtp_stereo_ros.ros.faults import scene
-from dtp_stereo_ros.ros.player import FramePublisher
-from dtp_stereo_ros.ros.probe import Probe
-from dtp_stereo_ros.ros.process import NodeProcess
-from dtp_stereo_ros.ros.services import set_parameter
+from dtp_stereo_ros.ros.harness.node_process import NodeProcess
+from dtp_stereo_ros.ros.harness.player import FramePublisher
+from dtp_stereo_ros.ros.harness.probe import Probe
+from dtp_stereo_ros.ros.service_caller import set_parameter
+from tools.faults.matrix import scene
 
 WAIT_S = 60.0
 # The node under an audit hook: each file opened for writing, and each change of a folder, by

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
-from dtp_stereo_ros.ros.services import Caller
+from dtp_stereo_ros.ros.service_caller import Caller
 
 WAIT_S = 30.0
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from dtp_stereo_ros.stereo import UInt8Array
 
-from .shapes import draw_fence, draw_leaves, draw_mask
-from .textures import TextureBank, load_photos
+from .planar.shapes import draw_fence, draw_leaves, draw_mask
+from .planar.textures import TextureBank, load_photos
 
 TILE_PX = 256
 LEVELS = 6

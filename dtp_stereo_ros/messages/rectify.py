@@ -1,0 +1,123 @@
+"""Rectification inside the node, for cameras whose driver publishes raw images only.
+
+From K, D, R and P of `sensor_msgs/CameraInfo`, as `image_proc` does it: a pixel of the rectified
+image (P) is rotated back into the camera (R), distorted (D) and looked up in the raw image (K).
+The maps are made once per calibration.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import CalibrationError
+from ..stereo import UInt8Array
+from .camera_info import CALIBRATE, at_image
+from .types import CameraInfo
+
+Matrix = npt.NDArray[np.float64]
+
+# distortion_model -> numbers of coefficients that it has (sensor_msgs/distortion_models.hpp).
+_PINHOLE = {'plumb_bob': (4, 5), 'rational_polynomial': (8, 12, 14)}
+_FISHEYE = {'equidistant': (4,), 'fisheye': (4,)}
+_MODELS = {**_PINHOLE, **_FISHEYE}
+
+
+class Rectifier:
+    """Rectifies the images of one camera.
+
+    Args:
+        side: 'left' or 'right', named in errors.
+    """
+
+    def __init__(self, side: str) -> None:
+        self._side = side
+        self._key: tuple[Any, ...] | None = None
+        self._maps: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None
+
+    def rectify(self, image: UInt8Array, info: CameraInfo) -> UInt8Array:
+        """Rectify an image (H, W, 3); what the camera did not see is black.
+
+        Raises:
+            CalibrationError: K, D or R cannot be used, or the distortion model is unknown.
+        """
+        height, width = image.shape[:2]
+        key = (
+            (width, height, info.distortion_model, tuple(info.d), tuple(info.k), tuple(info.r)),
+            (tuple(info.p), info.binning_x, info.binning_y, info.roi.x_offset, info.roi.y_offset),
+        )
+        if key != self._key:
+            self._maps = _maps(info, self._side, (width, height))
+            self._key = key
+        assert self._maps is not None
+        return np.asarray(cv2.remap(image, *self._maps, cv2.INTER_LINEAR))
+
+
+def rectified_points(info: CameraInfo, side: str, points_px: Matrix) -> Matrix:
+    """Where points of the raw image lie in the rectified one, (N, 2) px.
+
+    Raises:
+        CalibrationError: K, D or R cannot be used, or the distortion model is unknown.
+    """
+    model, k, d, r, p = _camera(info, side)
+    if not len(points_px):
+        return points_px
+    undistort = cv2.fisheye.undistortPoints if model in _FISHEYE else cv2.undistortPoints
+    points = np.ascontiguousarray(points_px, np.float64).reshape(-1, 1, 2)
+    return np.asarray(undistort(points, k, d, R=r, P=p), np.float64).reshape(-1, 2)
+
+
+def _maps(
+    info: CameraInfo, side: str, size: tuple[int, int]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Where each rectified pixel lies in the raw image, in OpenCV's fixed-point form."""
+    model, k, d, r, p = _camera(info, side)
+    make = cv2.fisheye.initUndistortRectifyMap if model in _FISHEYE else _pinhole_maps
+    first, second = make(k, d, r, p, size, cv2.CV_16SC2)
+    return first, second
+
+
+def _camera(info: CameraInfo, side: str) -> tuple[str, Matrix, Matrix, Matrix, Matrix]:
+    """Distortion model, K, D, R and P (3, 3), at the published size."""
+    model, d = _distortion(info, side)
+    k = at_image(info, np.asarray(info.k, np.float64).reshape(3, 3))
+    p = at_image(info, np.asarray(info.p, np.float64).reshape(3, 4)[:, :3])
+    r = np.asarray(info.r, np.float64).reshape(3, 3)
+    if not all(np.isfinite(m).all() for m in (k, p, d)):
+        raise CalibrationError(f'{side} camera_info: K, D or P has NaN or Inf; calibrate again')
+    if k[0, 0] <= 0 or k[1, 1] <= 0 or p[0, 0] <= 0 or p[1, 1] <= 0:
+        raise CalibrationError(
+            f'{side} camera_info: K or P is zero, so nothing can be rectified; {CALIBRATE}'
+        )
+    if not np.allclose(r @ r.T, np.eye(3), atol=1e-3):
+        raise CalibrationError(
+            f'{side} camera_info: R is no rotation, so nothing can be rectified; {CALIBRATE}'
+        )
+    return model, k, d, r, p
+
+
+def _pinhole_maps(*arguments: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    first, second = cv2.initUndistortRectifyMap(*arguments)
+    return first, second
+
+
+def _distortion(info: CameraInfo, side: str) -> tuple[str, Matrix]:
+    """Model and coefficients; none at all is a lens without distortion."""
+    d = np.asarray(info.d, np.float64)
+    if not d.any() and info.distortion_model in ('', 'plumb_bob'):
+        return 'plumb_bob', np.zeros(5)
+    model = info.distortion_model
+    if model not in _MODELS:
+        raise CalibrationError(
+            f"{side} camera_info: distortion_model '{model}' is not known, use one of "
+            f'{", ".join(_MODELS)}, or rectify before the node and set rectify to false'
+        )
+    if d.size not in _MODELS[model]:
+        wanted = ' or '.join(str(n) for n in _MODELS[model])
+        raise CalibrationError(
+            f'{side} camera_info: {model} has {wanted} coefficients but D has {d.size}'
+        )
+    return model, d

@@ -1,0 +1,89 @@
+"""`StereoResult` to the messages that the node publishes (the cloud is in `point_cloud`).
+
+Every message carries the header of the left image it was computed from.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from ..errors import InputError
+from ..stereo import Float32Array, StereoCalibration, StereoResult
+from .images import to_image
+from .types import CameraInfo, DisparityImage, Header, Image, MessageTypes
+
+# Sub-pixel resolution that is stated in DisparityImage: that of OpenCV's SGBM, and about the best
+# that a quarter-resolution network reaches.
+_DELTA_D_PX = 1.0 / 16.0
+_MM_PER_M = 1000.0
+
+
+def disparity_image(
+    types: MessageTypes, result: StereoResult, calibration: StereoCalibration, header: Header
+) -> DisparityImage:
+    """`stereo_msgs/DisparityImage`: `Z = f T / d` holds for every valid pixel.
+
+    d is the raw disparity less the principal-point offset. Pixels without an estimate, or beyond
+    the range `min_disparity .. max_disparity`, are `min_disparity - 1`; there is never a NaN.
+
+    Raises:
+        InputError: the depth limits leave no disparity that could be measured.
+    """
+    offset = calibration.disparity_offset_px
+    low = result.min_disparity_px - offset
+    high = result.max_disparity_px - offset
+    if not high > max(low, 0.0):
+        raise InputError(
+            f'disparity range {low:.3g} .. {high:.3g} px is empty: nothing between min_depth and '
+            'max_depth can be measured with this calibration'
+        )
+    published = calibration.published_disparity(result.disparity_px)
+    valid = (published >= np.float32(low)) & (published <= np.float32(high))  # False for NaN
+    published[~valid] = np.float32(low - 1.0)
+
+    msg = types.disparity_image()
+    msg.header = header
+    msg.image = to_image(types, published, '32FC1', header)
+    msg.f = calibration.fx_px
+    msg.t = calibration.baseline_m
+    msg.min_disparity = low
+    msg.max_disparity = high
+    msg.delta_d = _DELTA_D_PX
+    # A pixel whose match lies outside the right image for every disparity cannot be valid.
+    left_border = int(np.clip(result.min_disparity_px, 0, calibration.width_px))
+    msg.valid_window.x_offset = left_border
+    msg.valid_window.width = calibration.width_px - left_border
+    msg.valid_window.height = calibration.height_px
+    return msg
+
+
+def depth_image(
+    types: MessageTypes, depth_m: Float32Array, encoding: str, header: Header
+) -> Image:
+    """Depth as REP 117 / 118 have it.
+
+    Args:
+        types: of the message.
+        depth_m: (H, W) metres, NaN unknown, +Inf beyond range.
+        encoding: '32FC1' keeps that; '16UC1' is millimetres where 0 is unknown or beyond range and
+            a finite depth that does not fit saturates at 65535 instead of wrapping around.
+        header: of the left image.
+    """
+    if encoding == '32FC1':
+        return to_image(types, depth_m, encoding, header)
+    millimetres = np.where(np.isfinite(depth_m), depth_m * np.float32(_MM_PER_M), np.float32(0))
+    return to_image(types, np.rint(millimetres).clip(0, 65535).astype(np.uint16), encoding, header)
+
+
+def confidence_image(types: MessageTypes, confidence: Float32Array, header: Header) -> Image:
+    """Confidence 0..1 as 32FC1."""
+    return to_image(types, confidence, '32FC1', header)
+
+
+def depth_camera_info(left: CameraInfo, header: Header) -> CameraInfo:
+    """The left camera's info with the stamp and frame of the depth image it goes with."""
+    info = copy.copy(left)
+    info.header = header
+    return info

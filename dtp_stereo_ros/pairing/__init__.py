@@ -1,0 +1,1 @@
+"""Stamps in, pairs out: which images, and which camera infos, belong together. Knows no ROS."""

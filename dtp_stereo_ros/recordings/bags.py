@@ -1,0 +1,246 @@
+"""Rosbags (ROS 1 and 2) as folders of training pairs. Needs `rosbags`, not ROS."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.health.stamps import recorded_findings
+from dtp_stereo_ros.image_io import write_pfm, write_png
+from dtp_stereo_ros.pairing.image_stream import Arrival
+from dtp_stereo_ros.stereo import Float32Array, UInt8Array
+
+from ..progress import progress
+
+# What rectified images are called by stereo_image_proc and by common camera drivers.
+_ENDINGS = {
+    'left': ('left/image_rect_color', 'left/image_rect', 'infra1/image_rect_raw'),
+    'right': ('right/image_rect_color', 'right/image_rect', 'infra2/image_rect_raw'),
+}
+_IMAGES = {'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'}
+_DISPARITY = 'stereo_msgs/msg/DisparityImage'
+_NS_PER_S = 1_000_000_000
+# Stamps of the two views may differ by this where a driver stamps them one after the other.
+_SLOP_NS = 2_000_000
+# A robot that stands still repeats itself; more frames than this add nothing but disk.
+_MAX_PAIRS = 2000
+
+
+Arrivals = dict[str, list[Arrival]]
+
+
+@dataclass(frozen=True)
+class Topics:
+    """What is read from a bag; truth and its camera_info are '' where there is none."""
+
+    left: str
+    right: str
+    truth: str = ''
+    info: str = ''
+
+
+@dataclass
+class _Moment:
+    """Messages of about one stamp, waiting for the others."""
+
+    left: Any = None
+    right: Any = None
+    truth: Any = None
+    stamps: list[int] = field(default_factory=list)
+
+
+def unpack_bag(place: str, cache: Path) -> Path:
+    """Write the stereo frames of a bag as ``NAME_left.png NAME_right.png [NAME_disp.pfm]``, once.
+
+    Args:
+        place: ``FILE[,left=TOPIC,right=TOPIC,truth=TOPIC]``. Without topics the rectified pair
+            is found by its usual names; `truth` is a DisparityImage, or a depth image (32FC1 m
+            or 16UC1 mm, registered to the left view; disparity is f T / depth by the right
+            camera_info beside the right image). Both must have one principal point, as what
+            image_proc rectifies has.
+        cache: the folder of pairs is made in it, and used again the next time.
+
+    Returns:
+        The folder of pairs.
+
+    Raises:
+        InputError: no such bag, no such topics, an encoding that cannot be decoded, stamps by
+            which images cannot be paired, or not one pair in it.
+    """
+    bag, options = _parse(place)
+    label = f'{place}|{bag.stat().st_size}|{bag.stat().st_mtime_ns}'
+    digest = hashlib.sha256(label.encode()).hexdigest()[:8]
+    target = cache / f'{bag.stem}-{digest}'
+    if target.is_dir():
+        return target
+    try:
+        from rosbags.highlevel import AnyReader, AnyReaderError
+    except ImportError as error:
+        raise InputError(f'{bag}: {error}; pip install rosbags rosbags-image') from error
+    cache.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f'{target.name}.{os.getpid()}.tmp')
+    temporary.mkdir()
+    try:
+        try:
+            with AnyReader([bag]) as reader:
+                topics = _find_topics(bag, reader, options)
+                arrivals: Arrivals = {'left': [], 'right': []}
+                count = _write_pairs(bag, reader, topics, temporary, arrivals)
+        except AnyReaderError as error:
+            raise InputError(f'{bag}: cannot be read ({error}); is it a rosbag?') from error
+        if wrong := recorded_findings(arrivals, {'left': topics.left, 'right': topics.right}):
+            raise InputError(f'{bag}: {wrong[0].line}, and record again')
+        if not count:
+            raise InputError(
+                f'{bag}: no message of {topics.left} has one of {topics.right} within '
+                f'{_SLOP_NS / 1e6:g} ms; are they one camera?'
+            )
+        (temporary / 'source.json').write_text(json.dumps({'bag': place, **vars(topics)}))
+        temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def _parse(place: str) -> tuple[Path, dict[str, str]]:
+    parts = place.split(',')
+    bag = Path(parts[0]).expanduser()
+    if not bag.exists():
+        raise InputError(f'{bag}: no such bag; check the path')
+    options: dict[str, str] = {}
+    for part in parts[1:]:
+        key, equals, topic = part.partition('=')
+        if key not in ('left', 'right', 'truth', 'info') or not equals or not topic:
+            raise InputError(f'bag option {part!r}: write left=, right=, truth= or info=TOPIC')
+        options[key] = topic
+    return bag, options
+
+
+def _find_topics(bag: Path, reader: Any, options: dict[str, str]) -> Topics:
+    types = {c.topic: c.msgtype for c in reader.connections}
+    for topic in options.values():
+        if topic not in types:
+            raise InputError(f'{bag}: no topic {topic}; it has {", ".join(sorted(types))}')
+    for side in _ENDINGS:
+        if side in options and types[options[side]] not in _IMAGES:
+            raise InputError(f'{bag}: {options[side]} is no image but {types[options[side]]}')
+    found = dict(options)
+    images = sorted(t for t, kind in types.items() if kind in _IMAGES)
+    for side, endings in _ENDINGS.items():
+        names = [t for e in endings for t in images if t.removesuffix('/compressed').endswith(e)]
+        if side not in found and not names:
+            raise InputError(
+                f'{bag}: no topic that ends in {side}/image_rect; name it as '
+                f'bag:FILE,{side}=TOPIC (images: {", ".join(images) or "none"})'
+            )
+        found.setdefault(side, names[0] if names else '')
+    is_depth = 'truth' in found and types[found['truth']] != _DISPARITY
+    if is_depth and 'info' not in found:
+        found['info'] = _info_topic(found['right'])
+        if found['info'] not in types:
+            raise InputError(
+                f'{bag}: depth needs {found["info"]} to become disparity; name it with info=TOPIC'
+            )
+    return Topics(**found)
+
+
+def _info_topic(image_topic: str) -> str:
+    return image_topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
+
+
+def _write_pairs(bag: Path, reader: Any, topics: Topics, folder: Path, arrivals: Arrivals) -> int:
+    wanted = {t for t in vars(topics).values() if t}
+    connections = [c for c in reader.connections if c.topic in wanted]
+    total = sum(c.msgcount for c in connections if c.topic == topics.left)
+    every = -(-total // _MAX_PAIRS) or 1
+    focal_baseline: float | None = None
+    count = 0
+    bar = progress(total=total, unit='pair', desc=bag.name, mininterval=1)
+    with bar:
+        for index, (moment, focal_baseline) in enumerate(
+            _moments(reader, connections, topics, arrivals)
+        ):
+            bar.update()
+            if index % every:
+                continue
+            name = f'{index:06d}'
+            write_png(folder / f'{name}_left.png', _image(bag, moment.left))
+            write_png(folder / f'{name}_right.png', _image(bag, moment.right))
+            if moment.truth is not None:
+                disparity = _disparity(bag, moment.truth, focal_baseline)
+                write_pfm(folder / f'{name}_disp.pfm', disparity)
+            count += 1
+    return count
+
+
+def _moments(
+    reader: Any, connections: list[Any], topics: Topics, arrivals: Arrivals
+) -> Iterator[tuple[_Moment, float | None]]:
+    """Complete moments in the order of their stamps, and f T as far as it is known.
+
+    The stamps of all images go into `arrivals`.
+    """
+    names = {topics.left: 'left', topics.right: 'right', topics.truth: 'truth'}
+    waiting: dict[int, _Moment] = {}
+    focal_baseline: float | None = None
+    parts = ('left', 'right', 'truth') if topics.truth else ('left', 'right')
+    for connection, recorded_ns, raw in reader.messages(connections):
+        message = reader.deserialize(raw, connection.msgtype)
+        if connection.topic == topics.info:
+            projection = message.P if hasattr(message, 'P') else message.p
+            focal_baseline = -float(projection[3])
+            continue
+        stamp = message.header.stamp.sec * _NS_PER_S + message.header.stamp.nanosec
+        if (side := names[connection.topic]) in arrivals:
+            arrivals[side].append((stamp, recorded_ns))
+        key = min(waiting, key=lambda k: abs(k - stamp), default=stamp)
+        if abs(key - stamp) > _SLOP_NS:
+            key = stamp
+        moment = waiting.setdefault(key, _Moment())
+        setattr(moment, names[connection.topic], message)
+        if all(getattr(moment, part) is not None for part in parts):
+            yield waiting.pop(key), focal_baseline
+        while len(waiting) > 50:
+            waiting.pop(next(iter(waiting)))
+
+
+def _image(bag: Path, message: Any) -> UInt8Array:
+    """An image message as RGB uint8."""
+    from rosbags.image import ImageError, message_to_cvimage
+
+    try:
+        if getattr(message, 'encoding', '').lower() in ('mono16', '16uc1'):
+            grey = cv2.convertScaleAbs(message_to_cvimage(message), alpha=1 / 257)
+            return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
+        return np.asarray(message_to_cvimage(message, 'rgb8'), np.uint8)
+    except ImageError as error:
+        raise InputError(f'{bag}: an image cannot be decoded ({error})') from error
+
+
+def _disparity(bag: Path, message: Any, focal_baseline_px_m: float | None) -> Float32Array:
+    """A DisparityImage or a depth image as disparity, NaN unknown."""
+    from rosbags.image import message_to_cvimage
+
+    if hasattr(message, 'min_disparity'):
+        disparity = np.asarray(message_to_cvimage(message.image), np.float32)
+        low, high = message.min_disparity, message.max_disparity
+        known = np.isfinite(disparity) & (disparity >= low) & (disparity <= high)
+        return np.where(known, disparity, np.float32(np.nan))
+    if not focal_baseline_px_m or focal_baseline_px_m <= 0:
+        raise InputError(f'{bag}: depth came before a right camera_info with P[3] < 0')
+    depth = np.asarray(message_to_cvimage(message), np.float32)
+    if message.encoding.lower() in ('16uc1', 'mono16'):
+        depth = depth / np.float32(1000)
+    known = np.isfinite(depth) & (depth > 0)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return np.where(known, np.float32(focal_baseline_px_m) / depth, np.float32(np.nan))

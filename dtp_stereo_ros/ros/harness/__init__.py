@@ -1,0 +1,1 @@
+"""A camera that plays, a subscriber that collects, and the real node as a process."""

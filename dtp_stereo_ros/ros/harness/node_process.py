@@ -1,0 +1,125 @@
+"""Starts the real node as a process of its own, for the demo and the tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dtp_stereo_ros.config import Setting
+
+# Between processes, Fast DDS with default settings loses most large best-effort messages on a busy
+# machine; with this every transport carries them. Other DDS implementations ignore it.
+LARGE_MESSAGES_ENV = {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'}
+# Carries larger ones, and more of them: docs/large_messages.md. Of a source checkout.
+PROFILE = Path(__file__).parents[3] / 'config' / 'dds' / 'fastdds_large_data.xml'
+# Only this machine: the first is read by Iron and later, the second by Humble.
+LOCAL_ENV = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_LOCALHOST_ONLY': '1'}
+
+
+def domain_of(number: int) -> str:
+    """`ROS_DOMAIN_ID` of a tool with this process number: 1 to 80.
+
+    Linux gives the ports of 0 to 101 to nobody else; those above 80 are left to the tests.
+    """
+    return str(1 + number % 80)
+
+
+class NodeProcess:
+    """`depth_node` in a subprocess, ended by SIGINT when the `with` block is left.
+
+    Args:
+        parameters: of the node.
+        remaps: topic name to topic name.
+        log: file that takes its output.
+        arguments: further ROS arguments.
+        env: set in its environment on top of ours; start your own process with the same
+            `LARGE_MESSAGES_ENV`, both sides need it.
+        module: that is run.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Setting],
+        remaps: Mapping[str, str],
+        log: Path,
+        arguments: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        module: str = 'dtp_stereo_ros.ros.depth_node',
+    ) -> None:
+        self._log = log
+        self._command = [sys.executable, '-m', module, '--ros-args']
+        for name, value in parameters.items():
+            self._command += ['-p', f'{name}:={_yaml(value)}']
+        for old, new in remaps.items():
+            self._command += ['-r', f'{old}:={new}']
+        self._command += arguments
+        self._env = {**os.environ, **LARGE_MESSAGES_ENV, **(env or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> NodeProcess:
+        with self._log.open('wb') as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=subprocess.STDOUT, env=self._env
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the node."""
+        assert self._process is not None
+        return self._process.pid
+
+    def output(self) -> str:
+        """What the node has printed and logged so far."""
+        return self._log.read_text(errors='replace')
+
+    def poll(self) -> int | None:
+        """Exit code, None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait for the node to end by itself; returns its exit code."""
+        assert self._process is not None
+        return self._process.wait(timeout_s)
+
+    def stop(self, timeout_s: float = 15.0) -> int:
+        """Interrupt the node as Ctrl-C does; returns its exit code."""
+        assert self._process is not None
+        return end(self._process, timeout_s, signal.SIGINT)
+
+
+def profile_env(profile: Path) -> dict[str, str]:
+    """Environment for a profile of Fast DDS; both sides need it."""
+    return {
+        'FASTDDS_DEFAULT_PROFILES_FILE': str(profile),  # Fast DDS 3: Kilted
+        'FASTRTPS_DEFAULT_PROFILES_FILE': str(profile),  # 2: Humble, Jazzy
+        'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT',
+    }
+
+
+def _yaml(value: Setting) -> str:
+    if isinstance(value, tuple):
+        return f'[{", ".join(value)}]'
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def end(
+    process: subprocess.Popen[Any], timeout_s: float = 10.0, number: int = signal.SIGTERM
+) -> int:
+    """Ask a process to end, and kill it if it does not in time; returns its exit code."""
+    if process.poll() is None:
+        process.send_signal(number)
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()

@@ -1,0 +1,229 @@
+"""Plays stereo frames, or a bag, as the messages of a rectified stereo camera.
+
+Used by the demo and the tests, and handy wherever `ros2 bag play` is not installed. Frames become
+`left/image_rect`, `left/camera_info`, `right/image_rect` and `right/camera_info`; messages of a
+bag go out byte for byte as recorded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from builtin_interfaces.msg import Time
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.messages.camera_info import camera_infos
+from dtp_stereo_ros.messages.images import to_image
+from dtp_stereo_ros.stereo import StereoFrame
+
+from ..message_types import ROS_TYPES
+
+_NS_PER_S = 1_000_000_000
+_INPUT_TOPICS = ('left/image_rect', 'left/camera_info', 'right/image_rect', 'right/camera_info')
+# Reliable, so that a slow machine delays frames instead of losing them; matches any subscriber.
+PLAYER_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class FramePublisher:
+    """The four publishers of a rectified stereo camera.
+
+    Args:
+        node: owner of the publishers; its namespace and remaps apply.
+        prefix: put before the topic names, for example 'stereo/'.
+        frame_id: of all messages: the left optical frame.
+        qos: of all four.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        prefix: str = '',
+        frame_id: str = 'stereo_left_optical_frame',
+        qos: QoSProfile = PLAYER_QOS,
+    ) -> None:
+        self._frame_id = frame_id
+        self._publishers: dict[str, Publisher] = {
+            topic: node.create_publisher(
+                Image if topic.endswith('image_rect') else CameraInfo, prefix + topic, qos
+            )
+            for topic in _INPUT_TOPICS
+        }
+
+    def subscribed(self) -> bool:
+        """Whether somebody listens to all four topics."""
+        return all(p.get_subscription_count() > 0 for p in self._publishers.values())
+
+    def publish(self, frame: StereoFrame) -> None:
+        """Send one frame with its own stamp.
+
+        Raises:
+            InputError: the frame has no calibration.
+        """
+        self.send(camera_messages(frame, self._frame_id))
+
+    def send(self, messages: Mapping[str, Any]) -> None:
+        """Send messages, by their topic without the prefix, in the order of the mapping."""
+        for topic, msg in messages.items():
+            self._publishers[topic].publish(msg)
+
+
+def camera_messages(
+    frame: StereoFrame, frame_id: str = 'stereo_left_optical_frame'
+) -> dict[str, Any]:
+    """The four messages of a frame by topic; camera infos first, so that none has to wait.
+
+    Raises:
+        InputError: the frame has no calibration.
+    """
+    if frame.calibration is None:
+        raise InputError('a frame without calibration cannot be played as camera messages')
+    stamp = Time(sec=frame.stamp_ns // _NS_PER_S, nanosec=frame.stamp_ns % _NS_PER_S)
+    header = Header(stamp=stamp, frame_id=frame_id)
+    left_info, right_info = camera_infos(ROS_TYPES, frame.calibration, header, header)
+    return {
+        'left/camera_info': left_info,
+        'right/camera_info': right_info,
+        'left/image_rect': to_image(ROS_TYPES, frame.left, 'rgb8', header),
+        'right/image_rect': to_image(ROS_TYPES, frame.right, 'rgb8', header),
+    }
+
+
+def play_frames(
+    node: Node,
+    frames: Iterable[StereoFrame],
+    rate_hz: float,
+    *,
+    prefix: str = '',
+    restamp: bool = True,
+    wait_s: float = 10.0,
+    on_sent: Callable[[StereoFrame], None] | None = None,
+) -> int:
+    """Stream frames at a rate; returns how many were sent.
+
+    Args:
+        node: publishes. It need not be spun for that.
+        frames: with calibration; repeat them (`itertools.repeat`) for a longer stream.
+        rate_hz: frames per second; 0 sends each as soon as the one before is out.
+        prefix: put before the topic names.
+        restamp: stamp each frame with the node's clock when it is sent, as a live camera does;
+            otherwise its own `stamp_ns` is used.
+        wait_s: how long to wait for a subscriber of all four topics.
+        on_sent: called with each frame as sent (its stamp set).
+
+    Raises:
+        InputError: nobody subscribed in time, or a frame has no calibration.
+    """
+    publisher = FramePublisher(node, prefix)
+    _wait(publisher.subscribed, wait_s, node.resolve_topic_name(prefix + _INPUT_TOPICS[0]))
+    count = 0
+    for frame in _paced(frames, rate_hz):
+        if restamp:
+            frame = dataclasses.replace(frame, stamp_ns=node.get_clock().now().nanoseconds)
+        publisher.publish(frame)
+        count += 1
+        if on_sent:
+            on_sent(frame)
+    return count
+
+
+def play_bag(
+    node: Node,
+    bag: Path,
+    *,
+    speed: float = 1.0,
+    topics: Iterable[str] = (),
+    wait_s: float = 10.0,
+    on_sent: Callable[[str, int], None] | None = None,
+) -> int:
+    """Play a rosbag2 (read by `rosbags`) under its topic names; returns the messages sent.
+
+    Args:
+        node: publishes.
+        bag: folder or file.
+        speed: 1 is as recorded, 2 twice as fast.
+        topics: only these; default all whose message package is installed.
+        wait_s: how long to wait for subscribers of every played topic.
+        on_sent: called with (topic, time of recording in ns) after each message.
+
+    Raises:
+        InputError: the bag is missing or unreadable, or nobody subscribed in time.
+    """
+    # Here, because only this function needs the package.
+    from rosbags.highlevel import AnyReader, AnyReaderError
+
+    if not bag.exists():
+        raise InputError(f'{bag}: no such bag')
+    try:
+        with AnyReader([bag]) as reader:
+            wanted = set(topics)
+            used = [c for c in reader.connections if not wanted or c.topic in wanted]
+            publishers = {c.topic: _publisher(node, c.topic, c.msgtype) for c in used}
+            everyone = _everyone_listens(publishers)
+            _wait(everyone, wait_s, ', '.join(sorted(publishers)))
+            recorded = ((c.topic, t, raw) for c, t, raw in reader.messages(used))
+            return _play(publishers, recorded, speed, on_sent)
+    except AnyReaderError as error:
+        raise InputError(f'{bag}: {error}') from error
+
+
+def _play(
+    publishers: dict[str, Publisher],
+    recorded: Iterable[tuple[str, int, bytes]],
+    speed: float,
+    on_sent: Callable[[str, int], None] | None,
+) -> int:
+    count = 0
+    started = time.monotonic()
+    first_ns: int | None = None
+    for topic, recorded_ns, raw in recorded:
+        first_ns = recorded_ns if first_ns is None else first_ns
+        _sleep_until(started + (recorded_ns - first_ns) / _NS_PER_S / speed)
+        publishers[topic].publish(raw)
+        count += 1
+        if on_sent:
+            on_sent(topic, recorded_ns)
+    return count
+
+
+def _publisher(node: Node, topic: str, message_type: str) -> Publisher:
+    """Publisher for a type given as 'sensor_msgs/msg/Image'."""
+    package, _, name = message_type.split('/')
+    try:
+        cls: Any = getattr(import_module(f'{package}.msg'), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f'{topic}: message type {message_type} is not installed') from error
+    return node.create_publisher(cls, topic, PLAYER_QOS)
+
+
+def _everyone_listens(publishers: dict[str, Publisher]) -> Callable[[], bool]:
+    return lambda: all(p.get_subscription_count() > 0 for p in publishers.values())
+
+
+def _wait(ready: Callable[[], bool], timeout_s: float, what: str) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not ready():
+        if time.monotonic() > deadline:
+            raise InputError(f'{what}: nobody subscribed within {timeout_s:g} s')
+        time.sleep(0.02)
+
+
+def _paced(frames: Iterable[StereoFrame], rate_hz: float) -> Iterator[StereoFrame]:
+    started = time.monotonic()
+    for index, frame in enumerate(frames):
+        if rate_hz > 0:
+            _sleep_until(started + index / rate_hz)
+        yield frame
+
+
+def _sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))

@@ -1,0 +1,77 @@
+"""Batches on the training device, made ready while the step before is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from .batches import Batch
+from .raycast_source import Item, Renderer
+
+
+class Feed:
+    """Endless batches on a device.
+
+    On CUDA the next batch is copied or rendered on a stream of its own, whose kernels queue up
+    beside those of the step; nothing waits for the device. On a CPU there is nothing to overlap.
+
+    Args:
+        stream: of batches, or of scenes that are only drawn so far.
+        workers: processes that make them; 0 makes them in this one.
+        device: of the training.
+        renderer: of drawn scenes, where there are any.
+    """
+
+    def __init__(
+        self,
+        stream: IterableDataset[Item],
+        workers: int,
+        device: torch.device,
+        renderer: Renderer | None,
+    ) -> None:
+        loader: DataLoader[Item] = DataLoader(
+            stream,
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            # A forked worker would inherit the threads of OpenCV and CUDA as locks that nobody
+            # opens again.
+            multiprocessing_context='spawn' if workers else None,
+            # A copy from other memory waits for the device.
+            pin_memory=device.type == 'cuda',
+        )
+        self.device, self.renderer = device, renderer
+        self._items: Iterator[Item] = iter(loader)
+        self._side = torch.cuda.Stream(device) if device.type == 'cuda' else None
+        self._waiting: tuple[Batch, Any] | None = None
+
+    def __next__(self) -> Batch:
+        """The next batch; the one after it is begun."""
+        if self._side is None:
+            return self.moved(next(self._items))
+        batch, done = self._waiting or self._begun(self._side)
+        self._waiting = self._begun(self._side)
+        current = torch.cuda.current_stream(self.device)
+        current.wait_event(done)
+        for tensor in batch.values():
+            # Its memory is not given back before the step has used it.
+            tensor.record_stream(current)
+        return batch
+
+    def moved(self, item: Item) -> Batch:
+        """On the device, rendered there where it is only drawn so far."""
+        if not isinstance(item, dict):
+            assert self.renderer is not None  # it is what draws
+            return self.renderer.batch(item)
+        return {name: v.to(self.device, non_blocking=True) for name, v in item.items()}
+
+    def _begun(self, side: torch.cuda.Stream) -> tuple[Batch, Any]:
+        item = next(self._items)
+        with torch.cuda.stream(side):
+            batch = self.moved(item)
+            done = torch.cuda.Event()
+            done.record(side)
+        return batch, done

@@ -1,0 +1,204 @@
+"""Sources of a run, mixed: the generator and any number of folders and bags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch.utils.data import IterableDataset, get_worker_info
+
+from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.evaluation.datasets import Scene
+
+from ..teachers import BinGrid, Taught, open_teacher
+from .batches import Batch, GeneratorConfig, SyntheticBatches, validation_batches
+from .disk_pairs import PairBatches, held_out_batches
+from .raycast_source import RAYCAST, Item, Renderer
+from .readers import open_pairs
+from .teacher_cache import TaughtCache
+
+SYNTHETIC = 'synthetic'
+GENERATORS = (SYNTHETIC, RAYCAST)
+# Bins of a distribution that nobody looks at.
+_ANY_BINS = BinGrid(48, 4.0)
+# Of real scenes one in so many is kept for validation.
+_HELD_OUT = 10
+
+
+class Alternating(IterableDataset[Item]):
+    """Endless streams in turn; one that is named twice has two turns."""
+
+    def __init__(self, streams: Sequence[IterableDataset[Any]]) -> None:
+        self.streams = list(streams)
+
+    def __iter__(self) -> Iterator[Item]:
+        worker = get_worker_info()
+        running = {id(stream): iter(stream) for stream in self.streams}
+        turn = worker.id if worker else 0
+        while True:
+            turn += 1
+            yield next(running[id(self.streams[turn % len(self.streams)])])
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a run learns from.
+
+    Attributes:
+        specs: as named, in turn.
+        scenes: of each folder or bag, for training, by spec.
+        held_out: scenes of the same places that are never trained on.
+    """
+
+    specs: tuple[str, ...]
+    scenes: dict[str, tuple[Scene, ...]]
+    held_out: tuple[Scene, ...]
+
+    @classmethod
+    def open(cls, specs: Sequence[str], cache: Path) -> Sources:
+        """Find the pairs of each ``NAME:PLACE``; a name given twice counts twice.
+
+        Raises:
+            InputError: see `readers.open_pairs`.
+            ConfigError: nothing is named.
+        """
+        if not specs:
+            raise ConfigError('no data; name synthetic, raycast or NAME:PATH')
+        scenes: dict[str, tuple[Scene, ...]] = {}
+        held_out: list[Scene] = []
+        for spec in dict.fromkeys(specs):
+            if spec in GENERATORS:
+                continue
+            found = open_pairs(spec, cache)
+            kept = found[_HELD_OUT // 2 :: _HELD_OUT] or found[-1:]
+            held_out += kept
+            scenes[spec] = tuple(s for s in found if s not in kept) or tuple(found)
+        return cls(tuple(specs), scenes, tuple(held_out))
+
+    @property
+    def all_scenes(self) -> list[Scene]:
+        """Every real scene that is trained on."""
+        return [scene for group in self.scenes.values() for scene in group]
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether a scene that is trained on has no truth."""
+        return any(scene.load_truth is None for scene in self.all_scenes)
+
+    def stream(
+        self,
+        config: GeneratorConfig,
+        skip: int,
+        process: int,
+        cache: TaughtCache | None,
+        renderer: Renderer | None,
+    ) -> IterableDataset[Item]:
+        """Endless training batches; `skip` and `process` as in `SyntheticBatches`."""
+        streams: dict[str, IterableDataset[Any]] = {
+            spec: PairBatches(scenes, config, skip, process, cache)
+            for spec, scenes in self.scenes.items()
+        }
+        streams[SYNTHETIC] = SyntheticBatches(config, skip, process)
+        if renderer:
+            streams[RAYCAST] = renderer.stream(skip)
+        return Alternating([streams[spec] for spec in self.specs])
+
+    def validation(
+        self,
+        config: GeneratorConfig,
+        count: int,
+        ask: Callable[[Batch], Taught] | None = None,
+        renderer: Renderer | None = None,
+    ) -> list[Batch]:
+        """Fixed batches for choosing between checkpoints: real ones where there are any.
+
+        A run on real pairs is for the camera that took them; generated pairs beside them keep it
+        from forgetting the rest, and would by their number and their larger errors decide alone.
+
+        Args:
+            config: of the generator.
+            count: batches of each generator, and at most so many of real scenes.
+            ask: a teacher, whose word stands for the truth of scenes that have none.
+            renderer: of the source ``raycast``.
+        """
+        real = self.real_validation(config, count, ask)
+        return real or self.generated_validation(config, count, renderer)
+
+    def generated_validation(
+        self, config: GeneratorConfig, count: int, renderer: Renderer | None
+    ) -> list[Batch]:
+        """The generated ones of `validation`."""
+        batches = validation_batches(config, count) if SYNTHETIC in self.specs else []
+        return batches + (renderer.validation(count) if renderer else [])
+
+    def real_validation(
+        self, config: GeneratorConfig, count: int, ask: Callable[[Batch], Taught] | None = None
+    ) -> list[Batch]:
+        """The real ones of `validation`; none where no pixel of theirs is known."""
+        batches = self._real(config, count, ask)
+        return batches if any(batch['visible'].any() for batch in batches) else []
+
+    def _real(
+        self, config: GeneratorConfig, count: int, ask: Callable[[Batch], Taught] | None
+    ) -> list[Batch]:
+        labelled = [s for s in self.held_out if s.load_truth is not None]
+        batches = held_out_batches(labelled, config, count)
+        if ask is None:
+            return batches
+        for batch in held_out_batches(
+            [s for s in self.held_out if not s.load_truth], config, count
+        ):
+            with torch.no_grad():
+                taught = ask(batch)
+            known = taught.valid.cpu() & (taught.disparity_px.cpu() <= config.max_disparity_px)
+            batch.update(disparity=taught.disparity_px.cpu(), known=known, visible=known)
+            batches.append(batch)
+        return batches
+
+
+def held_out(
+    specs: tuple[str, ...],
+    config: GeneratorConfig,
+    count: int,
+    cache: Path,
+    accelerator: Accelerator,
+    teacher: str = '',
+) -> tuple[list[Batch], bool]:
+    """What a network is judged by that learns from some sources, see `Sources.validation`.
+
+    Args:
+        specs: sources of the training.
+        config: of the generator; its seed decides which pairs they are.
+        count: of batches.
+        cache: folder for unpacked bags.
+        accelerator: renders where the generator renders.
+        teacher: whose word stands for the truth of real pairs that have none, see `open_teacher`;
+            '' leaves them out.
+
+    Returns:
+        the pairs, and whether they are real ones.
+    """
+    sources = Sources.open(specs, cache)
+    ask = _asking(teacher, accelerator) if teacher and sources.unlabelled else None
+    real = sources.real_validation(config, count, ask)
+    if real:
+        return real, True
+    renderer = Renderer(config, accelerator.device) if RAYCAST in sources.specs else None
+    return sources.generated_validation(config, count, renderer), False
+
+
+def _asking(teacher: str, accelerator: Accelerator) -> Callable[[Batch], Taught]:
+    known = open_teacher(teacher)
+    known.to(accelerator.device)
+
+    def ask(batch: Batch) -> Taught:
+        left, right = (
+            batch[name].to(accelerator.device).float() for name in ('clean_left', 'clean_right')
+        )
+        return known(left, right, _ANY_BINS)
+
+    return ask

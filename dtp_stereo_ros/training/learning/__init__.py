@@ -1,0 +1,1 @@
+"""Training: objectives, losses, schedule, validation, the run folder."""

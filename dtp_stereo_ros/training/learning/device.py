@@ -1,0 +1,44 @@
+"""Where a run computes."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.timing import in_turn
+
+
+def accelerator_for(device: str, bf16: bool) -> Accelerator:
+    """The processes and the device that this run has.
+
+    Raises:
+        ConfigError: the device is neither auto nor cpu.
+    """
+    if device not in ('auto', 'cpu'):
+        raise ConfigError(
+            f'device {device!r}: give auto or cpu; CUDA_VISIBLE_DEVICES picks among GPUs'
+        )
+    if AcceleratorState._shared_state:
+        # Runs one after the other in a process may differ in precision; processes stay joined.
+        AcceleratorState._reset_state(reset_partial_state=AcceleratorState().num_processes == 1)
+    return Accelerator(mixed_precision='bf16' if bf16 else 'no', cpu=device == 'cpu')
+
+
+def bf16_cost() -> float:
+    """Time of a convolution and its gradient on the CPU in bfloat16, over that in float32.
+
+    Below 1 on processors that are made for it; others have the instructions and are slow in them.
+    """
+    with torch.random.fork_rng(devices=[]):
+        layer = torch.nn.Conv2d(64, 64, 3, padding=1)
+        image = torch.rand(2, 64, 48, 64).contiguous(memory_format=torch.channels_last)
+
+    def step(bf16: bool) -> None:
+        with torch.autocast('cpu', torch.bfloat16, enabled=bf16):
+            layer(image).float().sum().backward()
+
+    times_s = in_turn([lambda: step(True), lambda: step(False)], rounds=4, warm_up=1)
+    bf16_s, fp32_s = map(min, times_s)
+    return bf16_s / fp32_s

@@ -1,0 +1,58 @@
+"""How the weights of a run were made, for the checkpoint and its card."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from dtp_stereo_ros.network import checkpoint
+
+from ..data.sources import SYNTHETIC
+from ..teachers import Teacher
+from .train_config import TrainConfig
+
+
+def describe_run(config: TrainConfig, teacher: Teacher | None, **done: Any) -> dict[str, Any]:
+    """Plain values for `checkpoint.save`.
+
+    Args:
+        config: of the run.
+        teacher: that took part, or None.
+        done: what the run did so far: steps, pairs, seconds, ...
+    """
+    data, distil = config.data, config.distil
+    meta: dict[str, Any] = {
+        'data': f'{_named(config.sources)}, seed {data.seed}, '
+        f'{", ".join(f"{w}x{h}" for h, w in data.sizes)} px, batches of {data.batch_size}',
+        'command': config.command,
+        'date': time.strftime('%Y-%m-%d'),
+        **done,
+    }
+    if teacher:
+        how: list[str] = [distil.supervision, distil.loss]
+        if distil.features:
+            how.append(f'features {distil.features:g}')
+        if distil.trust_px and distil.supervision == 'both':
+            how.append(f'within {distil.trust_px:g} px of the truth')
+        meta['teacher'] = f'{teacher.name} ({", ".join(how)})'
+    if config.init:
+        before = checkpoint.read(config.init)['meta']
+        meta['before'] = [*before.get('before', []), _history(config.init, before)]
+        if 'pruned' in before:
+            meta['pruned'] = before['pruned']
+    return meta
+
+
+def _named(sources: tuple[str, ...]) -> str:
+    """Sources for a card: the last folder of a path, not where this machine keeps it."""
+    names = []
+    for spec in dict.fromkeys(sources):
+        kind, _, place = spec.partition(':')
+        kind = 'procedural' if kind == SYNTHETIC else kind
+        names.append(f'{kind} {Path(place).name if place else "pairs"}')
+    return ' + '.join(names)
+
+
+def _history(path: Path, meta: dict[str, Any]) -> str:
+    return f'{path.stem}: {meta.get("steps", 0)} steps, {meta.get("data", "unknown data")}'

@@ -1,0 +1,108 @@
+"""How far a run is: in steps, or in minutes over several calls."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from .train_config import TrainConfig
+
+# Kept free at the end of a call in minutes for the last validation and checkpoint.
+RESERVE_S = 4.0
+# Warm-up of a run in minutes.
+_LONGEST_WARMUP_S = 30.0
+_WARMUP_SHARE = 0.03
+
+
+class Schedule:
+    """Of one call.
+
+    Attributes:
+        before_s: spent by earlier calls.
+        first: step that this call begins with.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.begun = self.marked = time.monotonic()
+        self.before_s = 0.0
+        self.first = 0
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since this call began."""
+        return time.monotonic() - self.begun
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the run so far, over all its calls."""
+        return self.before_s + self.elapsed_s
+
+    @property
+    def total_s(self) -> float:
+        """Length of a run in minutes over all its calls."""
+        config = self.config
+        return 60 * config.total_minutes or self.before_s + 60 * config.minutes
+
+    def over(self, step: int) -> bool:
+        """Whether the call ends before this step."""
+        config = self.config
+        if 0 < config.max_steps <= step - self.first:
+            return True
+        if config.minutes:
+            return self.elapsed_s >= 60 * config.minutes - RESERVE_S
+        return step >= config.steps
+
+    def due(self, step: int) -> bool:
+        """Whether it is time for a checkpoint."""
+        config = self.config
+        if config.checkpoint_s:
+            return time.monotonic() - self.marked >= config.checkpoint_s
+        return step > self.first and (step - self.first) % config.validate_every == 0
+
+    def mark(self) -> float:
+        """A checkpoint is made; seconds since the one before."""
+        before, self.marked = self.marked, time.monotonic()
+        return self.marked - before
+
+    def rate(self, step: int) -> float:
+        """Factor of the learning rate."""
+        config = self.config
+        if config.minutes:
+            return rate_after(self.seconds, self.total_s - RESERVE_S, config.decay_share)
+        return rate_at(step, config)
+
+    def progress(self, step: int) -> float:
+        """Share of the run that is done, 0..1."""
+        if self.config.minutes:
+            return min(1.0, self.seconds / max(1e-9, self.total_s))
+        return step / self.config.steps
+
+
+def rate_at(step: int, config: TrainConfig) -> float:
+    """Learning rate factor of a run in steps; see `rate`."""
+    return rate(step, config.steps, config.warmup_steps, config.decay_share, 1.0)
+
+
+def rate_after(spent_s: float, total_s: float, decay_share: float) -> float:
+    """Learning rate factor of a run in minutes; see `rate`."""
+    warm = min(_LONGEST_WARMUP_S, _WARMUP_SHARE * total_s)
+    return rate(spent_s, total_s, warm, decay_share, 0.02 * warm)
+
+
+def rate(done: float, total: float, warm: float, decay_share: float, first: float) -> float:
+    """Warm-up, plateau, cosine to zero.
+
+    The plateau lets a run be lengthened, or brought home early, by changing its length on resume.
+
+    Args:
+        done, total: of the run, in steps or seconds.
+        warm: length of the warm-up.
+        decay_share: share of the run over which the factor falls to 0.
+        first: is added to `done` in the warm-up, so that the first step counts.
+    """
+    start = total * (1 - decay_share)
+    if done < start:
+        return min(1.0, (done + first) / max(warm, 1e-6))
+    progress = min(1.0, (done - start) / max(1e-6, total - start))
+    return 0.5 * (1 + math.cos(math.pi * progress))

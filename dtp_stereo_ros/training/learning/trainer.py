@@ -1,0 +1,343 @@
+"""The training loop: resumable, stoppable at any time, best weights always on disk.
+
+Processes, devices and mixed precision are Accelerate's: `torchrun` or `accelerate launch` before
+the command trains on several GPUs or machines, and without them one GPU or the CPU is used.
+Nothing in a step waits for the device: losses are added up there, and read with a checkpoint.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dtp_stereo_ros.errors import ConfigError, InputError, StereoError
+from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.family import Network, build, describe
+
+from ..data.batches import Batch
+from ..data.padding import pad_some
+from ..data.prefetch import Feed
+from ..data.raycast_source import RAYCAST, Renderer
+from ..data.sources import Sources
+from ..data.teacher_cache import TaughtCache
+from ..teachers import open_teacher
+from . import run_state
+from .compiled import compiled
+from .device import accelerator_for, bf16_cost
+from .distillation import Distillation
+from .ema import Average
+from .run_card import describe_run
+from .run_log import Log
+from .schedule import Schedule
+from .supervised import Objective, Parts, supervised
+from .train_config import TrainConfig
+from .validation import draw, validate
+
+
+class Trainer:
+    """One run. `run()` goes on where the folder's `last.pt` stopped.
+
+    Attributes:
+        stopped: set it from anywhere to end the call with a checkpoint after this step.
+
+    Raises:
+        ConfigError: pairs without truth and no teacher; minutes for several processes; or see
+            `Distillation`.
+        InputError: a source, or the folder to resume, is missing.
+        ModelError: `init` or the teacher is unusable.
+        StereoError: the device renders otherwise than the CPU.
+    """
+
+    _prepared: nn.Module
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.schedule = Schedule(config)
+        self.accelerator = accelerator_for(config.device, config.bf16)
+        if config.minutes and self.accelerator.num_processes > 1:
+            raise ConfigError('minutes are counted by one process only; give steps')
+        self.device: torch.device = self.accelerator.device
+        config.out.mkdir(parents=True, exist_ok=True)
+        self.log = Log(config.out, self.accelerator.is_main_process)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        torch.manual_seed(config.data.seed + self.accelerator.process_index)
+        self._cache_folder = config.cache or config.out / 'cache'
+        with self.accelerator.main_process_first():
+            self.sources = Sources.open(config.sources, self._cache_folder)
+        before = self._read()
+        self._build(before)
+        self.step = self.samples = 0
+        self.stopped = False
+        self.best = math.inf
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._told = 0
+        self._restore(before)
+        self.renderer = (
+            Renderer(config.data, self.device, self.accelerator.process_index)
+            if RAYCAST in config.sources
+            else None
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the run so far, over all its calls."""
+        return self.schedule.seconds
+
+    def run(self) -> dict[str, float]:
+        """Train to the end; returns the last figures of validation, and the mean losses."""
+        config = self.config
+        process = self.accelerator.process_index
+        cache = self._fill_cache()
+        stream = self.sources.stream(config.data, self.step, process, cache, self.renderer)
+        # First, so that the workers draw while the device is set up.
+        feed = Feed(stream, config.workers, self.device, self.renderer)
+        held_out = self.sources.validation(
+            config.data, config.validation_count, self._ask(), self.renderer
+        )
+        if self.device.type == 'cuda':
+            held_out = [feed.moved(batch) for batch in held_out]
+        self._examine()
+        if config.compile:
+            self._compile(next(feed))
+        self.log.start(0 if config.minutes else config.steps, self.step, config.out.name)
+        self.schedule.mark()
+        try:
+            while True:
+                over = self.stopped or self.schedule.over(self.step)
+                if over or self.schedule.due(self.step):
+                    figures = self._checkpoint(held_out)
+                if over:
+                    return figures
+                self._train(next(feed))
+        finally:
+            self.log.close()
+
+    def _train(self, batch: Batch) -> None:
+        """One step."""
+        config = self.config
+        self.network.train()
+        factor = self.schedule.rate(self.step)
+        for group in self.optimizer.param_groups:
+            group['lr'] = config.learning_rate * factor
+        batch = pad_some(batch, config.padded, self.network.padding_multiple)
+        phase = (int(torch.randint(4, ())), int(torch.randint(4, ())))
+        loss, parts = self._backward(self._prepared, batch, phase)
+        self.accelerator.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        self.average.follow(self.step)
+        for name, part in {'loss': loss.detach(), **parts}.items():
+            before = self._sums.get(name)
+            self._sums[name] = part.clone() if before is None else before + part
+            self._counts[name] = self._counts.get(name, 0) + 1
+        self.step += 1
+        self.samples += len(batch['left']) * self.accelerator.num_processes
+        self.log.update()
+
+    def _backward(
+        self, network: nn.Module, batch: Batch, phase: tuple[int, int]
+    ) -> tuple[Tensor, Parts]:
+        """Loss, its parts, and in the parameters its gradient."""
+        with self.accelerator.autocast():
+            outputs = network(image(batch['left']), image(batch['right']))
+        loss, parts = self.objective(outputs, batch, phase, self.schedule.progress(self.step))
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        return loss, parts
+
+    def _compile(self, batch: Batch) -> None:
+        def gradients(network: nn.Module) -> list[Tensor]:
+            self._backward(network, batch, (0, 0))
+            return [p.grad.clone() for p in self.network.parameters() if p.grad is not None]
+
+        self.network.train()
+        chosen, off = compiled(self._prepared, gradients)
+        what = 'not compiled, as' if chosen is self._prepared else 'compiled;'
+        self._prepared = chosen
+        self.log.line(f'{what} {100 * off:.0f} % of the layers get another gradient then')
+
+    def _build(self, before: dict[str, Any]) -> None:
+        """Network, average, objective and optimizer; `before` is what an earlier call left."""
+        config = self.config
+        if config.init:
+            network = checkpoint.load(config.init)
+        else:
+            network = build(before.get('config', config.network))
+        channels_last(network)
+        # Before the objective, whose hooks the average does not need.
+        average = copy.deepcopy(network)
+        self.objective = self._objective(network)
+        self.learned = self.objective.learned.to(self.device)
+        self.network: Network = network.to(self.device)
+        learned = [*network.parameters(), *self.learned.parameters()]
+        cuda = self.device.type == 'cuda'
+        torch.backends.cudnn.benchmark = cuda
+        optimizer = torch.optim.AdamW(
+            learned, lr=config.learning_rate, weight_decay=config.weight_decay, fused=cuda
+        )
+        self._prepared, self.optimizer = self.accelerator.prepare(network, optimizer)
+        # Several processes share gradients only of a module that has some.
+        if checkpoint.parameter_count(self.learned):
+            self.objective.learned = self.accelerator.prepare_model(self.learned)
+        # Only now: where several processes train, other tensors have taken the weights' place.
+        self.average = Average(average.to(self.device), network, config.average_decay)
+
+    def _objective(self, network: Network) -> Objective:
+        distil = self.config.distil
+        if not distil.teacher or distil.supervision == 'truth':
+            if self.sources.unlabelled:
+                raise ConfigError(
+                    'data without truth teaches nothing by itself; give a teacher, or take out '
+                    'the pairs without truth'
+                )
+            return supervised(network, self.config.loss)
+        objective = Distillation(network, open_teacher(distil.teacher), distil, self.config.loss)
+        objective.teacher.to(self.device)
+        if distil.cache and distil.features:
+            raise ConfigError('features are not kept in a cache; set features to 0, or no cache')
+        return objective
+
+    def _fill_cache(self) -> TaughtCache | None:
+        """Ask the teacher about all pairs on disk where its answers are to be kept."""
+        objective = self.objective
+        if not (isinstance(objective, Distillation) and self.config.distil.cache):
+            return None
+        folder = self._cache_folder / 'teacher'
+        cache = TaughtCache.of(folder, objective.teacher, objective.grid)
+        if self.accelerator.is_main_process:
+            cache.fill(
+                self.sources.all_scenes, objective.teacher, objective.grid, self.accelerator.device
+            )
+        self.accelerator.wait_for_everyone()
+        return cache
+
+    def _ask(self) -> Any:
+        objective = self.objective
+        if not isinstance(objective, Distillation):
+            return None
+        return lambda batch: objective.ask({k: v.to(self.device) for k, v in batch.items()})
+
+    def _examine(self) -> None:
+        """Tell what trains on what; on a GPU the ray caster is held against the CPU."""
+        if self.renderer and self.device.type != 'cpu':
+            off = self.renderer.check()
+            self.log.line(f'{100 * off:.3f} % of pixels differ between {self.device} and the CPU')
+            self.log.line(f'generates {self.renderer.pairs_per_second():.0f} pairs/s by itself')
+        self.log.line(
+            f'{checkpoint.parameter_count(self.network)} parameters on {self._device_name()}, '
+            f'from step {self.step}; set up in {self.schedule.elapsed_s:.0f} s'
+        )
+        if self.device.type == 'cpu' and self.config.bf16 and (cost := bf16_cost()) > 1.2:
+            self.log.line(
+                f'bfloat16 convolutions take {cost:.1f} times as long as float32 on this '
+                'processor; --fp32 (in a recipe, precision: fp32) trains faster'
+            )
+
+    def _device_name(self) -> str:
+        cuda = self.device.type == 'cuda'
+        return str(torch.cuda.get_device_name(self.device)) if cuda else 'CPU'
+
+    def _checkpoint(self, held_out: list[Batch]) -> dict[str, float]:
+        """Judge, tell and save.
+
+        Raises:
+            StereoError: the losses are no numbers any more.
+        """
+        losses = {f'train/{k}': float(v) / self._counts[k] for k, v in self._sums.items()}
+        speed = (self.samples - self._told) / max(1e-9, self.schedule.mark())
+        self._sums, self._counts, self._told = {}, {}, self.samples
+        if not all(math.isfinite(value) for value in losses.values()):
+            last = self.config.out / 'last.pt'
+            where = f'go on from {last}' if last.exists() else 'begin again'
+            raise StereoError(
+                f'training diverged before step {self.step}; {where} with a smaller learning rate'
+            )
+        figures = validate(self.average.network, held_out, self.accelerator)
+        shown = ' '.join(f'{k} {v:.4f}' for k, v in {**losses, **figures}.items())
+        cuda = self.device.type == 'cuda'
+        memory = f'{torch.cuda.max_memory_allocated(self.device) / 1e9:.1f} GB ' if cuda else ''
+        rate = self.optimizer.param_groups[0]['lr']
+        self.log.line(
+            f'step {self.step} pairs {self.samples} {speed:.0f}/s {memory}rate {rate:.1e} {shown}'
+        )
+        if self.accelerator.is_main_process:
+            self.log.figures(
+                {**losses, **figures},
+                self.step,
+                lambda: draw(self.average.network, held_out[0], self.accelerator),
+            )
+            self._save(figures)
+        self.schedule.mark()
+        return {**figures, **losses}
+
+    def _save(self, figures: dict[str, float]) -> None:
+        out = self.config.out
+        score = figures['val/epe_px']
+        if score < self.best:
+            self.best = score
+            objective = self.objective
+            meta = describe_run(
+                self.config,
+                objective.teacher if isinstance(objective, Distillation) else None,
+                steps=self.step,
+                pairs=self.samples,
+                train_seconds=round(self.seconds),
+                device=self._device_name(),
+                validation={k: round(v, 4) for k, v in figures.items()},
+            )
+            checkpoint.save(out / 'best.pt', self.average.network, meta)
+        content = {
+            'config': describe(self.network),
+            'network': self.network.state_dict(),
+            'learned': self.learned.state_dict(),
+            'average': self.average.network.state_dict(),
+            'optimizer': self.optimizer.state_dict(),
+            'step': self.step,
+            'samples': self.samples,
+            'seconds': self.seconds,
+            'best': self.best,
+        }
+        run_state.write(out, content, self.config.split)
+
+    def _read(self) -> dict[str, Any]:
+        resume = self.config.resume
+        if resume and not (resume / 'last.pt').exists():
+            raise InputError(f'resume: {resume} holds no last.pt')
+        return run_state.read(resume or self.config.out)
+
+    def _restore(self, before: dict[str, Any]) -> None:
+        """Go on where an earlier call stopped."""
+        if before:
+            self.network.load_state_dict(before['network'])
+            self.learned.load_state_dict(before.get('learned', {}))
+            self.average.network.load_state_dict(before['average'])
+            self.step, self.samples = before['step'], before['samples']
+            self.schedule.before_s, self.best = before['seconds'], before['best']
+            moments = before.get('optimizer')
+            if 'moments' in before:
+                groups = self.optimizer.state_dict()['param_groups']
+                moments = {'state': before['moments'], 'param_groups': groups}
+            if moments:
+                self.optimizer.load_state_dict(moments)
+            else:
+                self.log.line(
+                    f'moments.pt is not of step {self.step}: the optimizer starts afresh'
+                )
+        self.schedule.first, self._told = self.step, self.samples
+
+
+def image(batch: Tensor) -> Tensor:
+    """Pictures as the network likes them best."""
+    return batch.float().contiguous(memory_format=torch.channels_last)
+
+
+def channels_last(network: Network) -> None:
+    """Lay kernels out as convolutions like them best; those of 3D convolutions stay."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

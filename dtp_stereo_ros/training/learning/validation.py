@@ -1,0 +1,57 @@
+"""What a network is worth on held-out pairs."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.evaluation.report import panel
+from dtp_stereo_ros.evaluation.runner import Estimate
+from dtp_stereo_ros.network.family import Network
+
+from ..data.batches import Batch
+
+
+@torch.no_grad()
+def validate(network: Network, batches: list[Batch], accelerator: Accelerator) -> dict[str, float]:
+    """EPE (px), bad-1 and bad-3 (shares) over visible pixels of the held-out pairs.
+
+    Raises:
+        ConfigError: no held-out pixel has a truth.
+    """
+    network.eval()
+    errors = []
+    for batch in batches:
+        disparity = _estimate(network, batch, accelerator)
+        truth, visible = (batch[k].to(disparity.device) for k in ('disparity', 'visible'))
+        errors.append((disparity - truth).abs()[visible])
+    error = torch.cat(errors) if errors else torch.zeros(0)
+    if not len(error):
+        raise ConfigError('no held-out pair has a pixel with truth; add synthetic to the data')
+    return {
+        'val/epe_px': float(error.mean()),
+        'val/bad1': float((error > 1).float().mean()),
+        'val/bad3': float((error > 3).float().mean()),
+    }
+
+
+def draw(network: Network, batch: Batch, accelerator: Accelerator) -> np.ndarray:
+    """Left image, truth, disparity and error of the first pair of a batch; RGB uint8."""
+    network.eval()
+    first = {name: values[:1].cpu() for name, values in batch.items()}
+    with torch.no_grad():
+        disparity = _estimate(network, first, accelerator)[0].cpu().numpy()
+    truth = torch.where(first['known'], first['disparity'], torch.nan)[0].numpy()
+    left = np.ascontiguousarray(first['left'][0].permute(1, 2, 0).numpy())
+    return panel(left, truth, [Estimate(network.name, disparity)])
+
+
+def _estimate(network: Network, batch: Batch, accelerator: Accelerator) -> torch.Tensor:
+    left, right = (batch[side].to(accelerator.device).float() for side in ('left', 'right'))
+    with accelerator.autocast():
+        disparity, _ = network(left, right)
+    return cast(torch.Tensor, disparity[:, 0].float())

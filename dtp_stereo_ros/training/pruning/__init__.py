@@ -1,0 +1,1 @@
+"""Structured pruning, sensitivity and cost."""

@@ -1,0 +1,1 @@
+"""Chains of training steps from a file, and studies of their parts."""

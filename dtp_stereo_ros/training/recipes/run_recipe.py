@@ -1,0 +1,253 @@
+"""A chain of steps from a teacher to an exported, pruned model; resumable at every step.
+
+Each step has a folder ``NN-name`` below the recipe's; see `stages`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from dtp_stereo_ros import models
+from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.image_io import write_json
+from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.settings_file import plain
+
+from ..data.batches import Batch, GeneratorConfig
+from ..data.sources import held_out
+from ..learning.device import accelerator_for
+from ..learning.distillation import DistilConfig
+from ..learning.train_config import TrainConfig, preset
+from ..learning.trainer import Trainer
+from ..learning.validation import validate
+from ..pruning.cost import ConvolutionCost
+from ..pruning.prune_checkpoint import prune_checkpoint, summary_line
+from . import summary
+from .recipe import DistilStep, Recipe, TrainStep
+from .resumable import TEST_SEED, do_once, training_settings
+from .summary import Link
+
+
+class Chain:
+    """A recipe being run.
+
+    Args:
+        recipe: what to do.
+        command: what was typed, for the cards.
+    """
+
+    def __init__(self, recipe: Recipe, command: str) -> None:
+        self.recipe = recipe
+        self.command = command
+        self.links: list[Link] = []
+        self.pictures: list[Path] = []
+        self._number = 0
+        self._test: tuple[list[Batch], bool] | None = None
+
+    @property
+    def total(self) -> int:
+        """Number of steps."""
+        recipe = self.recipe
+        teacher, student = recipe.teacher, recipe.student
+        begun = [not teacher.file, student.file or student.steps, recipe.distil.steps]
+        return sum(map(bool, begun)) + 2 * recipe.prune.rounds + 2
+
+    def run(self) -> Path:
+        """Do what is not done yet.
+
+        Returns:
+            The summary, a Markdown file.
+
+        Raises:
+            ConfigError: a step was begun with other settings; or there is no student.
+            StereoError: a step fails.
+        """
+        recipe = self.recipe
+        recipe.out.mkdir(parents=True, exist_ok=True)
+        teacher = recipe.teacher.file or str(self._train('teacher', recipe.teacher))
+        source: Path | None = recipe.student.init
+        if recipe.student.file:
+            source = self._take('student', models.resolve(recipe.student.file, ('.pt',)))
+        elif recipe.student.steps:
+            source = self._train('student', recipe.student)
+        if recipe.distil.steps:
+            source = self._distil('distil', recipe.distil, teacher, source)
+        if source is None:
+            raise ConfigError('there is no student; give distil.steps, student.steps or a file')
+        for round_ in range(1, recipe.prune.rounds + 1):
+            pruned = self._prune(f'prune{round_}', source)
+            tune = recipe.prune.tune_after(round_)
+            source = self._distil(f'tune{round_}', tune, teacher, pruned)
+        judged = {'links': [link.sha256 for link in self.links], 'how': plain(recipe.evaluate)}
+        self._step('evaluate', judged, self._evaluate)
+        named = {'model': models.sha256(source), 'name': recipe.name}
+        exported = self._step('export', named, self._export)
+        return exported / 'summary.md'
+
+    def say(self, text: str) -> None:
+        """Print a line, once over all processes."""
+        self._accelerator().print(text, flush=True)
+
+    def _train(self, name: str, step: TrainStep) -> Path:
+        network = preset(step.network) if isinstance(step.network, str) else step.network
+        config = self._training(step, None, init=step.init, network=network)
+        return self._fit(name, config)
+
+    def _take(self, name: str, path: Path) -> Path:
+        """A finished checkpoint as a step of its own, so that the summary judges it too."""
+        content = checkpoint.read(path)
+        settings = {'model': models.sha256(path)}
+
+        def work(folder: Path) -> dict[str, Any]:
+            if self._accelerator().is_main_process:
+                checkpoint.write(folder / 'best.pt', content)
+            return {}
+
+        taken = self._step(name, settings, work) / 'best.pt'
+        self._add(name, taken)
+        return taken
+
+    def _distil(self, name: str, step: DistilStep, teacher: str, source: Path | None) -> Path:
+        network = self.recipe.student.network
+        network = preset(network) if isinstance(network, str) else network
+        how = replace(step.how, teacher=teacher)
+        return self._fit(name, self._training(step, how, init=source, network=network))
+
+    def _training(
+        self, step: TrainStep | DistilStep, how: DistilConfig | None, **more: Any
+    ) -> TrainConfig:
+        recipe = self.recipe
+        return TrainConfig(
+            out=recipe.out,
+            sources=step.sources,
+            data=recipe.data,
+            loss=step.loss,
+            distil=how or DistilConfig(),
+            steps=step.steps,
+            learning_rate=step.learning_rate,
+            warmup_steps=step.warmup_steps,
+            decay_share=step.decay_share,
+            validate_every=step.validate_every,
+            validation_count=recipe.validation_batches,
+            bf16=recipe.precision == 'bf16',
+            device=recipe.device,
+            workers=recipe.workers,
+            threads=recipe.threads,
+            cache=recipe.out / 'cache',
+            command=self.command,
+            **more,
+        )
+
+    def _fit(self, name: str, config: TrainConfig) -> Path:
+        def work(folder: Path) -> dict[str, Any]:
+            return dict(Trainer(replace(config, out=folder)).run())
+
+        folder = self._step(name, training_settings(config), work)
+        self._add(name, folder / 'best.pt')
+        return folder / 'best.pt'
+
+    def _prune(self, name: str, source: Path) -> Path:
+        recipe, prune = self.recipe, self.recipe.prune
+        settings = {
+            'how': plain(prune.how),
+            'init': models.sha256(source),
+            'measure_batches': prune.measure_batches,
+            'sources': list(self._judged_by),
+            'data': plain(recipe.data),
+        }
+
+        def work(folder: Path) -> dict[str, Any]:
+            accelerator = self._accelerator()
+            if not accelerator.is_main_process:
+                return {}
+            batches, _ = self._held_out(recipe.data, prune.measure_batches, accelerator)
+            report = prune_checkpoint(
+                source, folder, prune.how, batches, accelerator, self.command
+            )
+            print(summary_line(report))
+            return {'error_before': report.error_before, 'error_after': report.error_after}
+
+        folder = self._step(name, settings, work)
+        if (folder / 'sensitivity.png').exists():
+            self.pictures.append(folder / 'sensitivity.png')
+        self._add(name, folder / 'pruned.pt')
+        return folder / 'pruned.pt'
+
+    def _evaluate(self, folder: Path) -> dict[str, Any]:
+        if not self._accelerator().is_main_process:
+            return {}
+        return summary.evaluate(folder, self.links, self.recipe.evaluate, self.recipe.threads)
+
+    def _export(self, folder: Path) -> dict[str, Any]:
+        if not self._accelerator().is_main_process:
+            return {}
+        measured = json.loads(
+            (self._folder('evaluate', self._number - 1) / 'metrics.json').read_text()
+        )
+        name, best = self.recipe.name, self.links[-1]
+        summary.write(folder, name, best, self.links, measured, self.pictures, self.command)
+        return {'model': name}
+
+    def _add(self, name: str, path: Path) -> None:
+        """Judge a link of the chain on the test pairs, once."""
+        known = path.parent / 'link.json'
+        if known.exists():
+            content = json.loads(known.read_text())
+            if content['sha256'] == models.sha256(path):
+                self.links.append(Link(path=path, **content))
+                return
+        accelerator = self._accelerator()
+        if self._test is None:
+            config = replace(self.recipe.data, seed=self.recipe.data.seed + TEST_SEED)
+            self._test = self._held_out(config, self.recipe.validation_batches, accelerator)
+        batches, real = self._test
+        network = checkpoint.load(path)
+        gmac = ConvolutionCost.of(network).multiplications(network) / 1e9
+        figures = validate(network.to(accelerator.device), batches, accelerator)
+        content = {
+            'name': name,
+            'sha256': models.sha256(path),
+            'parameters': checkpoint.parameter_count(network),
+            'gmac': gmac,
+            'epe_px': figures['val/epe_px'],
+            'bad1': figures['val/bad1'],
+            'bad3': figures['val/bad3'],
+            'real': real,
+        }
+        if accelerator.is_main_process:
+            write_json(known, content)
+        self.links.append(Link(path=path, **content))
+
+    def _held_out(
+        self, config: GeneratorConfig, count: int, accelerator: Accelerator
+    ) -> tuple[list[Batch], bool]:
+        cache, teacher = self.recipe.out / 'cache', self.recipe.teacher.file
+        return held_out(self._judged_by, config, count, cache, accelerator, teacher)
+
+    @property
+    def _judged_by(self) -> tuple[str, ...]:
+        """Sources of the last lessons that the student gets."""
+        recipe = self.recipe
+        return (recipe.prune.tune if recipe.prune.rounds else recipe.distil).sources
+
+    def _accelerator(self) -> Accelerator:
+        return accelerator_for(self.recipe.device, self.recipe.precision == 'bf16')
+
+    def _folder(self, name: str, number: int) -> Path:
+        return self.recipe.out / f'{number:02d}-{name}'
+
+    def _step(
+        self, name: str, settings: dict[str, Any], work: Callable[[Path], dict[str, Any]]
+    ) -> Path:
+        """Run a step, or pass over it where it is done; returns its folder."""
+        self._number += 1
+        folder = self._folder(name, self._number)
+        heading = f'[{self._number}/{self.total}] {name}'
+        do_once(folder, heading, settings, work, self._accelerator())
+        return folder

@@ -1,0 +1,1 @@
+"""Scenes of textured planes, drawn with OpenCV one pair after the other."""

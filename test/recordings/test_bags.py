@@ -1,0 +1,95 @@
+"""Bags of our own making, ROS 2, with disparity, with depth and with neither."""
+
+import numpy as np
+import pytest
+from robot_bag import HEIGHT, SHIFT, WIDTH, write_bag, write_compressed_ros1_bag, write_stamped_bag
+
+from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.training.data.readers import open_pairs
+
+
+@pytest.mark.parametrize('truth', ['', ',truth=/cam/disparity', ',truth=/cam/depth'])
+def test_pairs_of_a_bag(tmp_path, truth):
+    spec = write_bag(tmp_path / 'robot', truth)
+    scenes = open_pairs(spec, tmp_path / 'cache')
+    assert len(scenes) == 4
+    for scene in scenes:
+        frame = scene.load_frame()
+        assert np.array_equal(frame.left[:, SHIFT:], frame.right[:, :-SHIFT])
+        if truth:
+            found = scene.load_truth().disparity_px
+            np.testing.assert_allclose(found[1:], SHIFT, rtol=1e-6)
+            assert np.isnan(found[0]).all()
+        else:
+            assert scene.load_truth is None
+
+
+def test_compressed_pairs_of_a_ros1_bag(tmp_path):
+    spec = write_compressed_ros1_bag(tmp_path / 'old.bag')
+    scenes = open_pairs(
+        f'{spec},left=/cam/left/image_rect_color/compressed,'
+        'right=/cam/right/image_rect_color/compressed',
+        tmp_path / 'cache',
+    )
+    assert len(scenes) == 3
+    for scene in scenes:
+        frame = scene.load_frame()
+        assert frame.left.shape == (HEIGHT, WIDTH, 3)
+        assert np.array_equal(frame.left[:, SHIFT:], frame.right[:, :-SHIFT])
+
+
+def test_a_bag_is_unpacked_once(tmp_path):
+    spec = write_bag(tmp_path / 'robot')
+    first = open_pairs(spec, tmp_path / 'cache')
+    before = first[0].left.stat().st_mtime_ns
+    assert open_pairs(spec, tmp_path / 'cache')[0].left.stat().st_mtime_ns == before
+    assert len(list((tmp_path / 'cache').iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (',left=/nothing', r'no topic /nothing; it has /cam/depth, '),
+        (',right=/cam/depth,truth=/cam/depth,info=/x', 'no topic /x'),
+        (',top=/x', "bag option 'top=/x'"),
+        (',right=/cam/disparity', '/cam/disparity is no image but stereo_msgs/msg/DisparityImage'),
+        (',truth=/cam/depth,info=/cam/disparity,left=/cam/depth,right=', 'bag option'),
+    ],
+)
+def test_wrong_topics_are_named(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        open_pairs(write_bag(tmp_path / 'robot', options), tmp_path / 'cache')
+    assert not list((tmp_path / 'cache').glob('*'))
+
+
+def test_a_real_bag(data_root, tmp_path):
+    bag = data_root / 'euroc' / 'euroc_rect'
+    if not bag.exists():
+        pytest.skip(f'no bag at {bag}')
+    scenes = open_pairs(f'bag:{bag}', tmp_path)
+    assert len(scenes) == 95
+    frame = scenes[40].load_frame()
+    assert frame.left.shape == (480, 752, 3)
+    assert not np.array_equal(frame.left, frame.right)
+
+
+@pytest.mark.parametrize(
+    ('left_ns', 'right_ns', 'message'),
+    [
+        (lambda t: 0, lambda t: 0, 'left/image_rect: its images have no stamp'),
+        (lambda t: 10**12, lambda t: t, 'left/image_rect: its images all have one stamp'),
+        (lambda t: t // 10**9 * 10**9, lambda t: t, 'its stamps are whole seconds'),
+        (lambda t: t, lambda t: t + 10**18, 'the clocks of the cameras differ'),
+    ],
+)
+def test_stamps_that_pair_nothing_are_named(tmp_path, left_ns, right_ns, message):
+    spec = write_stamped_bag(tmp_path / 'robot', left_ns, right_ns)
+    with pytest.raises(InputError, match=message):
+        open_pairs(spec, tmp_path / 'cache')
+    assert not list((tmp_path / 'cache').glob('*'))
+
+
+def test_two_loops_of_a_camera_are_good(tmp_path):
+    again = 10**12 + 15 * 50_000_000
+    spec = write_stamped_bag(tmp_path / 'robot', *[lambda t: t - (t >= again) * 10 * 10**9] * 2)
+    assert len(open_pairs(spec, tmp_path / 'cache')) == 60

@@ -1,0 +1,187 @@
+"""Training on pairs that the device generates, here on the CPU: it learns, stops and goes on."""
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.training.learning.gpu_train import main, parse
+from dtp_stereo_ros.training.learning.schedule import rate_after
+from dtp_stereo_ros.training.learning.trainer import Trainer
+
+WIDTHS = {
+    'stem': 8,
+    'quarter': 16,
+    'eighth': 16,
+    'sixteenth': 24,
+    'thirtysecond': 24,
+    'heads': 1,
+    'volume': 16,
+    'depths': (1, 1, 1, 1),
+}
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
+
+@pytest.fixture(scope='module')
+def textures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('textures')
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        noise = rng.uniform(0, 255, (20, 20, 3)).astype(np.float32)
+        cv2.imwrite(str(folder / f'{i}.png'), cv2.resize(noise, (300, 300)).astype(np.uint8))
+    return folder
+
+
+def arguments(out, textures, *more):
+    widths = [
+        f'{name}={",".join(map(str, v)) if isinstance(v, tuple) else v}'
+        for name, v in WIDTHS.items()
+    ]
+    fixed = ['--batch', '3', '--size', '64x160', '32x128', '--samples', '1', '--workers', '0']
+    fixed += ['--validation', '2', '--rate', '3e-3', '--average', '0.9', '--device', 'cpu']
+    places = ['--out', str(out), '--textures', str(textures), '--minutes', '5']
+    return [*places, *fixed, *more, '--network', *widths]
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory, textures):
+    out = tmp_path_factory.mktemp('run')
+    first = Trainer(parse(arguments(out, textures, '--max-steps', '4'))).run()
+    second = Trainer(parse(arguments(out, textures, '--max-steps', '96')))
+    begun_at = second.step
+    return out, first, begun_at, second, second.run()
+
+
+def test_it_learns_and_goes_on_where_it_stopped(run):
+    _, first, begun_at, trainer, last = run
+    assert begun_at == 4
+    assert trainer.step == 100
+    assert trainer.samples == 300
+    # How high the learning rate gets depends on the machine's speed.
+    assert last['val/bad3'] < 0.95 * first['val/bad3']
+    assert last['train/distribution'] < 0.95 * first['train/distribution']
+    assert trainer.seconds > 0
+
+
+def test_the_best_weights_load_and_tell_how_they_were_made(run):
+    out, *_, trainer, _ = run
+    network = checkpoint.load(out / 'best.pt')
+    assert network.config.depths == (1, 1, 1, 1)
+    meta = checkpoint.read(out / 'best.pt')['meta']
+    assert meta['validation']['val/epe_px'] == pytest.approx(trainer.best, abs=1e-4)
+    assert meta['pairs'] <= 300
+    assert '160x64' in meta['data']
+    left = torch.zeros(1, 3, 32, 64)
+    assert network(left, left)[0].shape == (1, 1, 32, 64)
+
+
+def test_a_following_call_has_the_same_optimizer_and_weights(run, textures, tmp_path):
+    out, *_, trainer, _ = run
+    call = arguments(tmp_path / 'next', textures, '--resume', str(out), '--total-minutes', '7')
+    following = Trainer(parse(call))
+    assert following.step == 100
+    assert following.schedule.total_s == 420
+    for mine, theirs in zip(
+        following.network.parameters(), trainer.network.parameters(), strict=True
+    ):
+        assert torch.equal(mine, theirs)
+        moment = following.optimizer.state[mine]['exp_avg_sq']
+        assert moment.dtype == torch.float32
+        expected = trainer.optimizer.state[theirs]['exp_avg_sq'].bfloat16().float()
+        assert torch.equal(moment, expected)
+        assert following.optimizer.state[mine]['step'] == 100
+    # The old run is only read.
+    assert not (tmp_path / 'next' / 'last.pt').exists()
+
+
+def test_moments_of_another_step_are_not_used(run, textures, tmp_path):
+    out, *_ = run
+    for name in ('last.pt', 'moments.pt'):
+        (tmp_path / name).write_bytes((out / name).read_bytes())
+    content = torch.load(tmp_path / 'moments.pt', weights_only=True)
+    torch.save({**content, 'step': 3}, tmp_path / 'moments.pt')
+    trainer = Trainer(parse(arguments(tmp_path, textures)))
+    assert trainer.step == 100
+    assert not trainer.optimizer.state
+    assert 'starts afresh' in (tmp_path / 'log.txt').read_text()
+
+
+def test_the_log_tells_speed_and_errors(run):
+    out, *_ = run
+    lines = (out / 'log.txt').read_text().splitlines()
+    assert 'parameters on CPU, from step 0' in lines[0]
+    assert ' step 4 pairs 12 ' in lines[1]
+    assert 'val/bad3' in lines[-1]
+
+
+def test_it_ends_when_its_minutes_are_over(run, textures, tmp_path):
+    out, *_ = run
+    call = ['--resume', str(out), '--minutes', '0.001']
+    trainer = Trainer(parse([*arguments(tmp_path, textures), *call]))
+    trainer.run()
+    assert trainer.step == 100
+    assert (tmp_path / 'last.pt').exists()
+
+
+def test_weights_can_start_from_a_checkpoint(run, textures, tmp_path):
+    out, *_ = run
+    call = arguments(tmp_path, textures, '--init', str(out / 'best.pt'))
+    trainer = Trainer(parse(call))
+    assert trainer.step == 0
+    expected = checkpoint.load(out / 'best.pt').state_dict()
+    for name, value in trainer.network.state_dict().items():
+        assert torch.equal(value, expected[name])
+
+
+def test_the_rate_rises_stays_and_falls_to_zero():
+    assert rate_after(0, 1000, 0.4) < 0.05
+    assert rate_after(30, 1000, 0.4) == 1
+    assert rate_after(599, 1000, 0.4) == 1
+    assert rate_after(800, 1000, 0.4) == pytest.approx(0.5)
+    assert rate_after(1000, 1000, 0.4) == pytest.approx(0)
+    assert rate_after(1200, 1000, 0.4) == pytest.approx(0)
+
+
+def test_a_missing_run_is_named(textures, tmp_path):
+    call = parse(arguments(tmp_path / 'new', textures, '--resume', str(tmp_path)))
+    with pytest.raises(InputError, match=r'resume: .* holds no last\.pt'):
+        Trainer(call)
+
+
+def test_it_needs_neither_tensorboard_nor_tqdm(textures, tmp_path):
+    """Accelerate, which may bring tqdm itself, is imported first."""
+    call = arguments(tmp_path, textures, '--max-steps', '1')
+    code = (
+        'import sys, accelerate\n'
+        "for name in ('tqdm', 'tensorboard', 'torch_pruning', 'onnx', 'skimage', 'rosbags'):\n"
+        '    sys.modules[name] = None\n'
+        'from dtp_stereo_ros.training.learning.gpu_train import main\n'
+        f'raise SystemExit(main({call!r}))'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 'TensorBoard is not installed' in (tmp_path / 'log.txt').read_text()
+    assert ' step 1 pairs 3 ' in done.stdout
+    assert torch.load(tmp_path / 'last.pt', weights_only=True)['step'] == 1
+
+
+def test_the_command_reports_in_one_line(tmp_path, capsys):
+    (tmp_path / 'empty').mkdir()
+    assert main(['--out', str(tmp_path), '--textures', str(tmp_path / 'empty')]) == 2
+    assert 'empty' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('given', 'named'),
+    [(['--size', '100x64'], '32'), (['--size', '64'], 'WIDTH'), (['--network', 'volume'], 'NAME')],
+)
+def test_wrong_options_are_refused(tmp_path, capsys, given, named):
+    with pytest.raises(SystemExit):
+        parse(['--out', str(tmp_path), *given])
+    assert named in capsys.readouterr().err

@@ -1,0 +1,336 @@
+"""A short real run: it learns, resumes where it stopped, and what it writes can be used."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing import event_accumulator
+
+from dtp_stereo_ros.cli import main
+from dtp_stereo_ros.commands.training_options import NETWORKS
+from dtp_stereo_ros.errors import InputError, StereoError
+from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.family import PRESETS, build
+from dtp_stereo_ros.training.data.batches import (
+    GeneratorConfig,
+    PooledBatches,
+    SyntheticBatches,
+    flip_pair,
+    make_pair,
+)
+from dtp_stereo_ros.training.learning import device, trainer
+from dtp_stereo_ros.training.learning.schedule import Schedule, rate_after, rate_at
+from dtp_stereo_ros.training.learning.train_config import TrainConfig
+from dtp_stereo_ros.training.learning.trainer import Trainer
+from dtp_stereo_ros.training.synthetic.planar.scenes import SceneMaker
+from dtp_stereo_ros.training.synthetic.planar.textures import TextureBank
+
+NETWORK = {
+    'member': 'light',
+    'max_disparity_px': 64,
+    'stem': 8,
+    'quarter': 16,
+    'eighth': 24,
+    'sixteenth': 32,
+    'thirtysecond': 32,
+    'heads': 1,
+    'volume': 16,
+    'depths': (1, 1, 1, 1),
+}
+DATA = GeneratorConfig(sizes=((64, 160),), batch_size=4, max_disparity_px=60, pool=30)
+
+
+def config(out, **changes):
+    base = TrainConfig(
+        out=out,
+        network=NETWORK,
+        data=DATA,
+        steps=120,
+        warmup_steps=5,
+        learning_rate=3e-3,
+        average_decay=0.9,
+        bf16=False,
+        device='cpu',
+        workers=0,
+        validate_every=60,
+        validation_count=4,
+        command='dtp-stereo train',
+    )
+    return dataclasses.replace(base, **changes)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp('run')
+    first = Trainer(config(out, steps=2, validate_every=2)).run()
+    return out, first, Trainer(config(out)).run()
+
+
+def test_training_learns_to_match(finished):
+    _, first, last = finished
+    assert last['val/epe_px'] < 0.9 * first['val/epe_px']
+    assert last['val/bad3'] < 0.85 * first['val/bad3']
+    assert last['train/distribution'] < 0.8 * first['train/distribution']
+
+
+def test_a_run_that_diverges_says_so_and_keeps_what_was_good(tmp_path):
+    wild = config(tmp_path, steps=4, validate_every=4, warmup_steps=0, learning_rate=1e30)
+    with pytest.raises(StereoError, match='diverged before step 4; begin again with a smaller'):
+        Trainer(wild).run()
+    assert not (tmp_path / 'last.pt').exists()
+    tame = config(tmp_path, steps=2, validate_every=2)
+    Trainer(tame).run()
+    kept = (tmp_path / 'last.pt').read_bytes()
+    wild = dataclasses.replace(wild, steps=6)
+    with pytest.raises(StereoError, match=r'diverged before step 6; go on from .*last\.pt with'):
+        Trainer(wild).run()
+    assert (tmp_path / 'last.pt').read_bytes() == kept
+
+
+def test_a_run_goes_on_where_it_stopped(finished):
+    out, _, _ = finished
+    again = Trainer(config(out))
+    assert again.step == 120
+    assert again.samples == 480
+    assert again.best < 100
+
+
+def test_best_weights_load_and_tell_how_they_were_made(finished):
+    out, _, _ = finished
+    content = checkpoint.read(out / 'best.pt')
+    assert content['meta']['steps'] in (2, 62, 120)
+    assert content['meta']['command'] == 'dtp-stereo train'
+    network = checkpoint.load(out / 'best.pt')
+    assert network.max_disparity_px == 64
+    assert not (out / 'last.pt.tmp').exists()
+
+
+def test_rate_rises_holds_and_falls():
+    run = TrainConfig(out=None, steps=100, warmup_steps=10, decay_share=0.5)
+    assert rate_at(0, run) == pytest.approx(0.1)
+    assert rate_at(9, run) == pytest.approx(1.0)
+    assert rate_at(50, run) == pytest.approx(1.0)
+    assert rate_at(75, run) == pytest.approx(0.5)
+    assert rate_at(100, run) == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test moves."""
+    now = [100.0]
+    monkeypatch.setattr('dtp_stereo_ros.training.learning.schedule.time.monotonic', lambda: now[0])
+    return now
+
+
+def test_a_call_in_minutes_ends_before_they_are_over(clock):
+    schedule = Schedule(TrainConfig(out=None, minutes=2, steps=5, checkpoint_s=30))
+    schedule.before_s = 60.0
+    assert schedule.total_s == 180
+    assert schedule.progress(1000) == pytest.approx(60 / 180)
+    clock[0] += 29
+    assert not schedule.due(1000)
+    clock[0] += 1
+    assert schedule.due(1000)
+    assert schedule.mark() == 30
+    assert not schedule.due(1000)
+    clock[0] = 215.9
+    assert not schedule.over(1000)
+    clock[0] = 216.0
+    assert schedule.over(1000)
+    assert schedule.rate(1000) == pytest.approx(rate_after(176, 176, 0.3))
+
+
+def test_a_run_in_minutes_over_several_calls_has_one_learning_rate(clock):
+    schedule = Schedule(TrainConfig(out=None, minutes=2, total_minutes=10, decay_share=0.5))
+    schedule.before_s = 400.0
+    clock[0] += 50
+    assert schedule.seconds == 450
+    assert schedule.total_s == 600
+    assert schedule.rate(7) == pytest.approx(rate_after(450, 596, 0.5))
+    assert 0.4 < schedule.rate(7) < 0.6
+
+
+def test_a_run_in_steps_counts_them(clock):
+    schedule = Schedule(TrainConfig(out=None, steps=50, validate_every=20))
+    schedule.first = 5
+    clock[0] += 1e6
+    assert [step for step in range(5, 51) if schedule.due(step)] == [25, 45]
+    assert [step for step in (5, 49, 50, 51) if schedule.over(step)] == [50, 51]
+    assert schedule.progress(25) == 0.5
+    some = Schedule(TrainConfig(out=None, steps=50, max_steps=3))
+    some.first = 5
+    assert [step for step in range(5, 10) if some.over(step)] == [8, 9]
+
+
+@pytest.mark.parametrize(
+    ('cost', 'bf16', 'told'), [(1.7, True, True), (0.6, True, False), (1.7, False, False)]
+)
+def test_a_processor_that_is_slow_in_bfloat16_is_told(tmp_path, monkeypatch, cost, bf16, told):
+    monkeypatch.setattr(trainer, 'bf16_cost', lambda: cost)
+    Trainer(config(tmp_path, bf16=bf16, steps=1, validate_every=1)).run()
+    assert ('take 1.7 times as long as float32' in (tmp_path / 'log.txt').read_text()) == told
+
+
+def test_the_cost_of_bfloat16_is_a_ratio_and_draws_no_random_numbers():
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    assert 0.05 < device.bf16_cost() < 20
+    assert torch.rand(1) == expected
+
+
+def test_the_command_counts_minutes(tmp_path, capsys):
+    """As on a lent GPU: small files, and a second call goes on."""
+    arguments = [
+        'train', '--out', str(tmp_path), '--data', 'raycast', '--batch-size', '2', '--sizes',
+        '32x96', '--workers', '0', '--device', 'cpu', '--fp32', '--threads', '1', '--split',
+    ]  # fmt: skip
+    assert main([*arguments, '--steps', '1', '--validate-every', '1']) == 0
+    assert main([*arguments, '--minutes', '0.001', '--total-minutes', '9']) == 0
+    assert 'best.pt: val/epe_px' in capsys.readouterr().out
+    last = torch.load(tmp_path / 'last.pt', weights_only=True)
+    moments = torch.load(tmp_path / 'moments.pt', weights_only=True)
+    assert 'optimizer' not in last
+    assert last['step'] == moments['step'] == 1
+    assert moments['state'][0]['exp_avg'].dtype == torch.bfloat16
+    sizes = [path.stat().st_size for path in tmp_path.glob('*.pt')]
+    assert len(sizes) == 3
+    assert max(sizes) < 16e6
+
+
+def test_a_broken_file_to_go_on_from_is_one_line(tmp_path):
+    (tmp_path / 'last.pt').write_bytes(b'no pickle')
+    with pytest.raises(InputError, match=r'last\.pt: no run can go on from it'):
+        Trainer(config(tmp_path))
+    torch.save({'network': {}, 'average': {}, 'best': 1.0, 'step': 3}, tmp_path / 'last.pt')
+    with pytest.raises(InputError, match=r'last\.pt: holds no samples; it is of another version'):
+        Trainer(config(tmp_path))
+
+
+def test_batches_are_reproducible_typed_and_of_the_sizes_in_turn():
+    sizes = ((32, 64), (64, 32))
+    stream, same = (
+        iter(SyntheticBatches(GeneratorConfig(sizes=sizes, batch_size=2, pool=8)))
+        for _ in range(2)
+    )
+    first, second = next(stream), next(stream)
+    assert {first['left'].shape, second['left'].shape} == {(2, 3, 32, 64), (2, 3, 64, 32)}
+    assert first['left'].dtype == torch.uint8
+    assert first['disparity'].dtype == torch.float32
+    assert first['visible'].dtype == torch.bool
+    assert torch.equal(first['left'], next(same)['left'])
+
+
+def test_pairs_are_drawn_several_times_each_time_distorted_anew():
+    made = []
+
+    class Counted(PooledBatches):
+        upside_down = 0.0
+
+        def maker(self, rng):
+            def make(size):
+                made.append(size)
+                maker = SceneMaker(TextureBank([]))
+                return [make_pair(maker, rng, size) for _ in range(3)]
+
+            return make
+
+    sizes = ((32, 64), (64, 32))
+    config = GeneratorConfig(sizes=sizes, batch_size=4, pool=20, reuse=4.0)
+    stream = iter(Counted(config))
+    batches = [next(stream) for _ in range(100)]
+    # 16 of each size to begin with, a quarter of the other draws, three at once.
+    assert 32 + (400 - 32) / 8 < 3 * len(made) < 32 + (400 - 32) / 2.5
+    assert set(made) == set(sizes)
+    left = torch.cat([b['left'].float().flatten(1) for b in batches])
+    clean = torch.cat([b['clean_left'].float().flatten(1) for b in batches])
+    known = torch.unique(clean, dim=0)
+    assert len(known) < 250  # each as it is and mirrored
+    assert len(torch.unique(left, dim=0)) > 1.5 * len(known)
+
+
+def test_flips_keep_the_geometry():
+    """However a pair is flipped, left(x) still equals right(x - d)."""
+    maker = SceneMaker(TextureBank([]))
+    pair = make_pair(maker, np.random.default_rng(7), (64, 128))
+    for seed in range(8):
+        flipped = flip_pair(np.random.default_rng(seed), pair)
+        x = np.arange(128)[None, :] - np.rint(flipped.disparity_left).astype(int)
+        matched = np.take_along_axis(flipped.right, np.clip(x, 0, 127)[..., None], axis=1)
+        error = np.abs(matched.astype(float) - flipped.left).mean(axis=2)
+        assert np.median(error[flipped.visible_left]) < 12
+        assert flipped.left.shape == pair.left.shape
+
+
+def test_two_processes_train_one_network_and_its_average(tmp_path, two_processes):
+    first = build(NETWORK)
+    checkpoint.save(tmp_path / 'first.pt', first, {})
+    out = tmp_path / 'out'
+    arguments = ['--init', tmp_path / 'first.pt', '--out', out, '--device', 'cpu', '--fp32']
+    arguments += ['--sizes', '32x96', '--batch-size', 2, '--steps', 4, '--validate-every', 4]
+    arguments += ['--workers', '0', '--threads', '1']
+    two_processes('-m', 'dtp_stereo_ros.cli', 'train', *arguments)
+    last = torch.load(out / 'last.pt', weights_only=True)
+    assert last['samples'] == 4 * 2 * 2
+    name = 'features.stem.0.weight'
+    before, trained, average = (
+        weights[name] for weights in (first.state_dict(), last['network'], last['average'])
+    )
+    moved = (trained - before).abs().max()
+    assert moved > 0
+    assert 0 < (trained - average).abs().max() < moved
+
+
+def test_options_name_the_networks_that_there_are():
+    assert tuple(PRESETS) == NETWORKS
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--sizes', '30x64'], '--sizes: 30x64 must be multiples of 32'),
+        (['--sizes', 'big'], "--sizes: 'big' is not HEIGHTxWIDTH"),
+        (['--data', 'folder:none'], 'none: no such folder'),
+        (['--init', 'none.pt'], 'none.pt: no such model file'),
+    ],
+)
+def test_wrong_calls_are_one_line(tmp_path, arguments, message, capsys):
+    assert main(['train', '--out', str(tmp_path), '--device', 'cpu', *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1
+    assert message in error
+
+
+def test_pictures_are_drawn_for_tensorboard(finished):
+    out, _, _ = finished
+    accumulator = event_accumulator.EventAccumulator(str(out), {'images': 0}).Reload()
+    images = accumulator.Images('val/pair')
+    assert [image.step for image in images] == [2, 62, 120]
+    assert (images[0].width, images[0].height) == (2 * 160, 2 * 64)
+
+
+def test_the_ray_caster_is_a_source(tmp_path):
+    """Drawn and, for a CPU, rendered in the loader; mixed with the other generator."""
+    run = config(
+        tmp_path,
+        sources=('raycast', 'synthetic'),
+        data=dataclasses.replace(DATA, batch_size=2, sizes=((32, 96),)),
+        steps=3,
+        validate_every=3,
+        validation_count=1,
+    )
+    trainer = Trainer(run)
+    figures = trainer.run()
+    assert 0 < figures['val/epe_px'] < 64
+    assert trainer.samples == 6
+    meta = checkpoint.read(tmp_path / 'best.pt')['meta']
+    assert meta['data'].startswith('raycast pairs + procedural pairs')
+    batch, same, other = (next(iter(trainer.renderer.stream(skip))) for skip in (0, 0, 1))
+    assert torch.equal(batch['right'], same['right'])
+    assert not torch.equal(batch['right'], other['right'])
+    assert batch['clean_left'].shape == batch['left'].shape == (2, 3, 32, 96)
+    assert batch['clean_left'].dtype == batch['left'].dtype == torch.uint8
+    assert not torch.equal(batch['clean_left'], batch['left'])
+    assert batch['disparity'].max() <= 60
+    assert batch['known'].all()

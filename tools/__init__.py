@@ -1,0 +1,1 @@
+"""Measurements and generators that need a source checkout: run them from its root."""

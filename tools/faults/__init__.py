@@ -1,0 +1,1 @@
+"""The fault matrix: what the node does about each fault."""

@@ -1,0 +1,1 @@
+"""Loss of large messages, by transport."""
