@@ -8,14 +8,16 @@ from typing import Any
 
 from dtp_stereo_ros.errors import ModelError
 
+from .bimodal import BimodalConfig, DTPNetBimodal
 from .light import DTPNetLight, LightConfig
 from .paper import PUBLISHED_PARAMETERS, DTPNetPaper, PaperConfig
 from .psmnet import PSMNet, PSMNetConfig
 
-Network = DTPNetLight | DTPNetPaper | PSMNet
+Network = DTPNetLight | DTPNetBimodal | DTPNetPaper | PSMNet
 
 _MEMBERS: dict[str, tuple[type[Any], Callable[[Any], Network]]] = {
     'light': (LightConfig, DTPNetLight),
+    'bimodal': (BimodalConfig, DTPNetBimodal),
     'paper': (PaperConfig, DTPNetPaper),
     'psmnet': (PSMNetConfig, PSMNet),
 }
@@ -42,7 +44,7 @@ def build(config: dict[str, Any]) -> Network:
     """A network with fresh weights from what `describe` gave.
 
     Args:
-        config: ``{'member': 'light' | 'paper' | 'psmnet', ...}`` with fields of that member's
+        config: ``{'member': 'light' | 'bimodal' | 'paper' | 'psmnet', ...}`` with fields of that member's
             config.
 
     Raises:
