@@ -36,15 +36,15 @@ class Model:
     Attributes:
         name: unique; names its entry.
         kind: ``furniture``, ``small``, ``plant``, ``lamp``, ``opening``, ``person``, ``vehicle``,
-            ``outdoor``, ``building`` or ``track``.
+            ``outdoor``, ``building``, ``part`` of a track, or ``track``.
         source: package that it is from.
         size_m: width, height, depth.
         elevation_m: of its lowest point over the floor.
         top_m: height that things stand on, negative where nothing may.
         triangles: of the mesh.
         materials: of the mesh.
-        path: (N, 3) points along a road, for tracks.
-        sky: texture of the sky, for tracks.
+        road: (N, 3) points along the road, of a track.
+        parts: name of a model and (3, 4) placement by rows, of a track; it has no mesh.
     """
 
     name: str
@@ -55,8 +55,8 @@ class Model:
     top_m: float = -1.0
     triangles: int = 0
     materials: tuple[Material, ...] = ()
-    path: tuple[tuple[float, float, float], ...] = ()
-    sky: str = ''
+    road: tuple[tuple[float, float, float], ...] = ()
+    parts: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
 
 class Library:
@@ -80,6 +80,7 @@ class Library:
         if index.get('version') != VERSION:
             raise InputError(f'{path}: packed by another version; pack the assets again')
         self.models = [_model(values) for values in index['models']]
+        self.by_name = {model.name: model for model in self.models}
         self.surfaces: list[str] = index['surfaces']
         self._meshes: OrderedDict[str, Mesh] = OrderedDict()
         self._textures: OrderedDict[str, UInt8Array] = OrderedDict()
@@ -137,12 +138,13 @@ class LibraryWriter:
         self._textures: set[str] = set()
         self.size = 0
 
-    def add_model(self, model: Model, mesh: Mesh) -> None:
+    def add_model(self, model: Model, mesh: Mesh | None) -> None:
         """Add a model; its textures are added apart."""
-        data = encode_mesh(mesh)
-        self._zip.writestr(f'meshes/{model.name}', data)
+        if mesh is not None:
+            data = encode_mesh(mesh)
+            self._zip.writestr(f'meshes/{model.name}', data)
+            self.size += len(data)
         self._models.append(asdict(model))
-        self.size += len(data)
 
     def add_texture(self, name: str, image: UInt8Array, surface: bool = False) -> None:
         """Add RGB or RGBA uint8; a name that is there already is left alone.
@@ -172,12 +174,12 @@ class LibraryWriter:
 
 def _model(values: dict[str, Any]) -> Model:
     materials = tuple(Material(**{**m, 'colour': tuple(m['colour'])}) for m in values['materials'])
-    path = tuple(tuple(p) for p in values['path'])
     return Model(
         **{
             **values,
             'materials': materials,
-            'path': path,
+            'road': tuple(tuple(p) for p in values['road']),
+            'parts': tuple((name, tuple(matrix)) for name, matrix in values['parts']),
             'size_m': tuple(values['size_m']),
         }
     )

@@ -11,12 +11,14 @@ import numpy as np
 from dtp_stereo_ros.stereo import Float32Array, UInt8Array
 
 from ..render import StereoPair, visible
-from .camera import BASELINES_M, StereoCamera, draw_baseline, draw_lens, look_at
+from .camera import StereoCamera, draw_baseline, draw_lens, look_at
 from .cast import Caster, Hits
 from .images import Images
 from .library import Library
 from .room import RoomMaker
 from .shade import Shader
+from .street import StreetMaker
+from .track import TrackMaker
 from .world import World
 
 # Rays are handled in pieces that fit the cache of a core.
@@ -32,16 +34,18 @@ class PairSettings:
     """How pairs are drawn.
 
     Attributes:
-        baselines_m: shortest and longest baseline.
         max_disparity_px: nearly all of a picture of 640 px stays below.
         smooth: share of the pairs with four colour samples a pixel at edges.
         views: pairs of each world.
+        rooms, streets, tracks: shares of the worlds.
     """
 
-    baselines_m: tuple[float, float] = BASELINES_M
     max_disparity_px: float = 190.0
     smooth: float = 0.5
     views: int = 3
+    rooms: float = 0.6
+    streets: float = 0.2
+    tracks: float = 0.2
 
 
 @dataclass
@@ -69,15 +73,23 @@ def render_pairs(
     rng: np.random.Generator, assets: Assets, size: tuple[int, int]
 ) -> Iterator[StereoPair]:
     """Endless pairs of (height, width) px, several of each world."""
-    room = RoomMaker(assets.library, assets.photos)
+    settings = assets.settings
+    makers: list[tuple[float, RoomMaker | StreetMaker | TrackMaker]] = [
+        (settings.rooms, RoomMaker(assets.library, assets.photos)),
+        (settings.streets, StreetMaker(assets.library, assets.photos)),
+    ]
+    if assets.library.of_kind('track'):
+        makers.append((settings.tracks, TrackMaker(assets.library, assets.photos)))
+    shares = np.array([share for share, _ in makers])
     while True:
-        scene = RenderedWorld(room.draw(rng))
-        for _ in range(assets.settings.views):
-            camera = scene.draw_camera(rng, size, assets.settings)
+        maker = makers[rng.choice(len(makers), p=shares / shares.sum())][1]
+        scene = RenderedWorld(maker.draw(rng))
+        for _ in range(settings.views):
+            camera = scene.draw_camera(rng, size, settings)
             if camera is None:
                 break
             scene.expose(rng, camera)
-            yield scene.pair(camera, rng.random() < assets.settings.smooth)
+            yield scene.pair(camera, rng.random() < settings.smooth)
 
 
 class RenderedWorld:
@@ -118,11 +130,16 @@ class RenderedWorld:
         world = self.world
         weights = np.array([a.weight for a in world.anchors])
         anchor = world.anchors[rng.choice(len(weights), p=weights / weights.sum())]
-        distance = anchor.radius_m * 1.2 + float(np.exp(rng.uniform(np.log(0.3), np.log(4))))
-        heading = rng.uniform(0, 2 * np.pi)
-        rise = np.tan(np.clip(rng.normal(0.25, 0.25), -0.3, 1.0))
-        towards = np.array([np.sin(heading), rise, np.cos(heading)])
-        position = anchor.point + distance * towards / np.linalg.norm(towards)
+        if len(world.stands):
+            position = world.stands[int(rng.integers(len(world.stands)))] + np.array(
+                [rng.normal(0, 1), np.exp(rng.uniform(np.log(0.4), np.log(2.6))), rng.normal(0, 1)]
+            )
+        else:
+            reach = anchor.radius_m * 1.2 + float(np.exp(rng.uniform(np.log(0.3), np.log(4))))
+            heading = rng.uniform(0, 2 * np.pi)
+            rise = np.tan(np.clip(rng.normal(0.25, 0.25), -0.3, 1.0))
+            towards = np.array([np.sin(heading), rise, np.cos(heading)])
+            position = anchor.point + reach * towards / np.linalg.norm(towards)
         position = np.clip(position, world.low, world.high)
         reach = float(np.linalg.norm(position - anchor.point))
         target = anchor.point + rng.normal(0, max(0.15 * reach, 0.02), 3)
@@ -134,8 +151,8 @@ class RenderedWorld:
         if np.percentile(depth, 1) < _NEAREST_M or np.isfinite(depth).mean() < 0.3:
             return None
         most = settings.max_disparity_px * size[1] / 640
-        camera = draw_baseline(rng, camera, depth, settings.baselines_m, most)
-        return camera if camera.baseline_m >= settings.baselines_m[0] * 0.6 else None
+        camera = draw_baseline(rng, camera, depth, world.baselines_m, most)
+        return camera if camera.baseline_m >= world.baselines_m[0] * 0.6 else None
 
     def expose(self, rng: np.random.Generator, camera: StereoCamera) -> None:
         """Set the exposure so that the mean of what the camera sees is a drawn one."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from dtp_stereo_ros.stereo import Float32Array, UInt8Array
 
+from .camera import BASELINES_M
 from .library import Library
 from .mesh import Material, Mesh
 
@@ -58,6 +59,8 @@ class World:
         sky: RGB uint8 panorama, seen where nothing is hit and in reflections.
         anchors: for the camera.
         low, high: (3,) box that the camera stays in.
+        stands: (N, 3) points on the ground that cameras stand over; around anchors where empty.
+        baselines_m: shortest and longest baseline.
     """
 
     vertices: Float32Array
@@ -74,6 +77,8 @@ class World:
     anchors: list[Anchor]
     low: np.ndarray
     high: np.ndarray
+    stands: np.ndarray
+    baselines_m: tuple[float, float]
 
 
 @dataclass
@@ -128,8 +133,10 @@ class Builder:
         ambient: np.ndarray,
         sky: UInt8Array,
         box: tuple[np.ndarray, np.ndarray],
+        stands: np.ndarray | None = None,
+        baselines_m: tuple[float, float] = BASELINES_M,
     ) -> World:
-        """Everything placed so far, as one."""
+        """Everything placed so far, as one; see `World`."""
         counts = np.cumsum([0] + [len(m.vertices) for m, _, _ in self._parts])
         meshes = [m for m, _, _ in self._parts]
         materials = list(self._materials)
@@ -153,6 +160,8 @@ class Builder:
             sky,
             self.anchors,
             *box,
+            np.zeros((0, 3)) if stands is None else stands,
+            baselines_m,
         )
 
 
