@@ -97,7 +97,7 @@ def draw_baseline(
         limits_m: shortest and longest baseline.
         max_disparity_px: for a picture of this width.
     """
-    near, middle = np.percentile(depth_m, (2, 50))
+    near, middle = np.percentile(np.minimum(depth_m, 1e4), (2, 50))
     median_px = camera.size[1] / 640 * float(np.exp(rng.uniform(np.log(10), np.log(75))))
     far = min(float(middle), 25 * float(near))
     baseline = median_px * far / camera.focal_px

@@ -72,7 +72,7 @@ class Mesh:
 
 
 def merge(meshes: list[Mesh]) -> Mesh:
-    """All meshes as one; equal materials become one."""
+    """All meshes as one; equal materials become one, unused ones are left out."""
     materials: dict[Material, int] = {}
     vertices, uv, faces, material = [], [], [], []
     start = 0
@@ -80,8 +80,9 @@ def merge(meshes: list[Mesh]) -> Mesh:
         vertices.append(mesh.vertices)
         uv.append(mesh.uv)
         faces.append(mesh.faces + start)
-        to = np.array([materials.setdefault(m, len(materials)) for m in mesh.materials])
-        material.append(to[mesh.material])
+        used, number = np.unique(mesh.material, return_inverse=True)
+        to = [materials.setdefault(mesh.materials[k], len(materials)) for k in used]
+        material.append(np.array(to)[number.ravel()])
         start += len(mesh.vertices)
     return Mesh(
         np.concatenate(vertices).astype(np.float32),

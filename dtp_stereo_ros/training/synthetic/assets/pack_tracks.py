@@ -164,12 +164,12 @@ class _Parts:
         name = f'{SOURCE}/{file.parent.name}/{file.name}'
         holes = look.get('shader') in _HOLES
         if name not in textures:
-            image = read_texture(file, self.limits.texture_px)
+            image = read_texture(file, self.limits.track_texture_px)
             if image is None:
                 return None
             mask = self._file(folder, look.get('mask', ''))
             if mask is not None and image.shape[2] == 3:
-                alpha = read_texture(mask, self.limits.texture_px)
+                alpha = read_texture(mask, self.limits.track_texture_px)
                 if alpha is not None:
                     size = image.shape[1], image.shape[0]
                     image = np.dstack((image, cv2.resize(alpha[..., :1], size)))

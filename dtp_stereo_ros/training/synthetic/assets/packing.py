@@ -24,13 +24,14 @@ class PackLimits:
 
     Attributes:
         triangles: meshes with more are left out.
-        texture_px: longest side of a texture.
+        texture_px, track_texture_px: longest side of a texture, of a thing and of a track.
         quality: of textures, 1 to 100.
         megabytes: the file stays below; models that come late are left out.
     """
 
     triangles: int = 40000
     texture_px: int = 384
+    track_texture_px: int = 256
     quality: int = 70
     megabytes: float = 30.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -60,7 +60,7 @@ class Assets:
 
     library: Library
     photos: list[UInt8Array]
-    settings: PairSettings = PairSettings()
+    settings: PairSettings = field(default_factory=PairSettings)
 
 
 def render_pair(rng: np.random.Generator, assets: Assets, size: tuple[int, int]) -> StereoPair:
@@ -152,16 +152,21 @@ class RenderedWorld:
             return None
         most = settings.max_disparity_px * size[1] / 640
         camera = draw_baseline(rng, camera, depth, world.baselines_m, most)
-        return camera if camera.baseline_m >= world.baselines_m[0] * 0.6 else None
+        if camera.baseline_m < world.baselines_m[0] * 0.6:
+            return None
+        # The right lens must not be behind or in something that the left one does not see.
+        there = camera.disparity(self._probe(camera, right=True)[2].depth)
+        return camera if np.percentile(there, 99) < 1.2 * most else None
 
     def expose(self, rng: np.random.Generator, camera: StereoCamera) -> None:
-        """Set the exposure so that the mean of what the camera sees is a drawn one."""
+        """Set the exposure: the mean is a drawn one, and at most a tenth is overexposed."""
         origins, directions, hits = self._probe(camera)
         self.shader.exposure = 1.0
         colours = self.shader.colours(origins, directions, hits, 16 / camera.focal_px)
-        mean = float(colours[hits.face >= 0].mean())
-        wanted = rng.uniform(70, 150)
-        self.shader.exposure = float(np.clip((wanted / max(mean, 1.0)) ** 2, 0.1, 30))
+        seen = colours[hits.face >= 0]
+        factor = rng.uniform(60, 140) / max(float(seen.mean()), 1.0)
+        factor = min(factor, 250 / max(float(np.percentile(seen, 90)), 1.0))
+        self.shader.exposure = float(np.clip(factor, 0.3, 6)) ** 2
 
     def _things(self, camera: StereoCamera) -> float:
         """Number of things in the picture; one counts fully from two percent of the area."""
@@ -171,13 +176,13 @@ class RenderedWorld:
         return float(np.minimum(counts / (0.02 * len(hits.face)), 1).sum())
 
     def _probe(
-        self, camera: StereoCamera, step: int = 16
+        self, camera: StereoCamera, step: int = 16, right: bool = False
     ) -> tuple[Float32Array, Float32Array, Hits]:
-        """Origins, directions and hits of a sparse grid of pixels of the left view."""
+        """Origins, directions and hits of a sparse grid of pixels of one view."""
         height, width = camera.size
         y, x = np.mgrid[step // 2 : height : step, step // 2 : width : step]
         directions = camera.rays(x.ravel().astype(np.float32), y.ravel().astype(np.float32))
-        origins = np.repeat(camera.origin(False)[None], len(directions), axis=0)
+        origins = np.repeat(camera.origin(right)[None], len(directions), axis=0)
         return origins, directions, self.caster.hits(origins, directions)
 
     def pair(self, camera: StereoCamera, smooth: bool) -> StereoPair:
