@@ -29,6 +29,7 @@ from dtp_stereo_ros.image_io import read_image
 from dtp_stereo_ros.stereo import Float32Array
 
 from .bags import unpack_bag
+from .synthetic.assets.writer import LEFT, RIGHT, TRUTH, read_truth
 
 IMAGE_SUFFIXES = {'.png', '.jpg', '.jpeg', '.bmp', '.webp', '.ppm', '.pgm', '.tif', '.tiff'}
 
@@ -139,6 +140,24 @@ def folder(root: Path) -> list[Scene]:
     return at_least_one(scenes, root, 'left/*')
 
 
+def rendered(root: Path) -> list[Scene]:
+    """Pairs of `dtp-stereo render`: ``NAME_left.png NAME_right.png NAME_truth.npz``."""
+    scenes = []
+    for left in sorted(root.glob(f'*{LEFT}')):
+        name = left.name.removesuffix(LEFT)
+        truth = root / f'{name}{TRUTH}'
+        scenes.append(
+            Scene(
+                name,
+                left,
+                root / f'{name}{RIGHT}',
+                partial(_rendered_truth, truth),
+                partial(_rendered_right_px, truth),
+            )
+        )
+    return at_least_one(scenes, root, f'*{LEFT}')
+
+
 def bag(place: str, cache: Path) -> list[Scene]:
     """A rosbag, ``FILE[,left=TOPIC,right=TOPIC,truth=TOPIC]``; see `bags.unpack_bag`."""
     return folder(unpack_bag(place, cache))
@@ -166,6 +185,7 @@ READERS: dict[str, PairReader] = {
     'middlebury_classic': _at_folder(datasets.middlebury_classic),
     'eth3d': _at_folder(middlebury_v3),
     'folder': _at_folder(folder),
+    'rendered': _at_folder(rendered),
     'bag': bag,
 }
 
@@ -212,3 +232,11 @@ def _images(root: Path) -> list[Path]:
     if not root.is_dir():
         raise InputError(f'{root}: no such folder; left/ and right/ hold the two views')
     return sorted(p for p in root.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _rendered_truth(path: Path) -> Truth:
+    return Truth(*read_truth(path))
+
+
+def _rendered_right_px(path: Path) -> Float32Array:
+    return read_truth(path, right=True)[0]
