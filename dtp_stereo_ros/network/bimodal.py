@@ -52,11 +52,11 @@ class BimodalConfig:
     thirtysecond: int = 128
     head_channels: int = 48
     volume: int = 48
-    depths: tuple[int, int, int, int] = (2, 5, 6, 3)
-    detail: int = 16
+    depths: tuple[int, int, int, int] = (1, 5, 6, 3)
+    detail: int = 8
     fine: int = 16
     fine_blocks: int = 2
-    attend: int = 0
+    attend: int = 1
 
 
 class Joined(nn.Module):

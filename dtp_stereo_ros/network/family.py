@@ -33,6 +33,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         'member': 'light', 'stem': 32, 'quarter': 64, 'eighth': 128, 'sixteenth': 192,
         'thirtysecond': 256, 'heads': 4, 'volume': 96, 'depths': (4, 6, 6, 3),
     },
+    'bimodal': {'member': 'bimodal'},
+    'large': {
+        'member': 'bimodal', 'stem': 24, 'quarter': 48, 'eighth': 96, 'sixteenth': 144,
+        'thirtysecond': 192, 'head_channels': 64, 'volume': 72, 'depths': (3, 6, 8, 4),
+        'detail': 16, 'fine': 32, 'fine_blocks': 3,
+    },
     'paper1': {'member': 'paper', 'setting': 1},
     'paper2': {'member': 'paper', 'setting': 2},
     'paper3': {'member': 'paper', 'setting': 3},

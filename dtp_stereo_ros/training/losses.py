@@ -10,7 +10,6 @@ from torch import Tensor
 
 from dtp_stereo_ros.network.outputs import Outputs
 
-
 # Widest structure or gap that counts as thin.
 THIN_PX = 13
 # Neighbouring pixels that are further apart lie on two surfaces, if the slope does not say so.
@@ -44,10 +43,10 @@ class LossWeights:
     matching: float = 0.2
     full: float = 1.0
     quarter: float = 0.1
-    occluded: float = 1.0
+    occluded: float = 1.5
     outside: float = 1.0
-    edge: float = 1.0
-    thin: float = 1.0
+    edge: float = 1.5
+    thin: float = 3.0
     error: float = 0.1
 
 
@@ -118,8 +117,12 @@ def pixel_weights(truth: Truth, weights: LossWeights) -> Tensor:
     weight = torch.where(truth.visible, 1.0, hidden)
     if weights.edge != 1.0 or weights.thin != 1.0:
         edge, thin = edges_and_thin(truth.disparity_px)
-        weight = weight * torch.where(edge, weights.edge, 1.0)
-        weight = torch.where(thin, weights.thin, weight)
+        extra = torch.where(thin, weights.thin, torch.where(edge, weights.edge, 1.0))
+        if truth.known is not None:
+            # Points of a LiDAR are no edges.
+            whole = -dilated(-truth.known.unsqueeze(1).float(), THIN_PX)[:, 0]
+            extra = 1 + (extra - 1) * whole
+        weight = weight * extra
     return weight if truth.known is None else weight * truth.known
 
 
@@ -158,18 +161,26 @@ def dilated(plane: Tensor, size: int) -> Tensor:
     return F.max_pool2d(wide, (size, 1), 1, (size // 2, 0))
 
 
-def surfaces_of_cells(disparity_px: Tensor, beside_px: int = BESIDE_PX) -> tuple[Tensor, Tensor]:
+def surfaces_of_cells(
+    disparity_px: Tensor, known: Tensor | None = None, beside_px: int = BESIDE_PX
+) -> tuple[Tensor, Tensor]:
     """Largest and smallest disparity (B, H/4, W/4) of each cell of 4 x 4 px and its border.
 
     Args:
-        disparity_px: (B, H, W), 0 where unknown.
+        disparity_px: (B, H, W).
+        known: (B, H, W) bool, None for everywhere.
         beside_px: width of the border.
+
+    Returns:
+        both; 0 where nothing is known.
     """
-    d = disparity_px.unsqueeze(1)
+    near = far = disparity_px.unsqueeze(1)
+    if known is not None:
+        near = near.masked_fill(~known.unsqueeze(1), 0.0)
+        far = far.masked_fill(~known.unsqueeze(1), 1e4)
     window = 4 + 2 * beside_px
-    nearest = F.max_pool2d(d, window, 4, beside_px)
-    unknown = torch.where(d > 0, d, torch.full_like(d, 1e4))
-    farthest = -F.max_pool2d(-unknown, window, 4, beside_px)
+    nearest = F.max_pool2d(near, window, 4, beside_px)
+    farthest = -F.max_pool2d(-far, window, 4, beside_px)
     return nearest[:, 0], torch.minimum(farthest, nearest)[:, 0]
 
 
@@ -230,7 +241,7 @@ def hypothesis_losses(
     assert hypotheses is not None
     # A cell weighs as much as its heaviest pixel: a pole is a few pixels of its cells.
     heaviest = F.max_pool2d(weight.unsqueeze(1), 4, 4)[:, 0]
-    sides = surfaces_of_cells(truth.disparity_px)
+    sides = surfaces_of_cells(truth.disparity_px, truth.known)
     pairs = (
         (hypotheses.nearer_logits, hypotheses.nearer_px, sides[0]),
         (hypotheses.farther_logits, hypotheses.farther_px, sides[1]),

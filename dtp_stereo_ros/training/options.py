@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from .train import Trainer
 
 # What `family.PRESETS` has; a test holds the two together.
-NETWORKS = ('light', 'teacher', 'paper1', 'paper2', 'paper3', 'psmnet')
+NETWORKS = ('light', 'teacher', 'bimodal', 'large', 'paper1', 'paper2', 'paper3', 'psmnet')
 
 DATA_HELP = """\
 Data is any number of these, in turn; one in ten pairs of a folder or bag judges the run:
   synthetic            generated pairs; --textures FOLDER covers them with photographs
   raycast              ray cast rooms, roads and woods, rendered on the GPU where there is one
+  assets:FILE          rooms, streets and tracks rendered from the packed 3D assets of FILE
   folder:PATH          NAME_left.* NAME_right.* [NAME_disp.pfm], or left/ right/ [disp/]
   bag:FILE[,left=TOPIC,right=TOPIC,truth=TOPIC,info=TOPIC]
                        a rosbag; truth is a disparity or depth topic, info the camera_info of depth

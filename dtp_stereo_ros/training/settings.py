@@ -52,6 +52,8 @@ class TrainConfig:
         init: checkpoint to start from, or None.
         resume: folder of an earlier call to go on from, where it is not `out`.
         cache: folder for unpacked bags and teachers' answers; None is `out`/cache.
+        also: networks that are trained on the same batches, each in a folder of its name below
+            `out`.
         command: what was typed, for the model card.
     """
 
@@ -83,6 +85,7 @@ class TrainConfig:
     init: Path | None = None
     resume: Path | None = None
     cache: Path | None = None
+    also: tuple[str, ...] = ()
     command: str = ''
 
 

@@ -16,6 +16,7 @@ from dtp_stereo_ros.evaluation.datasets import Scene
 from .cache import TaughtCache
 from .data import Batch, GeneratorConfig, SyntheticBatches, validation_batches
 from .pairs import PairBatches, held_out_batches
+from .pool import AssetBatches, is_assets
 from .raycast import RAYCAST, Item, Renderer
 from .readers import open_pairs
 from .teachers import Taught
@@ -68,7 +69,7 @@ class Sources:
         scenes: dict[str, tuple[Scene, ...]] = {}
         held_out: list[Scene] = []
         for spec in dict.fromkeys(specs):
-            if spec in GENERATORS:
+            if spec in GENERATORS or is_assets(spec):
                 continue
             found = open_pairs(spec, cache)
             kept = found[_HELD_OUT // 2 :: _HELD_OUT] or found[-1:]
@@ -100,6 +101,8 @@ class Sources:
             for spec, scenes in self.scenes.items()
         }
         streams[SYNTHETIC] = SyntheticBatches(config, skip, process)
+        for spec in filter(is_assets, self.specs):
+            streams[spec] = AssetBatches(spec, config, skip, process)
         if renderer:
             streams[RAYCAST] = renderer.stream(skip)
         return Alternating([streams[spec] for spec in self.specs])
@@ -130,6 +133,9 @@ class Sources:
     ) -> list[Batch]:
         """The generated ones of `validation`."""
         batches = validation_batches(config, count) if SYNTHETIC in self.specs else []
+        for spec in dict.fromkeys(filter(is_assets, self.specs)):
+            stream = iter(AssetBatches(spec, config, skip=2**31))
+            batches += [next(stream) for _ in range(count)]
         return batches + (renderer.validation(count) if renderer else [])
 
     def real_validation(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,10 +31,11 @@ from .judge import accelerator_for, bf16_cost, draw, validate
 from .log import Log
 from .objectives import Objective, Parts, supervised
 from .padding import pad_some
+from .pool import PooledFeed, is_assets
 from .raycast import RAYCAST, Renderer
 from .schedule import Schedule
-from .settings import TrainConfig
-from .streams import Sources
+from .settings import TrainConfig, preset
+from .streams import GENERATORS, Sources
 from .teachers import open_teacher
 
 
@@ -77,11 +79,11 @@ class Trainer:
         self._counts: dict[str, int] = {}
         self._told = 0
         self._restore(before)
-        self.renderer = (
-            Renderer(config.data, self.device, self.accelerator.process_index)
-            if RAYCAST in config.sources
-            else None
-        )
+        self.renderer: Renderer | None = None
+        self.others = [
+            Trainer(replace(config, out=config.out / name, network=preset(name), also=()))
+            for name in config.also
+        ]
 
     @property
     def seconds(self) -> float:
@@ -93,29 +95,56 @@ class Trainer:
         config = self.config
         process = self.accelerator.process_index
         cache = self._fill_cache()
-        stream = self.sources.stream(config.data, self.step, process, cache, self.renderer)
+        if RAYCAST in config.sources:
+            self.renderer = Renderer(config.data, self.device, process)
         # First, so that the workers draw while the device is set up.
-        feed = Feed(stream, config.workers, self.device, self.renderer)
+        feed = self._feed(cache, process)
+        self._examine()
+        held_out = self._held_out(feed)
+        if config.compile:
+            self._compile(next(feed))
+        trainers = [self, *self.others]
+        for trainer in trainers:
+            trainer.log.start(0 if config.minutes else config.steps, self.step, config.out.name)
+            trainer.schedule.mark()
+        try:
+            while True:
+                over = self.stopped or self.schedule.over(self.step)
+                if over or self.schedule.due(self.step):
+                    figures = [trainer._checkpoint(held_out) for trainer in trainers][0]
+                if over:
+                    return figures
+                batch = next(feed)
+                for trainer in trainers:
+                    trainer._train(batch)
+        finally:
+            for trainer in trainers:
+                trainer.log.close()
+
+    def _feed(self, cache: TaughtCache | None, process: int) -> Feed | PooledFeed:
+        """Batches on the device: of pools there where a GPU trains on generated pairs alone."""
+        config = self.config
+        pooled = all(spec in GENERATORS or is_assets(spec) for spec in config.sources)
+        if pooled and self.device.type == 'cuda':
+            return PooledFeed(
+                config.sources, config.data, self.device, self.renderer, config.workers, self.step
+            )
+        stream = self.sources.stream(config.data, self.step, process, cache, self.renderer)
+        return Feed(stream, config.workers, self.device, self.renderer)
+
+    def _held_out(self, feed: Feed | PooledFeed) -> list[Batch]:
+        """Batches of validation, on the device."""
+        config = self.config
+        if isinstance(feed, PooledFeed):
+            held_out = self.renderer.validation(config.validation_count) if self.renderer else []
+            held_out = [{k: v.to(self.device) for k, v in b.items()} for b in held_out]
+            return held_out + feed.held_out()
         held_out = self.sources.validation(
             config.data, config.validation_count, self._ask(), self.renderer
         )
         if self.device.type == 'cuda':
             held_out = [feed.moved(batch) for batch in held_out]
-        self._examine()
-        if config.compile:
-            self._compile(next(feed))
-        self.log.start(0 if config.minutes else config.steps, self.step, config.out.name)
-        self.schedule.mark()
-        try:
-            while True:
-                over = self.stopped or self.schedule.over(self.step)
-                if over or self.schedule.due(self.step):
-                    figures = self._checkpoint(held_out)
-                if over:
-                    return figures
-                self._train(next(feed))
-        finally:
-            self.log.close()
+        return held_out
 
     def _train(self, batch: Batch) -> None:
         """One step."""
@@ -176,6 +205,8 @@ class Trainer:
         learned = [*network.parameters(), *self.learned.parameters()]
         cuda = self.device.type == 'cuda'
         torch.backends.cudnn.benchmark = cuda
+        # To try every algorithm took half a minute for each network.
+        torch.backends.cudnn.benchmark_limit = 2
         optimizer = torch.optim.AdamW(
             learned, lr=config.learning_rate, weight_decay=config.weight_decay, fused=cuda
         )
