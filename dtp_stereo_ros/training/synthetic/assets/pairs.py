@@ -26,6 +26,10 @@ _PIECE = 1 << 15
 # A picture of something nearer than this is all of one surface.
 _NEAREST_M = 0.16
 _TRIES = 24
+# Places of colour samples in a pixel; two where foliage makes most of a picture rough.
+_FOUR = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
+_TWO = ((-0.25, -0.25), (0.25, 0.25))
+_MANY = 0.25
 _CANDIDATES = 4
 
 
@@ -213,14 +217,15 @@ class RenderedWorld:
         image = image.reshape(height, width, 3)
         if smooth:
             rough = np.flatnonzero(_changes(image, hits.face.reshape(height, width), disparity))
+            offsets = _FOUR if len(rough) < _MANY * len(x) else _TWO
             if len(rough):
                 total = np.zeros((len(rough), 3), np.float32)
-                for dx, dy in ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375)):
+                for dx, dy in offsets:
                     sample, _ = self._looked(
                         camera, right, x[rough] + np.float32(dx), y[rough] + np.float32(dy)
                     )
-                    total += sample
-                image.reshape(-1, 3)[rough] = total / 4
+                    total += np.minimum(sample, 255)
+                image.reshape(-1, 3)[rough] = total / len(offsets)
         return np.clip(image + 0.5, 0, 255).astype(np.uint8), disparity
 
     def _looked(
@@ -236,12 +241,7 @@ class RenderedWorld:
             hits = self.caster.hits(origins, directions)
             colours.append(self.shader.colours(origins, directions, hits, 1 / camera.focal_px))
             found.append(hits)
-        return np.concatenate(colours), Hits(
-            *(
-                np.concatenate([getattr(h, name) for h in found])
-                for name in ('face', 'depth', 'across', 'up', 'normal')
-            )
-        )
+        return np.concatenate(colours), Hits.joined(found)
 
 
 def _changes(image: Float32Array, face: np.ndarray, disparity: Float32Array) -> np.ndarray:

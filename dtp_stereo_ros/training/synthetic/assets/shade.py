@@ -48,14 +48,9 @@ class Shader:
             return self._surfaces(origins, directions, hits, pixel)
         colours = self._sky(directions)
         if len(seen):
-            part = Hits(
-                hits.face[seen],
-                hits.depth[seen],
-                hits.across[seen],
-                hits.up[seen],
-                hits.normal[seen],
+            colours[seen] = self._surfaces(
+                origins[seen], directions[seen], hits.taken(seen), pixel
             )
-            colours[seen] = self._surfaces(origins[seen], directions[seen], part, pixel)
         return colours
 
     def _surfaces(
