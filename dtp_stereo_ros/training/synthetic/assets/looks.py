@@ -19,7 +19,18 @@ def surface_material(rng: np.random.Generator, builder: Builder, plain: float) -
     photo = '' if rng.random() < plain else builder.photo(rng)
     if photo:
         return Material(_tint(rng, 150, 255), photo, gloss=gloss)
-    return Material(_tint(rng, 60, 245), gloss=gloss)
+    return grained(rng, Material(_tint(rng, 60, 245), gloss=gloss))
+
+
+def grained(rng: np.random.Generator, material: Material) -> Material:
+    """A plain material, in two of three cases uneven, as plaster, cloth or worn paint is."""
+    if material.texture or rng.random() < 0.35:
+        return material
+    return replace(
+        material,
+        grain=float(np.exp(rng.uniform(np.log(0.02), np.log(0.3)))),
+        grain_m=float(np.exp(rng.uniform(np.log(0.002), np.log(0.08)))),
+    )
 
 
 def swapped(
@@ -38,7 +49,7 @@ def swapped(
                 material = replace(material, texture='', colour=_tint(rng, 15, 250))
             else:
                 material = replace(material, gloss=float(rng.uniform(0.3, 1.0)))
-        result.append(material)
+        result.append(grained(rng, material))
     return result
 
 

@@ -23,6 +23,8 @@ class Material:
         cut_out: whether texels of low alpha are holes.
         opacity: 0 to 1.
         gloss: strength of highlights, 0 to 1.
+        grain: contrast of a fine unevenness of the surface, 0 for a flawless one.
+        grain_m: size of the spots of that unevenness.
     """
 
     colour: tuple[float, float, float] = (180.0, 180.0, 180.0)
@@ -30,6 +32,8 @@ class Material:
     cut_out: bool = False
     opacity: float = 1.0
     gloss: float = 0.0
+    grain: float = 0.0
+    grain_m: float = 0.01
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,9 @@ _TRIES = 24
 _FOUR = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
 _TWO = ((-0.25, -0.25), (0.25, 0.25))
 _MANY = 0.25
-_CANDIDATES = 4
+_CANDIDATES = 6
+# Pixels between the rays that try a camera.
+_PROBE = 16
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,8 @@ class RenderedWorld:
             camera = self._try_camera(rng, size, settings)
             if camera is None:
                 continue
-            # Of a few cameras the one that sees most things: walls fill pictures by themselves.
-            seen = self._things(camera) * rng.uniform(0.6, 1.0)
+            # Of a few cameras the one that sees most: walls fill pictures by themselves.
+            seen = self._variety(camera) * rng.uniform(0.6, 1.0)
             if seen > most:
                 best, most = camera, seen
             found += 1
@@ -139,7 +141,7 @@ class RenderedWorld:
                 [rng.normal(0, 1), np.exp(rng.uniform(np.log(0.4), np.log(2.6))), rng.normal(0, 1)]
             )
         else:
-            reach = anchor.radius_m * 1.2 + float(np.exp(rng.uniform(np.log(0.3), np.log(4))))
+            reach = anchor.radius_m * 1.2 + float(np.exp(rng.uniform(*np.log(anchor.distances_m))))
             heading = rng.uniform(0, 2 * np.pi)
             rise = np.tan(np.clip(rng.normal(0.25, 0.25), -0.3, 1.0))
             towards = np.array([np.sin(heading), rise, np.cos(heading)])
@@ -166,25 +168,31 @@ class RenderedWorld:
         """Set the exposure: the mean is a drawn one, and at most a tenth is overexposed."""
         origins, directions, hits = self._probe(camera)
         self.shader.exposure = 1.0
-        colours = self.shader.colours(origins, directions, hits, 16 / camera.focal_px)
+        colours = self.shader.colours(origins, directions, hits, _PROBE / camera.focal_px)
         seen = colours[hits.face >= 0]
         factor = rng.uniform(60, 140) / max(float(seen.mean()), 1.0)
         factor = min(factor, 250 / max(float(np.percentile(seen, 90)), 1.0))
         self.shader.exposure = float(np.clip(factor, 0.3, 6)) ** 2
 
-    def _things(self, camera: StereoCamera) -> float:
-        """Number of things in the picture; one counts fully from two percent of the area."""
+    def _variety(self, camera: StereoCamera) -> float:
+        """Number of things in the picture, and a tenth of the share of its depth edges in percent.
+
+        A thing counts fully from two percent of the area.
+        """
         hits = self._probe(camera)[2]
+        height, width = (len(range(_PROBE // 2, side, _PROBE)) for side in camera.size)
+        disparity = camera.disparity(hits.depth).reshape(height, width)
+        edges = float((np.abs(np.diff(disparity, axis=1)) > 3).mean())
         faces = hits.face[hits.face >= 0]
         counts = np.bincount(self.world.thing[faces])
-        return float(np.minimum(counts / (0.02 * len(hits.face)), 1).sum())
+        return float(np.minimum(counts / (0.02 * len(hits.face)), 1).sum()) + 10 * edges
 
     def _probe(
-        self, camera: StereoCamera, step: int = 16, right: bool = False
+        self, camera: StereoCamera, right: bool = False
     ) -> tuple[Float32Array, Float32Array, Hits]:
         """Origins, directions and hits of a sparse grid of pixels of one view."""
         height, width = camera.size
-        y, x = np.mgrid[step // 2 : height : step, step // 2 : width : step]
+        y, x = np.mgrid[_PROBE // 2 : height : _PROBE, _PROBE // 2 : width : _PROBE]
         directions = camera.rays(x.ravel().astype(np.float32), y.ravel().astype(np.float32))
         origins = np.repeat(camera.origin(right)[None], len(directions), axis=0)
         return origins, directions, self.caster.hits(origins, directions)

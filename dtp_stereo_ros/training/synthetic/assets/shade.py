@@ -31,6 +31,8 @@ class Shader:
         colours = np.array([m.colour for m in world.materials], np.float32).clip(0, 255)
         self._tint = (colours / 255) ** 2 / 255**2
         self._gloss = np.array([m.gloss for m in world.materials], np.float32)
+        self._grain = np.array([m.grain for m in world.materials], np.float32)
+        self._grain_m = np.array([m.grain_m for m in world.materials], np.float32)
         self.exposure = 1.0
 
     def colours(
@@ -72,8 +74,8 @@ class Shader:
         own = _dot(normal, flat) < 0.2
         normal[own] = flat[own]
 
-        albedo = self._albedo(hits, corners, material, double_area, pixel, flat, sight)
         points = origins + directions * hits.depth[:, None]
+        albedo = self._albedo(hits, corners, material, double_area, pixel, flat, sight, points)
         lifted = points + flat * np.float32(_LIFT_M)
         light = np.empty_like(albedo)
         # Light from everywhere, a little more from above than from below.
@@ -131,6 +133,7 @@ class Shader:
         pixel: float,
         flat: Float32Array,
         sight: Float32Array,
+        points: Float32Array,
     ) -> Float32Array:
         """(n, 3) linear share of light that the surface throws back."""
         uv = self.world.uv
@@ -149,7 +152,21 @@ class Shader:
         colour = self.images.colour(material, first, level)
         colour *= colour
         colour *= self._tint[material]
+        rough = np.flatnonzero(self._grain[material] > 0)
+        if len(rough):
+            kind = material[rough]
+            covered_m = hits.depth[rough] * np.float32(pixel)
+            colour[rough] *= self._unevenness(points[rough], kind, covered_m)[:, None]
         return np.asarray(colour, np.float32)
+
+    def _unevenness(
+        self, points: Float32Array, material: np.ndarray, covered_m: Float32Array
+    ) -> Float32Array:
+        """(n,) factors about 1 at (n, 3) m, averaged away where a pixel covers several spots."""
+        size = self._grain_m[material]
+        noise = solid_noise(points / size[:, None]) + solid_noise(points / (4.3 * size[:, None]))
+        contrast = self._grain[material] / np.maximum(covered_m / size, 1)
+        return np.asarray(np.maximum(1 + contrast * noise, 0), np.float32)
 
     def _sky(self, directions: Float32Array) -> Float32Array:
         """(n, 3) RGB of the panorama, in display values."""
@@ -165,6 +182,26 @@ def panorama(image: UInt8Array, directions: Float32Array) -> Float32Array:
     column = np.minimum((across * width).astype(np.int32), width - 1)
     row = np.minimum(((1 - up) * height).astype(np.int32), height - 1)
     return image[row, column].astype(np.float32)
+
+
+_SIDE = 32
+_NOISE = np.random.default_rng(0).standard_normal((_SIDE, _SIDE, _SIDE)).astype(np.float32)
+
+
+def solid_noise(points: Float32Array) -> Float32Array:
+    """(n,) smooth noise of unit variance at the corners of a grid of step 1; repeats every 32."""
+    low = np.floor(points)
+    share = (points - low).astype(np.float32)
+    first = low.astype(np.int32) % _SIDE
+    after = (first + 1) % _SIDE
+    flat = _NOISE.ravel()
+    total = np.zeros(len(points), np.float32)
+    for x, wx in ((first[:, 0], 1 - share[:, 0]), (after[:, 0], share[:, 0])):
+        for y, wy in ((first[:, 1], 1 - share[:, 1]), (after[:, 1], share[:, 1])):
+            row, weight = (x * _SIDE + y) * _SIDE, wx * wy
+            low_z, high_z = flat[row + first[:, 2]], flat[row + after[:, 2]]
+            total += weight * (low_z + share[:, 2] * (high_z - low_z))
+    return total
 
 
 def _scaled(vectors: np.ndarray, factors: np.ndarray) -> Float32Array:
