@@ -129,7 +129,8 @@ def welded(mesh: Mesh) -> Mesh:
     # Positions first: a mesh may list the same point several times.
     low, high = mesh.bounds
     grid = np.round((mesh.vertices - low) / max(float((high - low).max()), 1e-9) * 1e5)
-    _, point = np.unique(grid.astype(np.int32), axis=0, return_inverse=True)
+    grid = np.clip(grid, -1, 1e5 + 1).astype(np.int32)
+    _, point = np.unique(grid, axis=0, return_inverse=True)
     corner_point = point.ravel()[faces.ravel()]
     corner_normal = np.repeat(of_face * area[kept, None], 3, axis=0)
     mean = np.stack(

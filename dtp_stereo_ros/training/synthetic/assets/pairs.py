@@ -154,7 +154,7 @@ class RenderedWorld:
         axes = look_at(position, target, float(rng.normal(0, 0.05)))
         camera = draw_lens(rng, position, axes, size)
         depth = self._probe(camera)[2].depth
-        if np.percentile(depth, 1) < _NEAREST_M or np.isfinite(depth).mean() < 0.3:
+        if np.percentile(depth, 1, method='lower') < _NEAREST_M or np.isfinite(depth).mean() < 0.3:
             return None
         most = settings.max_disparity_px * size[1] / 640
         camera = draw_baseline(rng, camera, depth, world.baselines_m, most)
