@@ -102,7 +102,7 @@ def test_right_view_warped_by_the_disparity_is_the_left_one(library):
     warped = cv2.remap(pair.right, x, y, cv2.INTER_LINEAR)
     error = np.abs(warped.astype(int) - pair.left).mean(axis=2)
     assert np.median(error[pair.visible_left]) < 4
-    assert pair.disparity_left.min() < pair.disparity_left.max() - 1
+    assert pair.disparity_left.min() < pair.disparity_left.max() - 0.9
 
 
 def test_what_is_hit_by_nothing_is_sky_at_infinity(library):
@@ -245,8 +245,8 @@ def test_tube_has_its_radius_everywhere():
 def test_thin_things_are_thin_and_of_the_height_asked_for(seed):
     mesh = draw_thin(np.random.default_rng(seed), 1.0)
 
-    low, high = mesh.bounds
-    assert 0.3 < high[1] - low[1] < 2.5
+    _, high = mesh.bounds
+    assert 0.5 < high[1] < 2.5
     assert np.isfinite(mesh.vertices).all()
     a, b, c = mesh.vertices[mesh.faces].transpose(1, 0, 2)
     shortest = np.min([np.linalg.norm(p - q, axis=1) for p, q in ((a, b), (b, c), (c, a))], axis=0)
