@@ -151,12 +151,11 @@ class _Part:
         if not len(faces):
             return
         self._scene = scene()
-        corners = world.faces[faces]
-        used, number = np.unique(corners, return_inverse=True)
+        # With the vertices of all: to sort them out takes longer than Embree's own work.
         mesh(
             self._scene,
-            np.ascontiguousarray(world.vertices[used], np.float32),
-            np.ascontiguousarray(number.reshape(corners.shape), np.int32),
+            np.ascontiguousarray(world.vertices, np.float32),
+            np.ascontiguousarray(world.faces[faces], np.int32),
         )
 
     def first(

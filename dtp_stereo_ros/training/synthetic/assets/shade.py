@@ -110,7 +110,9 @@ class Shader:
             colour = lamp.colour.astype(np.float32)
             light += power[:, None] * colour
             if len(shiny):
-                peak = np.maximum(_dot(bounced, towards[shiny]), 0) ** np.float32(40)
+                peak = np.maximum(_dot(bounced, towards[shiny]), 0)
+                for _ in range(5):
+                    peak *= peak
                 peak *= (power[shiny] > 0) * np.minimum(strength[shiny], 2)
                 mirror += peak[:, None] * colour
         albedo *= light
