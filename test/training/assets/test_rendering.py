@@ -11,6 +11,7 @@ from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.training.pairs import load_pair
 from dtp_stereo_ros.training.readers import open_pairs
+from dtp_stereo_ros.training.streams import Sources
 from dtp_stereo_ros.training.synthetic.assets.camera import StereoCamera, draw_baseline, look_at
 from dtp_stereo_ros.training.synthetic.assets.library import Library
 from dtp_stereo_ros.training.synthetic.assets.mesh import Material
@@ -284,6 +285,9 @@ def test_pairs_are_read_as_they_were_rendered(folder, tmp_path):
     settings, out = folder
     scenes = open_pairs(f'rendered:{out}', tmp_path)
     assert [s.name for s in scenes] == ['000000_0', '000000_1', '000001_0']
+    sources = Sources.open([f'rendered:{out}'], tmp_path)
+    assert [s.name for s in sources.held_out] == ['000001_0']
+    assert [s.name for s in sources.all_scenes] == ['000000_0', '000000_1']
 
     pair = load_pair(scenes[0])
 
