@@ -168,6 +168,18 @@ def test_a_lamp_casts_a_shadow_with_the_edge_where_it_belongs(library):
     assert image[60] == pytest.approx(image[53], abs=2)
 
 
+def test_a_mirror_shows_what_is_behind_the_camera_and_keeps_its_own_disparity(library):
+    mirror = Material((255, 255, 255), mirror=1.0)
+    red = Material((255, 0, 0))
+    scene = rendered(library, [(wall(5, 20, 20), mirror), (wall(-3, 20, 20), red)])
+
+    pair = scene.pair(CAMERA, smooth=False)
+
+    assert (pair.disparity_left == 4).all()
+    assert (pair.left[..., 0] > 100).all()
+    assert (pair.left[..., 1:] < 5).all()
+
+
 def test_baseline_gives_the_disparities_that_are_asked_for():
     rng = np.random.default_rng(0)
     depth = np.linspace(1, 9, 500).astype(np.float32)

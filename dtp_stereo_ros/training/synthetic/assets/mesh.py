@@ -22,7 +22,8 @@ class Material:
         texture: name of an image, or empty.
         cut_out: whether texels of low alpha are holes.
         opacity: 0 to 1.
-        gloss: strength of highlights, 0 to 1.
+        gloss: strength of highlights and of reflections at a flat angle, 0 to 1.
+        mirror: share of the light that is reflected at any angle, 0 to 1.
         grain: contrast of a fine unevenness of the surface, 0 for a flawless one.
         grain_m: size of the spots of that unevenness.
     """
@@ -32,6 +33,7 @@ class Material:
     cut_out: bool = False
     opacity: float = 1.0
     gloss: float = 0.0
+    mirror: float = 0.0
     grain: float = 0.0
     grain_m: float = 0.01
 

@@ -23,11 +23,11 @@ from .viewpoint import PROBE_PX, draw_camera, probe
 from .world import World
 
 # Rays are handled in pieces that fit the cache of a core.
-_PIECE = 1 << 15
+_PIECE = 1 << 16
 # Places of colour samples in a pixel; two where foliage makes most of a picture rough.
 _FOUR = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
 _TWO = ((-0.25, -0.25), (0.25, 0.25))
-_MANY = 0.25
+_MANY = 0.15
 _CANDIDATES = 6
 # Pixels between the rays that try a camera.
 _PROBE = 16
@@ -185,6 +185,6 @@ def _changes(image: Float32Array, face: np.ndarray, disparity: Float32Array) -> 
     """(H, W) bool: pixels whose neighbourhood holds a step in colour or in disparity."""
     grey = np.asarray(image, np.float32).mean(axis=2)
     kernel = np.ones((3, 3), np.uint8)
-    step = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, kernel) > 24
+    step = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, kernel) > 40
     jump = cv2.morphologyEx(disparity, cv2.MORPH_GRADIENT, kernel) > 0.5
     return np.asarray(step | jump)

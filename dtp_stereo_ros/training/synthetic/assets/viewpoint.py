@@ -14,6 +14,8 @@ from .world import World
 PROBE_PX = 16
 # A picture of something nearer than this is all of one surface.
 _NEAREST_M = 0.16
+# Share of the cameras outside that look along the road.
+_ALONG = 0.4
 _TRIES = 24
 _CANDIDATES = 6
 
@@ -79,8 +81,11 @@ def _aimed(rng: np.random.Generator, world: World, size: tuple[int, int]) -> Ste
         towards = np.array([np.sin(heading), rise, np.cos(heading)])
         position = anchor.point + reach * towards / np.linalg.norm(towards)
     position = np.clip(position, world.low, world.high)
-    reach = float(np.linalg.norm(position - anchor.point))
-    target = anchor.point + rng.normal(0, max(0.15 * reach, 0.02), 3)
+    point = anchor.point
+    if len(world.stands) and rng.random() < _ALONG:
+        point = world.stands[int(rng.integers(len(world.stands)))] + np.array([0, 1.2, 0])
+    reach = float(np.linalg.norm(position - point))
+    target = point + rng.normal(0, max(0.15 * reach, 0.02), 3)
     if np.linalg.norm(position - target) < 0.25:
         return None
     axes = look_at(position, target, float(rng.normal(0, 0.05)))
