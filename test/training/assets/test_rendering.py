@@ -313,6 +313,27 @@ def test_pairs_are_read_as_they_were_rendered(folder, tmp_path):
     assert pair.mirrors
 
 
+def test_command_packs_a_folder_once_and_renders(tmp_path, capsys):
+    asset_models.write_furniture(tmp_path / 'assets')
+    call = ['render', '--assets', str(tmp_path / 'assets'), '--out', str(tmp_path / 'out')]
+
+    for count in ('1', '2'):
+        assert main([*call, '--count', count, '--size', '64x96']) == 0
+
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.startswith(f'{tmp_path / "assets" / "assets.pack"}: 6 models')
+    assert second == f'{tmp_path / "out"}: 1 pairs, 1 of them new'
+    # World 0 is rendered again, as one of its pairs is missing.
+    assert third == f'{tmp_path / "out"}: 2 pairs, 2 of them new'
+    assert len(list((tmp_path / 'out').glob('*_left.png'))) == 2
+
+
+@pytest.mark.parametrize('more', [['--count', '-1'], ['--count', '1']])
+def test_wrong_calls_are_told_in_one_line(tmp_path, capsys, more):
+    assert main(['render', '--assets', str(tmp_path), *more]) == 2
+    assert capsys.readouterr().err.count('\n') == 1
+
+
 def test_without_embreex_the_command_says_what_to_install(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, 'embreex', None)
 

@@ -122,8 +122,8 @@ class RenderedWorld:
         self.shader.exposure = 1.0
         colours = self.shader.colours(origins, directions, hits, PROBE_PX / camera.focal_px)
         seen = colours[hits.face >= 0]
-        factor = rng.uniform(60, 140) / max(float(seen.mean()), 1.0)
-        factor = min(factor, 250 / max(float(np.percentile(seen, 90)), 1.0))
+        factor = rng.uniform(60, 135) / max(float(seen.mean()), 1.0)
+        factor = min(factor, 230 / max(float(np.percentile(seen, 90)), 1.0))
         self.shader.exposure = float(np.clip(factor, 0.3, 6)) ** 2
 
     def pair(self, camera: StereoCamera, smooth: bool) -> StereoPair:

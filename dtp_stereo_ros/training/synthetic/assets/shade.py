@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from dtp_stereo_ros.stereo import Float32Array, UInt8Array
@@ -221,9 +222,14 @@ def panorama(image: UInt8Array, directions: Float32Array) -> Float32Array:
     length = np.sqrt(_dot(directions, directions))
     across = np.arctan2(directions[:, 0], directions[:, 2]) / np.float32(2 * np.pi) + 0.5
     up = np.arcsin(np.clip(directions[:, 1] / length, -1, 1)) / np.float32(np.pi) + 0.5
-    column = np.minimum((across * width).astype(np.int32), width - 1)
-    row = np.minimum(((1 - up) * height).astype(np.int32), height - 1)
-    return image[row, column].astype(np.float32)
+    # OpenCV maps pictures of at most 32767 px: the points become one of rows.
+    rows = -(-len(directions) // _ROW)
+    maps = np.zeros((2, rows * _ROW), np.float32)
+    maps[0, : len(directions)] = across * width - np.float32(0.5)
+    maps[1, : len(directions)] = np.clip((1 - up) * height - np.float32(0.5), 0, height - 1)
+    columns, lines = maps.reshape(2, rows, _ROW)
+    colours = cv2.remap(image, columns, lines, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return colours.reshape(-1, 3)[: len(directions)].astype(np.float32)
 
 
 def _way(lamp: Light, points: Float32Array) -> tuple[Float32Array, Float32Array, Float32Array]:
@@ -238,6 +244,7 @@ def _way(lamp: Light, points: Float32Array) -> tuple[Float32Array, Float32Array,
 
 
 _SIDE = 32
+_ROW = 512
 _NOISE = np.random.default_rng(0).standard_normal((_SIDE, _SIDE, _SIDE)).astype(np.float32)
 
 
