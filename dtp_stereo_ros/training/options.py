@@ -26,6 +26,7 @@ Data is any number of these, in turn; one in ten pairs of a folder or bag judges
   raycast              ray cast rooms, roads and woods, rendered on the GPU where there is one
   assets:FILE          rooms, streets and tracks rendered from the packed 3D assets of FILE
   folder:PATH          NAME_left.* NAME_right.* [NAME_disp.pfm], or left/ right/ [disp/]
+  rendered:PATH        pairs of `dtp-stereo render`, rendered from free 3D models
   bag:FILE[,left=TOPIC,right=TOPIC,truth=TOPIC,info=TOPIC]
                        a rosbag; truth is a disparity or depth topic, info the camera_info of depth
   sceneflow:PATH  kitti2012:PATH  kitti2015:PATH  middlebury_v3:PATH  middlebury_2001:PATH (and

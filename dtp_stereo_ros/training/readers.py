@@ -153,6 +153,7 @@ def rendered(root: Path) -> list[Scene]:
                 root / f'{name}{RIGHT}',
                 partial(_rendered_truth, truth),
                 partial(_rendered_right_px, truth),
+                name.rpartition('_')[0],
             )
         )
     return at_least_one(scenes, root, f'*{LEFT}')

@@ -72,9 +72,12 @@ class Sources:
             if spec in GENERATORS or is_assets(spec):
                 continue
             found = open_pairs(spec, cache)
-            kept = found[_HELD_OUT // 2 :: _HELD_OUT] or found[-1:]
-            held_out += kept
-            scenes[spec] = tuple(s for s in found if s not in kept) or tuple(found)
+            worlds = list(dict.fromkeys(scene.world or scene.name for scene in found))
+            kept = set(worlds[_HELD_OUT // 2 :: _HELD_OUT] or worlds[-1:])
+            held_out += [s for s in found if (s.world or s.name) in kept]
+            scenes[spec] = tuple(s for s in found if (s.world or s.name) not in kept) or tuple(
+                found
+            )
         return cls(tuple(specs), scenes, tuple(held_out))
 
     @property

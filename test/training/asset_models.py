@@ -146,3 +146,61 @@ refs 4
 2 1 1
 kids 0
 """
+
+SCENE = """\
+<?xml version="1.0"?>
+<scene>
+  <lod>
+    <group name="post">
+      <static-object lod_distance="50" lod_group="post" model="post_fine.spm"/>
+      <static-object lod_distance="200" lod_group="post" model="post_coarse.spm"/>
+    </group>
+  </lod>
+  <track model="ground.spm" x="0" y="0" z="0">
+    <static-object lod_instance="true" lod_group="post" xyz="3 0 5" hpr="0 90 0" scale="1 2 1"/>
+    <static-object model="wall.spm" interaction="physics-only"/>
+  </track>
+  <library name="bush" xyz="-4 0 6" hpr="0 0 0" scale="2 2 2"/>
+</scene>
+"""
+MATERIALS = '<materials><material name="leaf.png" shader="alphatest"/></materials>'
+
+
+def _plate(corner, across, up, texture):
+    corner, across, up = (np.array(v, float) for v in (corner, across, up))
+    points = [corner, corner + across, corner + across + up, corner + up]
+    uv = [[0, 0], [4, 0], [4, 4], [0, 4]]
+    return spm(points, uv, [[0, 1, 2], [0, 2, 3]], texture)
+
+
+def write_track(root):
+    """A SuperTuxKart data folder with one track: ground, a post in two finenesses, a bush."""
+    track, bush = root / 'data/tracks/lighthouse', root / 'data/library/bush'
+    track.mkdir(parents=True)
+    bush.mkdir(parents=True)
+    (root / 'data/textures').mkdir()
+    (root / 'data/stk_config.xml').write_text('<config/>')
+    (track / 'scene.xml').write_text(SCENE)
+    (track / 'materials.xml').write_text('<materials/>')
+    (bush / 'materials.xml').write_text(MATERIALS)
+    (bush / 'node.xml').write_text('<scene><object model="bush.spm" xyz="0 1 0"/></scene>')
+    quads = '\n'.join(
+        f'<quad p0="-2 0 {k}" p1="2 0 {k}" p2="2 0 {k + 1}" p3="-2 0 {k + 1}"/>'
+        if k == 0
+        else f'<quad p0="{k - 1}:3" p1="{k - 1}:2" p2="2 0 {k + 1}" p3="-2 0 {k + 1}"/>'
+        for k in range(24)
+    )
+    (track / 'quads.xml').write_text(f'<quads>{quads}</quads>')
+    image = np.random.default_rng(2).integers(0, 255, (64, 64, 4), dtype=np.uint8)
+    image[..., 3] = 255
+    cv2.imwrite(str(track / 'stone.png'), image[..., :3])
+    image[16:48, 16:48, 3] = 0
+    cv2.imwrite(str(bush / 'leaf.png'), image)
+    ground = _plate((-50, 0, -50), (100, 0, 0), (0, 0, 100), 'stone.png')
+    (track / 'ground.spm').write_bytes(ground)
+    for name in ('post_fine', 'post_coarse', 'wall'):
+        plate = _plate((-0.1, 0, 0), (0.2, 0, 0), (0, 1, 0), 'stone.png')
+        (track / f'{name}.spm').write_bytes(plate)
+    leaf = _plate((-1, 0, 0), (2, 0, 0), (0, 1, 0), 'leaf.png')
+    (bush / 'bush.spm').write_bytes(leaf)
+    return root

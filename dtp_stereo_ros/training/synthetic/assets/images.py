@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import cv2
 import numpy as np
 
@@ -10,6 +12,7 @@ from dtp_stereo_ros.stereo import Float32Array, UInt8Array
 from .mesh import Material
 
 _LEVELS = 8
+_KEPT = 400
 
 
 class Images:
@@ -90,8 +93,21 @@ class Images:
         return x.astype(np.float32), y.astype(np.float32)
 
 
+_kept: OrderedDict[tuple[int, bool], tuple[UInt8Array, list[UInt8Array]]] = OrderedDict()
+
+
 def _halved(image: UInt8Array, cut_out: bool) -> list[UInt8Array]:
-    """The image and its copies, each half as large."""
+    """The image and its copies, each half as large; kept, as worlds share many images."""
+    key = id(image), cut_out
+    if key not in _kept or _kept[key][0] is not image:
+        _kept[key] = image, _levels(image, cut_out)
+        if len(_kept) > _KEPT:
+            _kept.popitem(last=False)
+    _kept.move_to_end(key)
+    return _kept[key][1]
+
+
+def _levels(image: UInt8Array, cut_out: bool) -> list[UInt8Array]:
     if cut_out:
         image = _bled(image)
     levels = [image]

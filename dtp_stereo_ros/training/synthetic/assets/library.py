@@ -23,7 +23,7 @@ from .mesh import Material, Mesh
 INDEX = 'index.json'
 # Bumped when the layout changes; a file of another version is refused.
 VERSION = 1
-_KEPT_MESHES = 200
+_KEPT_MESHES = 500
 _KEPT_TEXTURES = 400
 
 Kept = TypeVar('Kept')

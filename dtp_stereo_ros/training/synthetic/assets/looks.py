@@ -16,10 +16,22 @@ from .world import Builder
 def surface_material(rng: np.random.Generator, builder: Builder, plain: float) -> Material:
     """Of a wall or a floor: paint with the chance `plain`, else a photograph; sometimes glossy."""
     gloss = float(rng.uniform(0.2, 1.0)) if rng.random() < 0.2 else 0.0
+    mirror = float(rng.uniform(0.05, 0.5)) if gloss and rng.random() < 0.4 else 0.0
     photo = '' if rng.random() < plain else builder.photo(rng)
     if photo:
-        return Material(_tint(rng, 150, 255), photo, gloss=gloss)
-    return Material(_tint(rng, 60, 245), gloss=gloss)
+        return Material(_tint(rng, 150, 255), photo, gloss=gloss, mirror=mirror)
+    return grained(rng, Material(_tint(rng, 60, 245), gloss=gloss, mirror=mirror))
+
+
+def grained(rng: np.random.Generator, material: Material) -> Material:
+    """A plain material, in two of three cases uneven, as plaster, cloth or worn paint is."""
+    if material.texture or rng.random() < 0.35:
+        return material
+    return replace(
+        material,
+        grain=float(np.exp(rng.uniform(np.log(0.02), np.log(0.3)))),
+        grain_m=float(np.exp(rng.uniform(np.log(0.002), np.log(0.08)))),
+    )
 
 
 def swapped(
@@ -37,8 +49,9 @@ def swapped(
             elif draw < 0.8:
                 material = replace(material, texture='', colour=_tint(rng, 15, 250))
             else:
-                material = replace(material, gloss=float(rng.uniform(0.3, 1.0)))
-        result.append(material)
+                mirror = float(rng.uniform(0.1, 0.8)) if rng.random() < 0.4 else 0.0
+                material = replace(material, gloss=float(rng.uniform(0.3, 1.0)), mirror=mirror)
+        result.append(grained(rng, material))
     return result
 
 

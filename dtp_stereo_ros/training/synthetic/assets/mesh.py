@@ -22,7 +22,10 @@ class Material:
         texture: name of an image, or empty.
         cut_out: whether texels of low alpha are holes.
         opacity: 0 to 1.
-        gloss: strength of highlights, 0 to 1.
+        gloss: strength of highlights and of reflections at a flat angle, 0 to 1.
+        mirror: share of the light that is reflected at any angle, 0 to 1.
+        grain: contrast of a fine unevenness of the surface, 0 for a flawless one.
+        grain_m: size of the spots of that unevenness.
     """
 
     colour: tuple[float, float, float] = (180.0, 180.0, 180.0)
@@ -30,6 +33,9 @@ class Material:
     cut_out: bool = False
     opacity: float = 1.0
     gloss: float = 0.0
+    mirror: float = 0.0
+    grain: float = 0.0
+    grain_m: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,8 @@ def welded(mesh: Mesh) -> Mesh:
     # Positions first: a mesh may list the same point several times.
     low, high = mesh.bounds
     grid = np.round((mesh.vertices - low) / max(float((high - low).max()), 1e-9) * 1e5)
-    _, point = np.unique(grid.astype(np.int32), axis=0, return_inverse=True)
+    grid = np.clip(grid, -1, 1e5 + 1).astype(np.int32)
+    _, point = np.unique(grid, axis=0, return_inverse=True)
     corner_point = point.ravel()[faces.ravel()]
     corner_normal = np.repeat(of_face * area[kept, None], 3, axis=0)
     mean = np.stack(

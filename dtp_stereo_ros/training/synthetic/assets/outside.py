@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from .library import Library, Model
-from .looks import swapped
+from .looks import surface_material, swapped
+from .thin import draw_thin
 from .world import Anchor, Builder, Light, turned
 
 # Metres between lenses that look at streets; KITTI's are 0.54 apart.
 BASELINES_M = (0.08, 1.2)
+# Share of poles, fences and cables among the things that stand about.
+BARS = 0.25
 
 
 def sunlight(rng: np.random.Generator) -> tuple[list[Light], np.ndarray]:
@@ -47,6 +50,15 @@ class Props:
             return None
         group = groups[int(rng.integers(len(groups)))]
         return group[int(rng.integers(len(group)))]
+
+    def place_bars(self, rng: np.random.Generator, builder: Builder, position: np.ndarray) -> None:
+        """Stand a pole, a fence or another thin thing somewhere."""
+        height = float(np.exp(rng.uniform(np.log(0.6), np.log(6))))
+        look = surface_material(rng, builder, 0.8)
+        turn = turned(rng.uniform(0, 2 * np.pi))
+        builder.place(draw_thin(rng, height), turn, position, [look])
+        middle = position + np.array([0, height / 2, 0])
+        builder.anchors.append(Anchor(middle, height / 3, 1.5))
 
     def place(
         self,

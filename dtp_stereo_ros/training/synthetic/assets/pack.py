@@ -16,6 +16,9 @@ from .pack_furniture import furniture, pack_piece
 from .pack_tracks import find_data, tracks
 from .packing import Found, PackLimits
 
+# Smaller textures of tracks cover no walls.
+_TILE_PX = 128
+
 _log = logging.getLogger(__name__)
 
 
@@ -62,7 +65,9 @@ def _add(writer: LibraryWriter, groups: Iterator[list[Found]], limits: PackLimit
             break
         for found in group:
             for name, image in found.textures.items():
-                writer.add_texture(name, image)
+                # Grounds and walls of tracks repeat without a seam, so that they cover rooms too.
+                tile = found.model.kind == 'part' and min(image.shape[:2]) >= _TILE_PX
+                writer.add_texture(name, image, surface=tile and image.shape[2] == 3)
             writer.add_model(found.model, found.mesh)
         count += len(group)
     return count

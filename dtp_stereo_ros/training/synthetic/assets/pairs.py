@@ -11,7 +11,7 @@ import numpy as np
 from dtp_stereo_ros.stereo import Float32Array, UInt8Array
 
 from ..render import StereoPair, visible
-from .camera import StereoCamera, draw_baseline, draw_lens, look_at
+from .camera import StereoCamera
 from .cast import Caster, Hits
 from .images import Images
 from .library import Library
@@ -19,14 +19,18 @@ from .room import RoomMaker
 from .shade import Shader
 from .street import StreetMaker
 from .track import TrackMaker
+from .viewpoint import PROBE_PX, draw_camera, probe
 from .world import World
 
 # Rays are handled in pieces that fit the cache of a core.
-_PIECE = 1 << 15
-# A picture of something nearer than this is all of one surface.
-_NEAREST_M = 0.16
-_TRIES = 24
-_CANDIDATES = 4
+_PIECE = 1 << 16
+# Places of colour samples in a pixel; two where foliage makes most of a picture rough.
+_FOUR = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
+_TWO = ((-0.25, -0.25), (0.25, 0.25))
+_MANY = 0.15
+_CANDIDATES = 6
+# Pixels between the rays that try a camera.
+_PROBE = 16
 
 
 @dataclass(frozen=True)
@@ -108,82 +112,19 @@ class RenderedWorld:
     def draw_camera(
         self, rng: np.random.Generator, size: tuple[int, int], settings: PairSettings
     ) -> StereoCamera | None:
-        """A camera that looks at an anchor past nothing too near; None after many tries."""
-        best, most = None, 0.0
-        found = 0
-        for _ in range(_TRIES):
-            camera = self._try_camera(rng, size, settings)
-            if camera is None:
-                continue
-            # Of a few cameras the one that sees most things: walls fill pictures by themselves.
-            seen = self._things(camera) * rng.uniform(0.6, 1.0)
-            if seen > most:
-                best, most = camera, seen
-            found += 1
-            if found == _CANDIDATES:
-                break
-        return best
-
-    def _try_camera(
-        self, rng: np.random.Generator, size: tuple[int, int], settings: PairSettings
-    ) -> StereoCamera | None:
-        world = self.world
-        weights = np.array([a.weight for a in world.anchors])
-        anchor = world.anchors[rng.choice(len(weights), p=weights / weights.sum())]
-        if len(world.stands):
-            position = world.stands[int(rng.integers(len(world.stands)))] + np.array(
-                [rng.normal(0, 1), np.exp(rng.uniform(np.log(0.4), np.log(2.6))), rng.normal(0, 1)]
-            )
-        else:
-            reach = anchor.radius_m * 1.2 + float(np.exp(rng.uniform(np.log(0.3), np.log(4))))
-            heading = rng.uniform(0, 2 * np.pi)
-            rise = np.tan(np.clip(rng.normal(0.25, 0.25), -0.3, 1.0))
-            towards = np.array([np.sin(heading), rise, np.cos(heading)])
-            position = anchor.point + reach * towards / np.linalg.norm(towards)
-        position = np.clip(position, world.low, world.high)
-        reach = float(np.linalg.norm(position - anchor.point))
-        target = anchor.point + rng.normal(0, max(0.15 * reach, 0.02), 3)
-        if np.linalg.norm(position - target) < 0.25:
-            return None
-        axes = look_at(position, target, float(rng.normal(0, 0.05)))
-        camera = draw_lens(rng, position, axes, size)
-        depth = self._probe(camera)[2].depth
-        if np.percentile(depth, 1) < _NEAREST_M or np.isfinite(depth).mean() < 0.3:
-            return None
+        """See `viewpoint.draw_camera`."""
         most = settings.max_disparity_px * size[1] / 640
-        camera = draw_baseline(rng, camera, depth, world.baselines_m, most)
-        if camera.baseline_m < world.baselines_m[0] * 0.6:
-            return None
-        # The right lens must not be behind or in something that the left one does not see.
-        there = camera.disparity(self._probe(camera, right=True)[2].depth)
-        return camera if np.percentile(there, 99) < 1.2 * most else None
+        return draw_camera(rng, self.world, self.caster, size, most)
 
     def expose(self, rng: np.random.Generator, camera: StereoCamera) -> None:
         """Set the exposure: the mean is a drawn one, and at most a tenth is overexposed."""
-        origins, directions, hits = self._probe(camera)
+        origins, directions, hits = probe(self.caster, camera)
         self.shader.exposure = 1.0
-        colours = self.shader.colours(origins, directions, hits, 16 / camera.focal_px)
+        colours = self.shader.colours(origins, directions, hits, PROBE_PX / camera.focal_px)
         seen = colours[hits.face >= 0]
-        factor = rng.uniform(60, 140) / max(float(seen.mean()), 1.0)
-        factor = min(factor, 250 / max(float(np.percentile(seen, 90)), 1.0))
+        factor = rng.uniform(60, 135) / max(float(seen.mean()), 1.0)
+        factor = min(factor, 230 / max(float(np.percentile(seen, 90)), 1.0))
         self.shader.exposure = float(np.clip(factor, 0.3, 6)) ** 2
-
-    def _things(self, camera: StereoCamera) -> float:
-        """Number of things in the picture; one counts fully from two percent of the area."""
-        hits = self._probe(camera)[2]
-        faces = hits.face[hits.face >= 0]
-        counts = np.bincount(self.world.thing[faces])
-        return float(np.minimum(counts / (0.02 * len(hits.face)), 1).sum())
-
-    def _probe(
-        self, camera: StereoCamera, step: int = 16, right: bool = False
-    ) -> tuple[Float32Array, Float32Array, Hits]:
-        """Origins, directions and hits of a sparse grid of pixels of one view."""
-        height, width = camera.size
-        y, x = np.mgrid[step // 2 : height : step, step // 2 : width : step]
-        directions = camera.rays(x.ravel().astype(np.float32), y.ravel().astype(np.float32))
-        origins = np.repeat(camera.origin(right)[None], len(directions), axis=0)
-        return origins, directions, self.caster.hits(origins, directions)
 
     def pair(self, camera: StereoCamera, smooth: bool) -> StereoPair:
         """Both views, seen through the middles of the pixels.
@@ -213,14 +154,15 @@ class RenderedWorld:
         image = image.reshape(height, width, 3)
         if smooth:
             rough = np.flatnonzero(_changes(image, hits.face.reshape(height, width), disparity))
+            offsets = _FOUR if len(rough) < _MANY * len(x) else _TWO
             if len(rough):
                 total = np.zeros((len(rough), 3), np.float32)
-                for dx, dy in ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375)):
+                for dx, dy in offsets:
                     sample, _ = self._looked(
                         camera, right, x[rough] + np.float32(dx), y[rough] + np.float32(dy)
                     )
-                    total += sample
-                image.reshape(-1, 3)[rough] = total / 4
+                    total += np.minimum(sample, 255)
+                image.reshape(-1, 3)[rough] = total / len(offsets)
         return np.clip(image + 0.5, 0, 255).astype(np.uint8), disparity
 
     def _looked(
@@ -236,18 +178,13 @@ class RenderedWorld:
             hits = self.caster.hits(origins, directions)
             colours.append(self.shader.colours(origins, directions, hits, 1 / camera.focal_px))
             found.append(hits)
-        return np.concatenate(colours), Hits(
-            *(
-                np.concatenate([getattr(h, name) for h in found])
-                for name in ('face', 'depth', 'across', 'up', 'normal')
-            )
-        )
+        return np.concatenate(colours), Hits.joined(found)
 
 
 def _changes(image: Float32Array, face: np.ndarray, disparity: Float32Array) -> np.ndarray:
     """(H, W) bool: pixels whose neighbourhood holds a step in colour or in disparity."""
     grey = np.asarray(image, np.float32).mean(axis=2)
     kernel = np.ones((3, 3), np.uint8)
-    step = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, kernel) > 24
+    step = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, kernel) > 40
     jump = cv2.morphologyEx(disparity, cv2.MORPH_GRADIENT, kernel) > 0.5
     return np.asarray(step | jump)

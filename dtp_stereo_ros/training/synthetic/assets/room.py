@@ -10,6 +10,7 @@ import numpy as np
 
 from .library import Library, Model
 from .looks import draw_sky, surface_material, swapped
+from .thin import draw_thin
 from .world import Anchor, Builder, Light, World, panel, tumbled, turned
 
 Item = TypeVar('Item')
@@ -17,6 +18,9 @@ Item = TypeVar('Item')
 # Chance that a model has materials other than its own.
 _SWAPPED = 0.25
 _FLOATING = 0.15
+# Chance of bars and cables in a room, and that cameras look at a desk from nearby.
+_BARS = 0.6
+_CLOSE = 0.4
 
 
 @dataclass
@@ -45,7 +49,7 @@ class RoomMaker:
         self._openings = library.of_kind('opening')
 
     def draw(self, rng: np.random.Generator) -> World:
-        """A room with everything in it."""
+        """A room with everything in it; in some, cameras look at one desk from nearby."""
         builder = Builder(self.library, self.photos)
         size = np.array([rng.uniform(2.6, 6.5), rng.uniform(2.3, 3.2), rng.uniform(2.6, 7)])
         _shell(rng, builder, size)
@@ -57,16 +61,26 @@ class RoomMaker:
             self._stand(rng, builder, size, _pick(rng, self._thin), taken, tops)
         for _ in range(int(rng.integers(1, 8))):
             self._hang(rng, builder, size)
-        if tops:
-            # Most small things share few tops, as on a desk.
-            favourites = [tops[i] for i in rng.integers(len(tops), size=2)]
-            for _ in range(int(rng.integers(8, 30))):
-                top = favourites[rng.integers(2)] if rng.random() < 0.7 else _pick(rng, tops)
-                self._set_down(rng, builder, top)
+        if rng.random() < _BARS:
+            for _ in range(int(rng.integers(1, 6))):
+                position = rng.uniform([-0.4, 0, -0.4], [0.4, 0, 0.4]) * size
+                self._bars(rng, builder, position, rng.uniform(0.4, 2.2), 1.5)
         if rng.random() < 0.4:
             for _ in range(int(rng.integers(2, 9))):
                 self._float(rng, builder, size)
-        return builder.world(*_lamps(rng, size), _sky(rng, self.photos), _inside(size))
+        if tops:
+            self._clutter(rng, builder, tops)
+        return builder.world(*_lamps(rng, size), draw_sky(rng, self.photos), _inside(size))
+
+    def _clutter(self, rng: np.random.Generator, builder: Builder, tops: list[_Top]) -> None:
+        """Small things, most of them on few tops; in close views these alone are looked at."""
+        close = rng.random() < _CLOSE
+        if close:
+            builder.anchors.clear()
+        favourites = [tops[i] for i in rng.integers(len(tops), size=1 if close else 2)]
+        for _ in range(int(rng.integers(14, 40) if close else rng.integers(8, 30))):
+            usual = rng.random() < (0.9 if close else 0.7)
+            self._set_down(rng, builder, _pick(rng, favourites if usual else tops), close)
 
     def _place(
         self,
@@ -78,7 +92,9 @@ class RoomMaker:
     ) -> None:
         mesh = self.library.mesh(model)
         chance = 0.9 if rng.random() < _SWAPPED else 0.0
-        builder.place(mesh, turn, position, swapped(rng, builder, mesh.materials, chance))
+        stretched = turn * np.exp(rng.normal(0, 0.08, 3))
+        looks = swapped(rng, builder, mesh.materials, chance)
+        builder.place(mesh, stretched, position, looks)
 
     def _stand(
         self,
@@ -123,12 +139,40 @@ class RoomMaker:
             half_top = model.size_m[0] / 2 * 0.85, model.size_m[2] / 2 * 0.85
             tops.append(_Top(position + np.array([0, top, 0]), half_top, turned(yaw)))
 
-    def _set_down(self, rng: np.random.Generator, builder: Builder, top: _Top) -> None:
-        model = _pick(rng, self._small)
-        offset = np.array([rng.uniform(-1, 1) * top.half[0], 0, rng.uniform(-1, 1) * top.half[1]])
+    def _set_down(
+        self, rng: np.random.Generator, builder: Builder, top: _Top, close: bool
+    ) -> None:
+        half = np.minimum(top.half, 0.55) if close else np.array(top.half)
+        offset = np.array([rng.uniform(-1, 1) * half[0], 0, rng.uniform(-1, 1) * half[1]])
         position = top.centre + top.turn @ offset
+        if rng.random() < _BARS / 4:
+            self._bars(rng, builder, position, rng.uniform(0.08, 0.45), 2.0)
+            return
+        model = _pick(rng, self._small)
+        if close and rng.random() < 0.12:
+            # On top of something, or held up by nothing.
+            position = position + np.array([0, rng.uniform(0.03, 0.3), 0])
         self._place(rng, builder, model, turned(rng.uniform(0, 2 * np.pi)), position)
-        builder.anchors.append(Anchor(position, max(0.15, max(model.size_m) / 2), 1.6))
+        distances = (0.2, 0.9) if close else (0.25, 2.5)
+        radius = max(0.1, max(model.size_m) / 2)
+        builder.anchors.append(Anchor(position, radius, 1.6, distances))
+
+    def _bars(
+        self,
+        rng: np.random.Generator,
+        builder: Builder,
+        position: np.ndarray,
+        height_m: float,
+        weight: float,
+    ) -> None:
+        """Something thin, made by rule."""
+        look = surface_material(rng, builder, 0.8)
+        turn = turned(rng.uniform(0, 2 * np.pi))
+        if rng.random() < _FLOATING:
+            turn = tumbled(rng)
+        builder.place(draw_thin(rng, height_m), turn, position, [look])
+        middle = position + np.array([0, height_m / 2, 0])
+        builder.anchors.append(Anchor(middle, height_m / 3, weight, (0.25, 2.5)))
 
     def _hang(self, rng: np.random.Generator, builder: Builder, size: np.ndarray) -> None:
         """A door, a window or a picture on a wall."""
@@ -205,10 +249,6 @@ def _lamps(rng: np.random.Generator, size: np.ndarray) -> tuple[list[Light], np.
         lights.append(Light(position, warm * rng.uniform(0.5, 1.3)))
     ambient = np.array([rng.uniform(0.9, 1), rng.uniform(0.9, 1), 1.0]) * rng.uniform(0.15, 0.55)
     return lights, ambient
-
-
-def _sky(rng: np.random.Generator, photos: list[np.ndarray]) -> np.ndarray:
-    return draw_sky(rng, photos)
 
 
 def _inside(size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

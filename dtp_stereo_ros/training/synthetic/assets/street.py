@@ -8,7 +8,7 @@ from dtp_stereo_ros.stereo import UInt8Array
 
 from .library import Library
 from .looks import draw_sky, surface_material
-from .outside import BASELINES_M, Props, sunlight
+from .outside import BARS, BASELINES_M, Props, sunlight
 from .world import Builder, World, panel, tumbled, turned
 
 _LENGTH_M = 120.0
@@ -89,13 +89,14 @@ class StreetMaker:
         self, rng: np.random.Generator, builder: Builder, half: float, pavement: float
     ) -> None:
         model = self._props.pick(rng)
-        if model is None:
-            return
         across = (
             half + rng.uniform(0, 1) * pavement if rng.random() < 0.7 else rng.uniform(0, half)
         )
         z = rng.uniform(-25, 25)
         position = np.array([across * rng.choice((-1, 1)), 0, z])
+        if model is None or rng.random() < BARS:
+            self._props.place_bars(rng, builder, position)
+            return
         turn = None
         if rng.random() < _FLOATING:
             position[1] = rng.uniform(0.5, 4)

@@ -11,7 +11,7 @@ from dtp_stereo_ros.stereo import UInt8Array
 from .library import Library, Model
 from .looks import draw_sky, swapped
 from .mesh import Mesh
-from .outside import BASELINES_M, Props, sunlight
+from .outside import BARS, BASELINES_M, Props, sunlight
 from .world import Anchor, Builder, World, tumbled, turned
 
 # What lies further from the place than this is left out.
@@ -80,13 +80,14 @@ class TrackMaker:
     ) -> None:
         """Stand a thing on the road or beside it; some hang in the air."""
         model = self._props.pick(rng)
-        if model is None:
-            return
         ahead = road[(at + 1) % len(road)] - road[at]
         yaw = np.arctan2(ahead[0], ahead[2])
         across = np.array([np.cos(yaw), 0, -np.sin(yaw)])
         position = road[at] + across * rng.normal(0, 3) + ahead * rng.uniform(0, 1)
         turn = turned(yaw + np.pi / 2 + rng.normal(0, 0.3))
+        if model is None or rng.random() < BARS:
+            self._props.place_bars(rng, builder, position)
+            return
         if rng.random() < _FLOATING:
             position = position + np.array([0, rng.uniform(0.5, 4), 0])
             turn = tumbled(rng)

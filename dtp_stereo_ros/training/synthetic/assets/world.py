@@ -36,11 +36,13 @@ class Anchor:
         point: (3,) m.
         radius_m: of the thing.
         weight: how often it is chosen, relative to others.
+        distances_m: nearest and furthest camera, from its radius on.
     """
 
     point: np.ndarray
     radius_m: float
     weight: float = 1.0
+    distances_m: tuple[float, float] = (0.3, 4.0)
 
 
 @dataclass
