@@ -8,6 +8,7 @@ and what only the ROS node uses.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import re
 from dataclasses import dataclass
@@ -27,16 +28,24 @@ class Tunable:
         description: one sentence for users; ROS shows it in rqt_reconfigure.
         unit: 'px', 'm', 's', ... or '' where there is none.
         minimum, maximum: inclusive range of a number.
+        slider: the part of that range that graphical tools offer; None offers all of it.
+        step: of a slider; values between its steps are accepted as well. rqt_reconfigure has 100
+            positions for a decimal number, at whole multiples of a hundredth of the slider's
+            length: a slider begins at such a multiple, and its step is that hundredth.
         choices: allowed values of a string.
         live: whether it may change while the node runs.
+        backend: the only backend that reads it; '' where all do.
     """
 
     description: str
     unit: str = ''
     minimum: float | None = None
     maximum: float | None = None
+    slider: tuple[float, float] | None = None
+    step: float = 1.0
     choices: tuple[str, ...] = ()
     live: bool = True
+    backend: str = ''
 
 
 def tunable(
@@ -46,11 +55,14 @@ def tunable(
     unit: str = '',
     minimum: float | None = None,
     maximum: float | None = None,
+    slider: tuple[float, float] | None = None,
+    step: float = 1.0,
     choices: tuple[str, ...] = (),
     live: bool = True,
+    backend: str = '',
 ) -> Any:
     """A dataclass field that carries its `Tunable`."""
-    spec = Tunable(description, unit, minimum, maximum, choices, live)
+    spec = Tunable(description, unit, minimum, maximum, slider, step, choices, live, backend)
     return dataclasses.field(default=default, metadata={'tunable': spec})
 
 
@@ -79,43 +91,61 @@ class PipelineConfig:
         choices=('auto', 'fp32', 'bf16', 'fp16'),
     )
     threads: int = tunable(
-        0, 'CPU threads of the backend; 0 uses all cores.', minimum=0, maximum=256
+        0,
+        'CPU threads of the backend; 0 uses all cores.',
+        minimum=0,
+        maximum=256,
+        slider=(0, 32),
     )
     input_scale: float = tunable(
         1.0,
         'Images are resized by this before matching; disparity is scaled back.',
         minimum=0.125,
         maximum=1.0,
-    )
-    disparity_range: int = tunable(
-        192,
-        'Disparities that the SGBM backend searches; networks bring their own.',
-        unit='px',
-        minimum=16,
-        maximum=512,
+        slider=(0.21875, 1.0),  # of 1/128: 0.25, 0.5 and 0.75 are among its positions
+        step=0.0078125,
     )
     min_depth: float = tunable(
-        0.2, 'Nearer points are invalid.', unit='m', minimum=0.0, maximum=1000.0
+        0.2,
+        'Nearer points are invalid.',
+        unit='m',
+        minimum=0.0,
+        maximum=1000.0,
+        slider=(0.0, 5.0),
+        step=0.05,
     )
     max_depth: float = tunable(
-        100.0, 'Farther points are beyond range.', unit='m', minimum=0.01, maximum=100000.0
+        100.0,
+        'Farther points are beyond range.',
+        unit='m',
+        minimum=0.01,
+        maximum=100000.0,
+        slider=(1.0, 101.0),
+        step=1.0,
     )
     confidence_threshold: float = tunable(
-        0.0, 'Pixels with less confidence are invalid; 0 keeps all.', minimum=0.0, maximum=1.0
+        0.0,
+        'Pixels with less confidence are invalid; 0 keeps all.',
+        minimum=0.0,
+        maximum=1.0,
+        step=0.01,
     )
     speckle_size: int = tunable(
-        0,
-        'Connected regions of fewer pixels are removed; 0 keeps all.',
+        -1,
+        'Connected regions of fewer pixels are removed; 0 keeps all; -1 is 100 for the SGBM '
+        'backend and 0 for networks.',
+        unit='px',
+        minimum=-1,
+        maximum=100000,
+        slider=(-1, 1000),
+    )
+    speckle_range: int = tunable(
+        2,
+        'Neighbours whose disparities differ by no more belong to one region.',
         unit='px',
         minimum=0,
-        maximum=100000,
-    )
-    speckle_range: float = tunable(
-        2.0,
-        'Neighbours whose disparities differ by less belong to one region.',
-        unit='px',
-        minimum=0.0,
-        maximum=64.0,
+        maximum=64,
+        slider=(0, 31),
     )
     left_right_check: float = tunable(
         0.0,
@@ -124,6 +154,8 @@ class PipelineConfig:
         unit='px',
         minimum=0.0,
         maximum=64.0,
+        slider=(0.0, 5.0),
+        step=0.05,
     )
     flying_pixel_jump: float = tunable(
         0.0,
@@ -132,6 +164,94 @@ class PipelineConfig:
         unit='px',
         minimum=0.0,
         maximum=64.0,
+        slider=(0.0, 10.0),
+        step=0.1,
+    )
+    # The names, types and meanings of stereo_image_proc; the defaults are those of our baseline.
+    min_disparity: int = tunable(
+        0,
+        'Smallest disparity that is searched; negative where the cameras look inwards.',
+        unit='px',
+        minimum=-2048,
+        maximum=2048,
+        slider=(-128, 128),
+        backend='sgbm',
+    )
+    disparity_range: int = tunable(
+        192,
+        'Disparities that are searched, rounded up to a multiple of 16; networks bring their own.',
+        unit='px',
+        minimum=16,
+        maximum=4096,
+        slider=(16, 512),
+        step=16,
+        backend='sgbm',
+    )
+    sgbm_mode: int = tunable(
+        2,
+        'Variant: 0 is five directions, 1 eight in one image-sized buffer, 2 three and fast, '
+        '3 four.',
+        minimum=0,
+        maximum=3,
+        backend='sgbm',
+    )
+    correlation_window_size: int = tunable(
+        5,
+        'Edge of the blocks that are compared, odd.',
+        unit='px',
+        minimum=1,
+        maximum=255,
+        slider=(1, 51),
+        step=2,
+        backend='sgbm',
+    )
+    P1: float = tunable(
+        200.0,
+        'Penalty of neighbours that differ by 1 px; 8 times the area of the block is usual.',
+        minimum=0.0,
+        maximum=100000.0,
+        slider=(0.0, 4000.0),
+        step=40.0,
+        backend='sgbm',
+    )
+    P2: float = tunable(
+        800.0,
+        'Penalty of neighbours that differ by more, at least P1 + 1; 32 times the area of the '
+        'block is usual.',
+        minimum=0.0,
+        maximum=100000.0,
+        slider=(0.0, 4000.0),
+        step=40.0,
+        backend='sgbm',
+    )
+    uniqueness_ratio: float = tunable(
+        10.0,
+        'Matches must be better than the second best by so much, else they are invalid.',
+        unit='%',
+        minimum=0.0,
+        maximum=100.0,
+        step=1.0,
+        backend='sgbm',
+    )
+    disp12_max_diff: int = tunable(
+        1,
+        'Largest difference to the match from the right image; 0 counts as 1.',
+        unit='px',
+        minimum=0,
+        maximum=128,
+        backend='sgbm',
+    )
+    prefilter_cap: int = tunable(
+        63, 'Bound of the filtered grey values.', minimum=1, maximum=63, backend='sgbm'
+    )
+    texture_threshold: int = tunable(
+        0,
+        'Pixels are invalid where the slopes of the grey values, each up to prefilter_cap, sum up '
+        'to less within the block; 0 keeps all.',
+        minimum=0,
+        maximum=10000,
+        slider=(0, 1000),
+        backend='sgbm',
     )
 
 
@@ -163,6 +283,8 @@ class NodeConfig:
         unit='s',
         minimum=0.0,
         maximum=10.0,
+        slider=(0.0, 0.1),
+        step=0.001,
     )
     cache_camera_info: bool = tunable(
         True,
@@ -175,6 +297,12 @@ class NodeConfig:
         'Messages of each topic kept while waiting for their partners.',
         minimum=1,
         maximum=1000,
+        slider=(1, 100),
+        live=False,
+    )
+    use_system_default_qos: bool = tunable(
+        False,
+        'Subscribe with the default QoS of the middleware instead of SensorData.',
         live=False,
     )
     max_age: float = tunable(
@@ -184,6 +312,8 @@ class NodeConfig:
         unit='s',
         minimum=0.0,
         maximum=3600.0,
+        slider=(0.0, 5.0),
+        step=0.05,
     )
     depth_encoding: str = tunable(
         '32FC1',
@@ -208,6 +338,8 @@ class NodeConfig:
         unit='m',
         minimum=0.0,
         maximum=10.0,
+        slider=(0.0, 0.5),
+        step=0.005,
     )
     autostart: bool = tunable(
         True,
@@ -221,15 +353,38 @@ class NodeConfig:
         unit='s',
         minimum=0.0,
         maximum=3600.0,
+        slider=(0.0, 100.0),
+        step=1.0,
     )
     diagnostics_period: float = tunable(
-        1.0, 'Time between diagnostics.', unit='s', minimum=0.1, maximum=60.0, live=False
+        1.0,
+        'Time between diagnostics.',
+        unit='s',
+        minimum=0.1,
+        maximum=60.0,
+        slider=(0.1, 10.1),
+        step=0.1,
+        live=False,
     )
+
+
+# Parameters of stereo_image_proc that have no counterpart here, and what to do instead.
+WITHOUT_COUNTERPART = {
+    'stereo_algorithm': 'set backend to sgbm for semi-global matching; there is no block matching',
+    'prefilter_size': 'of block matching only; the SGBM backend has prefilter_cap',
+    'full_dp': 'set sgbm_mode to 1 where it was true',
+}
 
 
 def tunables(cls: type) -> dict[str, Tunable]:
     """Name to `Tunable` for every field of a config class, in order."""
     return {f.name: f.metadata['tunable'] for f in dataclasses.fields(cls)}
+
+
+def nearest_name(name: str) -> str:
+    """The setting that somebody who wrote `name` may have meant, '' where none is like it."""
+    known = [*tunables(PipelineConfig), *tunables(NodeConfig)]
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.7)), '')
 
 
 def validate(config: PipelineConfig | NodeConfig) -> None:
@@ -262,6 +417,11 @@ def validate(config: PipelineConfig | NodeConfig) -> None:
         )
     if isinstance(config, NodeConfig):
         _check_cameras(config.cameras)
+    elif config.correlation_window_size % 2 == 0:
+        size_px = config.correlation_window_size
+        raise ConfigError(
+            f'correlation_window_size is {size_px} px, it must be odd; take {size_px + 1}'
+        )
 
 
 def _check_cameras(names: tuple[str, ...]) -> None:

@@ -49,6 +49,22 @@ def read_image(path: Path) -> UInt8Array:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
+def read_pair(
+    left: Path, right: Path, calibration: StereoCalibration | None = None
+) -> StereoFrame:
+    """A rectified pair of image files.
+
+    Raises:
+        InputError: a file cannot be read, or the sizes differ.
+        CalibrationError: the calibration is of another size.
+    """
+    images = read_image(left), read_image(right)
+    try:
+        return StereoFrame(*images, calibration=calibration)
+    except InputError as error:
+        raise InputError(f'{left}, {right}: {error}') from error
+
+
 def check_output(path: Path, calibration: StereoCalibration | None) -> None:
     """Refuse an output that `write_result` could not write, before any work is done.
 

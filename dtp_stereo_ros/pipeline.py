@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 
 from . import backends, postprocess, preprocess
 from .backends.base import Backend
-from .config import PipelineConfig, validate
+from .config import PipelineConfig, Setting, tunables, validate
 from .stereo import Float32Array, StereoCalibration, StereoFrame, StereoResult
 
 # A backend is built from these; changing any other setting keeps the one that runs.
-_BACKEND_SETTINGS = ('backend', 'model', 'precision', 'threads')
+BACKEND_SETTINGS = ('backend', 'model', 'precision', 'threads')
+
+
+def backend_settings(config: PipelineConfig) -> dict[str, Setting]:
+    """The settings that its backend is built from: where they are equal, it can stay."""
+    names: tuple[str, ...] = BACKEND_SETTINGS
+    if config.backend == 'sgbm':
+        own = (name for name, spec in tunables(PipelineConfig).items() if spec.backend == 'sgbm')
+        names = ('backend', 'threads', 'speckle_size', 'speckle_range', *own)
+    return {name: getattr(config, name) for name in names}
 
 
 class StereoPipeline:
@@ -84,15 +92,22 @@ class StereoPipeline:
         )
         return self._limits(calibration, geometry)
 
-    def reconfigure(self, config: PipelineConfig) -> None:
+    def reconfigure(
+        self, config: PipelineConfig, loaded: tuple[Backend, str] | None = None
+    ) -> None:
         """Apply new settings; the backend is replaced only when one of its settings changed.
+
+        Args:
+            config: the new settings.
+            loaded: what `backends.choose` made of them, where that was done beforehand; it is
+                owned by the pipeline from then on.
 
         Raises:
             StereoError: the new settings do not work; the old ones stay in force.
         """
         validate(config)
-        if self._needs_new_backend(config):
-            backend, choice = backends.choose(config)
+        if loaded or backend_settings(config) != backend_settings(self._config):
+            backend, choice = loaded or backends.choose(config)
             old, self._backend, self._choice = self._backend, backend, choice
             old.close()
         self._config = config
@@ -115,15 +130,6 @@ class StereoPipeline:
     def _limits(
         self, calibration: StereoCalibration | None, geometry: preprocess.Geometry
     ) -> tuple[float, float]:
-        searched_px = self._backend.spec.max_disparity_px * geometry.width_ratio
+        spec, ratio = self._backend.spec, geometry.width_ratio
+        searched_px = (spec.min_disparity_px * ratio, spec.max_disparity_px * ratio)
         return postprocess.disparity_limits_px(calibration, searched_px, self._config)
-
-    def _needs_new_backend(self, config: PipelineConfig) -> bool:
-        changed = {
-            f.name
-            for f in dataclasses.fields(config)
-            if getattr(config, f.name) != getattr(self._config, f.name)
-        }
-        if changed.intersection(_BACKEND_SETTINGS):
-            return True
-        return 'disparity_range' in changed and config.backend == 'sgbm'

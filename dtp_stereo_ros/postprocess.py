@@ -49,26 +49,27 @@ def restore(
 
 
 def disparity_limits_px(
-    calibration: StereoCalibration | None, searched_px: float, config: PipelineConfig
+    calibration: StereoCalibration | None, searched_px: tuple[float, float], config: PipelineConfig
 ) -> tuple[float, float]:
     """Raw disparities (input px) that count: depth limits, cut to what the method can see.
 
     Args:
         calibration: at input size, or None where there is none (then no depth limits).
-        searched_px: largest disparity the method can measure, input pixels.
+        searched_px: smallest and largest disparity the method can measure, input pixels.
         config: holds `min_depth` and `max_depth`.
 
     Returns:
         (min, max); min = max where the depth limits leave nothing that the method can see.
     """
+    lowest, highest = searched_px
     if calibration is None:
-        return 0.0, searched_px
+        return lowest, highest
     far = calibration.disparity_offset_px + calibration.focal_baseline_px_m / config.max_depth
-    low = min(max(far, 0.0), searched_px)
+    low = min(max(far, lowest), highest)
     if config.min_depth <= 0:
-        return low, searched_px
+        return low, highest
     near = calibration.disparity_offset_px + calibration.focal_baseline_px_m / config.min_depth
-    return low, max(min(near, searched_px), low)
+    return low, max(min(near, highest), low)
 
 
 def apply_limits(

@@ -5,6 +5,8 @@ Several cameras on one model: `cameras:=front,rear`; the topics of each lie unde
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -65,11 +67,14 @@ def _nodes(context: LaunchContext) -> list[Action]:
     if cameras:
         overrides['cameras'] = cameras.split(',')
     namespace = LaunchConfiguration('namespace').perform(context)
+    params_file = Path(LaunchConfiguration('params_file').perform(context))
+    if not params_file.is_file():  # launch_ros would start the node without it
+        raise RuntimeError(f'params_file: there is no file {params_file}; check the path')
     depth_node = Node(
         package='dtp_stereo',
         executable='depth_node',
         namespace=namespace,
-        parameters=[LaunchConfiguration('params_file'), overrides],
+        parameters=[str(params_file), overrides],
         remappings=remappings,
         ros_arguments=[
             *('--log-level', LaunchConfiguration('log_level')),

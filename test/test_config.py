@@ -5,10 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from dtp_stereo_ros.backends import TABLE
-from dtp_stereo_ros.config import BACKENDS, NodeConfig, PipelineConfig, tunables, validate
+from dtp_stereo_ros.config import (
+    BACKENDS,
+    NodeConfig,
+    PipelineConfig,
+    nearest_name,
+    tunables,
+    validate,
+)
 from dtp_stereo_ros.errors import ConfigError
 
 
@@ -40,6 +48,40 @@ def test_both_ends_of_every_range_are_accepted_and_beyond_is_not(cls: type) -> N
                 validate(dataclasses.replace(cls(), **{name: kind(value)}, **extra))
 
 
+@pytest.mark.parametrize('cls', [PipelineConfig, NodeConfig])
+def test_a_slider_of_rqt_reaches_both_ends_the_default_and_nothing_that_is_refused(
+    cls: type,
+) -> None:
+    """rqt_reconfigure has a position for each hundredth of a decimal number's range."""
+    config = cls()
+    for name, spec in tunables(cls).items():
+        default = getattr(config, name)
+        if spec.minimum is None or spec.maximum is None:
+            continue
+        low, high = spec.slider or (spec.minimum, spec.maximum)
+        assert spec.minimum <= low < high <= spec.maximum, name
+        values = list(np.arange(low, high + 1, spec.step).astype(int))
+        if isinstance(default, float):
+            scale = 100 / (high - low)
+            assert round(spec.step * scale) == 1, name  # of an arrow key
+            values = [i / scale for i in range(round(low * scale), round(high * scale) + 1)]
+            assert len(values) == 101, name
+            assert max(abs(v - low - i * spec.step) for i, v in enumerate(values)) < 1e-9, name
+        assert values[0] == pytest.approx(low) and values[-1] == pytest.approx(high), name
+        assert min(abs(value - default) for value in values) < 1e-9, name
+        for value in values:
+            extra = {'max_depth': 1e5} if name == 'min_depth' else {}
+            validate(dataclasses.replace(config, **{name: type(default)(value)}, **extra))
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'meant'),
+    [('speckel_size', 'speckle_size'), ('maxdepth', 'max_depth'), ('full_dp', ''), ('x', '')],
+)
+def test_nearest_name(wrong: str, meant: str) -> None:
+    assert nearest_name(wrong) == meant
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
@@ -49,7 +91,11 @@ def test_both_ends_of_every_range_are_accepted_and_beyond_is_not(cls: type) -> N
         ({'input_scale': math.nan}, 'input_scale is nan, it must be in 0.125 .. 1.0'),
         ({'model': 3}, 'model is 3, it must be of type str'),
         ({'max_depth': 0.1}, 'min_depth 0.2 m must be below max_depth 0.1 m'),
-        ({'disparity_range': 8}, 'disparity_range is 8 px, it must be in 16 .. 512 px'),
+        ({'disparity_range': 8}, 'disparity_range is 8 px, it must be in 16 .. 4096 px'),
+        (
+            {'correlation_window_size': 4},
+            'correlation_window_size is 4 px, it must be odd; take 5',
+        ),
     ],
 )
 def test_refusals_name_setting_value_and_mend(changes: dict[str, object], message: str) -> None:

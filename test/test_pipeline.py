@@ -110,7 +110,7 @@ def test_reconfigure_replaces_the_backend_only_when_needed(make_onnx: MakeOnnx) 
     pytest.importorskip('onnxruntime')
     pipeline = StereoPipeline(_SGBM)
     first = pipeline.backend
-    pipeline.reconfigure(replace(_SGBM, max_depth=5.0, speckle_size=10))
+    pipeline.reconfigure(replace(_SGBM, max_depth=5.0, flying_pixel_jump=3.0))
     assert pipeline.backend is first
     assert pipeline.config.max_depth == 5.0
     pipeline.reconfigure(replace(_SGBM, disparity_range=64))
@@ -121,7 +121,7 @@ def test_reconfigure_replaces_the_backend_only_when_needed(make_onnx: MakeOnnx) 
     assert (pipeline.backend.name, pipeline.backend.spec.name) == ('onnx', 'tiny')
     assert pipeline.choice.startswith('onnx as asked: tiny in fp32')
     second = pipeline.backend
-    pipeline.reconfigure(replace(network, disparity_range=64))
+    pipeline.reconfigure(replace(network, disparity_range=64, P1=8.0, speckle_size=10))
     assert pipeline.backend is second
     pipeline.close()
 

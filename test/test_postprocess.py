@@ -20,18 +20,18 @@ def _calibration(offset_px: float = 0.0) -> StereoCalibration:
 
 def test_limits_follow_the_principal_point_offset() -> None:
     config = PipelineConfig(min_depth=1.0, max_depth=10.0)
-    assert postprocess.disparity_limits_px(_calibration(), 192, config) == (5.0, 50.0)
-    assert postprocess.disparity_limits_px(_calibration(20), 192, config) == (25.0, 70.0)
-    assert postprocess.disparity_limits_px(_calibration(-31), 192, config) == (0.0, 19.0)
-    assert postprocess.disparity_limits_px(_calibration(), 40, config) == (5.0, 40)
-    assert postprocess.disparity_limits_px(None, 192, config) == (0.0, 192)
+    assert postprocess.disparity_limits_px(_calibration(), (0, 192), config) == (5.0, 50.0)
+    assert postprocess.disparity_limits_px(_calibration(20), (0, 192), config) == (25.0, 70.0)
+    assert postprocess.disparity_limits_px(_calibration(-31), (0, 192), config) == (0.0, 19.0)
+    assert postprocess.disparity_limits_px(_calibration(), (0, 40), config) == (5.0, 40)
+    assert postprocess.disparity_limits_px(None, (0, 192), config) == (0.0, 192)
 
 
 def test_limits_without_a_near_limit_or_with_nothing_in_sight() -> None:
     near = PipelineConfig(min_depth=0.0, max_depth=10.0)
-    assert postprocess.disparity_limits_px(_calibration(), 192, near) == (5.0, 192)
+    assert postprocess.disparity_limits_px(_calibration(), (0, 192), near) == (5.0, 192)
     unseen = PipelineConfig(min_depth=0.01, max_depth=0.1)
-    assert postprocess.disparity_limits_px(_calibration(), 192, unseen) == (192, 192)
+    assert postprocess.disparity_limits_px(_calibration(), (0, 192), unseen) == (192, 192)
 
 
 def test_near_is_unknown_and_far_is_infinite() -> None:
@@ -56,7 +56,7 @@ def test_limited_disparities_lie_between_the_limits(
     config = PipelineConfig(min_depth=min_depth, max_depth=max_depth)
     raw = calibration.raw_disparity(np.full((1, 1), depth_m, np.float32))
     limited = postprocess.apply_limits(raw, calibration, config)[0, 0]
-    low, high = postprocess.disparity_limits_px(calibration, 1e6, config)
+    low, high = postprocess.disparity_limits_px(calibration, (0.0, 1e6), config)
     slack = 1e-3
     if min_depth * (1 + slack) < depth_m < max_depth * (1 - slack):
         assert limited == raw[0, 0]

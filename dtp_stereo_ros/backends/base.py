@@ -17,6 +17,7 @@ class ModelSpec:
         padding_multiple: width and height given to `infer` must be multiples of this.
         fixed_size: (height_px, width_px) when the model accepts only that size, else None.
         max_disparity_px: the network cannot see disparities at or beyond this (network pixels).
+        min_disparity_px: the smallest disparity that is searched, same pixels.
         min_width_px: narrowest input that makes sense.
         precision: 'fp32', 'bf16' or 'fp16': what inference really runs in.
         sha256: of the model file, hex, or '' where there is no file.
@@ -29,6 +30,7 @@ class ModelSpec:
     precision: str = 'fp32'
     sha256: str = ''
     fixed_size: tuple[int, int] | None = None
+    min_disparity_px: int = 0
     min_width_px: int = 64
     has_confidence: bool = True
 

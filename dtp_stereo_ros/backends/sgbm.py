@@ -9,21 +9,24 @@ from ..config import PipelineConfig
 from ..stereo import Float32Array
 from .base import ModelSpec
 
-# Grey images, OpenCV's usual penalties (8 and 32 times the block's area), its strongest
-# pre-filter. With holes filled, bad-3 on Middlebury v3 quarter size, Middlebury 2001-06, KITTI
-# 2015 and FlyingThings3D is 5.0, 4.7, 7.8 and 10.1 %; colour or other blocks trade these, and
-# without the padding to the left it is 15.2, 22.8, 11.3 and 18.8 %.
-_BLOCK_SIZE = 5
-_BLOCK_AREA = _BLOCK_SIZE * _BLOCK_SIZE
+# Grey images. With the default settings (OpenCV's usual penalties, 8 and 32 times the block's
+# area, and its strongest pre-filter) and holes filled, bad-3 on Middlebury v3 quarter size,
+# Middlebury 2001-06, KITTI 2015 and FlyingThings3D is 5.0, 4.7, 7.8 and 10.1 %; colour or other
+# blocks trade these, and without the padding to the left it is 15.2, 22.8, 11.3 and 18.8 %.
+
+_STEPS_PER_PX = 16
+# Of OpenCV's own speckle filter, where `speckle_size` leaves it to the backend.
+_SPECKLE_SIZE_PX = 100
 
 _ALL_CORES = -1  # to cv2.setNumThreads, which counts for the whole process
 
 
 class SgbmBackend:
-    """StereoSGBM in 3-way mode with `disparity_range` disparities from 0.
+    """StereoSGBM with `disparity_range` disparities from `min_disparity`.
 
-    OpenCV leaves the leftmost `disparity_range` columns without an estimate; both images are
-    continued to the left by that much, so that they get one.
+    OpenCV leaves the columns without an estimate whose match may lie beyond the right image: the
+    leftmost, and with a negative `min_disparity` the rightmost. Both images are continued by that
+    much, so that they get one.
     """
 
     name = 'sgbm'
@@ -32,27 +35,31 @@ class SgbmBackend:
     def __init__(self, config: PipelineConfig) -> None:
         disparities = -(-config.disparity_range // 16) * 16
         cv2.setNumThreads(config.threads or _ALL_CORES)
-        self._disparities = disparities
+        self._config = config
+        self._left_px = max(0, config.min_disparity + disparities)
+        self._right_px = max(0, -config.min_disparity)
         self._spec = ModelSpec(
             name='sgbm',
             padding_multiple=1,
-            max_disparity_px=disparities,
+            max_disparity_px=config.min_disparity + disparities,
+            min_disparity_px=config.min_disparity,
             min_width_px=16,
             has_confidence=False,
         )
         # OpenCV 4.5 (Humble) knows only this name, OpenCV's type stubs only the newer one.
         self._matcher = cv2.StereoSGBM_create(  # type: ignore[attr-defined]
-            minDisparity=0,
+            minDisparity=config.min_disparity,
             numDisparities=disparities,
-            blockSize=_BLOCK_SIZE,
-            P1=8 * _BLOCK_AREA,
-            P2=32 * _BLOCK_AREA,
-            disp12MaxDiff=1,
-            preFilterCap=63,
-            uniquenessRatio=10,
-            speckleWindowSize=100,
-            speckleRange=2,
-            mode=cv2.StereoSGBM_MODE_SGBM_3WAY,
+            blockSize=config.correlation_window_size,
+            P1=int(config.P1),
+            P2=int(config.P2),
+            disp12MaxDiff=config.disp12_max_diff,
+            preFilterCap=config.prefilter_cap,
+            uniquenessRatio=int(config.uniqueness_ratio),
+            # Else the pipeline removes them, as those of every backend.
+            speckleWindowSize=_SPECKLE_SIZE_PX if config.speckle_size < 0 else 0,
+            speckleRange=config.speckle_range,
+            mode=config.sgbm_mode,
         )
 
     @property
@@ -69,12 +76,14 @@ class SgbmBackend:
         self, left: Float32Array, right: Float32Array
     ) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair, (1, 3, H, W) float32 each, to (H, W) px with NaN holes."""
-        fixed = self._matcher.compute(self._to_grey(left), self._to_grey(right))
-        fixed = fixed[:, self._disparities :]
-        disparity = fixed.astype(np.float32) / np.float32(16)
-        # 0 is where the search ends, not a match at infinity.
-        disparity[fixed <= 0] = np.nan
-        return disparity, None
+        grey = self._to_grey(left)
+        fixed = self._matcher.compute(grey, self._to_grey(right))
+        disparity = fixed.astype(np.float32) / np.float32(_STEPS_PER_PX)
+        # The smallest is where the search ends, not a match: at 0, one at infinity.
+        disparity[fixed <= _STEPS_PER_PX * self._config.min_disparity] = np.nan
+        if self._config.texture_threshold > 0:
+            disparity[self._texture(grey) < self._config.texture_threshold] = np.nan
+        return disparity[:, self._left_px : disparity.shape[1] - self._right_px], None
 
     def close(self) -> None:
         """Nothing is held."""
@@ -82,4 +91,10 @@ class SgbmBackend:
     def _to_grey(self, planes: Float32Array) -> cv2.typing.MatLike:
         image = cv2.merge([plane.astype(np.uint8) for plane in planes[0]])
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        return cv2.copyMakeBorder(grey, 0, 0, self._disparities, 0, cv2.BORDER_REPLICATE)
+        return cv2.copyMakeBorder(grey, 0, 0, self._left_px, self._right_px, cv2.BORDER_REPLICATE)
+
+    def _texture(self, grey: cv2.typing.MatLike) -> Float32Array:
+        """Sum of the slopes within the block, as OpenCV's block matching has it; (H, W)."""
+        cap, size = self._config.prefilter_cap, self._config.correlation_window_size
+        slopes = np.abs(cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=3)).clip(max=cap)
+        return cv2.boxFilter(slopes, cv2.CV_32F, (size, size), normalize=False)

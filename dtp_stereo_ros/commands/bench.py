@@ -6,6 +6,7 @@ import argparse
 import json
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,8 +14,9 @@ import numpy as np
 
 from ..backends import TABLE
 from ..config import PipelineConfig
-from ..errors import ConfigError, StereoError
+from ..errors import ConfigError, InputError, StereoError
 from ..evaluation import motorcycle
+from ..image_io import read_pair
 from ..pipeline import StereoPipeline
 from ..sizes import parse_size
 from ..stereo import StereoFrame
@@ -23,18 +25,20 @@ from .options import add_models_option, add_pipeline_options, pipeline_config
 HELP = 'latency of every backend, beside SGBM'
 
 DESCRIPTION = """\
-Time the backends that work here on a real pair (Motorcycle, from scikit-image), resized to the
-size asked for. The backends take turns in one run, so that whatever else the machine does hits
-all alike; medians after a warm-up. SGBM (OpenCV, 3-way, 192 disparities) is always among them, and
-the last column says how many of its times a backend takes.
+Time the backends that work here on LEFT and RIGHT in their size, or without them on Motorcycle
+(Middlebury 2014, from scikit-image) at 640x480. The backends take turns in one run, so that
+whatever else the machine does hits all alike; medians after a warm-up. SGBM (OpenCV, 3-way, 192
+disparities) is always among them, and the last column says how many of its times a backend takes.
 
 examples:
   dtp-stereo bench
+  dtp-stereo bench left.png right.png
   dtp-stereo bench --backend openvino,onnx --size 320x240
   dtp-stereo bench --backend openvino --model dtpnet,runs/mine.onnx
   dtp-stereo bench --precision fp32 --threads 2 --json"""
 
 _BASELINE = 'sgbm'
+_DEFAULT_SIZE = '640x480'
 _WARM_UP = 3
 # Thread pools spin for a while after a run; the next backend is not to pay for that.
 _PAUSE_S = 0.02
@@ -62,13 +66,20 @@ class Entrant:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
+        'pair', metavar='LEFT RIGHT', nargs='*', type=Path, help='a rectified pair of your own'
+    )
+    parser.add_argument(
         '--backend',
         dest='backends',
         metavar='A,B',
         help='backends to time; default: all that work here',
     )
     add_models_option(parser)
-    parser.add_argument('--size', metavar='WxH', default='640x480', help='default: 640x480')
+    parser.add_argument(
+        '--size',
+        metavar='WxH',
+        help='resize to this; default: 640x480, a pair of your own as it is',
+    )
     parser.add_argument('--runs', metavar='N', type=int, default=20, help='default: 20')
     parser.add_argument('--json', action='store_true', help='print the times as JSON')
     add_pipeline_options(parser, without=('backend', 'model'))
@@ -78,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     """Time the backends and print a table."""
     if args.runs < 1:
         raise ConfigError(f'--runs is {args.runs}, it must be at least 1')
-    frame = resized_motorcycle(*parse_size(args.size, '--size', 'WIDTHxHEIGHT'))
+    frame = _frame(args.pair, args.size)
     asked = args.backends.split(',') if args.backends else None
     entrants, passed_over = _enter(pipeline_config(args), asked, args.models)
     try:
@@ -103,10 +114,27 @@ def resized_motorcycle(width_px: int, height_px: int) -> StereoFrame:
     Raises:
         InputError: scikit-image is not installed.
     """
-    pair, _ = motorcycle.load()
+    return _resized(motorcycle.load()[0], width_px, height_px)
+
+
+def _frame(paths: list[Path], size: str | None) -> StereoFrame:
+    """The user's pair, or the Motorcycle pair."""
+    if len(paths) not in (0, 2):
+        raise InputError(f'{len(paths)} image was given; bench takes LEFT and RIGHT, or none')
+    wanted = parse_size(size or _DEFAULT_SIZE, '--size', 'WIDTHxHEIGHT')
+    if not paths:
+        try:
+            return resized_motorcycle(*wanted)
+        except InputError as error:
+            raise InputError(f'{error}, or name a pair: dtp-stereo bench LEFT RIGHT') from error
+    frame = read_pair(paths[0], paths[1])
+    return _resized(frame, *wanted) if size else frame
+
+
+def _resized(frame: StereoFrame, width_px: int, height_px: int) -> StereoFrame:
     left, right = (
         cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_AREA)
-        for image in (pair.left, pair.right)
+        for image in (frame.left, frame.right)
     )
     return StereoFrame(left, right)
 

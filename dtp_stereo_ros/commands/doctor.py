@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from ..ros.dds import Finding
+    from ..health.finding import Finding
 
 HELP = 'look at a running node once and say what is wrong'
 

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..calibration_io import read_calibration
-from ..errors import InputError
-from ..image_io import check_output, read_image, write_result
+from ..image_io import check_output, read_pair, write_result
 from ..pipeline import StereoPipeline
-from ..stereo import StereoCalibration, StereoFrame, StereoResult
+from ..stereo import StereoResult
 from .options import add_pipeline_options, pipeline_config
 
 HELP = 'disparity or point cloud of one image pair'
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     config = pipeline_config(args)
     calibration = read_calibration(args.calib) if args.calib else None
     check_output(args.output, calibration)
-    frame = _read_frame(args.left, args.right, calibration)
+    frame = read_pair(args.left, args.right, calibration)
     pipeline = StereoPipeline(config)
     try:
         result = pipeline.process(frame)
@@ -66,14 +65,6 @@ def run(args: argparse.Namespace) -> int:
         pipeline.close()
     print(json.dumps(summary, indent=2) if args.json else _sentences(summary, pipeline.choice))
     return 0
-
-
-def _read_frame(left: Path, right: Path, calibration: StereoCalibration | None) -> StereoFrame:
-    images = read_image(left), read_image(right)
-    try:
-        return StereoFrame(*images, calibration=calibration)
-    except InputError as error:
-        raise InputError(f'{left}, {right}: {error}') from error
 
 
 def _summary(output: Path, result: StereoResult, pipeline: StereoPipeline) -> dict[str, Any]:

@@ -74,10 +74,10 @@ def _metavar(name: str, spec: Tunable) -> str:
 
 
 def _help(spec: Tunable, default: object) -> str:
-    text = spec.description.replace('%', '%%')
+    text = spec.description
     if spec.choices:
         text += f' One of {", ".join(spec.choices)}.'
     elif spec.maximum is not None:
         unit = f' {spec.unit}' if spec.unit else ''
         text += f' {spec.minimum} .. {spec.maximum}{unit}.'
-    return f'{text} Default: {default}.'
+    return f'{text} Default: {default}.'.replace('%', '%%')

@@ -33,7 +33,8 @@ def load() -> tuple[StereoFrame, Float32Array]:
         from skimage.data import stereo_motorcycle
     except ImportError as error:
         raise InputError(
-            f'the Motorcycle pair comes with scikit-image: {error}; pip install scikit-image'
+            f'the Motorcycle pair comes with scikit-image, which is an extra ({error}): '
+            'pip install scikit-image'
         ) from error
     left, right, truth = stereo_motorcycle()
     truth_px = np.where(np.isfinite(truth), truth, np.nan).astype(np.float32)

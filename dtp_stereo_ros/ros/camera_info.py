@@ -22,7 +22,8 @@ _CY_TOLERANCE_PX = 1.0
 # Shorter than any stereo head: P[3] was probably written in metres instead of px * m.
 _SHORTEST_BASELINE_M = 0.002
 
-_CALIBRATE = 'run the calibrator and publish its camera_info'
+# The mend of most faults.
+CALIBRATE = 'run the stereo calibrator: ros2 run camera_calibration cameracalibrator'
 
 
 def stereo_calibration(
@@ -102,13 +103,13 @@ def _checked_p(info: CameraInfo, side: str) -> np.ndarray:
     p = np.asarray(info.p, np.float64).reshape(3, 4)
     k = np.asarray(info.k, np.float64)
     if not (np.isfinite(p).all() and np.isfinite(k).all()):
-        raise CalibrationError(f'{side} camera_info: K or P has NaN or Inf; {_CALIBRATE}')
+        raise CalibrationError(f'{side} camera_info: K or P has NaN or Inf; {CALIBRATE}')
     if k[0] == 0:
-        raise CalibrationError(f'{side} camera_info: K is zero, uncalibrated; {_CALIBRATE}')
+        raise CalibrationError(f'{side} camera_info: K is zero, uncalibrated; {CALIBRATE}')
     if p[0, 0] <= 0 or p[1, 1] <= 0:
         raise CalibrationError(
             f'{side} camera_info: P[0] or P[5] is not positive, it holds no rectified camera; '
-            'run the stereo calibrator'
+            f'{CALIBRATE}'
         )
     return p
 
@@ -119,7 +120,7 @@ def _check_baseline(p_left: np.ndarray, p_right: np.ndarray) -> None:
         swapped = tx_right == 0
         raise CalibrationError(
             f'left camera_info: Tx on the left camera (P[3] = {tx_left:.4g}, must be 0); '
-            + ('swap the left and right topics' if swapped else 'run the stereo calibrator')
+            + ('swap the left and right topics' if swapped else CALIBRATE)
         )
     if tx_right == 0:
         raise CalibrationError(
@@ -158,12 +159,12 @@ def _check_rectified(p_left: np.ndarray, p_right: np.ndarray) -> None:
     fx_left, fx_right = p_left[0, 0], p_right[0, 0]
     if abs(fx_left - fx_right) > _FX_TOLERANCE * fx_right:
         raise CalibrationError(
-            f'camera_info: fx differs, left P[0] = {fx_left:.6g} and right P[0] = {fx_right:.6g};'
-            ' the pair is not rectified together'
+            f'camera_info: fx differs, left P[0] = {fx_left:.6g} and right P[0] = {fx_right:.6g},'
+            f' the pair is not rectified together; {CALIBRATE}'
         )
     cy_left, cy_right = p_left[1, 2], p_right[1, 2]
     if abs(cy_left - cy_right) > _CY_TOLERANCE_PX:
         raise CalibrationError(
-            f'camera_info: cy differs, left P[6] = {cy_left:.6g} and right P[6] = {cy_right:.6g};'
-            ' the rows of the pair are not aligned'
+            f'camera_info: cy differs, left P[6] = {cy_left:.6g} and right P[6] = {cy_right:.6g},'
+            f' the rows of the pair are not aligned; {CALIBRATE}'
         )

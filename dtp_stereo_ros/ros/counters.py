@@ -32,6 +32,7 @@ class Snapshot:
         latency_p50_s, latency_p95_s: from taking a pair to having published it, last 200 results.
         age_s: of the newest result when it was published, see `age_s`.
         valid_share: of the pixels of the newest result.
+        confidence: median of the newest result, NaN where the backend gives none.
         drops: by cause: 'stale', 'busy', 'unwanted', 'fault', 'no camera_info'.
     """
 
@@ -43,6 +44,7 @@ class Snapshot:
     latency_p95_s: float
     age_s: float
     valid_share: float
+    confidence: float
     drops: dict[str, int]
 
 
@@ -56,6 +58,7 @@ class Statistics:
         self._latency_s: deque[float] = deque(maxlen=_WINDOW)
         self._age_s = 0.0
         self._valid_share = 0.0
+        self._confidence = float('nan')
         self._drops: Counter[str] = Counter()
         self._before = (time.monotonic(), 0, 0)
 
@@ -69,13 +72,16 @@ class Statistics:
         with self._lock:
             self._drops[cause] += 1
 
-    def result(self, latency_s: float, age_s: float, valid_share: float) -> None:
+    def result(
+        self, latency_s: float, age_s: float, valid_share: float, confidence: float
+    ) -> None:
         """A result was published."""
         with self._lock:
             self._results += 1
             self._latency_s.append(latency_s)
             self._age_s = age_s
             self._valid_share = valid_share
+            self._confidence = confidence
 
     def snapshot(self) -> Snapshot:
         """Read everything; starts a new window for the rates."""
@@ -94,5 +100,6 @@ class Statistics:
                 latency_p95_s=float(np.percentile(latency, 95)),
                 age_s=self._age_s,
                 valid_share=self._valid_share,
+                confidence=self._confidence,
                 drops=dict(self._drops),
             )

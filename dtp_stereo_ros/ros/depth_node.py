@@ -21,6 +21,7 @@ from rclpy.qos_overriding_options import InvalidQosOverridesError
 from rclpy.signals import SignalHandlerOptions
 
 from ..errors import StereoError, one_line
+from . import arguments
 from .node import DepthNode
 
 # What a user gets wrong on the command line or in a parameter file.
@@ -45,9 +46,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: ROS arguments, default those of the process.
 
     Returns:
-        0 after SIGINT or SIGTERM, 1 when the worker died or hangs, 2 for what the user can mend.
+        0 after SIGINT, SIGTERM or `--help`, 1 when the worker died or hangs, 2 for what the user
+        can mend.
     """
     stop = _Stop()
+    given = list(sys.argv[1:] if argv is None else argv)
+    if arguments.wants_help(given):
+        print(arguments.help_text())
+        return 0
+    try:
+        arguments.check(given)
+    except StereoError as error:
+        print(f'depth_node: {error}', file=sys.stderr)
+        return 2
     # OpenCV would write a line for each damaged image; we say it once.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
@@ -61,14 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'depth_node: {one_line(error)}{_security_hint()}', file=sys.stderr)
         return 2
     try:
-        return _run(stop)
+        return _run(stop, given)
     except KeyboardInterrupt:
         return 0
     finally:
         rclpy.try_shutdown()
 
 
-def _run(stop: _Stop) -> int:
+def _run(stop: _Stop, given: Sequence[str]) -> int:
     try:
         node = DepthNode()
     except _USER_ERRORS as error:
@@ -77,6 +88,8 @@ def _run(stop: _Stop) -> int:
     except rclpy_implementation.RCLError as error:  # the middleware refuses
         print(f'depth_node: {one_line(error)}{_security_hint()}', file=sys.stderr)
         return 2
+    for text in arguments.unread_files(given, node.get_fully_qualified_name()):
+        node.get_logger().warning(text)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     stop.running = True

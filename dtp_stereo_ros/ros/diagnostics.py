@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Sequence
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+from ..health.finding import Finding, from_line
 from ..pipeline import StereoPipeline
 from .counters import Snapshot, resident_mib
 from .judge import InputJudge
+from .output_publishers import SameName
 from .rig import Rig
 from .sync import SIDES
 
-_INPUT_SUBJECTS = ('publisher', 'image', 'age', 'sync')
+_INPUT_SUBJECTS = (
+    *('publisher', 'image', 'age', 'stamps', 'lost frames', 'sync', 'views', 'brightness'),
+    *('outputs', 'name'),
+)
+# Two nodes of one name differ in it.
+_PROCESS = f'{os.getpid()} on {platform.node()}'
 _CALIBRATION_SUBJECTS = ('calibration', 'camera_info', 'calibration warning')
 _MATCHING_SUBJECTS = ('worker', 'matching', 'confidence')
 
@@ -26,11 +36,14 @@ class Diagnostics:
     Args:
         node: publishes, and counts the publishers of the input topics.
         rigs: the cameras.
+        period_s: time between two calls of `tick`.
     """
 
-    def __init__(self, node: Node, rigs: Sequence[Rig]) -> None:
+    def __init__(self, node: Node, rigs: Sequence[Rig], period_s: float) -> None:
         self._node = node
+        self._rigs = rigs
         self._reports = [_RigReport(node, rig) for rig in rigs]
+        self._same_name = SameName(node, _PROCESS, period_s)
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
     def tick(self, state: str, pipeline: StereoPipeline | None, failure: str) -> None:
@@ -41,6 +54,10 @@ class Diagnostics:
             pipeline: what runs, None while nothing is configured.
             failure: why the process is about to end, '' while all is well.
         """
+        if state == 'active':
+            first = self._rigs[0]
+            found = self._same_name.findings(first.outputs.topics['disparity'])
+            first.findings.state('name', *found)
         msg = DiagnosticArray()
         msg.header.stamp = self._node.get_clock().now().to_msg()
         for report in self._reports:
@@ -63,17 +80,21 @@ class _RigReport:
         if state == 'active':
             self._judge.judge()
         snapshot = self._rig.statistics.snapshot()
-        matching = {'state': state, **(_model_values(snapshot, pipeline) if pipeline else {})}
+        matching = {
+            'state': state,
+            'process': _PROCESS,
+            **(_model_values(snapshot, pipeline) if pipeline else {}),
+        }
         found = self._rig.findings.current()
         if failure:
-            found['worker'] = (True, failure)
+            found['worker'] = (from_line('error', 'worker', failure),)
         parts = (
             ('input', _INPUT_SUBJECTS, self._input_values(snapshot)),
             ('calibration', _CALIBRATION_SUBJECTS, self._calibration_values()),
             ('matching', _MATCHING_SUBJECTS, matching),
         )
         return [
-            self._status(part, [found[s] for s in subjects if s in found], values, state)
+            self._status(part, [f for s in subjects for f in found.get(s, ())], values, state)
             for part, subjects, values in parts
         ]
 
@@ -104,13 +125,14 @@ class _RigReport:
         return values
 
     def _status(
-        self, part: str, found: Sequence[tuple[bool, str]], values: dict[str, str], state: str
+        self, part: str, found: Sequence[Finding], values: dict[str, str], state: str
     ) -> DiagnosticStatus:
-        level, text = DiagnosticStatus.OK, ''
+        level = DiagnosticStatus.OK
         if found:
-            is_error = any(error for error, _ in found)
+            is_error = any(finding.level == 'error' for finding in found)
             level = DiagnosticStatus.ERROR if is_error else DiagnosticStatus.WARN
-            text = '; '.join(text for _, text in found)
+        text = '; '.join(finding.line for finding in found)
+        values = {**values, **finding_values(found)}
         left_info = self._rig.inputs.infos.newest('left')
         return DiagnosticStatus(
             level=level,
@@ -128,6 +150,27 @@ class _RigReport:
         return 'ok'
 
 
+def finding_values(found: Sequence[Finding]) -> dict[str, str]:
+    """Findings as values of a status, one by one, so that each keeps its own mend."""
+    values = {}
+    for index, finding in enumerate(found, 1):
+        values[f'{finding.level} {index} {finding.subject}'] = finding.text
+        values[f'mend {index}'] = finding.mend
+    return values
+
+
+def findings_of(status: DiagnosticStatus) -> list[Finding]:
+    """The findings that `finding_values` put into a status."""
+    values = {value.key: value.value for value in status.values}
+    found = []
+    for key, text in values.items():
+        level, _, rest = key.partition(' ')
+        index, _, subject = rest.partition(' ')
+        if level in ('warn', 'error') and index.isdigit():
+            found.append(Finding(level, subject, text, values.get(f'mend {index}', '')))
+    return found
+
+
 def _model_values(snapshot: Snapshot, pipeline: StereoPipeline) -> dict[str, str]:
     """What runs, and how it runs for this camera."""
     backend = pipeline.backend
@@ -142,6 +185,7 @@ def _model_values(snapshot: Snapshot, pipeline: StereoPipeline) -> dict[str, str
         'latency p50 [ms]': f'{snapshot.latency_p50_s * 1e3:.1f}',
         'latency p95 [ms]': f'{snapshot.latency_p95_s * 1e3:.1f}',
         'age of output [ms]': f'{snapshot.age_s * 1e3:.1f}',
+        'confidence p50': '' if np.isnan(snapshot.confidence) else f'{snapshot.confidence:.2f}',
         'valid share': f'{snapshot.valid_share:.3f}',
         'memory [MiB]': f'{resident_mib():.0f}',
     }

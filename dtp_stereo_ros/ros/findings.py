@@ -1,10 +1,13 @@
-"""What is wrong now: logged once when it changes, and shown in diagnostics for as long."""
+"""Current findings of the node: logged once when they change, and shown in diagnostics."""
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import Any
+
+from ..health.finding import Finding, from_line
 
 # A state that flaps is logged no more often than this.
 _REPEAT_S = 10.0
@@ -23,20 +26,35 @@ class Findings:
         self._logger = logger
         self._prefix = f'{camera}: ' if camera else ''
         self._lock = threading.Lock()
-        self._current: dict[str, tuple[bool, str]] = {}
+        self._current: dict[str, tuple[Finding, ...]] = {}
         self._logged_at: dict[tuple[str, str], float] = {}
 
     def report(self, subject: str, text: str, error: bool = True) -> None:
-        """State what is wrong with a subject. Logged when it differs from what was stated."""
+        """State what is wrong with a subject, the mend behind the last semicolon."""
+        self.state(subject, from_line('error' if error else 'warn', subject, text))
+
+    def state(self, subject: str, *findings: Finding) -> None:
+        """State all that is wrong with a subject; without findings it is fine (again).
+
+        Logged when it differs from what was stated by more than its numbers.
+        """
+        if not findings:
+            self.clear(subject)
+            return
         with self._lock:
-            changed = self._current.get(subject) != (error, text)
-            self._current[subject] = (error, text)
-            log = changed and self._due(subject, text)
-        # On two lines: rclpy takes one severity for each line of code, and raises otherwise.
-        if log and error:
-            self._logger.error(self._prefix + text)
-        elif log:
-            self._logger.warning(self._prefix + text)
+            stated = {(f.level, _shape(f.line)) for f in self._current.get(subject, ())}
+            self._current[subject] = findings
+            new = [
+                f
+                for f in findings
+                if (f.level, _shape(f.line)) not in stated and self._due(subject, _shape(f.line))
+            ]
+        for finding in new:
+            # On two lines: rclpy takes one severity for each line of code, and raises otherwise.
+            if finding.level == 'error':
+                self._logger.error(self._prefix + finding.line)
+            else:
+                self._logger.warning(self._prefix + finding.line)
 
     def clear(self, subject: str) -> None:
         """The subject is fine (again)."""
@@ -51,8 +69,8 @@ class Findings:
         with self._lock:
             self._current.clear()
 
-    def current(self) -> dict[str, tuple[bool, str]]:
-        """Subject to (whether it is an error, text)."""
+    def current(self) -> dict[str, tuple[Finding, ...]]:
+        """Subject to its findings."""
         with self._lock:
             return dict(self._current)
 
@@ -65,3 +83,8 @@ class Findings:
             self._logged_at.clear()
         self._logged_at[(subject, text)] = now
         return True
+
+
+def _shape(text: str) -> str:
+    """A text without its numbers, which jitter."""
+    return re.sub(r'\d+(\.\d+)?', '#', text)

@@ -141,8 +141,7 @@ class Fuzzer:
         return 'set' if result.successful else 'refused'
 
     def _unexpected(self) -> list[str]:
-        text = self._rig.findings.current().get('worker')
-        return [text[1]] if text else []
+        return [finding.text for finding in self._rig.findings.current().get('worker', ())]
 
 
 def mutated(msg: Any, generator: Generator) -> Any:

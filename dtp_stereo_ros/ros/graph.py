@@ -14,11 +14,13 @@ from rclpy.qos import (
 )
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
+from ..health.finding import Finding
+
 
 def publisher_faults(
     node: Node, topic: str, message_type: type, qos: QoSProfile | None
-) -> list[str]:
-    """One line for each publisher of a topic that can never reach a subscription of that kind.
+) -> list[Finding]:
+    """One finding for each publisher of a topic that can never reach a subscription of that kind.
 
     Args:
         node: looks at the graph.
@@ -30,16 +32,19 @@ def publisher_faults(
     faults = []
     for info in node.get_publishers_info_by_topic(topic):
         if info.topic_type != expected:
-            faults.append(
+            text = (
                 f'{topic}: {endpoint_name(info)} publishes {info.topic_type}, expected {expected}'
             )
+            mend = f'use a topic of that type: ros2 topic find {expected}'
+            faults.append(Finding('error', 'publisher', text, mend))
         elif qos is not None:
             compatible, reason = qos_check_compatible(info.qos_profile, qos)
             if compatible == QoSCompatibility.ERROR:
-                faults.append(
+                text = (
                     f'{topic}: QoS of publisher {endpoint_name(info)} cannot match '
-                    f'({_one_line(reason)}); change it, or the qos_overrides of the subscriber'
+                    f'({_one_line(reason)})'
                 )
+                faults.append(Finding('error', 'publisher', text, _qos_mend(topic, reason)))
     return faults
 
 
@@ -77,3 +82,17 @@ def endpoint_name(info: TopicEndpointInfo) -> str:
 def _one_line(reason: str) -> str:
     """The reasons of rclpy end in ';' and hold the word ERROR."""
     return ' '.join(reason.replace('ERROR: ', '').split()).rstrip(';')
+
+
+def _qos_mend(topic: str, reason: str) -> str:
+    """Argument that lets our subscription match; it asks for too much only by its overrides."""
+    policies = {'reliab': 'reliability:=best_effort', 'durab': 'durability:=volatile'}
+    words = reason.lower().replace('transient local', 'durable').replace('best effort', 'reliable')
+    values = [
+        f'-p qos_overrides.{topic}.subscription.{value}'
+        for policy, value in policies.items()
+        if policy in words
+    ]
+    if not values:
+        return f'change the QoS of the publisher: ros2 topic info -v {topic}'
+    return f'start the node with --ros-args {" ".join(values)}'

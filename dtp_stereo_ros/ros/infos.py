@@ -9,6 +9,7 @@ cameras whose calibration changes from image to image (zoom, a moving region of 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
@@ -22,16 +23,22 @@ _KEPT = 64
 
 
 class CameraInfos:
-    """The newest infos of both sides. Safe between threads."""
+    """The newest infos of both sides. Safe between threads.
+
+    Attributes:
+        received: side to the number that came.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.received = dict.fromkeys(SIDES, 0)
         self._kept: dict[str, OrderedDict[int, CameraInfo]] = {s: OrderedDict() for s in SIDES}
 
     def add(self, side: str, info: CameraInfo) -> None:
         """An info came; it is the newest whatever its stamp."""
         stamp = stamp_ns(info)
         with self._lock:
+            self.received[side] += 1
             kept = self._kept[side]
             kept.pop(stamp, None)
             kept[stamp] = info
@@ -66,38 +73,44 @@ class CameraInfos:
 
 
 class InfoGate:
-    """Lets pairs of images through, without `cache` only once their infos have come.
+    """Lets pairs of images through once their infos have come, together with those.
 
     Not thread-safe: images and infos come in the thread of the executor.
 
     Args:
         infos: to look in.
         size: pairs that wait at most.
-        give: called with (left, right).
+        give: called with (left, right, infos), the infos by side.
         drop: called for each pair that was given up.
 
     Attributes:
         cache: the setting `cache_camera_info`.
         given, dropped: how many.
-        lacking: side to stamp of the image that had no info, of the pair dropped last.
+        lacking: side to stamp of the image that had no info, of the newest pair that waits.
     """
 
     def __init__(
         self,
         infos: CameraInfos,
         size: int,
-        give: Callable[[Any, Any], None],
+        give: Callable[[Any, Any, dict[str, CameraInfo]], None],
         drop: Callable[[], None],
     ) -> None:
         self.cache = True
         self.given = 0
         self.dropped = 0
         self.lacking: dict[str, int] = {}
+        self._lacking_since: float | None = None
         self._infos = infos
         self._size = size
         self._give = give
         self._drop = drop
         self._waiting: deque[tuple[Any, Any]] = deque()
+
+    def lacking_s(self) -> float:
+        """For how long pairs have waited and none was given, seconds."""
+        since = self._lacking_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def pair(self, left: Any, right: Any) -> None:
         """A pair of images came."""
@@ -110,23 +123,37 @@ class InfoGate:
         """Infos came: let the newest pair that has its own through, and no older one after it."""
         for index in reversed(range(len(self._waiting))):
             pair = self._waiting[index]
-            if self.cache or not self._lacking(pair):
+            infos = self._found(pair)
+            if None not in infos.values():
                 self._give_up(index)
                 self._waiting.popleft()
                 self.given += 1
-                self._give(*pair)
+                self.lacking, self._lacking_since = {}, None
+                self._give(*pair, infos)
                 return
+        if self._waiting:
+            self.lacking = self._lacking(self._waiting[-1])
+            if self._lacking_since is None:
+                self._lacking_since = time.monotonic()
 
     def clear(self) -> None:
         """Forget the pairs that wait."""
         self._give_up(len(self._waiting))
+        self.lacking, self._lacking_since = {}, None
+
+    def _found(self, pair: tuple[Any, Any]) -> dict[str, Any]:
+        return {
+            side: self._infos.of(side, stamp_ns(image), self.cache)
+            for side, image in zip(SIDES, pair, strict=True)
+        }
 
     def _lacking(self, pair: tuple[Any, Any]) -> dict[str, int]:
-        stamps = {side: stamp_ns(image) for side, image in zip(SIDES, pair, strict=True)}
-        return {s: stamp for s, stamp in stamps.items() if self._infos.stamped(s, stamp) is None}
+        found = self._found(pair)
+        stamps = zip(SIDES, map(stamp_ns, pair), strict=True)
+        return {side: stamp for side, stamp in stamps if found[side] is None}
 
     def _give_up(self, count: int) -> None:
         for _ in range(count):
-            self.lacking = self._lacking(self._waiting.popleft())
+            self._waiting.popleft()
             self.dropped += 1
             self._drop()

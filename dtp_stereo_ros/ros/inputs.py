@@ -7,16 +7,22 @@ from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_system_default,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ..config import NodeConfig
-from ..errors import CalibrationError
+from ..health.finding import Finding
+from ..health.stamps import rough
 from .graph import latched_qos
 from .infos import CameraInfos, InfoGate
-from .sync import SIDES, PairPolicy, SimpleFilter, StereoSynchronizer, Subscriber, rough, stamp_ns
+from .sync import SIDES, PairPolicy, SimpleFilter, StereoSynchronizer, Subscriber
 
 _OVERRIDABLE = (
     QoSPolicyKind.HISTORY,
@@ -36,8 +42,8 @@ class Inputs:
         node: owner of the subscriptions.
         prefix: put before the topic names.
         config: `image_transport`, `queue_size`, `cache_camera_info` and the sync settings.
-        on_pair: called with (left, right) messages from the executor; must return at once and
-            never raise.
+        on_pair: called with (left, right, infos) messages from the executor, the infos by side;
+            must return at once and never raise.
         on_undescribed: called for each pair whose camera infos never came.
 
     Attributes:
@@ -47,6 +53,7 @@ class Inputs:
         qos: the same keys to the profile in force, of what was subscribed to at least once.
         infos: the camera infos.
         gate: holds pairs back until their infos have come, for its counters.
+        image_bytes: size of the newest image, 0 while none has come.
     """
 
     def __init__(
@@ -54,16 +61,18 @@ class Inputs:
         node: LifecycleNode,
         prefix: str,
         config: NodeConfig,
-        on_pair: Callable[[Any, Any], None],
+        on_pair: Callable[[Any, Any, dict[str, CameraInfo]], None],
         on_undescribed: Callable[[], None],
     ) -> None:
         self._node = node
+        self._prefix = prefix
         self._config = config
         self._subscriptions: dict[str, Subscription] = {}
         compressed = config.image_transport == 'compressed'
         self.topics: dict[str, str] = {}
         self.types: dict[str, type] = {}
         self.qos: dict[str, QoSProfile] = {}
+        self.image_bytes = 0
         self.infos = CameraInfos()
         self.gate = InfoGate(self.infos, config.queue_size, on_pair, on_undescribed)
         self.gate.cache = config.cache_camera_info
@@ -98,6 +107,7 @@ class Inputs:
         """Subscribe to the images."""
         for side in SIDES:
             made = Subscriber(self._node, self.types[side], self.topics[side], **self._options())
+            made.registerCallback(self._measure)
             made.registerCallback(self._filters[side].signalMessage)
             self._keep(side, made.sub)
 
@@ -117,30 +127,21 @@ class Inputs:
             self._unsubscribe(f'{side}_info latched')
         self.infos.clear()
 
-    def infos_of(self, left: Any, right: Any) -> dict[str, CameraInfo]:
-        """The camera infos that describe a pair of images, by side.
-
-        Raises:
-            CalibrationError: there is none.
-        """
-        found = {}
-        for side, image in zip(SIDES, (left, right), strict=True):
-            info = self.infos.of(side, stamp_ns(image), self.gate.cache)
-            if info is None:
-                raise CalibrationError(self.undescribed(side, stamp_ns(image)))
-            found[side] = info
-        return found
-
-    def undescribed(self, side: str, stamp: int) -> str:
+    def undescribed(self, side: str, stamp: int) -> Finding:
         """Why an image of that side and stamp has no camera info."""
         topic = self.topics[f'{side}_info']
         gap_ns = self.infos.gap_ns(side, stamp)
         if gap_ns is None:
-            return f'no camera_info yet on {topic}; is it published, remapped?'
-        return (
-            f'{topic} has not the stamps of the images ({rough(gap_ns)} off); let the driver '
-            'stamp it as the image, or set cache_camera_info'
-        )
+            text = f'no camera_info yet on {topic}'
+            mend = (
+                f'see whether it is published: ros2 topic info -v {topic}, or start the node with '
+                f'--ros-args -r {self._prefix}{side}/camera_info:=TOPIC'
+            )
+            return Finding('error', 'camera_info', text, mend)
+        text = f'{topic} has not the stamps of the images ({rough(gap_ns)} off)'
+        name = self._node.get_fully_qualified_name()
+        mend = f'ros2 param set {name} cache_camera_info true, or stamp it as the images'
+        return Finding('error', 'camera_info', text, mend)
 
     def catch_latched(self) -> None:
         """Ask for the camera infos that were sent before we came, once, where they are kept."""
@@ -174,6 +175,9 @@ class Inputs:
         self.infos.add(side, info)
         self.gate.look()
 
+    def _measure(self, msg: Any) -> None:
+        self.image_bytes = len(msg.data)
+
     def _keep(self, key: str, subscription: Subscription) -> None:
         self._subscriptions[key] = subscription
         self.qos[key] = subscription.qos_profile
@@ -186,6 +190,8 @@ class Inputs:
     def _options(self) -> dict[str, Any]:
         depth = self._config.queue_size
         profile = QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
+        if self._config.use_system_default_qos:
+            profile = qos_profile_system_default
         return {
             'qos_profile': profile,
             'qos_overriding_options': QoSOverridingOptions(_OVERRIDABLE),

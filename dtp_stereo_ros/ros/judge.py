@@ -1,36 +1,57 @@
-"""What is wrong with the input of a camera: publishers that cannot match, silence, no pairs."""
+"""Findings on the input of a camera: publishers that cannot match, silence, loss, no pairs."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 
 from rclpy.node import Node
+from rclpy.utilities import get_rmw_implementation_identifier
 
+from ..health.dds_settings import LARGE_MESSAGES, loss_mend
+from ..health.finding import Finding
+from ..health.loss import lost_beside_infos, lost_beside_infos_findings, lost_findings
+from ..health.stamps import Arrival, rough, stamp_findings
 from .graph import publisher_faults
+from .output_publishers import OtherPublishers
 from .rig import Rig
-from .sync import SIDES, rough
+from .sync import SIDES
 
 # Silence and missing pairs are judged over this time, or this many frames if that is longer.
 _JUDGE_AFTER_S = 1.0
 _JUDGE_AFTER_FRAMES = 3
+# A camera_info may come so much later than the first image.
+_INFO_GRACE_S = 2.0
+# Loss must be seen so often in a row: a camera that changes its rate looks like one for a moment.
+_LOSS_JUDGEMENTS = 3
 
 
 class InputJudge:
-    """Reports to the findings of a camera, subjects 'publisher', 'sync' and 'camera_info'.
+    """Reports to the findings of a camera.
+
+    The subjects are 'publisher', 'stamps', 'lost frames', 'sync', 'camera_info' and 'outputs'.
 
     Args:
-        node: counts the publishers of the input topics.
+        node: counts the publishers of the topics.
         rig: the camera.
     """
 
     def __init__(self, node: Node, rig: Rig) -> None:
         self._node = node
+        self._prefix = rig.titled('')
         self._inputs = rig.inputs
         self._findings = rig.findings
         self._received = dict.fromkeys(SIDES, 0)
+        self._infos_before = dict.fromkeys(SIDES, 0)
+        # Images and camera infos that came between two judgements.
+        self._came: dict[str, deque[tuple[int, int]]] = {
+            side: deque(maxlen=_LOSS_JUDGEMENTS) for side in SIDES
+        }
         self._paired = 0
-        self._given = self._dropped = 0
+        self._lossy = 0
+        self._rmw = get_rmw_implementation_identifier()
         self._judged_at = time.monotonic()
+        self._others = OtherPublishers(node, rig.outputs.topics['disparity'])
 
     def judge(self) -> None:
         """Look at what came since the last time."""
@@ -38,10 +59,8 @@ class InputJudge:
         for key, topic in self._inputs.topics.items():
             qos = self._inputs.qos.get(key)
             faults += publisher_faults(self._node, topic, self._inputs.types[key], qos)
-        if faults:
-            self._findings.report('publisher', '; '.join(faults))
-        else:
-            self._findings.clear('publisher')
+        self._findings.state('publisher', *faults)
+        self._findings.state('outputs', *self._others.findings())
         if self._inputs.listening:
             self._judge_sync()
         else:
@@ -50,12 +69,15 @@ class InputJudge:
     def _judge_idle(self) -> None:
         """Nobody wants a result, so no image is asked for; is there somebody to ask?"""
         self._judged_at = time.monotonic()
+        self._lossy = 0
+        for came in self._came.values():
+            came.clear()
+        self._received = {side: self._inputs.sync.policy.received(side) for side in SIDES}
+        self._infos_before = dict(self._inputs.infos.received)
         absent = [s for s in SIDES if self._node.count_publishers(self._inputs.topics[s]) == 0]
-        if absent:
-            waiting = ' and '.join(self._waiting_for(side) for side in absent)
-            self._findings.report('sync', f'waiting for {waiting}', error=False)
-        else:
-            self._findings.clear('sync')
+        for subject in ('stamps', 'lost frames', 'camera_info'):
+            self._findings.clear(subject)
+        self._findings.state('sync', *([self._waiting(absent)] if absent else []))
 
     def _judge_sync(self) -> None:
         """Say why nothing pairs; stable wording, so that it is logged once."""
@@ -63,41 +85,101 @@ class InputJudge:
         with self._inputs.sync.lock:
             policy = self._inputs.sync.policy
             received = {side: policy.received(side) for side in SIDES}
+            arrivals = {side: policy.arrivals(side) for side in SIDES}
             paired, gap_ns = policy.counts['paired'], policy.gap_ns()
             tolerance_ns, approximate = policy.tolerance_ns(), policy.approximate
             period_s = policy.period_s()
+        self._judge_infos()
         if now - self._judged_at < max(_JUDGE_AFTER_S, _JUDGE_AFTER_FRAMES * period_s):
             return
         self._judged_at = now
         silent = [side for side in SIDES if received[side] == self._received[side]]
         no_new_pair = paired == self._paired
-        self._received, self._paired = received, paired
-        if silent:
-            waiting = ' and '.join(self._waiting_for(side) for side in silent)
-            self._findings.report('sync', f'waiting for {waiting}', error=False)
-        elif no_new_pair and gap_ns is not None:
-            mend = (
-                f'the tolerance is {tolerance_ns / 1e6:.3g} ms'
-                if approximate
-                else 'set approximate_sync if the cameras are not triggered together'
+        infos = dict(self._inputs.infos.received)
+        for side in SIDES:
+            counts = (
+                received[side] - self._received[side],
+                infos[side] - self._infos_before[side],
             )
-            text = f'left and right come but do not pair: stamps differ ({rough(gap_ns)}); {mend}'
-            self._findings.report('sync', text)
+            self._came[side].append(counts)
+        self._received, self._paired, self._infos_before = received, paired, infos
+        wrong_stamps = [] if silent else stamp_findings(arrivals, self._inputs.topics)
+        self._findings.state('stamps', *wrong_stamps)
+        lost = [] if wrong_stamps else self._lost(arrivals, round(period_s * 1e9))
+        self._findings.state('lost frames', *lost)
+        # Where camera infos come and images do not, loss is about to be told.
+        maybe_lost = [side for side in SIDES if self._maybe_lost(side)]
+        silent = [] if lost else [side for side in silent if side not in maybe_lost]
+        explained = wrong_stamps or lost or maybe_lost or self._lossy
+        if silent:
+            self._findings.state('sync', self._waiting(silent))
+        elif no_new_pair and gap_ns is not None and not explained:
+            self._findings.state('sync', self._unpaired(gap_ns, approximate, tolerance_ns))
         else:
             self._findings.clear('sync')
-        self._judge_infos()
+
+    def _mends(self) -> dict[str, str]:
+        """Mends of lost frames by side."""
+        topics, size = self._inputs.topics, self._image_bytes()
+        return {side: loss_mend(self._rmw, size, topics[side]) for side in SIDES}
+
+    def _maybe_lost(self, side: str) -> bool:
+        """Whether more camera infos came than images, which are too large for the transports."""
+        images, infos = self._came[side][-1]
+        return self._mends()[side] == LARGE_MESSAGES and infos > images
+
+    def _lost(self, arrivals: dict[str, list[Arrival]], period_ns: int) -> list[Finding]:
+        """Findings on lost frames, by stamps or beside camera infos, once they are certain."""
+        topics, mends = self._inputs.topics, self._mends()
+        by_stamps = lost_findings(arrivals, period_ns, topics, mends)
+        self._lossy = self._lossy + 1 if by_stamps else 0
+        shares = {
+            side: lost_beside_infos(came)
+            for side, came in self._came.items()
+            if len(came) == _LOSS_JUDGEMENTS and mends[side] == LARGE_MESSAGES
+        }
+        by_infos = lost_beside_infos_findings(shares, topics, mends)
+        return by_infos or (by_stamps if self._lossy >= _LOSS_JUDGEMENTS else [])
+
+    def _unpaired(self, gap_ns: int, approximate: bool, tolerance_ns: int) -> Finding:
+        text = f'left and right come but do not pair: stamps differ ({rough(gap_ns)})'
+        set_parameter = f'ros2 param set {self._node.get_fully_qualified_name()}'
+        if not approximate:
+            mend = (
+                f'{set_parameter} approximate_sync true, if the cameras are not triggered together'
+            )
+            return Finding('error', 'sync', text, mend)
+        text += f', the tolerance is {tolerance_ns / 1e6:.3g} ms'
+        mend = f'{set_parameter} approximate_sync_tolerance_seconds {2 * abs(gap_ns) / 1e9:.2g}'
+        return Finding('error', 'sync', text, mend)
 
     def _judge_infos(self) -> None:
-        """Pairs that wait for camera infos of their stamps, and none of them got any."""
+        """Pairs that wait for camera infos, and none of them got any."""
         gate = self._inputs.gate
-        if gate.dropped > self._dropped and gate.given == self._given:
-            text = '; '.join(self._inputs.undescribed(*item) for item in gate.lacking.items())
-            self._findings.report('camera_info', text)
-        elif gate.given > self._given or gate.cache:
-            self._findings.clear('camera_info')
-        self._given, self._dropped = gate.given, gate.dropped
+        late = gate.lacking_s() > _INFO_GRACE_S
+        lacking = sorted(gate.lacking.items()) if late else []
+        found = [self._inputs.undescribed(side, stamp) for side, stamp in lacking]
+        self._findings.state('camera_info', *found)
 
-    def _waiting_for(self, side: str) -> str:
-        topic = self._inputs.topics[side]
-        count = self._node.count_publishers(topic)
-        return f'{topic} ({count} publisher{"" if count == 1 else "s"})'
+    def _waiting(self, sides: list[str]) -> Finding:
+        """Finding on sides of which nothing comes."""
+        topics = {side: self._inputs.topics[side] for side in sides}
+        counts = {side: self._node.count_publishers(topic) for side, topic in topics.items()}
+        text = 'waiting for ' + ' and '.join(
+            f'{topic} ({counts[side]} publisher{"" if counts[side] == 1 else "s"})'
+            for side, topic in topics.items()
+        )
+        side = next((side for side in sides if counts[side] == 0), sides[0])
+        topic = topics[side]
+        if counts[side] == 0:
+            name = f'{self._prefix}{side}/image_rect'
+            mend = f'start the camera, or the node with --ros-args -r {name}:=TOPIC'
+        else:
+            mend = f'see whether the camera sends: ros2 topic hz {topic}'
+        return Finding('warn', 'sync', text, mend)
+
+    def _image_bytes(self) -> int:
+        """Size of an image; from camera_info, one byte a pixel, where none has come."""
+        infos = filter(None, map(self._inputs.infos.newest, SIDES))
+        sizes = (info.width * info.height for info in infos)
+        return self._inputs.image_bytes or max(sizes, default=0)

@@ -6,13 +6,13 @@ import contextlib
 import logging
 import traceback
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import InvalidParameterTypeException
+from rclpy.exceptions import InvalidParameterTypeException, ParameterNotDeclaredException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.qos_overriding_options import InvalidQosOverridesError
 
 from ..config import NodeConfig, PipelineConfig
@@ -22,6 +22,7 @@ from .diagnostics import Diagnostics
 from .log import ToRos
 from .parameters import Parameters
 from .processor import Pair, Processor
+from .reconfiguration import Reconfiguration
 from .rig import Rig
 from .worker import Worker
 
@@ -31,8 +32,6 @@ _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
 _ERROR = TransitionCallbackReturn.ERROR
 
-# A parameter service answers within this; a backend that takes longer to load reports in the log.
-_CHANGE_WAIT_S = 10.0
 _STOP_WAIT_S = 10.0
 # How often subscribers are counted and the worker is watched.
 _WATCH_PERIOD_S = 0.1
@@ -67,18 +66,38 @@ class DepthNode(LifecycleNode):
         self.state = 'unconfigured'
         self.failure = ''
         self._compiling = False
-        self.parameters = Parameters(self)
+        self.parameters = Parameters(self, self._parameter_overrides)
         self.worker: Worker | None = None
         self._pipeline: StereoPipeline | None = None
+        self._reconfiguration: Reconfiguration | None = None
         self._refusal: StereoError | None = None
         config = self.parameters.node
         self.rigs = [Rig(self, name, config, self._enqueue) for name in config.cameras]
-        self._diagnostics = Diagnostics(self, self.rigs)
+        self._diagnostics = Diagnostics(self, self.rigs, config.diagnostics_period)
         self._every(config.diagnostics_period, self._report)
         self._every(_WATCH_PERIOD_S, self._watch)
         self.parameters.on_change(self._apply)
         if config.autostart:
             self._autostart()
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """As of rclpy, which calls it for each request of the parameter services.
+
+        Tools do not show why a value is refused, so it stands in the log, and the value in force
+        is sent to them again.
+        """
+        try:
+            result = super().set_parameters_atomically(parameter_list)
+        except ParameterNotDeclaredException:
+            self.parameters.warn_of_unknown([parameter.name for parameter in parameter_list])
+            raise
+        if not result.successful:
+            self.parameters.tell_refused(parameter_list, result.reason)
+        return result
+
+    def describe_parameter(self, name: str) -> ParameterDescriptor:
+        """As of rclpy, for the parameter services: with the range of a slider."""
+        return self.parameters.with_slider(super().describe_parameter(name))
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and start the worker, idle."""
@@ -148,10 +167,17 @@ class DepthNode(LifecycleNode):
             parameters=self.parameters,
             now_ns=self._now_ns,
             alive=self.context.ok,
+            node_name=self.get_fully_qualified_name(),
         )
         self._pipeline = pipeline
         self.worker = Worker(processor.process, self._worker_died)
         self.worker.start()
+        self._reconfiguration = Reconfiguration(
+            pipeline,
+            self.worker,
+            on_choice=lambda choice: self.get_logger().info(choice),
+            on_failure=self.parameters.restore,
+        )
         self.state = 'inactive'
 
     def _activate(self) -> None:
@@ -173,6 +199,9 @@ class DepthNode(LifecycleNode):
 
     def _cleanup(self) -> None:
         self._deactivate()
+        if self._reconfiguration:
+            self._reconfiguration.close()
+        self._reconfiguration = None
         if self.worker and not self.worker.stop(_STOP_WAIT_S):
             raise BackendError(f'the worker did not stop within {_STOP_WAIT_S:g} s')
         if self._pipeline:
@@ -187,9 +216,9 @@ class DepthNode(LifecycleNode):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _enqueue(self, rig: Rig, left: Any, right: Any) -> None:
+    def _enqueue(self, rig: Rig, left: Any, right: Any, infos: dict[str, Any]) -> None:
         rig.statistics.pair()
-        pair = Pair(rig, left, right, self._now_ns())
+        pair = Pair(rig, left, right, infos, self._now_ns())
         if self.worker and self.worker.offer(pair, lane=rig.name):
             rig.statistics.drop('busy')
 
@@ -197,7 +226,9 @@ class DepthNode(LifecycleNode):
         self._diagnostics.tick(self.state, self._pipeline, self.failure)
 
     def _watch(self) -> None:
-        """Listen only while somebody wants a result; notice a worker that hangs."""
+        """Listen only while somebody wants a result; notice what loaded, and what hangs."""
+        if self._reconfiguration:
+            self._reconfiguration.poll()
         if self.state == 'active':
             for rig in self.rigs:
                 rig.follow_demand()
@@ -229,34 +260,10 @@ class DepthNode(LifecycleNode):
         """Bring checked settings into force between two frames; before configuring, keep them.
 
         Raises:
-            StereoError: they do not work here (no such model, backend cannot start); the old ones
+            StereoError: they do not work here, as is known at once (no such model); the old ones
                 stay.
         """
-        if self._pipeline and pipeline != self._pipeline.config:
-            self._change_pipeline(self._pipeline, pipeline)
+        if self._reconfiguration:
+            self._reconfiguration.request(pipeline)
         for rig in self.rigs:
             rig.inputs.reconfigure(node)
-
-    def _change_pipeline(self, running: StereoPipeline, config: PipelineConfig) -> None:
-        assert self.worker is not None
-        old_choice = running.choice
-        change = self.worker.between_frames(lambda: running.reconfigure(config))
-        try:
-            change.result(_CHANGE_WAIT_S)
-        except FutureTimeoutError:
-            self.get_logger().info('the new settings come into force when the backend has loaded')
-            change.add_done_callback(lambda done: self._changed_late(running, done))
-        except StereoError:
-            raise
-        except Exception as error:
-            raise BackendError(f'{type(error).__name__}: {error}') from error
-        if running.choice != old_choice:
-            self.get_logger().info(running.choice)
-
-    def _changed_late(self, running: StereoPipeline, change: Future[None]) -> None:
-        error = change.exception()
-        if error is None:
-            self.get_logger().info(running.choice)
-            return
-        self.get_logger().error(f'the new settings do not work, the old ones stay: {error}')
-        self.parameters.restore(running.config)

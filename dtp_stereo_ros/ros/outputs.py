@@ -59,6 +59,7 @@ class Outputs:
 
     Attributes:
         enabled: while False nothing is wanted and nothing is published (the node is not active).
+        topics: the relative names to the full ones.
     """
 
     def __init__(self, node: Node, prefix: str) -> None:
@@ -72,6 +73,7 @@ class Outputs:
             )
             for topic, message_type in OUTPUT_TYPES.items()
         }
+        self.topics = {name: made.topic_name for name, made in self._publishers.items()}
 
     def wanted(self) -> frozenset[str]:
         """Topics that somebody subscribes to."""

@@ -2,25 +2,39 @@
 
 A value is checked in one place (`config.validate`) whether it comes from the command line, a YAML
 file or a running `ros2 param set`; what is refused leaves the old value and says why.
+
+rclpy knows no ranges of ours. Tools are shown those of the sliders, which are narrower than what
+is accepted: a slider over all of it would move by tens of metres.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
     ParameterDescriptor,
+    ParameterEvent,
     SetParametersResult,
 )
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_parameter_events
 
-from ..config import NodeConfig, PipelineConfig, Tunable, tunables, validate
+from ..config import (
+    WITHOUT_COUNTERPART,
+    NodeConfig,
+    PipelineConfig,
+    Tunable,
+    nearest_name,
+    tunables,
+    validate,
+)
 from ..errors import ConfigError, StereoError
 
 _TYPE_NAMES = {
@@ -39,6 +53,8 @@ class Parameters:
 
     Args:
         node: owner of the parameters.
+        overrides: what was given on the command line and in parameter files, for the names that
+            nobody declares.
 
     Attributes:
         pipeline, node: the settings in force.
@@ -47,12 +63,32 @@ class Parameters:
         ConfigError: an override has the wrong type or is out of range.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, overrides: Mapping[str, Parameter]) -> None:
         self._owner = node
+        self._specs = tunables(PipelineConfig) | tunables(NodeConfig)
+        self._events = node.create_publisher(
+            ParameterEvent, '/parameter_events', qos_profile_parameter_events
+        )
         self.pipeline = PipelineConfig(**_declare(node, PipelineConfig))
         self.node = NodeConfig(**_declare(node, NodeConfig))
-        validate(self.pipeline)
-        validate(self.node)
+        try:
+            validate(self.pipeline)
+            validate(self.node)
+        except ConfigError as error:
+            raise ConfigError(f'parameter {error}') from error
+        self.warn_of_unknown(
+            name
+            for name in overrides
+            # Those of the topics are declared with them.
+            if not (node.has_parameter(name) or name.startswith('qos_overrides.'))
+        )
+        unread = [
+            name
+            for name in overrides
+            if name in self._specs and self._specs[name].backend not in ('', self.pipeline.backend)
+        ]
+        if unread:
+            node.get_logger().info(f'read by backend sgbm only: {", ".join(sorted(unread))}')
 
     def on_change(self, apply: Apply) -> None:
         """Call `apply(pipeline, node)` with checked settings before they come into force.
@@ -73,32 +109,88 @@ class Parameters:
 
         self._owner.add_on_set_parameters_callback(on_set)
 
-    def restore(self, pipeline: PipelineConfig) -> None:
+    def restore(self, pipeline: PipelineConfig, reason: str) -> None:
         """Set the parameters back to what is in force, after a change failed late."""
-        self.pipeline = pipeline
-        self._owner.set_parameters(
-            [Parameter(name, value=value) for name, value in dataclasses.asdict(pipeline).items()]
+        changed = {
+            name: value
+            for name, value in dataclasses.asdict(pipeline).items()
+            if value != getattr(self.pipeline, name)
+        }
+        self._owner.set_parameters_atomically([Parameter(n, value=v) for n, v in changed.items()])
+        self._warn(f'{_listed(changed)}: {reason}')
+
+    def tell_refused(self, refused: Sequence[Parameter], reason: str) -> None:
+        """Log why values are refused and send those in force, for tools that show the refused."""
+        kept = [self._owner.get_parameter(parameter.name) for parameter in refused]
+        self._warn(f'{_listed({parameter.name: parameter.value for parameter in kept})}: {reason}')
+        self._events.publish(
+            ParameterEvent(
+                stamp=self._owner.get_clock().now().to_msg(),
+                node=self._owner.get_fully_qualified_name(),
+                changed_parameters=[parameter.to_parameter_msg() for parameter in kept],
+            )
         )
 
+    def warn_of_unknown(self, names: Iterable[str]) -> None:
+        """Log the names that no parameter has, with the nearest that one has."""
+        found = [_unknown(name) for name in sorted(names) if not self._owner.has_parameter(name)]
+        if found:
+            self._warn(f'no such parameter, it is ignored: {"; ".join(found)}')
 
-def descriptor(spec: Tunable, default: Any) -> ParameterDescriptor:
-    """What rqt_reconfigure and `ros2 param describe` show of a tunable."""
-    unit = f' [{spec.unit}]' if spec.unit else ''
-    made = ParameterDescriptor(description=spec.description + unit, read_only=not spec.live)
+    def with_slider(self, described: ParameterDescriptor) -> ParameterDescriptor:
+        """A descriptor with the range of the parameter's slider, if it has one.
+
+        Where the value in force is beyond the slider, the range is all that is accepted.
+        """
+        spec = self._specs.get(described.name)
+        if spec is None or spec.minimum is None or spec.maximum is None:
+            return described
+        value = self._owner.get_parameter(described.name).value
+        low, high = spec.slider or (spec.minimum, spec.maximum)
+        if not low <= value <= high:
+            low, high = spec.minimum, spec.maximum
+        shown = copy.deepcopy(described)
+        if isinstance(value, float):
+            shown.floating_point_range = [
+                FloatingPointRange(from_value=low, to_value=high, step=spec.step)
+            ]
+        else:
+            shown.integer_range = [
+                IntegerRange(from_value=int(low), to_value=int(high), step=int(spec.step))
+            ]
+        return shown
+
+    def _warn(self, text: str) -> None:
+        # In one place: rclpy takes one severity for each line of code.
+        self._owner.get_logger().warning(text)
+
+
+def descriptor(spec: Tunable) -> ParameterDescriptor:
+    """Description and constraints of a tunable, without the range of its slider."""
+    text, constraints = spec.description, ''
     if spec.choices:
-        made.additional_constraints = 'one of: ' + ', '.join(spec.choices)
-    if spec.minimum is None or spec.maximum is None:
-        return made
-    if isinstance(default, float):
-        # Any step but 0.0 makes rclpy refuse values that are not whole steps from the minimum.
-        made.floating_point_range = [
-            FloatingPointRange(from_value=spec.minimum, to_value=spec.maximum, step=0.0)
-        ]
-    else:
-        made.integer_range = [
-            IntegerRange(from_value=int(spec.minimum), to_value=int(spec.maximum), step=1)
-        ]
-    return made
+        text += f' One of {", ".join(spec.choices)}.'
+        constraints = f'one of: {", ".join(spec.choices)}'
+    if spec.backend:
+        text += f' Of backend {spec.backend} only.'
+    if spec.minimum is not None:
+        constraints = f'accepted: {spec.minimum:g} .. {spec.maximum:g}'
+    unit = f' [{spec.unit}]' if spec.unit else ''
+    return ParameterDescriptor(
+        description=text + unit, additional_constraints=constraints, read_only=not spec.live
+    )
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    stay = 'stay' if len(values) > 1 else 'stays'
+    return f'{", ".join(values)} {stay} {", ".join(map(str, values.values()))}'
+
+
+def _unknown(name: str) -> str:
+    if name in WITHOUT_COUNTERPART:
+        return f"{name} (stereo_image_proc's: {WITHOUT_COUNTERPART[name]})"
+    nearest = nearest_name(name)
+    return f'{name} (is {nearest} meant?)' if nearest else name
 
 
 def _declare(node: Node, cls: type) -> dict[str, Any]:
@@ -110,7 +202,7 @@ def _declare(node: Node, cls: type) -> dict[str, Any]:
         try:
             # rclpy has lists where a config has tuples.
             declared = list(default) if isinstance(default, tuple) else default
-            parameter = node.declare_parameter(name, declared, descriptor(spec, default))
+            parameter = node.declare_parameter(name, declared, descriptor(spec))
         except InvalidParameterTypeException as error:
             wanted = _TYPE_NAMES[type(default)]
             raise ConfigError(f'parameter {name}: must be {wanted}') from error

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from sensor_msgs.msg import CameraInfo
+
 from ..errors import CalibrationError, InputError, StereoError
+from ..health.view_check import ViewSetting
 from ..pipeline import StereoPipeline
-from ..stereo import StereoFrame
+from ..stereo import Float32Array, StereoCalibration, StereoFrame, UInt8Array
 from .camera_info import calibration_warnings, stereo_calibration
 from .encodings import to_rgb
 from .outputs import Computed
 from .parameters import Parameters
+from .rectify import rectified_matches
 from .rig import Rig
-from .sync import stamp_ns
+from .sync import SIDES, stamp_ns
 
 _NS_PER_S = 1_000_000_000
 # Stamps nearer than this to the node's clock are read in that clock.
@@ -29,12 +34,14 @@ class Pair:
     """Two image messages of a camera that belong together.
 
     Attributes:
+        infos: their camera infos, by side.
         received_ns: when they were complete, in the node's clock.
     """
 
     rig: Rig
     left: Any
     right: Any
+    infos: Mapping[str, CameraInfo]
     received_ns: int
 
 
@@ -58,12 +65,14 @@ class Processor:
         pipeline, parameters: those of the node, for all cameras.
         now_ns: the node's clock.
         alive: False once the node is shutting down; publishing fails then, which is no fault.
+        node_name: full name of the node.
     """
 
     pipeline: StereoPipeline
     parameters: Parameters
     now_ns: Callable[[], int]
     alive: Callable[[], bool]
+    node_name: str
 
     def process(self, pair: Pair) -> None:
         """Match a pair and publish what is wanted, or count why not."""
@@ -99,7 +108,8 @@ class Processor:
             )
             return
         rig.findings.clear('age')
-        computed = self._match(pair, stamp)
+        left, right = self._decoded(pair)
+        computed = self._match(pair, left, right, stamp)
         if 'confidence' in wanted and computed.result.confidence is None:
             name = self.pipeline.backend.spec.name
             text = f'confidence is subscribed but {name} gives none; use a network backend'
@@ -107,20 +117,55 @@ class Processor:
         else:
             rig.findings.clear('confidence')
         rig.outputs.publish(wanted, computed, config)
+        confidence = _median(computed.result.confidence)
         rig.statistics.result(
             time.perf_counter() - started,
             age_s(stamp, pair.received_ns, self.now_ns()),
             computed.result.valid_share,
+            confidence,
         )
+        self._check_views(pair, left, right, computed.calibration, confidence)
         for subject in ('worker', 'matching', 'image', 'calibration'):
             rig.findings.clear(subject)
 
-    def _match(self, pair: Pair, stamp: int) -> Computed:
-        """Decode, calibrate and run the pipeline."""
-        rig = pair.rig
-        topics = rig.inputs.topics
-        left, right = to_rgb(pair.left, topics['left']), to_rgb(pair.right, topics['right'])
-        infos = rig.inputs.infos_of(pair.left, pair.right)
+    def _decoded(self, pair: Pair) -> tuple[UInt8Array, UInt8Array]:
+        """Both images as they came, RGB."""
+        rig, topics = pair.rig, pair.rig.inputs.topics
+        images = {}
+        dark = []
+        for side, msg in zip(SIDES, (pair.left, pair.right), strict=True):
+            images[side] = to_rgb(msg, topics[side])
+            encoding = getattr(msg, 'encoding', '')
+            dark += rig.brightness[side].look(images[side], encoding, topics[side])
+        rig.findings.state('brightness', *dark)
+        return images['left'], images['right']
+
+    def _check_views(
+        self,
+        pair: Pair,
+        left: UInt8Array,
+        right: UInt8Array,
+        calibration: StereoCalibration,
+        confidence: float,
+    ) -> None:
+        """Look at the images as they came, where a look is due."""
+        rig, infos, now_s = pair.rig, pair.infos, time.monotonic()
+        if not rig.view_check.due(now_s, confidence):
+            return
+        rectify = self.parameters.node.rectify
+        found = rig.view_check.look(
+            left,
+            right,
+            calibration.cx_left_px - calibration.cx_right_px,
+            lambda given: rectified_matches(given, infos),
+            ViewSetting(self.node_name, rig.titled(''), rectify, rig.inputs.topics),
+            now_s,
+        )
+        rig.findings.state('views', *found)
+
+    def _match(self, pair: Pair, left: UInt8Array, right: UInt8Array, stamp: int) -> Computed:
+        """Calibrate and run the pipeline."""
+        rig, infos = pair.rig, pair.infos
         if self.parameters.node.rectify:
             left = rig.rectifiers['left'].rectify(left, infos['left'])
             right = rig.rectifiers['right'].rectify(right, infos['right'])
@@ -148,3 +193,8 @@ def _subject(error: StereoError) -> str:
     if isinstance(error, CalibrationError):
         return 'calibration'
     return 'image' if isinstance(error, InputError) else 'matching'
+
+
+def _median(confidence: Float32Array | None) -> float:
+    """Median of every eighth row and column; NaN without confidence."""
+    return float('nan') if confidence is None else float(np.nanmedian(confidence[::8, ::8]))

@@ -7,6 +7,8 @@ The maps are made once per calibration.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -15,8 +17,9 @@ import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo
 
 from ..errors import CalibrationError
+from ..health.views import Matches
 from ..stereo import UInt8Array
-from .camera_info import at_image
+from .camera_info import CALIBRATE, at_image
 
 Matrix = npt.NDArray[np.float64]
 
@@ -56,10 +59,42 @@ class Rectifier:
         return np.asarray(cv2.remap(image, *self._maps, cv2.INTER_LINEAR))
 
 
+def rectified_matches(given: Matches, infos: Mapping[str, CameraInfo]) -> Matches:
+    """Points of raw images as points of rectified ones; as they are where nothing can be said."""
+    try:
+        left_px = rectified_points(infos['left'], 'left', given.left_px)
+        right_px = rectified_points(infos['right'], 'right', given.right_px)
+    except CalibrationError:
+        return given
+    return replace(given, left_px=left_px, right_px=right_px)
+
+
+def rectified_points(info: CameraInfo, side: str, points_px: Matrix) -> Matrix:
+    """Where points of the raw image lie in the rectified one, (N, 2) px.
+
+    Raises:
+        CalibrationError: K, D or R cannot be used, or the distortion model is unknown.
+    """
+    model, k, d, r, p = _camera(info, side)
+    if not len(points_px):
+        return points_px
+    undistort = cv2.fisheye.undistortPoints if model in _FISHEYE else cv2.undistortPoints
+    points = np.ascontiguousarray(points_px, np.float64).reshape(-1, 1, 2)
+    return np.asarray(undistort(points, k, d, R=r, P=p), np.float64).reshape(-1, 2)
+
+
 def _maps(
     info: CameraInfo, side: str, size: tuple[int, int]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Where each rectified pixel lies in the raw image, in OpenCV's fixed-point form."""
+    model, k, d, r, p = _camera(info, side)
+    make = cv2.fisheye.initUndistortRectifyMap if model in _FISHEYE else _pinhole_maps
+    first, second = make(k, d, r, p, size, cv2.CV_16SC2)
+    return first, second
+
+
+def _camera(info: CameraInfo, side: str) -> tuple[str, Matrix, Matrix, Matrix, Matrix]:
+    """Distortion model, K, D, R and P (3, 3), at the published size."""
     model, d = _distortion(info, side)
     k = at_image(info, np.asarray(info.k, np.float64).reshape(3, 3))
     p = at_image(info, np.asarray(info.p, np.float64).reshape(3, 4)[:, :3])
@@ -68,17 +103,13 @@ def _maps(
         raise CalibrationError(f'{side} camera_info: K, D or P has NaN or Inf; calibrate again')
     if k[0, 0] <= 0 or k[1, 1] <= 0 or p[0, 0] <= 0 or p[1, 1] <= 0:
         raise CalibrationError(
-            f'{side} camera_info: K or P is zero, so nothing can be rectified; '
-            'run the stereo calibrator'
+            f'{side} camera_info: K or P is zero, so nothing can be rectified; {CALIBRATE}'
         )
     if not np.allclose(r @ r.T, np.eye(3), atol=1e-3):
         raise CalibrationError(
-            f'{side} camera_info: R is no rotation, so nothing can be rectified; '
-            'run the stereo calibrator'
+            f'{side} camera_info: R is no rotation, so nothing can be rectified; {CALIBRATE}'
         )
-    make = cv2.fisheye.initUndistortRectifyMap if model in _FISHEYE else _pinhole_maps
-    first, second = make(k, d, r, p, size, cv2.CV_16SC2)
-    return first, second
+    return model, k, d, r, p
 
 
 def _pinhole_maps(*arguments: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

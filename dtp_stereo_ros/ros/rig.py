@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CameraInfo
 
 from ..config import NodeConfig
+from ..health.brightness import BrightnessCheck
+from ..health.view_check import ViewCheck
 from .counters import Statistics
 from .findings import Findings
 from .inputs import Inputs
@@ -28,12 +31,14 @@ class Rig:
         node: owner of the topics.
         name: the topics lie under it; '' for the only camera of a node.
         config: of the node.
-        on_pair: called with (rig, left, right) from the executor; must return at once and never
-            raise.
+        on_pair: called with (rig, left, right, infos) from the executor; must return at once and
+            never raise.
 
     Attributes:
         inputs, outputs, statistics, findings: see their classes.
         rectifiers: of each side, used by the worker when `rectify` is set.
+        view_check: used by the worker, too.
+        brightness: of each side, used by the worker.
     """
 
     def __init__(
@@ -41,7 +46,7 @@ class Rig:
         node: LifecycleNode,
         name: str,
         config: NodeConfig,
-        on_pair: Callable[[Rig, Any, Any], None],
+        on_pair: Callable[[Rig, Any, Any, dict[str, CameraInfo]], None],
     ) -> None:
         self.name = name
         prefix = self.titled('')
@@ -52,10 +57,12 @@ class Rig:
             node,
             prefix,
             config,
-            on_pair=lambda left, right: on_pair(self, left, right),
+            on_pair=lambda left, right, infos: on_pair(self, left, right, infos),
             on_undescribed=lambda: self.statistics.drop('no camera_info'),
         )
         self.rectifiers = {side: Rectifier(side) for side in SIDES}
+        self.view_check = ViewCheck()
+        self.brightness = {side: BrightnessCheck() for side in SIDES}
         self._wanted_at = 0.0
 
     def titled(self, part: str) -> str:
@@ -74,6 +81,7 @@ class Rig:
         self.outputs.enabled = False
         self.inputs.close()
         self.findings.clear_all()
+        self.view_check = ViewCheck()
 
     def follow_demand(self) -> None:
         """Listen to the images only while somebody wants a result."""

@@ -9,6 +9,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..health.stamps import KEPT, Arrival
+
 _PERIOD_WINDOW = 32
 # Intervals of both sides together after which the measured period is trusted: where all are about
 # equal, and where images are being lost.
@@ -26,6 +28,7 @@ class Stream:
     items: dict[int, Any] = field(default_factory=dict)
     newest_ns: int | None = None
     received: int = 0
+    came: deque[Arrival] = field(default_factory=lambda: deque(maxlen=KEPT))
     refused: int = 0  # late or duplicate images since the last one that was taken
     intervals_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_PERIOD_WINDOW))
 

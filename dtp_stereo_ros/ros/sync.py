@@ -16,6 +16,7 @@ The policy, in order:
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -24,9 +25,10 @@ try:
 except ImportError:
     from .filters_standin import SimpleFilter, Subscriber
 
+from ..health.stamps import Arrival
 from .stream import Stream, certain, period_ns
 
-__all__ = ['PairPolicy', 'SimpleFilter', 'StereoSynchronizer', 'Subscriber', 'rough', 'stamp_ns']
+__all__ = ['PairPolicy', 'SimpleFilter', 'StereoSynchronizer', 'Subscriber', 'stamp_ns']
 
 SIDES = ('left', 'right')
 _NS_PER_S = 1_000_000_000
@@ -38,12 +40,6 @@ def stamp_ns(msg: Any) -> int:
     """Stamp of a message's header, nanoseconds."""
     stamp = msg.header.stamp
     return int(stamp.sec) * _NS_PER_S + int(stamp.nanosec)
-
-
-def rough(gap_ns: int) -> str:
-    """A stamp difference to one digit, so that jitter does not make a new message of it."""
-    gap_ms = float(f'{abs(gap_ns) / 1e6:.1g}')
-    return f'about {gap_ms:g} ms' if gap_ms < 1000 else f'about {gap_ms / 1000:g} s'
 
 
 class PairPolicy:
@@ -79,6 +75,7 @@ class PairPolicy:
         """
         stream = self._streams[side]
         stream.received += 1
+        stream.came.append((stamp, time.monotonic_ns()))
         if self._jumped_back(stream, stamp):
             self._restart(side, stamp)
         emitted = self._emitted.get(side)
@@ -102,11 +99,16 @@ class PairPolicy:
             self.counts['unmatched'] += len(stream.stamps)
             stream.discard(len(stream.stamps))
             stream.newest_ns = None
+            stream.came.clear()
         self._emitted = {}
 
     def received(self, side: str) -> int:
         """Images that side has sent."""
         return self._streams[side].received
+
+    def arrivals(self, side: str) -> list[Arrival]:
+        """Stamps of the newest images that side has sent, and when they came (monotonic clock)."""
+        return list(self._streams[side].came)
 
     def period_s(self) -> float:
         """Measured frame period of the faster side, seconds; 0 while unknown."""

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.health.stamps import Arrival, recorded_findings
 from dtp_stereo_ros.image_io import write_pfm, write_png
 from dtp_stereo_ros.stereo import Float32Array, UInt8Array
 
@@ -32,6 +33,9 @@ _NS_PER_S = 1_000_000_000
 _SLOP_NS = 2_000_000
 # A robot that stands still repeats itself; more frames than this add nothing but disk.
 _MAX_PAIRS = 2000
+
+
+Arrivals = dict[str, list[Arrival]]
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,8 @@ def unpack_bag(place: str, cache: Path) -> Path:
         The folder of pairs.
 
     Raises:
-        InputError: no such bag, no such topics, an encoding that cannot be decoded, or not one
-            pair in it.
+        InputError: no such bag, no such topics, an encoding that cannot be decoded, stamps by
+            which images cannot be paired, or not one pair in it.
     """
     bag, options = _parse(place)
     label = f'{place}|{bag.stat().st_size}|{bag.stat().st_mtime_ns}'
@@ -89,9 +93,12 @@ def unpack_bag(place: str, cache: Path) -> Path:
         try:
             with AnyReader([bag]) as reader:
                 topics = _find_topics(bag, reader, options)
-                count = _write_pairs(bag, reader, topics, temporary)
+                arrivals: Arrivals = {'left': [], 'right': []}
+                count = _write_pairs(bag, reader, topics, temporary, arrivals)
         except AnyReaderError as error:
             raise InputError(f'{bag}: cannot be read ({error}); is it a rosbag?') from error
+        if wrong := recorded_findings(arrivals, {'left': topics.left, 'right': topics.right}):
+            raise InputError(f'{bag}: {wrong[0].line}, and record again')
         if not count:
             raise InputError(
                 f'{bag}: no message of {topics.left} has one of {topics.right} within '
@@ -150,7 +157,7 @@ def _info_topic(image_topic: str) -> str:
     return image_topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
 
 
-def _write_pairs(bag: Path, reader: Any, topics: Topics, folder: Path) -> int:
+def _write_pairs(bag: Path, reader: Any, topics: Topics, folder: Path, arrivals: Arrivals) -> int:
     wanted = {t for t in vars(topics).values() if t}
     connections = [c for c in reader.connections if c.topic in wanted]
     total = sum(c.msgcount for c in connections if c.topic == topics.left)
@@ -159,7 +166,9 @@ def _write_pairs(bag: Path, reader: Any, topics: Topics, folder: Path) -> int:
     count = 0
     bar = progress(total=total, unit='pair', desc=bag.name, mininterval=1)
     with bar:
-        for index, (moment, focal_baseline) in enumerate(_moments(reader, connections, topics)):
+        for index, (moment, focal_baseline) in enumerate(
+            _moments(reader, connections, topics, arrivals)
+        ):
             bar.update()
             if index % every:
                 continue
@@ -174,20 +183,25 @@ def _write_pairs(bag: Path, reader: Any, topics: Topics, folder: Path) -> int:
 
 
 def _moments(
-    reader: Any, connections: list[Any], topics: Topics
+    reader: Any, connections: list[Any], topics: Topics, arrivals: Arrivals
 ) -> Iterator[tuple[_Moment, float | None]]:
-    """Complete moments in the order of their stamps, and f T as far as it is known."""
+    """Complete moments in the order of their stamps, and f T as far as it is known.
+
+    The stamps of all images go into `arrivals`.
+    """
     names = {topics.left: 'left', topics.right: 'right', topics.truth: 'truth'}
     waiting: dict[int, _Moment] = {}
     focal_baseline: float | None = None
     parts = ('left', 'right', 'truth') if topics.truth else ('left', 'right')
-    for connection, _, raw in reader.messages(connections):
+    for connection, recorded_ns, raw in reader.messages(connections):
         message = reader.deserialize(raw, connection.msgtype)
         if connection.topic == topics.info:
             projection = message.P if hasattr(message, 'P') else message.p
             focal_baseline = -float(projection[3])
             continue
         stamp = message.header.stamp.sec * _NS_PER_S + message.header.stamp.nanosec
+        if (side := names[connection.topic]) in arrivals:
+            arrivals[side].append((stamp, recorded_ns))
         key = min(waiting, key=lambda k: abs(k - stamp), default=stamp)
         if abs(key - stamp) > _SLOP_NS:
             key = stamp

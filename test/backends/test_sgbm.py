@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,8 +17,8 @@ from dtp_stereo_ros.stereo import Float32Array, StereoFrame
 MakeFrame = Callable[..., StereoFrame]
 
 
-def _match(frame: StereoFrame, disparities: int) -> Float32Array:
-    backend = create(PipelineConfig(backend='sgbm', disparity_range=disparities))
+def _match(frame: StereoFrame, disparities: int, **settings: Any) -> Float32Array:
+    backend = create(PipelineConfig(backend='sgbm', disparity_range=disparities, **settings))
     prepared = prepare(frame, backend.spec, 1.0)
     disparity, confidence = backend.infer(prepared.left, prepared.right)
     assert confidence is None
@@ -52,3 +54,67 @@ def test_colours_and_sides_are_not_mixed_up(make_frame: MakeFrame) -> None:
     swapped = StereoFrame(frame.right, frame.left)
     assert np.isfinite(_match(swapped, 64)).mean() < 0.3
     assert np.isfinite(_match(frame, 64)).mean() > 0.85
+
+
+@pytest.mark.parametrize('smallest', [-48, -16, 16, 32])
+def test_the_search_begins_at_min_disparity(make_frame: MakeFrame, smallest: int) -> None:
+    """All columns get an estimate, and none lies below it."""
+    frame = make_frame(abs(smallest) + 10)
+    if smallest < 0:
+        frame = StereoFrame(frame.right, frame.left)
+    expected = smallest - 10 if smallest < 0 else smallest + 10
+    found = _match(frame, 64, min_disparity=smallest if smallest > 0 else smallest - 32)
+    assert found.shape == (120, 320)
+    assert np.nanmedian(found) == pytest.approx(expected, abs=0.1)
+    seen = found[:, expected:] if expected > 0 else found[:, :expected]
+    assert np.isfinite(seen).mean() > 0.9
+    missed = _match(frame, 16, min_disparity=expected + 20)
+    assert np.nanmin(missed, initial=1e9) > expected + 20
+
+
+def test_settings_are_those_of_opencv(make_frame: MakeFrame) -> None:
+    """Values of stereo_image_proc give what OpenCV makes of them."""
+    frame = make_frame(20)
+    settings = {
+        'sgbm_mode': 1,
+        'correlation_window_size': 15,
+        'P1': 400.0,
+        'P2': 1600.0,
+        'uniqueness_ratio': 15.0,
+        'disp12_max_diff': 2,
+        'prefilter_cap': 31,
+        'speckle_size': 0,
+    }
+    grey = [
+        cv2.copyMakeBorder(
+            cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 0, 0, 64, 0, cv2.BORDER_REPLICATE
+        )
+        for image in (frame.left, frame.right)
+    ]
+    matcher = cv2.StereoSGBM_create(
+        0, 64, 15, P1=400, P2=1600, uniquenessRatio=15, disp12MaxDiff=2, preFilterCap=31, mode=1
+    )
+    expected = matcher.compute(*grey)[:, 64:] / np.float32(16)
+    expected[expected <= 0] = np.nan
+    np.testing.assert_array_equal(_match(frame, 64, **settings), expected)
+    for name in settings:
+        others = {key: value for key, value in settings.items() if key != name}
+        found = _match(frame, 64, **others)
+        if name in ('sgbm_mode', 'correlation_window_size', 'prefilter_cap'):
+            assert not np.array_equal(found, expected, equal_nan=True), name
+
+
+def test_pixels_without_texture_are_holes(make_frame: MakeFrame) -> None:
+    frame = make_frame(10)
+    frame.left[:, 160:] = 128
+    frame.right[:, 150:] = 128
+    found = _match(frame, 64, texture_threshold=10)
+    assert not np.isfinite(found[:, 165:]).any()
+    np.testing.assert_array_equal(found[:, :150], _match(frame, 64)[:, :150])
+
+
+def test_speckles_are_left_to_the_pipeline_where_their_size_is_set(make_frame: MakeFrame) -> None:
+    frame = make_frame(10)
+    frame.left[50:56, 100:106] = frame.left[50:56, 130:136]
+    kept = np.isfinite(_match(frame, 64, speckle_size=0))
+    assert kept.sum() > np.isfinite(_match(frame, 64)).sum()

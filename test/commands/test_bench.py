@@ -2,15 +2,62 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from dtp_stereo_ros.cli import main
 
-pytest.importorskip('skimage', reason='brings the pair that is timed')
+has_pair = pytest.mark.skipif(
+    importlib.util.find_spec('skimage') is None, reason='brings the pair that is timed'
+)
 
 
+@pytest.fixture
+def pair(tmp_path: Path) -> list[str]:
+    """Two images of 160x100."""
+    noise = np.random.default_rng(0).integers(0, 255, (100, 180, 3), np.uint8)
+    paths = [tmp_path / 'left.png', tmp_path / 'right.png']
+    for path, first in zip(paths, (0, 20), strict=True):
+        cv2.imwrite(str(path), noise[:, first : first + 160])
+    return [str(path) for path in paths]
+
+
+@pytest.mark.parametrize(('options', 'size'), [([], (160, 100)), (['--size', '80x40'], (80, 40))])
+def test_a_pair_of_the_user(
+    options: list[str],
+    size: tuple[int, int],
+    pair: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(['bench', *pair, '--backend', 'sgbm', '--runs', '1', '--json', *options]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report['width_px'], report['height_px']) == size
+
+
+def test_without_the_extra_the_way_out_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, 'skimage', None)
+    monkeypatch.setitem(sys.modules, 'skimage.data', None)
+    assert main(['bench', '--backend', 'sgbm']) == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1
+    assert 'pip install scikit-image, or name a pair: dtp-stereo bench LEFT RIGHT' in error
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match='0'):
+        main(['bench', '-h'])
+    assert '0.0 .. 100.0 %. Default: 10.0.' in ' '.join(capsys.readouterr().out.split())
+
+
+@has_pair
 def test_sgbm_is_the_unit(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['bench', '--backend', 'sgbm', '--size', '200x120', '--runs', '2', '--json']) == 0
     report = json.loads(capsys.readouterr().out)
@@ -20,6 +67,7 @@ def test_sgbm_is_the_unit(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 < row['inference_ms'] <= row['total_ms']
 
 
+@has_pair
 def test_backends_that_cannot_start_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ['bench', '--model', 'nosuch', '--size', '200x120', '--runs', '1']
     assert main(arguments) == 0
@@ -32,12 +80,15 @@ def test_backends_that_cannot_start_are_named(capsys: pytest.CaptureFixture[str]
     assert all("no model 'nosuch'" in line for line in passed_over)
 
 
+@has_pair
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
         (['--backend', 'onnx,foo'], 'unknown backend foo; choose among openvino, onnx'),
         (['--size', '640'], "--size: '640' is not WIDTHxHEIGHT"),
         (['--size', '0x480'], "--size: '0x480' is not WIDTHxHEIGHT"),
+        (['one.png'], '1 image was given; bench takes LEFT and RIGHT, or none'),
+        (['one.png', 'two.png'], 'one.png'),
         (['--runs', '0'], '--runs is 0, it must be at least 1'),
         (['--backend', 'onnx', '--model', 'nosuch'], "no model 'nosuch'"),
     ],

@@ -151,7 +151,7 @@ def test_latched_without_cache_is_told_and_mended_live(
     start_depth_node(cache_camera_info=False)
     text = '/left/camera_info has not the stamps of the images (about '
     values = said(probe, text)
-    said(probe, 'or set cache_camera_info')
+    said(probe, 'off); ros2 param set /depth_node cache_camera_info true')
     assert int(values['dropped no camera_info']) >= 1
     assert probe.arrivals_s['disparity'] == []
     probe.close()
@@ -207,7 +207,9 @@ def test_stamped_otherwise(
             check_values(msg)
         said(probe, 'ok')
         return
-    said(probe, '/right/camera_info has not the stamps of the images (about 4 ms off); let the ')
+    said(
+        probe, '/right/camera_info has not the stamps of the images (about 4 ms off); ros2 param '
+    )
     assert probe.arrivals_s['disparity'] == []
 
 
@@ -262,5 +264,7 @@ def test_no_info_at_all_is_told(
 ) -> None:
     camera.start()
     start_depth_node(cache_camera_info=cache)
-    said(probe, 'no camera_info yet on /left/camera_info; is it published, remapped?')
+    said(
+        probe, 'no camera_info yet on /left/camera_info; see whether it is published: ros2 topic '
+    )
     assert probe.arrivals_s['disparity'] == []

@@ -2,66 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo
+from systems import CALIBRATION, Start, doctor, found, playing
 
-from dtp_stereo_ros.ros.player import FramePublisher, camera_messages
+from dtp_stereo_ros.ros.player import camera_messages
 from dtp_stereo_ros.ros.probe import Probe
-from dtp_stereo_ros.ros.process import NodeProcess
-from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
-
-Start = Callable[..., NodeProcess]
-CALIBRATION = StereoCalibration(400.0, 400.0, 160.0, 160.0, 60.0, 0.1, 320, 120)
-
-
-def doctor(*arguments: str) -> tuple[int, list[dict[str, str]]]:
-    """Exit code and findings."""
-    command = [sys.executable, '-m', 'dtp_stereo_ros.cli', 'doctor', '--json', '--seconds', '2']
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=100)
-    assert done.stderr == '' or 'Traceback' not in done.stderr, done.stderr
-    return done.returncode, json.loads(done.stdout)
-
-
-def found(findings: list[dict[str, str]], level: str) -> list[tuple[str, str]]:
-    return [(f['subject'], f['text']) for f in findings if f['level'] == level]
-
-
-@contextmanager
-def playing(
-    node: Node,
-    frame: StereoFrame,
-    change: Callable[[dict[str, Any]], None] | None = None,
-    prefix: str = '',
-) -> Iterator[None]:
-    """A camera at 10 Hz in a thread."""
-    camera, stop = FramePublisher(node, prefix), threading.Event()
-
-    def play() -> None:
-        while not stop.wait(0.1):
-            stamp_ns = node.get_clock().now().nanoseconds
-            frame_now = StereoFrame(frame.left, frame.right, stamp_ns, CALIBRATION)
-            messages = camera_messages(frame_now)
-            if change:
-                change(messages)
-            camera.send(messages)
-
-    thread = threading.Thread(target=play)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+from dtp_stereo_ros.stereo import StereoFrame
 
 
 @pytest.fixture
@@ -106,7 +58,9 @@ def test_what_is_wrong_is_told_with_its_mend(
     wrong = found(findings, 'error')
     assert ('left', '/cam/left/image_rect: no publisher') in wrong
     mend = next(f['mend'] for f in findings if f['subject'] == 'left')
-    assert mend == 'start the camera, or remap; there is /left/image_rect'
+    assert mend == (
+        'start the camera, or the node with --ros-args -r left/image_rect:=/left/image_rect'
+    )
     assert ('clock', 'use_sim_time is set but nobody sends /clock') in wrong
     assert any(s == 'calibration' and 'right camera_info: Tx is zero' in t for s, t in wrong)
 
@@ -160,7 +114,7 @@ def test_an_inactive_node_is_told(node: Node, start_depth_node: Start) -> None:
 
 def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     from dtp_stereo_ros.commands.doctor import table
-    from dtp_stereo_ros.ros.dds import Finding
+    from dtp_stereo_ros.health.finding import Finding
 
     text = table([Finding('ok', 'a', 'fine'), Finding('error', 'bb', 'broken', 'mend it')])
     assert text.splitlines() == [

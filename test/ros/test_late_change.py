@@ -4,71 +4,183 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from rcl_interfaces.msg import Log, ParameterEvent
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from dtp_stereo_ros import backends
+from dtp_stereo_ros.backends.base import Backend
 from dtp_stereo_ros.config import PipelineConfig
-from dtp_stereo_ros.errors import ModelError
-from dtp_stereo_ros.ros import node as node_module
+from dtp_stereo_ros.errors import BackendError
 from dtp_stereo_ros.ros.node import DepthNode
 
 WAIT_S = 20.0
+# Of rqt_reconfigure.
+SERVICE_WAIT_S = 1.0
+
+
+class SlowLoading:
+    """Stands before `backends.choose`: SGBM as ever, all else when it may `go_on`."""
+
+    def __init__(self, original: Callable[[PipelineConfig], tuple[Backend, str]]) -> None:
+        self.go_on = threading.Event()
+        self.asked: list[PipelineConfig] = []
+        self.closed: list[str] = []
+        self.error: Exception | None = None
+        self._original = original
+
+    def choose(self, config: PipelineConfig) -> tuple[Backend, str]:
+        if config.backend == 'sgbm':
+            return self._original(config)
+        self.asked.append(config)
+        assert self.go_on.wait(WAIT_S)
+        if self.error:
+            raise self.error
+        backend, _ = self._original(PipelineConfig(backend='sgbm'))
+        close = backend.close
+
+        def closed() -> None:
+            self.closed.append(config.precision)
+            close()
+
+        backend.close = closed  # type: ignore[method-assign]
+        return backend, f'{config.precision} has loaded'
 
 
 @pytest.fixture
-def depth_node(ros: None) -> Iterator[DepthNode]:
-    # A name of its own: rclpy keeps the services of a lifecycle node until it is collected.
+def loading(monkeypatch: pytest.MonkeyPatch) -> SlowLoading:
+    made = SlowLoading(backends.choose)
+    monkeypatch.setattr(backends, 'choose', made.choose)
+    return made
+
+
+@pytest.fixture
+def depth_node(ros: None, loading: SlowLoading) -> Iterator[DepthNode]:
+    """Spun in a thread. A name of its own: rclpy keeps the services until it is collected."""
     made = DepthNode('late_change', parameter_overrides=[Parameter('backend', value='sgbm')])
+    executor = SingleThreadedExecutor()
+    executor.add_node(made)
+    thread = threading.Thread(target=executor.spin)
+    thread.start()
     yield made
+    loading.go_on.set()
+    executor.shutdown()
+    thread.join()
     made.close()
 
 
-def set_model(depth_node: DepthNode, model: str) -> bool:
-    return bool(depth_node.set_parameters([Parameter('model', value=model)])[0].successful)
+class Watcher:
+    """Hears what rqt hears: events of parameters, and the log."""
+
+    def __init__(self, node: Node) -> None:
+        self.events: list[tuple[str, Any]] = []
+        self.log: list[str] = []
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+        node.create_subscription(ParameterEvent, '/parameter_events', self._event, 100)
+        node.create_subscription(Log, '/rosout', lambda m: self.log.append(m.msg), 100)
+
+    def _event(self, event: ParameterEvent) -> None:
+        for msg in event.changed_parameters:
+            if event.node == '/late_change':
+                self.events.append((msg.name, Parameter.from_parameter_msg(msg).value))
+
+    def until(self, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while not ready():
+            assert time.monotonic() < deadline, (self.events, self.log)
+            self._executor.spin_once(timeout_sec=0.05)
 
 
-@pytest.mark.parametrize('fails', [False, True])
-def test_late_outcome(depth_node: DepthNode, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
-    """It is accepted at first; when it fails after all, the parameters say what is in force."""
-    loading, go_on = threading.Event(), threading.Event()
-    original = depth_node._pipeline.reconfigure
+def change(**values: Any) -> tuple[bool, str]:
+    """By the parameter service; must be answered before rqt gives up."""
+    from rcl_interfaces.srv import SetParametersAtomically
 
-    def slow(config: PipelineConfig) -> None:
-        loading.set()
-        assert go_on.wait(WAIT_S)
-        if fails:
-            raise ModelError(f'{config.model}: broken')
-        original(config)
+    from dtp_stereo_ros.ros.services import Caller
 
-    monkeypatch.setattr(node_module, '_CHANGE_WAIT_S', 0.05)
-    monkeypatch.setattr(depth_node._pipeline, 'reconfigure', slow)
-    before = depth_node.parameters.pipeline.model
-    assert set_model(depth_node, 'other')
-    assert loading.wait(WAIT_S)
-    assert depth_node.get_parameter('model').value == 'other'
-    go_on.set()
-    expected = before if fails else 'other'
-    deadline = time.monotonic() + WAIT_S
-    while (
-        depth_node.get_parameter('model').value != expected
-        or depth_node._pipeline.config.model != expected
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert depth_node.parameters.pipeline.model == expected
-    assert depth_node.failure == ''
+    service, nothing = SetParametersAtomically, SetParametersAtomically.Request()
+    name = '/late_change/set_parameters_atomically'
+    parameters = [Parameter(n, value=v).to_parameter_msg() for n, v in values.items()]
+    with Caller(service, name, WAIT_S, harmless=nothing) as caller:
+        assert caller.call(nothing) is not None
+        began = time.monotonic()
+        result = caller.call(service.Request(parameters=parameters)).result
+        assert time.monotonic() - began < SERVICE_WAIT_S
+    return result.successful, result.reason
 
 
-def test_a_bug_in_a_change_is_a_refusal(
-    depth_node: DepthNode, monkeypatch: pytest.MonkeyPatch
+def running(depth_node: DepthNode) -> str:
+    assert depth_node._pipeline is not None
+    return depth_node._pipeline.choice
+
+
+def test_it_is_taken_over_when_it_has_loaded(
+    depth_node: DepthNode, loading: SlowLoading, node: Node
 ) -> None:
-    def bug(config: PipelineConfig) -> None:
-        raise KeyError('oops')
+    watcher = Watcher(node)
+    assert change(backend='openvino', precision='fp32') == (True, '')
+    assert depth_node.get_parameter('backend').value == 'openvino'
+    assert running(depth_node).startswith('sgbm as asked')
+    # Other settings come into force meanwhile.
+    assert change(max_depth=7.0) == (True, '')
+    assert depth_node._pipeline is not None
+    watcher.until(lambda: depth_node._pipeline.config.max_depth == 7.0)
+    assert depth_node._pipeline.config.backend == 'sgbm'
+    loading.go_on.set()
+    watcher.until(lambda: running(depth_node) == 'fp32 has loaded')
+    assert depth_node._pipeline.config == depth_node.parameters.pipeline
+    assert depth_node._pipeline.config.max_depth == 7.0
+    watcher.until(lambda: 'fp32 has loaded' in watcher.log)
+    assert len(loading.asked) == 1
 
-    monkeypatch.setattr(depth_node._pipeline, 'reconfigure', bug)
-    result = depth_node.set_parameters([Parameter('max_depth', value=5.0)])[0]
-    assert not result.successful
-    assert result.reason == "KeyError: 'oops'"
-    assert depth_node.get_parameter('max_depth').value == 100.0
+
+def test_a_late_failure_is_told_and_the_old_values_are_sent(
+    depth_node: DepthNode, loading: SlowLoading, node: Node
+) -> None:
+    watcher = Watcher(node)
+    loading.error = BackendError('the device is gone')
+    assert change(backend='openvino', threads=3) == (True, '')
+    assert change(max_depth=7.0) == (True, '')
+    watcher.until(lambda: ('backend', 'openvino') in watcher.events)
+    loading.go_on.set()
+    watcher.until(lambda: watcher.events[-1:] == [('threads', 0)])
+    assert ('backend', 'sgbm') in watcher.events
+    watcher.until(lambda: 'backend, threads stay sgbm, 0: the device is gone' in watcher.log)
+    assert depth_node.get_parameter('backend').value == 'sgbm'
+    assert depth_node.parameters.pipeline == PipelineConfig(backend='sgbm', max_depth=7.0)
+    assert depth_node._pipeline is not None
+    assert depth_node._pipeline.config == depth_node.parameters.pipeline
+
+
+def test_the_newest_counts(depth_node: DepthNode, loading: SlowLoading, node: Node) -> None:
+    watcher = Watcher(node)
+    assert change(backend='openvino', precision='fp32') == (True, '')
+    for precision in ('fp16', 'bf16'):
+        assert change(precision=precision) == (True, '')
+    loading.go_on.set()
+    watcher.until(lambda: running(depth_node) == 'bf16 has loaded')
+    # The one in between never began; the first is freed.
+    assert [config.precision for config in loading.asked] == ['fp32', 'bf16']
+    assert loading.closed == ['fp32']
+
+
+def test_back_to_the_running_one(depth_node: DepthNode, loading: SlowLoading, node: Node) -> None:
+    watcher = Watcher(node)
+    assert change(backend='openvino', precision='fp32') == (True, '')
+    assert change(backend='sgbm') == (True, '')
+    loading.go_on.set()
+    watcher.until(lambda: loading.closed == ['fp32'])
+    assert running(depth_node).startswith('sgbm as asked')
+    assert depth_node.get_parameter('backend').value == 'sgbm'
+
+
+def test_a_bug_in_a_backend_is_a_refusal(depth_node: DepthNode, loading: SlowLoading) -> None:
+    loading.go_on.set()
+    loading.error = KeyError('oops')
+    assert change(backend='openvino') == (False, "KeyError: 'oops'")
+    assert depth_node.get_parameter('backend').value == 'sgbm'

@@ -175,3 +175,21 @@ def test_the_profile_is_well_formed_and_holds_a_cloud() -> None:
     largest = 1280 * 720 * 32
     assert int(values['maxMessageSize'] or 0) > largest
     assert int(values['segment_size'] or 0) >= 4 * largest
+
+
+@needs_launch
+def test_a_missing_parameter_file_ends_the_launch(prefix: Path, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        'AMENT_PREFIX_PATH': f'{prefix}:{os.environ.get("AMENT_PREFIX_PATH", "")}',
+        'ROS_LOG_DIR': str(tmp_path / 'log'),
+    }
+    launch_file = prefix / 'share/dtp_stereo/launch/depth.launch.py'
+    command = [sys.executable, '-c', _PROGRAM, str(launch_file), 'params_file:=/nowhere.yaml']
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert 'params_file: there is no file /nowhere.yaml; check the path' in said
+    assert 'process started' not in said

@@ -10,13 +10,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import rclpy
+import yaml
 from builtin_interfaces.msg import Time
+from rcl_interfaces.msg import ParameterEvent
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
 from rclpy.node import Node
+from rclpy.parameter import Parameter, parameter_value_to_python
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
 
@@ -174,14 +179,120 @@ def test_parameters_as_rqt_reconfigure_sees_them(node: Node, start_depth_node: S
         assert descriptor.read_only == (not spec.live)
         ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
         if spec.minimum is not None:
-            assert (ranges[0].from_value, ranges[0].to_value) == (spec.minimum, spec.maximum)
-        for floating in descriptor.floating_point_range:
-            assert floating.step == 0.0
+            shown = (ranges[0].from_value, ranges[0].to_value, ranges[0].step)
+            assert shown == (*(spec.slider or (spec.minimum, spec.maximum)), spec.step)
         for choice in spec.choices:
             assert choice in descriptor.additional_constraints
+            assert choice in descriptor.description
 
     value = call(GetParameters, 'get_parameters', names=['max_depth']).values[0]
     assert value.double_value == 8.5
+    # Values between the steps of the slider and beyond it are accepted; it then reaches them.
+    assert change('max_depth', 33.3) == (True, '')
+    assert change('max_depth', 500.0) == (True, '')
+    reply = call(DescribeParameters, 'describe_parameters', names=['max_depth'])
+    assert reply.descriptors[0].floating_point_range[0].to_value == 100000.0
+
+
+def test_refusals_are_logged_and_the_value_in_force_is_sent(
+    node: Node, start_depth_node: Start
+) -> None:
+    process = start_depth_node()
+    events: list[ParameterEvent] = []
+    node.create_subscription(ParameterEvent, '/parameter_events', events.append, 100)
+    for name, value, kept, reason in (
+        ('max_depth', -1.0, 100.0, 'max_depth is -1.0 m, it must be in 0.01 .. 100000.0 m'),
+        ('backend', 'magic', 'sgbm', "backend is 'magic', choose one of auto, openvino, onnx"),
+        ('queue_size', 9, 5, 'Trying to set a read-only parameter: queue_size.'),
+        ('use_color', 'yes', True, 'Wrong parameter type'),
+    ):
+        sent: list[Any] = []
+        deadline = time.monotonic() + WAIT_S
+        while not sent:  # what is sent before we are discovered is lost
+            assert time.monotonic() < deadline
+            assert change(name, value)[0] is False
+            rclpy.spin_once(node, timeout_sec=0.5)
+            found = (m for e in events if e.node == '/depth_node' for m in e.changed_parameters)
+            sent = [Parameter.from_parameter_msg(m).value for m in found if m.name == name]
+        assert set(sent) == {kept}
+        wait_until(lambda text=f'{name} stays {kept}: {reason}': text in process.output())
+    assert change('max_deph', 3.0)[0] is False
+    wait_until(lambda: 'max_deph (is max_depth meant?)' in process.output())
+
+
+def test_a_parameter_file_of_stereo_image_proc(
+    node: Node, start_depth_node: Start, tmp_path: Path
+) -> None:
+    """All names of its disparity and point cloud nodes in Humble, Jazzy and Rolling."""
+    counterparts = {
+        'image_transport': 'raw',
+        'queue_size': 10,
+        'approximate_sync': True,
+        'approximate_sync_tolerance_seconds': 0.02,
+        'use_system_default_qos': True,
+        'prefilter_cap': 31,
+        'correlation_window_size': 15,
+        'min_disparity': -16,
+        'disparity_range': 96,
+        'texture_threshold': 10,
+        'speckle_size': 100,
+        'speckle_range': 4,
+        'disp12_max_diff': 0,
+        'uniqueness_ratio': 15.0,
+        'P1': 200.0,
+        'P2': 400.0,
+        'sgbm_mode': 0,
+        'avoid_point_cloud_padding': True,
+        'use_color': False,
+    }
+    others = {'stereo_algorithm': 1, 'prefilter_size': 9, 'full_dp': False, 'speckel_size': 3}
+    path = tmp_path / 'theirs.yaml'
+    settings = {'ros__parameters': counterparts | others}
+    path.write_text(yaml.safe_dump({'/disparity_node': settings}))
+    process = NodeProcess(
+        {'backend': 'sgbm'}, {'__node': 'disparity_node'}, tmp_path / 'log',
+        ['--params-file', str(path)],
+    )  # fmt: skip
+    with process, Caller(GetParameters, '/disparity_node/get_parameters', WAIT_S) as caller:
+        values = caller.call(GetParameters.Request(names=list(counterparts))).values
+        found = [parameter_value_to_python(value) for value in values]
+        assert found == list(counterparts.values())
+        lines = [line for line in process.output().splitlines() if 'no such parameter' in line]
+        assert len(lines) == 1
+        for text in (
+            'speckel_size (is speckle_size meant?)',
+            "stereo_algorithm (stereo_image_proc's: set backend to sgbm",
+            'prefilter_size',
+            'full_dp',
+        ):
+            assert text in lines[0]
+        assert process.stop() == 0
+    process = NodeProcess({'backend': 'sgbm'}, {}, tmp_path / 'log2', ['--params-file', str(path)])
+    with process:
+        wait_until(
+            lambda: (
+                f'{path} has nothing for /depth_node, only for /disparity_node; rename'
+                in process.output()
+            )
+        )
+
+
+def test_settings_of_sgbm_are_live(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    start_depth_node(use_system_default_qos=True)
+    probe = Probe(node, ('disparity',))
+    with Stream(node, frame):
+        assert probe.spin(WAIT_S, until=('disparity', 2))
+        assert probe.newest('disparity').min_disparity == pytest.approx(0.4)  # max_depth
+        assert change('min_disparity', 16) == (True, '')
+        assert change('disparity_range', 32) == (True, '')
+        assert probe.spin(WAIT_S, until=('disparity', len(probe.arrivals_s['disparity']) + 6))
+    disparity = probe.newest('disparity')
+    # Raw, less the offset of the principal points.
+    assert (disparity.min_disparity, disparity.max_disparity) == (12.0, 44.0)
+    inside = (slice(10, -10), slice(60, -10))
+    assert np.median(image_array(disparity.image)[inside]) == pytest.approx(20, abs=0.1)
 
 
 def test_refused_parameters_say_why_and_keep_the_old_value(
@@ -484,7 +595,8 @@ def test_approximate_sync_live(node: Node, start_depth_node: Start, frame: Stere
 
     def unpaired(found: dict[str, Any]) -> bool:
         send()
-        return 'stamps differ (about 5 ms); set approximate_sync' in found['input'][1]
+        mend = 'ros2 param set /depth_node approximate_sync true'
+        return f'stamps differ (about 5 ms); {mend}' in found['input'][1]
 
     diagnostics(probe, unpaired)
     assert probe.arrivals_s['disparity'] == []
@@ -532,12 +644,16 @@ def test_compressed_transport_follows_the_remapped_topic(
 
 def run_node(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, '-m', 'dtp_stereo_ros.ros.depth_node', '--ros-args', *arguments],
+        [sys.executable, '-m', 'dtp_stereo_ros.ros.depth_node', *arguments],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+# Stand before --ros-args.
+_PLAIN = ('backend:=sgbm', '--rate')
 
 
 @pytest.mark.parametrize(
@@ -548,16 +664,28 @@ def run_node(*arguments: str) -> subprocess.CompletedProcess[str]:
         (['-p', 'max_age:=1'], 'parameter max_age: must be a number with a decimal point'),
         (['-p', 'backend:=sgbm', '-p', 'min_depth:=200.0'], 'must be below max_depth'),
         (['-p', 'backend:=onnx', '-p', 'model:=/nowhere.onnx'], '/nowhere.onnx'),
+        (['-p', 'speckle_range:=2.5'], 'parameter speckle_range: must be a whole number'),
         (['-p'], 'parse'),
+        (['backend:=sgbm'], "'backend:=sgbm' sets no parameter; write --ros-args -p backend"),
+        (['--rate'], "argument '--rate' is unknown; see depth_node --help"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line_and_exit_2(arguments: list[str], text: str) -> None:
-    done = run_node(*arguments)
+    done = run_node(*arguments) if arguments[0] in _PLAIN else run_node('--ros-args', *arguments)
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith('depth_node: ')]
     assert len(lines) == 1
     assert text in lines[0]
     assert 'Traceback' not in done.stderr
+
+
+def test_help() -> None:
+    done = run_node('--help')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout.startswith('usage: depth_node')
+    for name, spec in (tunables(PipelineConfig) | tunables(NodeConfig)).items():
+        assert f'  {name} (' in done.stdout
+        assert spec.description in done.stdout
 
 
 def test_a_dead_worker_takes_the_process_down(node: Node, frame: StereoFrame) -> None:

@@ -17,6 +17,8 @@ POLICY = Path(__file__).resolve().parents[2] / 'config' / 'sros2' / 'policy.xml'
 ENCLAVE = '/dtp_stereo/depth_node'
 # Humble's nodes do not have it yet.
 SINCE_JAZZY = {'/depth_node/get_type_description'}
+# Subscribed to only while another node has its name.
+FOR_SAME_NAME = {'/diagnostics'}
 WAIT_S = 30.0
 
 Names = dict[str, set[str]]
@@ -83,6 +85,8 @@ def test_the_node_uses_what_is_allowed(
     assert set(policy) == {'publish', 'subscribe', 'reply'}
     assert policy.pop('reply') - seen['reply'] <= SINCE_JAZZY
     assert seen.pop('reply') <= allowed()['reply']
+    assert policy['subscribe'] >= FOR_SAME_NAME
+    policy['subscribe'] -= FOR_SAME_NAME
     assert seen == policy
 
 

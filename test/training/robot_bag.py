@@ -103,3 +103,19 @@ def write_compressed_ros1_bag(path):
                 raw = store.serialize_ros1(message, msgtype)
                 writer.write(topics[side], (1000 + i) * 10**9, raw)
     return f'bag:{path}'
+
+
+def write_stamped_bag(path, left_ns, right_ns, count=60):
+    """Frames at 20 Hz, each side stamped by a function of the time of recording."""
+    pixels = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH), np.uint8)
+    with rosbag2.Writer(path, version=8) as writer:
+        for side, stamp_ns in (('left', left_ns), ('right', right_ns)):
+            connection = writer.add_connection(
+                f'/cam/{side}/image_rect', 'sensor_msgs/msg/Image', typestore=STORE
+            )
+            for i in range(count):
+                time_ns = 10**12 + i * 50_000_000
+                message = image(pixels, 'mono8', stamp_ns(time_ns))
+                raw = STORE.serialize_cdr(message, connection.msgtype)
+                writer.write(connection, time_ns, raw)
+    return f'bag:{path}'

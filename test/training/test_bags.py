@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from robot_bag import HEIGHT, SHIFT, WIDTH, write_bag, write_compressed_ros1_bag
+from robot_bag import HEIGHT, SHIFT, WIDTH, write_bag, write_compressed_ros1_bag, write_stamped_bag
 
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.training.readers import open_pairs
@@ -71,3 +71,25 @@ def test_a_real_bag(data_root, tmp_path):
     frame = scenes[40].load_frame()
     assert frame.left.shape == (480, 752, 3)
     assert not np.array_equal(frame.left, frame.right)
+
+
+@pytest.mark.parametrize(
+    ('left_ns', 'right_ns', 'message'),
+    [
+        (lambda t: 0, lambda t: 0, 'left/image_rect: its images have no stamp'),
+        (lambda t: 10**12, lambda t: t, 'left/image_rect: its images all have one stamp'),
+        (lambda t: t // 10**9 * 10**9, lambda t: t, 'its stamps are whole seconds'),
+        (lambda t: t, lambda t: t + 10**18, 'the clocks of the cameras differ'),
+    ],
+)
+def test_stamps_that_pair_nothing_are_named(tmp_path, left_ns, right_ns, message):
+    spec = write_stamped_bag(tmp_path / 'robot', left_ns, right_ns)
+    with pytest.raises(InputError, match=message):
+        open_pairs(spec, tmp_path / 'cache')
+    assert not list((tmp_path / 'cache').glob('*'))
+
+
+def test_two_loops_of_a_camera_are_good(tmp_path):
+    again = 10**12 + 15 * 50_000_000
+    spec = write_stamped_bag(tmp_path / 'robot', *[lambda t: t - (t >= again) * 10 * 10**9] * 2)
+    assert len(open_pairs(spec, tmp_path / 'cache')) == 60

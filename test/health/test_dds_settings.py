@@ -1,4 +1,4 @@
-"""What doctor says of the transports of Fast DDS."""
+"""Findings on the transports of Fast DDS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dtp_stereo_ros.ros import dds
+from dtp_stereo_ros.health.dds_settings import dds_findings, loss_mend
 
 VGA, HD = 640 * 480 * 3, 1280 * 720 * 3
 TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
@@ -18,12 +18,11 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fast DDS, and nothing set."""
     for name in (TRANSPORTS, PROFILE, 'FASTRTPS_DEFAULT_PROFILES_FILE'):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(dds, 'get_rmw_implementation_identifier', lambda: 'rmw_fastrtps_cpp')
 
 
-def said(largest_bytes: int) -> list[tuple[str, str]]:
+def said(largest_bytes: int, rmw: str = 'rmw_fastrtps_cpp') -> list[tuple[str, str]]:
     """Of transports: not of shared memory and sockets, which are those of this machine."""
-    found = [f for f in dds.dds_findings(largest_bytes) if f.level != 'ok']
+    found = [f for f in dds_findings(rmw, largest_bytes) if f.level != 'ok']
     return [(f.level, f.text) for f in found if 'rmem' not in f.text and '/dev/shm' not in f.text]
 
 
@@ -50,6 +49,14 @@ def test_a_profile_must_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert said(HD) == []
 
 
-def test_other_middleware(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dds, 'get_rmw_implementation_identifier', lambda: 'rmw_zenoh_cpp')
-    assert said(HD) == []
+def test_other_middleware() -> None:
+    assert said(HD, 'rmw_zenoh_cpp') == []
+
+
+def test_lost_images_get_the_mend_of_their_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = 'large_messages:=true'
+    assert large in loss_mend('rmw_fastrtps_cpp', HD, '/left')
+    assert 'ros2 topic hz /left' in loss_mend('rmw_fastrtps_cpp', 100_000, '/left')
+    assert 'ros2 topic hz /left' in loss_mend('rmw_cyclonedds_cpp', HD, '/left')
+    monkeypatch.setenv(TRANSPORTS, 'LARGE_DATA')
+    assert 'ros2 topic hz /left' in loss_mend('rmw_fastrtps_cpp', VGA, '/left')

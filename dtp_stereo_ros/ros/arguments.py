@@ -1,0 +1,125 @@
+"""The command line of `depth_node`: its help, and the arguments that ROS would pass over."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from ..config import NodeConfig, PipelineConfig, tunables
+from ..errors import ConfigError
+
+_PARAMS_FILE = '--params-file'
+
+_USAGE = """\
+usage: depth_node [-h] [--ros-args [-p NAME:=VALUE] [--params-file FILE] [-r FROM:=TO] ...]
+
+Rectified stereo images in, disparity, depth image and point cloud out. It subscribes to
+left/image_rect, left/camera_info, right/image_rect and right/camera_info, and publishes disparity,
+depth/image, depth/camera_info, confidence, points2 and /diagnostics.
+
+examples:
+  ros2 run dtp_stereo depth_node
+  ros2 run dtp_stereo depth_node --ros-args -p max_depth:=10.0 -r left/image_rect:=/cam/left
+  ros2 run dtp_stereo depth_node --ros-args --params-file my.yaml -r __ns:=/front
+
+parameters:
+"""
+
+
+def help_text() -> str:
+    """All that `depth_node --help` prints."""
+    lines = []
+    for cls in (PipelineConfig, NodeConfig):
+        defaults = cls()
+        for name, spec in tunables(cls).items():
+            value = getattr(defaults, name)
+            shown = list(value) if isinstance(value, tuple) else value
+            shown = str(value).lower() if isinstance(value, bool) else shown
+            unit = f' {spec.unit}' if spec.unit else ''
+            lines.append(f'  {name} ({shown}{unit})')
+            lines.append(f'      {spec.description}')
+    return _USAGE + '\n'.join(lines)
+
+
+def wants_help(arguments: Sequence[str]) -> bool:
+    """Whether the arguments, without the program's name, ask for help."""
+    return bool({'-h', '--help'}.intersection(_own(arguments)))
+
+
+def check(arguments: Sequence[str]) -> None:
+    """Refuse arguments that would have no effect.
+
+    Raises:
+        ConfigError: names the first, and where it should stand.
+    """
+    for argument in _own(arguments):
+        name, assigned, _ = argument.partition(':=')
+        if not assigned:
+            raise ConfigError(f'argument {argument!r} is unknown; see depth_node --help')
+        # ROS reads it as a remapping, as of other names, which it still understands here.
+        if name in (tunables(PipelineConfig) | tunables(NodeConfig)):
+            raise ConfigError(
+                f'argument {argument!r} sets no parameter; write --ros-args -p {argument}'
+            )
+
+
+def unread_files(arguments: Sequence[str], node_name: str) -> Iterator[str]:
+    """One line for each parameter file that has nothing for this node, as ROS reads it.
+
+    Args:
+        arguments: of the process, without the program's name.
+        node_name: full name of the node, as '/front/depth_node'.
+    """
+    for option, path in itertools.pairwise(arguments):
+        if option != _PARAMS_FILE:
+            continue
+        try:
+            # Only composed: launch writes tags that a safe loader does not know.
+            content = yaml.compose(Path(path).read_text())
+        except yaml.YAMLError:  # ROS, whose parser is another, has read it
+            continue
+        sections = list(_sections(content, ''))
+        if sections and not any(_matches(section, node_name) for section in sections):
+            yield (
+                f'{path} has nothing for {node_name}, only for {", ".join(sections)}; rename that '
+                f"to '/**', or start with -r __node:={sections[0].rpartition('/')[2]}"
+            )
+
+
+def _own(arguments: Sequence[str]) -> list[str]:
+    """Those outside of --ros-args ... --."""
+    own, ours = [], True
+    for argument in arguments:
+        if argument == '--ros-args':
+            ours = False
+        elif argument == '--' and not ours:
+            ours = True
+        elif ours:
+            own.append(argument)
+    return own
+
+
+def _sections(content: yaml.Node | None, prefix: str) -> Iterator[str]:
+    """Node names, with wildcards, that a parameter file has values for."""
+    if isinstance(content, yaml.MappingNode):
+        for name, inner in content.value:
+            if name.value == 'ros__parameters':
+                yield prefix
+            else:
+                yield from _sections(inner, f'{prefix}/{str(name.value).strip("/")}')
+
+
+def _matches(section: str, node_name: str) -> bool:
+    """Whether a section is for a node: `*` stands for one part of its name, `**` for any."""
+
+    def match(patterns: list[str], parts: list[str]) -> bool:
+        if not patterns:
+            return not parts
+        if patterns[0] == '**':
+            return any(match(patterns[1:], parts[i:]) for i in range(len(parts) + 1))
+        return bool(parts) and patterns[0] in ('*', parts[0]) and match(patterns[1:], parts[1:])
+
+    return match(section.strip('/').split('/'), node_name.strip('/').split('/'))
