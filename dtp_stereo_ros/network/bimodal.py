@@ -2,10 +2,10 @@
 
 A cell of 4 x 4 px at an edge holds two surfaces, and one distribution over disparity can follow
 only one of them: a pole that covers less than half of its cells vanishes. Here each cell has two
-distributions, of its nearest and of its farthest surface (SMD-Nets, Tosi et al., CVPR 2021, predict
-two modes of one density). At 1/2 resolution both hypotheses are compared with the right image
-there, by a gather of small descriptors, and a few convolutions give each a correction, choose one
-of them for every full-size pixel, and estimate the error that is left.
+distributions, of its nearest and of its farthest surface (SMD-Nets, Tosi et al., CVPR 2021,
+predict two modes of one density). At 1/2 resolution both hypotheses are compared with the right
+image there, by a gather of small descriptors, and a few convolutions give each a correction,
+choose one of them for every full-size pixel, and estimate the error that is left.
 """
 
 from __future__ import annotations
@@ -247,7 +247,8 @@ class DTPNetBimodal(nn.Module):
     """Rectified pair to disparity and confidence with 2D convolutions only.
 
     Call with ``left, right`` (B, 3, H, W) float, RGB 0-255, H and W multiples of 32. In `eval`
-    mode it returns (disparity px (B, 1, H, W), confidence (B, 1, H/2, W/2)); in `train` mode `Outputs`.
+    mode it returns (disparity px (B, 1, H, W), confidence (B, 1, H/2, W/2)); in `train` mode
+    `Outputs`.
     Confidence c stands for an expected absolute error of 1 / c - 1 px.
     """
 

@@ -50,8 +50,8 @@ def build(config: dict[str, Any]) -> Network:
     """A network with fresh weights from what `describe` gave.
 
     Args:
-        config: ``{'member': 'light' | 'bimodal' | 'paper' | 'psmnet', ...}`` with fields of that member's
-            config.
+        config: ``{'member': 'light' | 'bimodal' | 'paper' | 'psmnet', ...}`` with fields of that
+            member's config.
 
     Raises:
         ModelError: unknown member, or a setting that it does not have.

@@ -11,6 +11,7 @@ pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -64,10 +65,23 @@ class LightConfig:
     refine: int = 32
 
 
+class FeatureWidths(Protocol):
+    """Channels at 1/2, 1/4, 1/8 and 1/16."""
+
+    @property
+    def stem(self) -> int: ...  # noqa: D102
+    @property
+    def quarter(self) -> int: ...  # noqa: D102
+    @property
+    def eighth(self) -> int: ...  # noqa: D102
+    @property
+    def sixteenth(self) -> int: ...  # noqa: D102
+
+
 class Features(nn.Module):
     """Siamese features at 1/2, 1/4, 1/8 and 1/16, with context flowing back up to 1/4."""
 
-    def __init__(self, c: LightConfig) -> None:
+    def __init__(self, c: FeatureWidths) -> None:
         super().__init__()
         self.stem = ConvBN(3, c.stem, 3, 2)
         self.quarter = nn.Sequential(ConvBN(c.stem, c.quarter, 3, 2), InvertedBlock(c.quarter))

@@ -222,7 +222,9 @@ def supervised_loss(
     if outputs.hypotheses is not None:
         del parts['distribution']
         parts.update(hypothesis_losses(outputs, truth, weight, bin_px))
-    total = torch.stack([getattr(weights, _WEIGHT_OF.get(name, name)) * part for name, part in parts.items()]).sum()
+    total = torch.stack(
+        [getattr(weights, _WEIGHT_OF.get(name, name)) * part for name, part in parts.items()]
+    ).sum()
     return total, {name: part.detach() for name, part in parts.items()}
 
 

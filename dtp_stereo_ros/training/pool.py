@@ -213,7 +213,7 @@ class PooledFeed:
         self._noise = torch.Generator(device)
         kind = 'cuda' if device.type == 'cuda' else 'cpu'
         self.pools: dict[str, Pool] = {}
-        self._arrived: queue.Queue[tuple[str, tuple[Tensor, ...]]] = queue.Queue(256)
+        self._arrived: queue.Queue[tuple[str, tuple[Tensor, ...] | Exception]] = queue.Queue(256)
         self._kept: list[Any] = []
         others = [spec for spec in dict.fromkeys(specs) if spec != RAYCAST]
         few = max(1, workers // 8)
@@ -244,19 +244,32 @@ class PooledFeed:
         )
 
     def _deliver(self, spec: str, loader: DataLoader[Any]) -> None:
-        for pair in loader:
-            self._arrived.put((spec, tuple(pair)))
+        try:
+            for pair in loader:
+                self._arrived.put((spec, tuple(pair)))
+        except Exception as error:
+            # Raised where the pairs are awaited: a thread that dies alone is waited for for ever.
+            self._arrived.put((spec, error))
 
     def _receive(self) -> None:
         """Move what has been rendered to the device."""
         for _ in range(16):
-            try:
-                spec, pair = self._arrived.get_nowait()
-            except queue.Empty:
+            if self._arrived.empty():
                 return
-            self.pools[spec].add(*pair)
-            # A copy that is still under way reads it.
-            self._kept = [*self._kept[-64:], pair]
+            self._add_next()
+
+    def _add_next(self) -> None:
+        """Add the pair that arrived first; waits for one.
+
+        Raises:
+            Exception: what ended a process that renders.
+        """
+        spec, pair = self._arrived.get()
+        if isinstance(pair, Exception):
+            raise pair
+        self.pools[spec].add(*pair)
+        # A copy that is still under way reads it.
+        self._kept = [*self._kept[-64:], pair]
 
     def held_out(self) -> list[Batch]:
         """Batches of the first rendered pairs, which are then forgotten; waits for them."""
@@ -265,8 +278,7 @@ class PooledFeed:
             if spec == RAYCAST:
                 continue
             while pool.added < self._held_out:
-                arrived, pair = self._arrived.get()
-                self.pools[arrived].add(*pair)
+                self._add_next()
             rng = np.random.default_rng(0)
             size = self.config.sizes[0]
             drawn = pool.draw(rng, self._held_out, size, newest=True)
@@ -302,11 +314,11 @@ class PooledFeed:
         draws = (self.number - self._first) * config.batch_size * share
         while pool.added <= draws / config.reuse or pool.count < 32:
             rendered = self.renderer.caster.render(next(self._scenes).scenes)
-            images = (
+            left, right = (
                 (image + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
                 for image in (rendered.left, rendered.right)
             )
-            pool.add(*images, rendered.disparity_left, rendered.disparity_right)
+            pool.add(left, right, rendered.disparity_left, rendered.disparity_right)
 
     @torch.no_grad()
     def _distorted(self, rng: np.random.Generator, drawn: tuple[Tensor, ...]) -> Batch:

@@ -111,9 +111,9 @@ class Trainer:
             while True:
                 over = self.stopped or self.schedule.over(self.step)
                 if over or self.schedule.due(self.step):
-                    figures = [trainer._checkpoint(held_out) for trainer in trainers][0]
+                    judged = [trainer._checkpoint(held_out) for trainer in trainers]
                 if over:
-                    return figures
+                    return judged[0]
                 batch = next(feed)
                 for trainer in trainers:
                     trainer._train(batch)
