@@ -42,9 +42,9 @@ def restore(
     if confidence is None:
         return disparity, None
     if confidence.shape != geometry.padded_size:
-        # A network may give one value for several pixels; to repeat it inside takes longer.
+        # A network may give one value for several pixels: to enlarge it inside takes longer.
         height, width = geometry.padded_size
-        confidence = cv2.resize(confidence, (width, height), interpolation=cv2.INTER_NEAREST)
+        confidence = cv2.resize(confidence, (width, height), interpolation=cv2.INTER_LINEAR)
     return disparity, np.clip(_resize(_crop(confidence, geometry), geometry), 0.0, 1.0)
 
 

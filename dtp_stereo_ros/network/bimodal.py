@@ -22,6 +22,7 @@ from .blocks import (
     InvertedBlock,
     Normalise,
     correlation_volume,
+    repeated,
     upsample2,
 )
 from .light import Features
@@ -205,15 +206,10 @@ class Decision(nn.Module):
         if self.describe_left is not None and self.describe_right is not None:
             left, right = self.describe_left(left2), self.describe_right(right2)
         x = self.stem(left2) + F.interpolate(around, scale_factor=2.0, mode='nearest')
-        x = x + self.nearer(self.differences(left, right, twice(nearer[0])))
-        x = x + self.farther(self.differences(left, right, twice(farther[0])))
+        x = x + self.nearer(self.differences(left, right, repeated(nearer[0], 2)))
+        x = x + self.farther(self.differences(left, right, repeated(farther[0], 2)))
         out: Tensor = self.leave(self.mix(F.relu(self.normalise(x))))
         return out.float()
-
-
-def twice(plane: Tensor) -> Tensor:
-    """Double height and width of a plane (B, 1, h, w), nearest neighbour."""
-    return F.pixel_shuffle(plane.expand(-1, 4, -1, -1), 2)
 
 
 def whole_and_rest(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -308,17 +304,19 @@ class DTPNetBimodal(nn.Module):
         out = self.decision(
             left2, right2, left4, volume, (near_whole, near_rest), (far_whole, far_rest)
         )
-        near_px = 2 * (twice(near_whole) + (twice(near_rest) + out[:, :1]))
-        far_px = 2 * (twice(far_whole) + (twice(far_rest) + out[:, 1:2]))
+        near_px = 2 * (repeated(near_whole, 2) + (repeated(near_rest, 2) + out[:, :1]))
+        far_px = 2 * (repeated(far_whole, 2) + (repeated(far_rest, 2) + out[:, 1:2]))
         log_error, choice = out[:, 2:3], out[:, 3:]
         disparity = F.pixel_shuffle(torch.where(choice > 0, near_px, far_px), 2)
         # 1 / (1 + sigma) with sigma = exp(log_error).
         confidence = torch.sigmoid(-log_error)
         if not self.training:
             return Outputs(disparity, confidence, near_logits)
-        sides = Sides(twice(near_px), twice(far_px), torch.sigmoid(F.pixel_shuffle(choice, 2)))
+        sides = Sides(
+            repeated(near_px, 2), repeated(far_px, 2), torch.sigmoid(F.pixel_shuffle(choice, 2))
+        )
         hypotheses = Hypotheses(
-            near_logits.flip(1), far_logits.flip(1), 4 * near, 4 * far, twice(log_error)
+            near_logits.flip(1), far_logits.flip(1), 4 * near, 4 * far, repeated(log_error, 2)
         )
         return Outputs(
             disparity, confidence, near_logits.flip(1), None, matching.flip(1), sides, hypotheses

@@ -143,6 +143,18 @@ def add_run_options(
     parser.add_argument('--workers', type=int, default=1, help='processes that make pairs')
     parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: as PyTorch likes')
     parser.add_argument('--device', choices=('auto', 'cpu'), default='auto')
+    parser.add_argument(
+        '--only',
+        action='append',
+        default=[],
+        metavar='MODULE',
+        help='train this part of the network alone; may be repeated',
+    )
+    parser.add_argument(
+        '--half-upsampling',
+        action='store_true',
+        help='give a light network learned upsampling to half size (with --only upsampling)',
+    )
     parser.add_argument('--fp32', action='store_true', help='do not use bfloat16')
     parser.add_argument('--seed', type=int, default=0)
 
@@ -182,6 +194,8 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
         checkpoint_s=args.checkpoint_s,
         split=args.split,
         compile=args.compile,
+        only=tuple(args.only),
+        half_upsampling=args.half_upsampling,
         learning_rate=args.learning_rate,
         decay_share=args.decay_share,
         validate_every=args.validate_every,

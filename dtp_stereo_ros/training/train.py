@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from dtp_stereo_ros.errors import ConfigError, InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network, build, describe
+from dtp_stereo_ros.network.light import DTPNetLight, with_half_upsampling
 
 from . import state
 from .average import Average
@@ -150,6 +151,8 @@ class Trainer:
         """One step."""
         config = self.config
         self.network.train()
+        for module in self._frozen:
+            module.eval()
         factor = self.schedule.rate(self.step)
         for group in self.optimizer.param_groups:
             group['lr'] = config.learning_rate * factor
@@ -194,6 +197,8 @@ class Trainer:
         config = self.config
         if config.init:
             network = checkpoint.load(config.init)
+            if config.half_upsampling and isinstance(network, DTPNetLight):
+                network = with_half_upsampling(network)
         else:
             network = build(before.get('config', config.network))
         channels_last(network)
@@ -202,7 +207,9 @@ class Trainer:
         self.objective = self._objective(network)
         self.learned = self.objective.learned.to(self.device)
         self.network: Network = network.to(self.device)
-        learned = [*network.parameters(), *self.learned.parameters()]
+        self._frozen = freeze_others(network, config.only)
+        learned = [p for p in network.parameters() if p.requires_grad]
+        learned += self.learned.parameters()
         cuda = self.device.type == 'cuda'
         torch.backends.cudnn.benchmark = cuda
         # To try every algorithm took half a minute for each network.
@@ -359,6 +366,34 @@ class Trainer:
                     f'moments.pt is not of step {self.step}: the optimizer starts afresh'
                 )
         self.schedule.first, self._told = self.step, self.samples
+
+
+def freeze_others(network: nn.Module, only: tuple[str, ...]) -> list[nn.Module]:
+    """Freeze all modules whose names do not begin with one of `only`; () freezes none.
+
+    Returns:
+        the frozen modules with statistics, which have to stay in `eval` mode.
+
+    Raises:
+        ConfigError: a name is that of no module.
+    """
+    if not only:
+        return []
+    names = [name for name, _ in network.named_modules()]
+    for wanted in only:
+        if not any(name == wanted or name.startswith(wanted + '.') for name in names):
+            raise ConfigError(f'only: the network has no module {wanted!r}')
+
+    def chosen(name: str) -> bool:
+        return any(name == wanted or name.startswith(wanted + '.') for wanted in only)
+
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(chosen(name))
+    return [
+        module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not chosen(name)
+    ]
 
 
 def image(batch: Tensor) -> Tensor:

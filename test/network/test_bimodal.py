@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from dtp_stereo_ros.network.bimodal import BimodalConfig, DTPNetBimodal, twice, whole_and_rest
+from dtp_stereo_ros.network.bimodal import BimodalConfig, DTPNetBimodal, whole_and_rest
 from dtp_stereo_ros.network.outputs import Outputs
 
 
@@ -40,11 +40,6 @@ def test_training_returns_both_surfaces_and_all_weights_learn():
     loss = loss + hypotheses.log_error.mean() + hypotheses.nearer_logits.square().mean()
     (loss + hypotheses.farther_logits.square().mean()).backward()
     assert [n for n, p in network.named_parameters() if p.grad is None] == []
-
-
-def test_twice_repeats_each_value():
-    plane = torch.tensor([[[[1.0, 2.0]]]])
-    assert twice(plane).tolist() == [[[[1, 1, 2, 2], [1, 1, 2, 2]]]]
 
 
 @given(position=st.floats(2.0, 44.9), sharp=st.floats(2.0, 30.0))
