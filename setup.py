@@ -54,6 +54,7 @@ TRAIN = [
     'tqdm>=4.60',
     'rosbags>=0.11',
     'rosbags-image>=0.10',
+    'embreex>=2.17',
     *ONNX,
     *EVAL,
 ]

@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     'eval': 'eval',
     'bench': 'bench',
     'doctor': 'doctor',
+    'render': 'render',
     'setup-backend': 'setup_backend',
     'train': 'train',
     'distill': 'distill',

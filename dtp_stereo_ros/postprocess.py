@@ -31,7 +31,7 @@ def restore(
 
     Args:
         disparity: (H', W') float32 at the padded size, px of that size, NaN unknown.
-        confidence: (H', W') float32 in 0..1, or None.
+        confidence: float32 in 0..1 of that size, or of a part of it in both directions, or None.
         geometry: as made by `preprocess.prepare`.
 
     Returns:
@@ -41,6 +41,10 @@ def restore(
     disparity = (disparity * np.float32(geometry.width_ratio)).astype(np.float32)
     if confidence is None:
         return disparity, None
+    if confidence.shape != geometry.padded_size:
+        # A network may give one value for several pixels: to enlarge it inside takes longer.
+        height, width = geometry.padded_size
+        confidence = cv2.resize(confidence, (width, height), interpolation=cv2.INTER_LINEAR)
     return disparity, np.clip(_resize(_crop(confidence, geometry), geometry), 0.0, 1.0)
 
 

@@ -41,7 +41,8 @@ class Backend(Protocol):
                 `spec.padding_multiple`. Normalisation is inside the model.
 
         Returns:
-            disparity (H, W) float32 px, NaN where the method leaves holes, and confidence (H, W)
+            disparity (H, W) float32 px, NaN where the method leaves holes, and confidence
+            of that size, or of a part of it,
             float32 in 0..1 or None.
 
         Raises:

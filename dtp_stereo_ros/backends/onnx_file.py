@@ -110,16 +110,21 @@ def to_planes(
 ) -> tuple[Float32Array, Float32Array | None]:
     """Outputs of shape (1, 1, H, W), (1, H, W) or (H, W) as (H, W): disparity, confidence.
 
+    The confidence may have half or a quarter of the size.
+
     Raises:
         ModelError: an output has another size than the images.
     """
     planes: list[Float32Array] = []
     for output in outputs:
         values = np.asarray(output, np.float32)
-        if values.shape[-2:] != size or values.size != size[0] * size[1]:
+        shape = values.shape[-2:]
+        parts = (1, 2, 4) if planes else (1,)
+        fits = any((shape[0] * n, shape[1] * n) == size for n in parts)
+        if not fits or values.size != shape[0] * shape[1]:
             raise ModelError(
                 f'{path}: an output has shape {values.shape} for images of '
                 f'{size[1]}x{size[0]}; a disparity map has the size of the image'
             )
-        planes.append(values.reshape(size))
+        planes.append(values.reshape(shape))
     return planes[0], planes[1] if len(planes) > 1 else None

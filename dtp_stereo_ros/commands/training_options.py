@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from ..training.learning.trainer import Trainer
 
 # What `family.PRESETS` has; a test holds the two together.
-NETWORKS = ('light', 'teacher', 'paper1', 'paper2', 'paper3', 'psmnet')
+NETWORKS = ('light', 'teacher', 'bimodal', 'large', 'paper1', 'paper2', 'paper3', 'psmnet')
 
 DATA_HELP = """\
 Data is any number of these, in turn; one in ten pairs of a folder or bag judges the run:
   synthetic            generated pairs; --textures FOLDER covers them with photographs
   raycast              ray cast rooms, roads and woods, rendered on the GPU where there is one
+  assets:FILE          rooms, streets and tracks rendered from the packed 3D assets of FILE
   folder:PATH          NAME_left.* NAME_right.* [NAME_disp.pfm], or left/ right/ [disp/]
+  rendered:PATH        pairs of `dtp-stereo render`, rendered from free 3D models
   bag:FILE[,left=TOPIC,right=TOPIC,truth=TOPIC,info=TOPIC]
                        a rosbag; truth is a disparity or depth topic, info the camera_info of depth
   sceneflow:PATH  kitti2012:PATH  kitti2015:PATH  middlebury_v3:PATH  middlebury_2001:PATH (and
@@ -141,6 +143,18 @@ def add_run_options(
     parser.add_argument('--workers', type=int, default=1, help='processes that make pairs')
     parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: as PyTorch likes')
     parser.add_argument('--device', choices=('auto', 'cpu'), default='auto')
+    parser.add_argument(
+        '--only',
+        action='append',
+        default=[],
+        metavar='MODULE',
+        help='train this part of the network alone; may be repeated',
+    )
+    parser.add_argument(
+        '--half-upsampling',
+        action='store_true',
+        help='give a light network learned upsampling to half size (with --only upsampling)',
+    )
     parser.add_argument('--fp32', action='store_true', help='do not use bfloat16')
     parser.add_argument('--seed', type=int, default=0)
 
@@ -180,6 +194,8 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
         checkpoint_s=args.checkpoint_s,
         split=args.split,
         compile=args.compile,
+        only=tuple(args.only),
+        half_upsampling=args.half_upsampling,
         learning_rate=args.learning_rate,
         decay_share=args.decay_share,
         validate_every=args.validate_every,

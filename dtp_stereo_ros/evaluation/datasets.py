@@ -53,6 +53,8 @@ class Scene:
         load_truth: reads the ground truth, or None where there is none.
         load_right_px: reads the right view's disparity, (H, W) float32 px, NaN where unknown; only
             training asks for it. None where it is not published.
+        world: scenes of one world are all trained on or all held out; empty where the scene is
+            the only one of its world.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Scene:
     right: Path
     load_truth: Callable[[], Truth] | None = None
     load_right_px: Callable[[], Float32Array] | None = None
+    world: str = ''
 
     def load_frame(self) -> StereoFrame:
         """Read both images.

@@ -102,27 +102,12 @@ def upsample2(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode='bilinear', align_corners=False)
 
 
-class Upsample4(nn.Module):
-    """Four times the height and width of one plane, bilinear, the same as `F.interpolate`.
-
-    As a convolution to the sixteen pixels of each block: OpenVINO interpolates a single plane ten
-    times slower than that.
-    """
-
-    weight: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        # Pixel i of four lies (2 i + 1) / 8 - 1/2 from the middle of its block.
-        offset = (torch.arange(4).float() * 2 + 1) / 8 - 0.5
-        line = torch.stack((-offset.clamp(max=0), 1 - offset.abs(), offset.clamp(min=0)), dim=1)
-        stencils = torch.einsum('ik,jl->ijkl', line, line)
-        self.register_buffer('weight', stencils.reshape(16, 1, 3, 3), persistent=False)
-
-    def forward(self, plane: Tensor) -> Tensor:
-        """(B, 1, h, w) to (B, 1, 4 h, 4 w)."""
-        padded = F.pad(plane, (1, 1, 1, 1), mode='replicate')
-        return F.pixel_shuffle(F.conv2d(padded, self.weight), 4)
+def repeated(plane: Tensor, factor: int) -> Tensor:
+    """Each value of a plane (B, 1, h, w) `factor` times in height and width."""
+    if factor == 1:
+        return plane
+    # OpenVINO interpolates a single plane ten times slower.
+    return F.pixel_shuffle(plane.expand(-1, factor * factor, -1, -1), factor)
 
 
 def correlation_volume(left: Tensor, right: Tensor, bins: int) -> Tensor:

@@ -8,14 +8,16 @@ from typing import Any
 
 from dtp_stereo_ros.errors import ModelError
 
+from .bimodal import BimodalConfig, DTPNetBimodal
 from .light import DTPNetLight, LightConfig
 from .paper import PUBLISHED_PARAMETERS, DTPNetPaper, PaperConfig
 from .psmnet import PSMNet, PSMNetConfig
 
-Network = DTPNetLight | DTPNetPaper | PSMNet
+Network = DTPNetLight | DTPNetBimodal | DTPNetPaper | PSMNet
 
 _MEMBERS: dict[str, tuple[type[Any], Callable[[Any], Network]]] = {
     'light': (LightConfig, DTPNetLight),
+    'bimodal': (BimodalConfig, DTPNetBimodal),
     'paper': (PaperConfig, DTPNetPaper),
     'psmnet': (PSMNetConfig, PSMNet),
 }
@@ -31,6 +33,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         'member': 'light', 'stem': 32, 'quarter': 64, 'eighth': 128, 'sixteenth': 192,
         'thirtysecond': 256, 'heads': 4, 'volume': 96, 'depths': (4, 6, 6, 3),
     },
+    'bimodal': {'member': 'bimodal'},
+    'large': {
+        'member': 'bimodal', 'stem': 24, 'quarter': 48, 'eighth': 96, 'sixteenth': 144,
+        'thirtysecond': 192, 'head_channels': 64, 'volume': 72, 'depths': (3, 6, 8, 4),
+        'detail': 16, 'fine': 32, 'fine_blocks': 3,
+    },
     'paper1': {'member': 'paper', 'setting': 1},
     'paper2': {'member': 'paper', 'setting': 2},
     'paper3': {'member': 'paper', 'setting': 3},
@@ -42,8 +50,8 @@ def build(config: dict[str, Any]) -> Network:
     """A network with fresh weights from what `describe` gave.
 
     Args:
-        config: ``{'member': 'light' | 'paper' | 'psmnet', ...}`` with fields of that member's
-            config.
+        config: ``{'member': 'light' | 'bimodal' | 'paper' | 'psmnet', ...}`` with fields of that
+            member's config.
 
     Raises:
         ModelError: unknown member, or a setting that it does not have.

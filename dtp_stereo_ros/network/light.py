@@ -10,7 +10,9 @@ pixel.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -20,15 +22,16 @@ from .blocks import (
     ConvBN,
     InvertedBlock,
     Normalise,
-    Upsample4,
     both_surfaces,
     correlation_volume,
     peak_disparity,
+    repeated,
     surface_upsample,
     upsample2,
 )
 from .outputs import Outputs, Sides
 from .refine import Refinement
+from .widths import apply_widths, read_widths
 
 # An edge, among neighbours 8 px apart: a surface that both cameras see gains less than 1 px of
 # disparity a pixel. On generated pairs 10 to 15 were equally good, and 7 less.
@@ -48,6 +51,9 @@ class LightConfig:
         depths: aggregation blocks at 1/4, 1/8, 1/16, 1/32.
         detail: channels of the descriptors of the sub-pixel refinement; 0 for none.
         refine: channels of its correction.
+        upsampling: learned from 1/4 to full size (4), or to half size (2) and repeated to full
+            size. With 2, a convolution and the combination of neighbours take a quarter of the
+            time.
     """
 
     max_disparity_px: int = 192
@@ -62,12 +68,26 @@ class LightConfig:
     depths: tuple[int, int, int, int] = (2, 5, 6, 3)
     detail: int = 8
     refine: int = 32
+    upsampling: int = 4
+
+
+class FeatureWidths(Protocol):
+    """Channels at 1/2, 1/4, 1/8 and 1/16."""
+
+    @property
+    def stem(self) -> int: ...  # noqa: D102
+    @property
+    def quarter(self) -> int: ...  # noqa: D102
+    @property
+    def eighth(self) -> int: ...  # noqa: D102
+    @property
+    def sixteenth(self) -> int: ...  # noqa: D102
 
 
 class Features(nn.Module):
     """Siamese features at 1/2, 1/4, 1/8 and 1/16, with context flowing back up to 1/4."""
 
-    def __init__(self, c: LightConfig) -> None:
+    def __init__(self, c: FeatureWidths) -> None:
         super().__init__()
         self.stem = ConvBN(3, c.stem, 3, 2)
         self.quarter = nn.Sequential(ConvBN(c.stem, c.quarter, 3, 2), InvertedBlock(c.quarter))
@@ -126,7 +146,7 @@ class Aggregation(nn.Module):
 
 
 class UpsamplingWeights(nn.Module):
-    """Nine-neighbour weights per full-size pixel, from left detail and what is known at 1/4."""
+    """Nine-neighbour weights per upsampled pixel, from left detail and what is known at 1/4."""
 
     def __init__(self, c: LightConfig) -> None:
         super().__init__()
@@ -136,10 +156,10 @@ class UpsamplingWeights(nn.Module):
         self.context = nn.Conv2d(c.quarter + c.volume, c.volume, 1, bias=False)
         self.normalise = nn.BatchNorm2d(c.volume)
         self.spatial = ConvBN(c.volume, c.volume, 3, groups=c.volume)
-        self.leave = nn.Conv2d(c.volume, 9 * 16, 1)
+        self.leave = nn.Conv2d(c.volume, 9 * c.upsampling**2, 1)
 
     def forward(self, half: Tensor, context: Tensor) -> Tensor:
-        """Left features at 1/2, and those at 1/4 with the volume, to (B, 144, H4, W4)."""
+        """Left features at 1/2, and those at 1/4 with the volume, to (B, 9 factor^2, H4, W4)."""
         x = F.relu(self.normalise(self.detail(half) + self.context(context)))
         weights: Tensor = self.leave(self.spatial(x))
         return weights
@@ -149,8 +169,8 @@ class DTPNetLight(nn.Module):
     """Rectified pair to disparity and confidence with 2D convolutions only.
 
     Call with ``left, right`` (B, 3, H, W) float, RGB 0-255, H and W multiples of 32. In `eval`
-    mode it returns (disparity px (B, 1, H, W), confidence (B, 1, H, W)); in `train` mode
-    `Outputs`.
+    mode it returns (disparity px (B, 1, H, W), confidence (B, 1, H/4, W/4)); in `train`
+    mode `Outputs`.
     """
 
     name = 'dtpnet'
@@ -183,7 +203,6 @@ class DTPNetLight(nn.Module):
             Refinement(c.stem, c.quarter + c.volume, c.detail, c.refine) if c.detail else None
         )
         self.upsampling = UpsamplingWeights(c)
-        self.upsample_confidence = Upsample4()
 
     def matching_volume(self, left: Tensor, right: Tensor) -> Tensor:
         """Quarter-size features of both views to correlations (B, heads * bins, H4, W4).
@@ -217,14 +236,16 @@ class DTPNetLight(nn.Module):
         if self.refinement is not None:
             peak = self.refinement(peak, left2, right2, context)
         weights = self.upsampling(left2, context).float()
+        factor = self.config.upsampling
         sides = None
         if self.training:
-            sides = Sides(*both_surfaces(4.0 * peak, weights, 4, _JUMP_PX))
+            planes = both_surfaces(4.0 * peak, weights, factor, _JUMP_PX)
+            sides = Sides(*(repeated(plane, 4 // factor) for plane in planes))
             disparity = torch.where(sides.nearer_share > 0.5, sides.nearer_px, sides.farther_px)
         else:
-            disparity = surface_upsample(4.0 * peak, weights, 4, _JUMP_PX)
-        confidence = self.upsample_confidence(mass)
-        return Outputs(disparity, confidence, logits.flip(1), 4.0 * peak, first.flip(1), sides)
+            upsampled = surface_upsample(4.0 * peak, weights, factor, _JUMP_PX)
+            disparity = repeated(upsampled, 4 // factor)
+        return Outputs(disparity, mass, logits.flip(1), 4.0 * peak, first.flip(1), sides)
 
     def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:
         """See the class."""
@@ -232,3 +253,23 @@ class DTPNetLight(nn.Module):
         if self.training:
             return outputs
         return outputs.disparity_px, outputs.confidence
+
+
+def with_half_upsampling(network: DTPNetLight) -> DTPNetLight:
+    """The same network with learned upsampling to half size; its last layer has to be retrained.
+
+    The scores of a half-size pixel start as the mean of those of its four pixels.
+    """
+    if network.config.upsampling == 2:
+        return network
+    state = network.state_dict()
+    made = DTPNetLight(dataclasses.replace(network.config, upsampling=2))
+    widths = read_widths(network)
+    widths['upsampling.leave'] = [36, *widths['upsampling.leave'][1:]]
+    apply_widths(made, widths)
+    for name in ('upsampling.leave.weight', 'upsampling.leave.bias'):
+        # 9 neighbours, 2 x 2 half-size pixels of 2 x 2 pixels each.
+        scores = state[name].reshape(9, 2, 2, 2, 2, -1)
+        state[name] = scores.mean(dim=(2, 4)).reshape(36, *state[name].shape[1:])
+    made.load_state_dict(state)
+    return made.train(network.training)

@@ -21,17 +21,34 @@ class Sides(NamedTuple):
     nearer_share: Tensor
 
 
+class Hypotheses(NamedTuple):
+    """The nearest and the farthest surface of each cell of 4 x 4 px.
+
+    Attributes:
+        nearer_logits, farther_logits: (B, bins, H4, W4), as `Outputs.logits`.
+        nearer_px, farther_px: (B, 1, H4, W4), in full-size pixels.
+        log_error: (B, 1, H, W), logarithm of the expected absolute error in px.
+    """
+
+    nearer_logits: Tensor
+    farther_logits: Tensor
+    nearer_px: Tensor
+    farther_px: Tensor
+    log_error: Tensor
+
+
 class Outputs(NamedTuple):
     """What training supervises.
 
     Attributes:
         disparity_px: (B, 1, H, W), full size.
-        confidence: (B, 1, H, W), 0..1.
+        confidence: (B, 1, H, W), or of a half or a quarter of that size, 0..1.
         logits: (B, bins, H4, W4), distribution over disparity at quarter size; the bins share
             0 .. max_disparity evenly (4 px each in the light network, 1 px in the paper's).
         quarter_px: (B, 1, H4, W4) before upsampling, in full-size pixels, or None.
         matching: (B, bins, H4, W4) scaled correlation before aggregation, or None.
         sides: what `disparity_px` is chosen from, or None.
+        hypotheses: of a bimodal network, or None.
     """
 
     disparity_px: Tensor
@@ -40,3 +57,4 @@ class Outputs(NamedTuple):
     quarter_px: Tensor | None = None
     matching: Tensor | None = None
     sides: Sides | None = None
+    hypotheses: Hypotheses | None = None

@@ -10,10 +10,10 @@ from dtp_stereo_ros.network.blocks import (
     RGB_MEAN,
     ConvBN,
     Normalise,
-    Upsample4,
     both_surfaces,
     correlation_volume,
     peak_disparity,
+    repeated,
     surface_upsample,
 )
 
@@ -69,12 +69,11 @@ def test_correlation_of_a_shifted_image_peaks_at_the_shift():
     torch.testing.assert_close(volume[:, 7, :, 7:], torch.ones(1, 3, 23))
 
 
-def test_upsampling_by_four_is_bilinear_interpolation():
+def test_repeating_is_nearest_neighbour_interpolation():
     plane = torch.rand(2, 1, 5, 7)
-    expected = torch.nn.functional.interpolate(
-        plane, scale_factor=4.0, mode='bilinear', align_corners=False
-    )
-    torch.testing.assert_close(Upsample4()(plane), expected)
+    for factor in (1, 2, 4):
+        expected = torch.nn.functional.interpolate(plane, scale_factor=float(factor))
+        assert torch.equal(repeated(plane, factor), expected)
 
 
 def test_peak_is_the_mean_of_the_window_around_the_maximum():

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dtp_stereo_ros.network.blocks import peak_disparity
-from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
+from dtp_stereo_ros.network.light import DTPNetLight, LightConfig, with_half_upsampling
 from dtp_stereo_ros.network.outputs import Outputs
 
 
@@ -18,7 +18,8 @@ def network():
 def test_eval_returns_full_size_disparity_and_confidence(network):
     with torch.no_grad():
         disparity, confidence = network(*torch.rand(2, 2, 3, 64, 128) * 255)
-    assert disparity.shape == confidence.shape == (2, 1, 64, 128)
+    assert disparity.shape == (2, 1, 64, 128)
+    assert confidence.shape == (2, 1, 16, 32)
     assert disparity.min() >= 0
     assert disparity.max() <= network.max_disparity_px
     assert confidence.min() >= 0
@@ -92,3 +93,18 @@ def test_outputs_count_disparities_upwards():
 def test_a_network_without_refinement_has_none_of_its_weights():
     names = dict(DTPNetLight(LightConfig(detail=0)).named_parameters())
     assert [n for n in names if n.startswith('refinement')] == []
+
+
+def test_half_upsampling_starts_near_the_network_it_is_made_of(network):
+    half = with_half_upsampling(network)
+    pair = torch.rand(2, 1, 3, 64, 128) * 255
+    with torch.no_grad():
+        (before, sure), (after, still_sure) = network(*pair), half(*pair)
+    assert half.config.upsampling == 2
+    assert half.upsampling.leave.out_channels == 36
+    assert torch.equal(sure, still_sure)
+    blocks = after.reshape(1, 1, 32, 2, 64, 2)
+    assert torch.equal(blocks[:, :, :, :1, :, :1].expand_as(blocks), blocks)
+    # Fresh weights upsample alike everywhere, so that the mean of four pixels says the same.
+    assert (before - after).abs().median() < 1.0
+    assert with_half_upsampling(half) is half

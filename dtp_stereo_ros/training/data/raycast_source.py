@@ -56,6 +56,10 @@ class Renderer:
         """
         if self.device.type != 'cuda':
             return RenderedBatches(self, first)
+        return self.drawn(first)
+
+    def drawn(self, first: int) -> IterableDataset[Item]:
+        """An endless stream of scenes that are not rendered yet."""
         return DrawnBatches(self._drawer(self.config.seed + self.process), first)
 
     def batch(self, drawn: Drawn) -> Batch:

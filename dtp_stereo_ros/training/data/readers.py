@@ -29,6 +29,8 @@ from dtp_stereo_ros.image_io import read_image
 from dtp_stereo_ros.recordings.bags import unpack_bag
 from dtp_stereo_ros.stereo import Float32Array
 
+from ..synthetic.assets.writer import LEFT, RIGHT, TRUTH, read_truth
+
 IMAGE_SUFFIXES = {'.png', '.jpg', '.jpeg', '.bmp', '.webp', '.ppm', '.pgm', '.tif', '.tiff'}
 
 # Middlebury 2005 and 2006 come in three sizes of the same 1110 rows, disparities stored as
@@ -138,6 +140,25 @@ def folder(root: Path) -> list[Scene]:
     return at_least_one(scenes, root, 'left/*')
 
 
+def rendered(root: Path) -> list[Scene]:
+    """Pairs of `dtp-stereo render`: ``NAME_left.png NAME_right.png NAME_truth.npz``."""
+    scenes = []
+    for left in sorted(root.glob(f'*{LEFT}')):
+        name = left.name.removesuffix(LEFT)
+        truth = root / f'{name}{TRUTH}'
+        scenes.append(
+            Scene(
+                name,
+                left,
+                root / f'{name}{RIGHT}',
+                partial(_rendered_truth, truth),
+                partial(_rendered_right_px, truth),
+                name.rpartition('_')[0],
+            )
+        )
+    return at_least_one(scenes, root, f'*{LEFT}')
+
+
 def bag(place: str, cache: Path) -> list[Scene]:
     """A rosbag, ``FILE[,left=TOPIC,right=TOPIC,truth=TOPIC]``; see `bags.unpack_bag`."""
     return folder(unpack_bag(place, cache))
@@ -165,6 +186,7 @@ READERS: dict[str, PairReader] = {
     'middlebury_classic': _at_folder(datasets.middlebury_classic),
     'eth3d': _at_folder(middlebury_v3),
     'folder': _at_folder(folder),
+    'rendered': _at_folder(rendered),
     'bag': bag,
 }
 
@@ -211,3 +233,11 @@ def _images(root: Path) -> list[Path]:
     if not root.is_dir():
         raise InputError(f'{root}: no such folder; left/ and right/ hold the two views')
     return sorted(p for p in root.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _rendered_truth(path: Path) -> Truth:
+    return Truth(*read_truth(path))
+
+
+def _rendered_right_px(path: Path) -> Float32Array:
+    return read_truth(path, right=True)[0]

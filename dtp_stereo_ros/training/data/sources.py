@@ -16,6 +16,7 @@ from dtp_stereo_ros.evaluation.datasets import Scene
 
 from ..teachers import BinGrid, Taught, open_teacher
 from .batches import Batch, GeneratorConfig, SyntheticBatches, validation_batches
+from .device_pool import AssetBatches, is_assets
 from .disk_pairs import PairBatches, held_out_batches
 from .raycast_source import RAYCAST, Item, Renderer
 from .readers import open_pairs
@@ -71,12 +72,15 @@ class Sources:
         scenes: dict[str, tuple[Scene, ...]] = {}
         held_out: list[Scene] = []
         for spec in dict.fromkeys(specs):
-            if spec in GENERATORS:
+            if spec in GENERATORS or is_assets(spec):
                 continue
             found = open_pairs(spec, cache)
-            kept = found[_HELD_OUT // 2 :: _HELD_OUT] or found[-1:]
-            held_out += kept
-            scenes[spec] = tuple(s for s in found if s not in kept) or tuple(found)
+            worlds = list(dict.fromkeys(scene.world or scene.name for scene in found))
+            kept = set(worlds[_HELD_OUT // 2 :: _HELD_OUT] or worlds[-1:])
+            held_out += [s for s in found if (s.world or s.name) in kept]
+            scenes[spec] = tuple(s for s in found if (s.world or s.name) not in kept) or tuple(
+                found
+            )
         return cls(tuple(specs), scenes, tuple(held_out))
 
     @property
@@ -103,6 +107,8 @@ class Sources:
             for spec, scenes in self.scenes.items()
         }
         streams[SYNTHETIC] = SyntheticBatches(config, skip, process)
+        for spec in filter(is_assets, self.specs):
+            streams[spec] = AssetBatches(spec, config, skip, process)
         if renderer:
             streams[RAYCAST] = renderer.stream(skip)
         return Alternating([streams[spec] for spec in self.specs])
@@ -133,6 +139,9 @@ class Sources:
     ) -> list[Batch]:
         """The generated ones of `validation`."""
         batches = validation_batches(config, count) if SYNTHETIC in self.specs else []
+        for spec in dict.fromkeys(filter(is_assets, self.specs)):
+            stream = iter(AssetBatches(spec, config, skip=2**31))
+            batches += [next(stream) for _ in range(count)]
         return batches + (renderer.validation(count) if renderer else [])
 
     def real_validation(

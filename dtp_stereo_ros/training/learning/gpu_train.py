@@ -54,6 +54,10 @@ def parse(arguments: list[str] | None = None) -> TrainConfig:
     add(
         '--network', type=_width, nargs='*', default=[], help='widths, as volume=64 depths=1,2,3,2'
     )
+    add('--data', action='append', help='raycast or assets:PACK, in turn')
+    add('--reuse', type=float, default=1.0, help='draws of each ray-cast pair')
+    add('--also', nargs='*', default=[], help='presets that are trained on the same batches')
+    add('--member', default='light', help='of the family')
     add('--size', type=_size, nargs='*', default=[(288, 576)], dest='sizes', help='288x576 ...')
     add('--batch', type=int, default=64)
     add('--rate', type=float, default=2e-3)
@@ -72,8 +76,8 @@ def parse(arguments: list[str] | None = None) -> TrainConfig:
     args = parser.parse_args(arguments)
     return TrainConfig(
         out=args.out,
-        network={'member': 'light', **dict(args.network)},
-        sources=(RAYCAST,),
+        network={'member': args.member, **dict(args.network)},
+        sources=tuple(args.data or [RAYCAST]),
         data=GeneratorConfig(
             textures=args.textures,
             sizes=tuple(args.sizes),
@@ -81,6 +85,7 @@ def parse(arguments: list[str] | None = None) -> TrainConfig:
             seed=args.seed,
             photos=args.photos,
             samples=args.samples,
+            reuse=args.reuse,
             compiled=args.compile_generator,
         ),
         minutes=args.minutes,
@@ -97,6 +102,7 @@ def parse(arguments: list[str] | None = None) -> TrainConfig:
         checkpoint_s=args.checkpoint_s,
         split=True,
         validation_count=args.validation,
+        also=tuple(args.also),
         init=args.init,
         resume=args.resume,
         command='python -m dtp_stereo_ros.training.learning.gpu_train',

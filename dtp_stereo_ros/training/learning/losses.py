@@ -10,6 +10,18 @@ from torch import Tensor
 
 from dtp_stereo_ros.network.outputs import Outputs
 
+# Widest structure or gap that counts as thin.
+THIN_PX = 13
+# Neighbouring pixels that are further apart lie on two surfaces, if the slope does not say so.
+STEP_PX = 1.0
+# Pixels on either side of a step that belong to the edge.
+EDGE_PX = 4
+# The nearest and the farthest surface of a cell are those within this distance of it, too: an
+# edge that is estimated a little to one side still finds both.
+BESIDE_PX = 1
+# Errors beyond are as bad as this one when an expected error is learned.
+MOST_ERROR_PX = 32.0
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -22,14 +34,20 @@ class LossWeights:
         quarter: robust error before upsampling.
         occluded: pixels that the right image hides, relative to visible ones.
         outside: pixels whose match lies outside the right image.
+        edge: pixels near a step of disparity, relative to others.
+        thin: pixels of structures and gaps that are narrower than `THIN_PX`.
+        error: likelihood of the error under the error that a bimodal network expects.
     """
 
     distribution: float = 1.0
     matching: float = 0.2
     full: float = 1.0
     quarter: float = 0.1
-    occluded: float = 1.0
+    occluded: float = 1.5
     outside: float = 1.0
+    edge: float = 1.5
+    thin: float = 3.0
+    error: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -97,7 +115,73 @@ def pixel_weights(truth: Truth, weights: LossWeights) -> Tensor:
     inside = columns - truth.disparity_px >= 0
     hidden = torch.where(inside, weights.occluded, weights.outside)
     weight = torch.where(truth.visible, 1.0, hidden)
+    if weights.edge != 1.0 or weights.thin != 1.0:
+        edge, thin = edges_and_thin(truth.disparity_px)
+        extra = torch.where(thin, weights.thin, torch.where(edge, weights.edge, 1.0))
+        if truth.known is not None:
+            # Points of a LiDAR are no edges.
+            whole = -dilated(-truth.known.unsqueeze(1).float(), THIN_PX)[:, 0]
+            extra = 1 + (extra - 1) * whole
+        weight = weight * extra
     return weight if truth.known is None else weight * truth.known
+
+
+def edges_and_thin(disparity_px: Tensor) -> tuple[Tensor, Tensor]:
+    """Masks (B, H, W) of pixels near a step of disparity and of thin structures and gaps.
+
+    A step is a difference of neighbours beyond `STEP_PX` and three times that of the pixels
+    before and after it. A structure is thin where an opening by a square of `THIN_PX` removes
+    it, a gap where a closing fills it.
+
+    Args:
+        disparity_px: (B, H, W), dense.
+    """
+    d = disparity_px.unsqueeze(1)
+    step = torch.zeros_like(d, dtype=torch.bool)
+    for dim in (2, 3):
+        size = d.shape[dim]
+        rise = (d.narrow(dim, 1, size - 1) - d.narrow(dim, 0, size - 1)).abs()
+        inner = size - 3
+        around = torch.minimum(rise.narrow(dim, 0, inner), rise.narrow(dim, 2, inner))
+        jump = rise.narrow(dim, 1, inner)
+        jump = (jump > STEP_PX) & (jump > 3 * around)
+        step.narrow(dim, 1, inner).logical_or_(jump)
+        step.narrow(dim, 2, inner).logical_or_(jump)
+    reach = 2 * EDGE_PX + 1
+    near_step = F.max_pool2d(step.to(d.dtype), reach, 1, EDGE_PX) > 0
+    opened = dilated(-dilated(-d, THIN_PX), THIN_PX)
+    closed = -dilated(-dilated(d, THIN_PX), THIN_PX)
+    thin = ((d - opened > STEP_PX) | (closed - d > STEP_PX)) & near_step
+    return near_step[:, 0], thin[:, 0]
+
+
+def dilated(plane: Tensor, size: int) -> Tensor:
+    """Maximum over a square of `size` px around each pixel of (B, 1, H, W); `size` is odd."""
+    wide = F.max_pool2d(plane, (1, size), 1, (0, size // 2))
+    return F.max_pool2d(wide, (size, 1), 1, (size // 2, 0))
+
+
+def surfaces_of_cells(
+    disparity_px: Tensor, known: Tensor | None = None, beside_px: int = BESIDE_PX
+) -> tuple[Tensor, Tensor]:
+    """Largest and smallest disparity (B, H/4, W/4) of each cell of 4 x 4 px and its border.
+
+    Args:
+        disparity_px: (B, H, W).
+        known: (B, H, W) bool, None for everywhere.
+        beside_px: width of the border.
+
+    Returns:
+        both; 0 where nothing is known.
+    """
+    near = far = disparity_px.unsqueeze(1)
+    if known is not None:
+        near = near.masked_fill(~known.unsqueeze(1), 0.0)
+        far = far.masked_fill(~known.unsqueeze(1), 1e4)
+    window = 4 + 2 * beside_px
+    nearest = F.max_pool2d(near, window, 4, beside_px)
+    farthest = -F.max_pool2d(-far, window, 4, beside_px)
+    return nearest[:, 0], torch.minimum(farthest, nearest)[:, 0]
 
 
 def supervised_loss(
@@ -135,8 +219,53 @@ def supervised_loss(
         parts['matching'] = mean(matching, visible4)
     if outputs.quarter_px is not None:
         parts['quarter'] = mean(robust_error(outputs.quarter_px[:, 0], disparity4), weight4)
-    total = torch.stack([getattr(weights, name) * part for name, part in parts.items()]).sum()
+    if outputs.hypotheses is not None:
+        del parts['distribution']
+        parts.update(hypothesis_losses(outputs, truth, weight, bin_px))
+    total = torch.stack(
+        [getattr(weights, _WEIGHT_OF.get(name, name)) * part for name, part in parts.items()]
+    ).sum()
     return total, {name: part.detach() for name, part in parts.items()}
+
+
+def hypothesis_losses(
+    outputs: Outputs, truth: Truth, weight: Tensor, bin_px: float
+) -> dict[str, Tensor]:
+    """Parts of the loss of a bimodal network: both distributions, their peaks, expected error.
+
+    Args:
+        outputs: of a bimodal network in training mode.
+        truth: labels.
+        weight: (B, H, W) of the pixels.
+        bin_px: width of a bin.
+    """
+    hypotheses = outputs.hypotheses
+    assert hypotheses is not None
+    # A cell weighs as much as its heaviest pixel: a pole is a few pixels of its cells.
+    heaviest = F.max_pool2d(weight.unsqueeze(1), 4, 4)[:, 0]
+    sides = surfaces_of_cells(truth.disparity_px, truth.known)
+    pairs = (
+        (hypotheses.nearer_logits, hypotheses.nearer_px, sides[0]),
+        (hypotheses.farther_logits, hypotheses.farther_px, sides[1]),
+    )
+    scores = [
+        mean(two_hot_cross_entropy(logits, side, bin_px), heaviest) for logits, _, side in pairs
+    ]
+    peaks = [mean(robust_error(px[:, 0], side), heaviest) for _, px, side in pairs]
+    error = (outputs.disparity_px[:, 0].detach() - truth.disparity_px).abs()
+    error = error.clamp(max=MOST_ERROR_PX)
+    log_error = hypotheses.log_error[:, 0]
+    likelihood = mean(error * torch.exp(-log_error) + log_error, weight)
+    return {
+        'nearer': scores[0],
+        'farther': scores[1],
+        'peaks': peaks[0] + peaks[1],
+        'error': likelihood,
+    }
+
+
+# Weights of the parts of a bimodal network's loss that have none of their own.
+_WEIGHT_OF = {'nearer': 'distribution', 'farther': 'distribution', 'peaks': 'quarter'}
 
 
 def mean(values: Tensor, weight: Tensor) -> Tensor:

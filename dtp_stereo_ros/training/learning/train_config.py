@@ -52,6 +52,11 @@ class TrainConfig:
         init: checkpoint to start from, or None.
         resume: folder of an earlier call to go on from, where it is not `out`.
         cache: folder for unpacked bags and teachers' answers; None is `out`/cache.
+        only: modules that are trained, by the beginning of their names; () for all. The others
+            keep their weights and statistics.
+        half_upsampling: give `init`, a light network, learned upsampling to half size.
+        also: networks that are trained on the same batches, each in a folder of its name below
+            `out`.
         command: what was typed, for the model card.
     """
 
@@ -83,6 +88,9 @@ class TrainConfig:
     init: Path | None = None
     resume: Path | None = None
     cache: Path | None = None
+    only: tuple[str, ...] = ()
+    half_upsampling: bool = False
+    also: tuple[str, ...] = ()
     command: str = ''
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,12 +18,14 @@ from torch import Tensor, nn
 from dtp_stereo_ros.errors import ConfigError, InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network, build, describe
+from dtp_stereo_ros.network.light import DTPNetLight, with_half_upsampling
 
 from ..data.batches import Batch
+from ..data.device_pool import PooledFeed, is_assets
 from ..data.padding import pad_some
 from ..data.prefetch import Feed
 from ..data.raycast_source import RAYCAST, Renderer
-from ..data.sources import Sources
+from ..data.sources import GENERATORS, Sources
 from ..data.teacher_cache import TaughtCache
 from ..teachers import open_teacher
 from . import run_state
@@ -34,7 +37,7 @@ from .run_card import describe_run
 from .run_log import Log
 from .schedule import Schedule
 from .supervised import Objective, Parts, supervised
-from .train_config import TrainConfig
+from .train_config import TrainConfig, preset
 from .validation import draw, validate
 
 
@@ -78,11 +81,11 @@ class Trainer:
         self._counts: dict[str, int] = {}
         self._told = 0
         self._restore(before)
-        self.renderer = (
-            Renderer(config.data, self.device, self.accelerator.process_index)
-            if RAYCAST in config.sources
-            else None
-        )
+        self.renderer: Renderer | None = None
+        self.others = [
+            Trainer(replace(config, out=config.out / name, network=preset(name), also=()))
+            for name in config.also
+        ]
 
     @property
     def seconds(self) -> float:
@@ -94,34 +97,63 @@ class Trainer:
         config = self.config
         process = self.accelerator.process_index
         cache = self._fill_cache()
-        stream = self.sources.stream(config.data, self.step, process, cache, self.renderer)
+        if RAYCAST in config.sources:
+            self.renderer = Renderer(config.data, self.device, process)
         # First, so that the workers draw while the device is set up.
-        feed = Feed(stream, config.workers, self.device, self.renderer)
+        feed = self._feed(cache, process)
+        self._examine()
+        held_out = self._held_out(feed)
+        if config.compile:
+            self._compile(next(feed))
+        trainers = [self, *self.others]
+        for trainer in trainers:
+            trainer.log.start(0 if config.minutes else config.steps, self.step, config.out.name)
+            trainer.schedule.mark()
+        try:
+            while True:
+                over = self.stopped or self.schedule.over(self.step)
+                if over or self.schedule.due(self.step):
+                    judged = [trainer._checkpoint(held_out) for trainer in trainers]
+                if over:
+                    return judged[0]
+                batch = next(feed)
+                for trainer in trainers:
+                    trainer._train(batch)
+        finally:
+            for trainer in trainers:
+                trainer.log.close()
+
+    def _feed(self, cache: TaughtCache | None, process: int) -> Feed | PooledFeed:
+        """Batches on the device: of pools there where a GPU trains on generated pairs alone."""
+        config = self.config
+        pooled = all(spec in GENERATORS or is_assets(spec) for spec in config.sources)
+        if pooled and self.device.type == 'cuda':
+            return PooledFeed(
+                config.sources, config.data, self.device, self.renderer, config.workers, self.step
+            )
+        stream = self.sources.stream(config.data, self.step, process, cache, self.renderer)
+        return Feed(stream, config.workers, self.device, self.renderer)
+
+    def _held_out(self, feed: Feed | PooledFeed) -> list[Batch]:
+        """Batches of validation, on the device."""
+        config = self.config
+        if isinstance(feed, PooledFeed):
+            held_out = self.renderer.validation(config.validation_count) if self.renderer else []
+            held_out = [{k: v.to(self.device) for k, v in b.items()} for b in held_out]
+            return held_out + feed.held_out()
         held_out = self.sources.validation(
             config.data, config.validation_count, self._ask(), self.renderer
         )
         if self.device.type == 'cuda':
             held_out = [feed.moved(batch) for batch in held_out]
-        self._examine()
-        if config.compile:
-            self._compile(next(feed))
-        self.log.start(0 if config.minutes else config.steps, self.step, config.out.name)
-        self.schedule.mark()
-        try:
-            while True:
-                over = self.stopped or self.schedule.over(self.step)
-                if over or self.schedule.due(self.step):
-                    figures = self._checkpoint(held_out)
-                if over:
-                    return figures
-                self._train(next(feed))
-        finally:
-            self.log.close()
+        return held_out
 
     def _train(self, batch: Batch) -> None:
         """One step."""
         config = self.config
         self.network.train()
+        for module in self._frozen:
+            module.eval()
         factor = self.schedule.rate(self.step)
         for group in self.optimizer.param_groups:
             group['lr'] = config.learning_rate * factor
@@ -166,6 +198,8 @@ class Trainer:
         config = self.config
         if config.init:
             network = checkpoint.load(config.init)
+            if config.half_upsampling and isinstance(network, DTPNetLight):
+                network = with_half_upsampling(network)
         else:
             network = build(before.get('config', config.network))
         channels_last(network)
@@ -174,9 +208,13 @@ class Trainer:
         self.objective = self._objective(network)
         self.learned = self.objective.learned.to(self.device)
         self.network: Network = network.to(self.device)
-        learned = [*network.parameters(), *self.learned.parameters()]
+        self._frozen = freeze_others(network, config.only)
+        learned = [p for p in network.parameters() if p.requires_grad]
+        learned += self.learned.parameters()
         cuda = self.device.type == 'cuda'
         torch.backends.cudnn.benchmark = cuda
+        # To try every algorithm took half a minute for each network.
+        torch.backends.cudnn.benchmark_limit = 2
         optimizer = torch.optim.AdamW(
             learned, lr=config.learning_rate, weight_decay=config.weight_decay, fused=cuda
         )
@@ -329,6 +367,34 @@ class Trainer:
                     f'moments.pt is not of step {self.step}: the optimizer starts afresh'
                 )
         self.schedule.first, self._told = self.step, self.samples
+
+
+def freeze_others(network: nn.Module, only: tuple[str, ...]) -> list[nn.Module]:
+    """Freeze all modules whose names do not begin with one of `only`; () freezes none.
+
+    Returns:
+        the frozen modules with statistics, which have to stay in `eval` mode.
+
+    Raises:
+        ConfigError: a name is that of no module.
+    """
+    if not only:
+        return []
+    names = [name for name, _ in network.named_modules()]
+    for wanted in only:
+        if not any(name == wanted or name.startswith(wanted + '.') for name in names):
+            raise ConfigError(f'only: the network has no module {wanted!r}')
+
+    def chosen(name: str) -> bool:
+        return any(name == wanted or name.startswith(wanted + '.') for wanted in only)
+
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(chosen(name))
+    return [
+        module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not chosen(name)
+    ]
 
 
 def image(batch: Tensor) -> Tensor:

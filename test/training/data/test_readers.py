@@ -139,9 +139,9 @@ def test_a_scene_of_2001_without_its_picture_is_named(tmp_path):
         open_pairs(f'middlebury_2001:{root}', tmp_path)
 
 
-def test_every_reader_but_the_bag_is_tested_here():
+def test_every_reader_of_a_published_layout_is_tested_here():
     tested = {mark[0] for mark in test_layouts.pytestmark[0].args[1]}
-    assert tested | {'bag'} == set(READERS)
+    assert tested | {'bag', 'rendered'} == set(READERS)
 
 
 def test_a_folder_of_named_pairs_has_truth_where_there_is_a_file(tmp_path):

@@ -5,14 +5,16 @@ import math
 import pytest
 import torch
 
-from dtp_stereo_ros.network.outputs import Outputs, Sides
+from dtp_stereo_ros.network.outputs import Hypotheses, Outputs, Sides
 from dtp_stereo_ros.training.learning.losses import (
     LossWeights,
     Truth,
+    edges_and_thin,
     full_error,
     pixel_weights,
     robust_error,
     supervised_loss,
+    surfaces_of_cells,
     two_hot_cross_entropy,
 )
 
@@ -50,7 +52,8 @@ def test_robust_error_is_quadratic_then_linear_then_logarithmic():
 def test_hidden_pixels_weigh_less_and_pixels_outside_least():
     disparity = torch.tensor([[[1.0, 1.0, 1.0, 5.0]]])
     visible = torch.tensor([[[False, True, False, False]]])
-    weights = pixel_weights(Truth(disparity, visible), LossWeights(occluded=0.4, outside=0.1))
+    chosen = LossWeights(occluded=0.4, outside=0.1, edge=1.0, thin=1.0)
+    weights = pixel_weights(Truth(disparity, visible), chosen)
     assert weights.flatten().tolist() == pytest.approx([0.1, 1.0, 0.4, 0.1])
 
 
@@ -94,3 +97,71 @@ def test_at_an_edge_the_error_is_what_is_to_be_expected_of_both_sides():
     # The share learns which side it is, wherever it stands.
     error.sum().backward()
     torch.testing.assert_close(share.grad, torch.full(shape, near - far), rtol=1e-5, atol=0)
+
+
+def test_edges_and_thin_things_are_told_from_slopes():
+    disparity = torch.full((1, 40, 60), 10.0)
+    disparity[:, :, 20:24] = 30.0
+    disparity[:, :, 40:] = 20.0
+    edge, thin = edges_and_thin(disparity)
+    row_edge, row_thin = edge[0, 20], thin[0, 20]
+    assert row_thin.nonzero().flatten().tolist() == [20, 21, 22, 23]
+    assert row_edge[16:28].all()
+    assert row_edge[36:44].all()
+    assert not row_edge[:15].any()
+    assert not row_edge[46:].any()
+    slope = torch.arange(60.0).expand(1, 40, 60) * 1.5
+    assert not edges_and_thin(slope)[0].any()
+
+
+def test_a_gap_is_as_thin_as_a_pole():
+    disparity = torch.full((1, 40, 40), 30.0)
+    disparity[:, 18:21] = 5.0
+    _, thin = edges_and_thin(disparity)
+    assert thin[0, :, 20].nonzero().flatten().tolist() == [18, 19, 20]
+
+
+def test_points_of_a_lidar_are_no_edges():
+    disparity = torch.zeros(1, 32, 32)
+    known = torch.zeros(1, 32, 32, dtype=torch.bool)
+    disparity[:, ::4, ::4], known[:, ::4, ::4] = 20.0, True
+    weights = pixel_weights(Truth(disparity, known, known), LossWeights())
+    assert weights.unique().tolist() == [0.0, 1.0]
+
+
+def test_surfaces_of_a_cell_are_its_extremes_and_those_beside_it():
+    disparity = torch.full((1, 8, 12), 4.0)
+    disparity[0, 1, 1] = 9.0
+    disparity[0, 5, 4] = 7.0
+    nearest, farthest = surfaces_of_cells(disparity, beside_px=0)
+    assert nearest[0].tolist() == [[9, 4, 4], [4, 7, 4]]
+    assert farthest[0].tolist() == [[4, 4, 4], [4, 4, 4]]
+    nearest, _ = surfaces_of_cells(disparity, beside_px=1)
+    assert nearest[0].tolist() == [[9, 4, 4], [7, 7, 4]]
+
+
+def test_unknown_pixels_are_no_surface():
+    disparity = torch.tensor([[6.0, 0, 0, 0], [0] * 4, [0] * 4, [0, 0, 0, 8.0]])[None]
+    known = disparity > 0
+    nearest, farthest = surfaces_of_cells(disparity, known, beside_px=0)
+    assert (nearest.item(), farthest.item()) == (8.0, 6.0)
+    nearest, farthest = surfaces_of_cells(disparity, torch.zeros_like(known), beside_px=0)
+    assert (nearest.item(), farthest.item()) == (0.0, 0.0)
+
+
+def test_expected_error_is_learned_as_the_mean_of_the_error():
+    """The likelihood has its minimum where the expected error is the mean absolute error."""
+    truth = Truth(torch.full((1, 8, 8), 8.0), torch.ones(1, 8, 8, dtype=torch.bool))
+    disparity = torch.full((1, 1, 8, 8), 8.0)
+    disparity[..., ::2] += 6.0
+    logits = torch.zeros(1, 6, 2, 2)
+    peak = torch.full((1, 1, 2, 2), 8.0)
+
+    def loss(error_px):
+        log_error = torch.full((1, 1, 8, 8), error_px).log()
+        hypotheses = Hypotheses(logits, logits, peak, peak, log_error)
+        outputs = Outputs(disparity, disparity, logits, None, None, None, hypotheses)
+        return supervised_loss(outputs, truth, LossWeights(), (0, 0), 24)[1]['error'].item()
+
+    assert loss(3.0) == pytest.approx(1 + torch.tensor(3.0).log().item(), abs=1e-5)
+    assert loss(3.0) < min(loss(2.5), loss(3.6))

@@ -128,10 +128,8 @@ def test_multiplications_agree_with_the_tracer_of_pytorch():
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(*torch.zeros(2, 1, 3, 480, 640))
     convolutions = counter.get_flop_counts()['Global'][torch.ops.aten.convolution] / 2
-    # Upsampling of the confidence is a convolution with a fixed kernel: no layer.
-    fixed = 120 * 160 * network.upsample_confidence.weight.numel()
     found = ConvolutionCost.of(network).multiplications(network)
-    assert found == pytest.approx(convolutions - fixed, rel=1e-6)
+    assert found == pytest.approx(convolutions, rel=1e-6)
 
 
 def imagined(prices):

@@ -8,9 +8,10 @@ import numpy as np
 from dtp_stereo_ros.stereo import UInt8Array
 
 from ..photometric_batch import HARSH, blur_kernels, draw_tones
+from ..sensor import sensed, standard_noise
 
-_NOISE_SIDE = 1024
-_noise_field: np.ndarray | None = None
+# Share of the pairs that are read through the mosaic and the processor of a colour camera.
+_SENSED = 0.3
 
 
 def distort_pair(
@@ -38,6 +39,8 @@ def distort_pair(
         left, right = _blurred(rng, left, right)
     if rng.random() < 0.15:
         left, right = (_vignette(image, rng.uniform(0.1, 0.5)) for image in (left, right))
+    if rng.random() < _SENSED:
+        left, right = sensed(rng, left, right)
     strength = rng.exponential(3.0) if rng.random() < 0.7 else 0.0
     left, right = (_noisy(rng, image, strength) for image in (left, right))
     if rng.random() < 0.15:
@@ -110,15 +113,9 @@ def _vignette(image: UInt8Array, loss: float) -> UInt8Array:
 
 def _noisy(rng: np.random.Generator, image: UInt8Array, strength: float) -> UInt8Array:
     """Gaussian noise of a standard deviation in grey values, cut from one large field."""
-    global _noise_field
     if strength < 0.3:
         return image
-    height, width = image.shape[:2]
-    if _noise_field is None:
-        shape = (_NOISE_SIDE, _NOISE_SIDE, 3)
-        _noise_field = np.random.default_rng(0).standard_normal(shape, np.float32)
-    y, x = (int(v) for v in rng.integers(0, (_NOISE_SIDE - height + 1, _NOISE_SIDE - width + 1)))
-    field = _noise_field[y : y + height, x : x + width]
+    field = standard_noise(rng, *image.shape[:2])
     return np.clip(image + field * np.float32(min(strength, 15)) + 0.5, 0, 255).astype(np.uint8)
 
 

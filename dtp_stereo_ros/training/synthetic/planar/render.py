@@ -63,12 +63,12 @@ def render(camera: Camera, surfaces: list[Surface], max_disparity_px: float) -> 
         right_view.colour,
         left.disparity,
         right_view.disparity,
-        _visible(left.disparity, right_view.disparity, -1),
-        _visible(right_view.disparity, left.disparity, +1),
+        visible(left.disparity, right_view.disparity, -1),
+        visible(right_view.disparity, left.disparity, +1),
     )
 
 
-def _visible(own: Float32Array, other: Float32Array, sign: int) -> BoolArray:
+def visible(own: Float32Array, other: Float32Array, sign: int) -> BoolArray:
     """Whether the point of each pixel is in the other view and in front there."""
     width = own.shape[1]
     columns = np.arange(width, dtype=np.float32)[None, :] + sign * own

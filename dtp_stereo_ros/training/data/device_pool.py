@@ -1,0 +1,338 @@
+"""Batches drawn on the training device from pools of pairs that are renewed while it trains.
+
+Rendering a pair costs more than a step on it. Here clean pairs stay on the device, and each draw
+is cut out, flipped and distorted anew there: the ray caster adds a batch every few steps, and the
+processes that render 3D assets add pairs as they finish them.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from ..synthetic.assets.library import Library
+from ..synthetic.assets.pairs import Assets, render_pairs
+from ..synthetic.photometric_batch import distort_batch, draw_distortion
+from ..synthetic.planar.render import StereoPair
+from ..synthetic.planar.scenes import SceneMaker
+from ..synthetic.planar.textures import TextureBank, load_photos
+from ..synthetic.raycast import visible
+from .batches import Batch, GeneratorConfig, MakePairs, PooledBatches, make_pair
+from .raycast_source import RAYCAST, Renderer
+
+ASSETS = 'assets'
+# Size of the pairs that are rendered from assets for a pool; crops are cut out of them.
+RENDERED_SIZE = (384, 640)
+# Pairs that a pool holds, by source.
+CAPACITY = {'cuda': 8192, 'cpu': 64}
+# Rendered pairs that are held out for validation.
+HELD_OUT = {'cuda': 48, 'cpu': 4}
+# Share of draws that stand upside down.
+UPSIDE_DOWN = 0.1
+_PHOTOS = 200
+
+
+def is_assets(spec: str) -> bool:
+    """Whether a source is ``assets:PACK``."""
+    return spec.partition(':')[0] == ASSETS
+
+
+def open_assets(spec: str, textures: Path | None) -> Assets:
+    """Models of ``assets:PACK`` and photographs to cover them with.
+
+    Raises:
+        InputError: either is missing or unreadable.
+    """
+    photos = load_photos(textures, _PHOTOS) if textures else []
+    return Assets(Library(Path(spec.partition(':')[2])), photos)
+
+
+class AssetBatches(PooledBatches):
+    """Pairs that the CPU renders from assets in the process that asks for them."""
+
+    upside_down = UPSIDE_DOWN
+
+    def __init__(self, spec: str, config: GeneratorConfig, skip: int, process: int = 0) -> None:
+        super().__init__(config, skip, process)
+        self.spec = spec
+
+    def maker(self, rng: np.random.Generator) -> MakePairs:
+        """See `PooledBatches`."""
+        assets = open_assets(self.spec, self.config.textures)
+        streams: dict[tuple[int, int], Iterator[StereoPair]] = {}
+
+        def make(size: tuple[int, int]) -> list[StereoPair]:
+            return [next(streams.setdefault(size, render_pairs(rng, assets, size)))]
+
+        return make
+
+
+class CleanPairs(IterableDataset[tuple[Tensor, ...]]):
+    """Endless pairs of a source that the CPU renders, as tensors for a pool.
+
+    Args:
+        spec: ``synthetic`` or ``assets:PACK``.
+        config: of the generators.
+        first: where a run that goes on starts, so that it sees other pairs.
+    """
+
+    def __init__(self, spec: str, config: GeneratorConfig, first: int) -> None:
+        self.spec, self.config, self.first = spec, config, first
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        worker = get_worker_info()
+        cv2.setNumThreads(1)
+        torch.set_num_threads(1)
+        rng = np.random.default_rng((self.config.seed, self.first, worker.id if worker else 0))
+        for pair in self._pairs(rng):
+            fields = (pair.left, pair.right, pair.disparity_left, pair.disparity_right)
+            yield tuple(torch.from_numpy(np.ascontiguousarray(f))[None] for f in fields)
+
+    def _pairs(self, rng: np.random.Generator) -> Iterator[StereoPair]:
+        config = self.config
+        if is_assets(self.spec):
+            yield from render_pairs(rng, open_assets(self.spec, config.textures), RENDERED_SIZE)
+        photos = load_photos(config.textures) if config.textures else []
+        maker = SceneMaker(TextureBank(photos), config.max_disparity_px)
+        while True:
+            yield make_pair(maker, rng, config.sizes[0])
+
+
+class Pool:
+    """Clean pairs on a device; the oldest are replaced first.
+
+    Args:
+        capacity: most pairs.
+        size: (height, width) px.
+        device: where they are.
+
+    Attributes:
+        count: pairs that are there.
+        added: pairs that ever were.
+    """
+
+    def __init__(self, capacity: int, size: tuple[int, int], device: torch.device) -> None:
+        height, width = size
+        self.capacity, self.size = capacity, size
+        self.count = self.added = 0
+        shape = (capacity, height, width)
+        self._images = [
+            torch.empty((*shape, 3), dtype=torch.uint8, device=device) for _ in range(2)
+        ]
+        # Half precision would round 150 px to 0.125 px.
+        self._disparities = [
+            torch.empty(shape, dtype=torch.float32, device=device) for _ in range(2)
+        ]
+
+    def add(self, left: Tensor, right: Tensor, left_px: Tensor, right_px: Tensor) -> None:
+        """Add n pairs: images uint8 (n, H, W, 3), disparities (n, H, W) of both views."""
+        for row in range(len(left)):
+            place = self.added % self.capacity
+            for kept, new in zip(
+                (*self._images, *self._disparities), (left, right, left_px, right_px), strict=True
+            ):
+                kept[place].copy_(new[row], non_blocking=True)
+            self.added += 1
+        self.count = min(self.added, self.capacity)
+
+    def draw(
+        self, rng: np.random.Generator, number: int, size: tuple[int, int], newest: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Crops of `number` pairs, some of them flipped.
+
+        Args:
+            rng: source of chance.
+            number: of pairs.
+            size: (height, width) px of the crops.
+            newest: the first `number` pairs in order, uncut chance: for validation.
+
+        Returns:
+            left, right float32 (n, 3, h, w), 0..255; disparities (n, h, w) of both.
+        """
+        device = self._images[0].device
+        choice = np.arange(number) if newest else rng.integers(self.count, size=number)
+        index = torch.from_numpy(choice).to(device, non_blocking=True)
+        y, x = (
+            int(rng.integers(whole - part + 1))
+            for whole, part in zip(self.size, size, strict=True)
+        )
+        cut = (slice(None), slice(y, y + size[0]), slice(x, x + size[1]))
+        left, right = (kept[cut][index].permute(0, 3, 1, 2).float() for kept in self._images)
+        left_px, right_px = (kept[cut][index] for kept in self._disparities)
+        mirrored = int(rng.binomial(number, 0.5))
+        if mirrored:
+            # Mirrored, the right camera is the left one.
+            some = slice(0, mirrored)
+            left[some], right[some] = right[some].flip(3), left[some].flip(3)
+            left_px[some], right_px[some] = right_px[some].flip(2), left_px[some].flip(2)
+        turned = int(rng.binomial(number, UPSIDE_DOWN))
+        if turned:
+            some = slice(number - turned, number)
+            for images in (left, right):
+                images[some] = images[some].flip(2)
+            for disparities in (left_px, right_px):
+                disparities[some] = disparities[some].flip(1)
+        return left, right, left_px, right_px
+
+
+class PooledFeed:
+    """Endless batches from pools, one of each generator that a run names.
+
+    Args:
+        specs: sources: ``raycast``, ``synthetic`` and ``assets:PACK``. Each batch takes an
+            equal share of each; one that is named twice has two.
+        config: of the generators; `reuse` counts for the ray caster.
+        device: of the training.
+        renderer: of ``raycast``, or None.
+        workers: processes; one in eight draws scenes for the ray caster, one in eight makes
+            synthetic pairs, the others render.
+        first: number of the first batch, so that a run that goes on sees other pairs.
+    """
+
+    def __init__(
+        self,
+        specs: tuple[str, ...],
+        config: GeneratorConfig,
+        device: torch.device,
+        renderer: Renderer | None,
+        workers: int,
+        first: int = 0,
+    ) -> None:
+        self.specs, self.config, self.device = specs, config, device
+        self.renderer = renderer
+        self.number = self._first = first
+        self._noise = torch.Generator(device)
+        kind = 'cuda' if device.type == 'cuda' else 'cpu'
+        self.pools: dict[str, Pool] = {}
+        self._arrived: queue.Queue[tuple[str, tuple[Tensor, ...] | Exception]] = queue.Queue(256)
+        self._kept: list[Any] = []
+        others = [spec for spec in dict.fromkeys(specs) if spec != RAYCAST]
+        few = max(1, workers // 8)
+        drawers = (few if others else workers) if renderer else 0
+        self._scenes: Iterator[Any] | None = None
+        if renderer:
+            size = config.sizes[0]
+            self.pools[RAYCAST] = Pool(CAPACITY[kind], size, device)
+            self._scenes = iter(self._loader(renderer.drawn(first), min(drawers, workers)))
+        for spec in others:
+            size = RENDERED_SIZE if is_assets(spec) else config.sizes[0]
+            self.pools[spec] = Pool(CAPACITY[kind], size, device)
+            share = max(1, workers - drawers - few * (len(others) - 1))
+            loader = self._loader(
+                CleanPairs(spec, config, first), share if is_assets(spec) else few
+            )
+            threading.Thread(target=self._deliver, args=(spec, loader), daemon=True).start()
+        self._held_out = HELD_OUT[kind]
+
+    def _loader(self, stream: IterableDataset[Any], workers: int) -> DataLoader[Any]:
+        return DataLoader(
+            stream,
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=8 if workers else None,
+            multiprocessing_context='spawn' if workers else None,
+            pin_memory=self.device.type == 'cuda',
+        )
+
+    def _deliver(self, spec: str, loader: DataLoader[Any]) -> None:
+        try:
+            for pair in loader:
+                self._arrived.put((spec, tuple(pair)))
+        except Exception as error:
+            # Raised where the pairs are awaited: a thread that dies alone is waited for for ever.
+            self._arrived.put((spec, error))
+
+    def _receive(self) -> None:
+        """Move what has been rendered to the device."""
+        for _ in range(16):
+            if self._arrived.empty():
+                return
+            self._add_next()
+
+    def _add_next(self) -> None:
+        """Add the pair that arrived first; waits for one.
+
+        Raises:
+            Exception: what ended a process that renders.
+        """
+        spec, pair = self._arrived.get()
+        if isinstance(pair, Exception):
+            raise pair
+        self.pools[spec].add(*pair)
+        # A copy that is still under way reads it.
+        self._kept = [*self._kept[-64:], pair]
+
+    def held_out(self) -> list[Batch]:
+        """Batches of the first rendered pairs, which are then forgotten; waits for them."""
+        batches = []
+        for spec, pool in self.pools.items():
+            if spec == RAYCAST:
+                continue
+            while pool.added < self._held_out:
+                self._add_next()
+            rng = np.random.default_rng(0)
+            size = self.config.sizes[0]
+            drawn = pool.draw(rng, self._held_out, size, newest=True)
+            whole = self._distorted(rng, drawn)
+            batches += [
+                {k: v[i : i + 16] for k, v in whole.items()} for i in range(0, self._held_out, 16)
+            ]
+            pool.count = pool.added = 0
+        return batches
+
+    def __next__(self) -> Batch:
+        """The next batch, on the device."""
+        rng = np.random.default_rng((self.config.seed, self.number, 5))
+        self._receive()
+        self._raycast()
+        ready = [s for s in self.specs if self.pools[s].count >= min(self._held_out, 32)]
+        size = self.config.sizes[self.number % len(self.config.sizes)]
+        self.number += 1
+        parts = np.array_split(np.arange(self.config.batch_size), len(ready))
+        drawn = [
+            self.pools[spec].draw(rng, len(part), size)
+            for spec, part in zip(ready, parts, strict=True)
+            if len(part)
+        ]
+        return self._distorted(rng, tuple(torch.cat(t) for t in zip(*drawn, strict=True)))
+
+    def _raycast(self) -> None:
+        """Add a ray-cast batch as often as `reuse` asks for."""
+        if self.renderer is None or self._scenes is None:
+            return
+        pool, config = self.pools[RAYCAST], self.config
+        share = self.specs.count(RAYCAST) / len(self.specs)
+        draws = (self.number - self._first) * config.batch_size * share
+        while pool.added <= draws / config.reuse or pool.count < 32:
+            rendered = self.renderer.caster.render(next(self._scenes).scenes)
+            left, right = (
+                (image + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+                for image in (rendered.left, rendered.right)
+            )
+            pool.add(left, right, rendered.disparity_left, rendered.disparity_right)
+
+    @torch.no_grad()
+    def _distorted(self, rng: np.random.Generator, drawn: tuple[Tensor, ...]) -> Batch:
+        left, right, left_px, right_px = drawn
+        change = draw_distortion(rng, len(left), tuple(left_px.shape[1:]))  # type: ignore[arg-type]
+        self._noise.manual_seed(int(rng.integers(2**62)))
+        seen_left, seen_right = distort_batch(change, left, right, self._noise)
+        sight = visible(left_px, right_px, -1)
+        return {
+            'left': seen_left,
+            'right': seen_right,
+            'clean_left': (left + 0.5).to(torch.uint8),
+            'clean_right': (right + 0.5).to(torch.uint8),
+            'disparity': left_px,
+            'visible': sight,
+            'known': left_px <= self.config.max_disparity_px,
+        }
