@@ -54,6 +54,9 @@ class BlockMatcher:
         }
         return StereoResult(disparity, None, 0.0, float(_DISPARITIES), latency_s)
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 def _grey(image: UInt8Array) -> UInt8Array:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

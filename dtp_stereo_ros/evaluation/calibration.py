@@ -85,8 +85,8 @@ def sigma_bins(
     count = len(EDGES_PX)
     return SigmaBins(
         np.bincount(bins, minlength=count).astype(np.float64),
-        np.bincount(bins, sigma, count),
-        np.bincount(bins, errors, count),
+        np.bincount(bins, sigma, count).astype(np.float64),
+        np.bincount(bins, errors, count).astype(np.float64),
     )
 
 

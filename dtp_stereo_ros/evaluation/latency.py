@@ -1,4 +1,4 @@
-"""Times of methods relative to SGBM's: measured in turns, or read from a file of `bench --json`."""
+"""Times of methods in those of SGBM: measured in turns, or read from `bench --json`."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Reference:
 
 REFERENCES = (Reference('LAS2-S', 'bf16', 2.7), Reference('LAS2-S', 'fp32', 4.0))
 REFERENCES_SOURCE = (
-    'LAS2-S: measured in OpenVINO at 640x480 on two AMD Zen 5 cores, with random weights, exported '
-    'by its own script; its accuracy was not measured here'
+    'LAS2-S: measured in OpenVINO at 640x480 on two AMD Zen 5 cores, with random weights, '
+    'exported by its own script; its accuracy was not measured here'
 )
 
 

@@ -38,6 +38,10 @@ class Matcher(Protocol):
         """Match one pair."""
         ...
 
+    def close(self) -> None:
+        """Free what it holds."""
+        ...
+
 
 @dataclass(frozen=True)
 class Method:
