@@ -27,6 +27,7 @@ MISSING = 'matplotlib is not installed, so there are no plots: pip install matpl
 
 _PANEL_INCHES = (3.6, 3.0)
 _LINE_STYLES = (':', '--')
+_TRUE_ORDER = 'dotted: in the order of the true errors'
 
 
 def available() -> bool:
@@ -58,7 +59,7 @@ def draw_sparsification(path: Path, results: Sequence[DatasetResult]) -> bool:
                 axes.set_ylabel(COLUMNS[key].heading)
         grid[0, column].set_title(result.dataset, fontsize=9)
         grid[1, column].set_xlabel('most confident pixels kept (%)')
-    grid[0, 0].legend(fontsize=6.5)
+    _legend_below(figure, grid[0, 0], _TRUE_ORDER)
     _save(figure, path)
     return True
 
@@ -75,6 +76,8 @@ def draw_calibration(path: Path, results: Sequence[DatasetResult]) -> bool:
         axes.plot([0.05, 100], [0.05, 100], color='#999999', linewidth=0.8, label='calibrated')
         for method in methods_of([result]):
             bins = total(s.sigma for s in result.scores if s.method == method and s.sigma)
+            if not bins.pixels.any():
+                continue
             axes.plot(
                 bins.mean_sigma_px, bins.mean_error_px, '-', color=colours[method], label=method
             )
@@ -87,7 +90,7 @@ def draw_calibration(path: Path, results: Sequence[DatasetResult]) -> bool:
         axes.set_title(result.dataset, fontsize=9)
         axes.grid(alpha=0.3)
     grid[0, 0].set_ylabel('mean |d - d*| (px)')
-    grid[0, 0].legend(fontsize=6.5)
+    _legend_below(figure, grid[0, 0])
     _save(figure, path)
     return True
 
@@ -116,8 +119,9 @@ def draw_times(path: Path, rows: Sequence[Accuracy], times: Times) -> bool:
     grid = figure.subplots(1, len(shown), squeeze=False)
     for axes, (dataset, found) in zip(grid[0], shown.items(), strict=True):
         _draw_references(axes)
-        for row in found:
-            _draw_point(axes, row, times.ratios[row.method])
+        found.sort(key=lambda row: times.ratios[row.method])
+        for index, row in enumerate(found):
+            _draw_point(axes, row, times.ratios[row.method], above=index % 2 == 0)
         axes.set_xscale('log', base=2)
         ends = [
             *(times.ratios[row.method] for row in found),
@@ -143,8 +147,7 @@ def _draw_curves(axes: Axes, result: DatasetResult, key: str, colours: dict[str,
         if curves:
             axes.plot(kept, factor * np.array(curves[key]), color=colour, label=method)
             oracle = factor * np.array(curves[f'oracle_{key}'])
-            label = f'{method}, true order'
-            axes.plot(kept, oracle, ':', color=colour, linewidth=0.9, label=label)
+            axes.plot(kept, oracle, ':', color=colour, linewidth=0.9)
             continue
         own = [scene.scores[region, 'own'] for scene, region in main_scenes(result, method)]
         own = [score for score in own if np.isfinite(score.epe_px)]
@@ -170,18 +173,19 @@ def _draw_references(axes: Axes) -> None:
         )
 
 
-def _draw_point(axes: Axes, row: Accuracy, ratio: float) -> None:
+def _draw_point(axes: Axes, row: Accuracy, ratio: float, above: bool) -> None:
+    """A method with its interval; names take turns above and below, as points may be close."""
     value = row.values['bad_3']
-    below, above = (
+    down, up = (
         max(0.0, 100 * end) if np.isfinite(end) else 0.0
         for end in (value.mean - value.low, value.high - value.mean)
     )
     colour = '#888888' if row.method == BASELINE else None
-    axes.errorbar(ratio, 100 * value.mean, [[below], [above]], fmt='o', color=colour, capsize=2)
+    axes.errorbar(ratio, 100 * value.mean, [[down], [up]], fmt='o', color=colour, capsize=2)
     axes.annotate(
         row.method.split()[0],
         (ratio, 100 * value.mean),
-        xytext=(4, 4),
+        xytext=(4, 4 if above else -9),
         textcoords='offset points',
         fontsize=7,
     )
@@ -199,6 +203,14 @@ def _first_regions(rows: Sequence[Accuracy]) -> Iterator[tuple[str, str]]:
 def _colours(results: Sequence[DatasetResult]) -> dict[str, str]:
     """A colour of matplotlib's cycle for each method, the same in all panels."""
     return {method: f'C{index}' for index, method in enumerate(methods_of(results))}
+
+
+def _legend_below(figure: Figure, axes: Axes, title: str | None = None) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc='outside lower center', ncols=3, fontsize=7, title=title,
+        title_fontsize=7,
+    )  # fmt: skip
 
 
 def _figure(columns: int, rows: int) -> Figure:

@@ -88,8 +88,8 @@ def _accuracy(folder: Path, results: Sequence[DatasetResult], times: Times | Non
         f'## Accuracy\n\n{accuracy_table(rows)}\n\n'
         f'Holes filled; in brackets the 95 % bootstrap interval over the images ({RESAMPLES} '
         'draws): what another choice of images may change. With few images it is too narrow, and '
-        f'what differs between training runs is not in it. {meanings(ACCURACY_KEYS)} SGBM itself '
-        'is judged on its own pixels there.'
+        f'what differs between training runs is not in it. {meanings(ACCURACY_KEYS)} At its '
+        'own density SGBM is judged on its own pixels.'
     )
     differences = difference_table(rows)
     if differences:

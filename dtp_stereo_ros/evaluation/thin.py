@@ -12,7 +12,6 @@ from ..image_io import colorize
 from ..stereo import BoolArray, Float32Array, StereoFrame, UInt8Array
 from . import anatomy
 from .datasets import Truth
-from .fill import fill_holes
 from .pictures import labelled
 from .scene_score import Estimate
 
@@ -98,7 +97,7 @@ def thin_mask(truth_px: Float32Array) -> BoolArray:
     known = np.isfinite(truth_px)
     if not known.any():
         return known
-    return known & anatomy.thin(fill_holes(truth_px))
+    return known & anatomy.thin(anatomy.dense_truth(truth_px))
 
 
 def thinnest(mask: BoolArray) -> Structure | None:
