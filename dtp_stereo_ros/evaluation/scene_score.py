@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..stereo import Float32Array, UInt8Array
-from .anatomy import Anatomy, classify, dissect
+from .anatomy import WRONG_PX, Anatomy, classify, dissect
 from .calibration import SigmaBins, sigma_bins
 from .datasets import Truth
 from .fill import fill_holes
@@ -16,7 +16,6 @@ from .metrics import Score, score
 from .sparsification import Float64Array, rank
 
 REGIONS = ('noc', 'all')
-WRONG_PX = 3.0
 
 
 @dataclass(frozen=True)

@@ -140,3 +140,36 @@ def test_a_set_without_truth_has_a_report_too(tmp_path: Path) -> None:
     assert '| pairs | 2      | -      | net    | no truth | no truth ' in text
     assert '.png' not in text
     assert 'Where the errors are' not in text
+
+
+def test_the_command_draws_accuracy_against_times_of_bench(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip('matplotlib')
+    left, right = layouts.plane_pair()
+    pair = [str(tmp_path / 'left.png'), str(tmp_path / 'right.png')]
+    cv2.imwrite(pair[0], left)
+    cv2.imwrite(pair[1], right)
+    assert main(['bench', *pair, '--backend', 'sgbm,bm', '--runs', '1', '--json']) == 0
+    bench = tmp_path / 'bench.json'
+    bench.write_text(capsys.readouterr().out)
+    assert set(latency.read_bench(bench).ratios) == {'sgbm', 'bm'}
+    data = f'flyingthings:{layouts.flyingthings(tmp_path / "f")}'
+    out = tmp_path / 'out'
+    arguments = ['eval', '--data', data, '--backend', 'sgbm', '--bench', str(bench)]
+    assert main([*arguments, '-o', str(out)]) == 0
+    text = (out / 'report.md').read_text()
+    assert '![Accuracy against time](times.png)' in text
+    assert 'Medians of 1 frames of 160x48.' in text
+    assert '| flyingthings | 1      | all    | bm ' in text
+    assert 'No method has a confidence.' in text
+
+
+def test_timed_measures_at_vga(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip('skimage')
+    data = f'flyingthings:{layouts.flyingthings(tmp_path / "f")}'
+    assert main(['eval', '--data', data, '--backend', 'sgbm', '--timed', '--json']) == 0
+    times = json.loads(capsys.readouterr().out)['times']
+    assert times['size'] == '640x480'
+    assert times['ratios']['sgbm'] == 1.0
+    assert times['ratios']['bm'] > 0
