@@ -48,7 +48,7 @@ def draw_sparsification(path: Path, results: Sequence[DatasetResult]) -> bool:
         return False
     figure = _figure(len(shown), 2)
     grid = figure.subplots(2, len(shown), squeeze=False)
-    colours = _colours(shown)
+    colours = _colours(methods_of(shown))
     for column, result in enumerate(shown):
         for row, key in enumerate(('epe_px', 'bad_3')):
             axes = grid[row, column]
@@ -71,7 +71,7 @@ def draw_calibration(path: Path, results: Sequence[DatasetResult]) -> bool:
         return False
     figure = _figure(len(shown), 1)
     grid = figure.subplots(1, len(shown), squeeze=False, sharey=True)
-    colours = _colours(shown)
+    colours = _colours(methods_of(shown))
     for axes, result in zip(grid[0], shown, strict=True):
         axes.plot([0.05, 100], [0.05, 100], color='#999999', linewidth=0.8, label='calibrated')
         for method in methods_of([result]):
@@ -117,11 +117,12 @@ def draw_times(path: Path, rows: Sequence[Accuracy], times: Times) -> bool:
         return False
     figure = _figure(len(shown), 1)
     grid = figure.subplots(1, len(shown), squeeze=False)
+    colours = _colours(list(dict.fromkeys(row.method for row in rows)))
     for axes, (dataset, found) in zip(grid[0], shown.items(), strict=True):
         _draw_references(axes)
         found.sort(key=lambda row: times.ratios[row.method])
         for index, row in enumerate(found):
-            _draw_point(axes, row, times.ratios[row.method], above=index % 2 == 0)
+            _draw_point(axes, row, times.ratios[row.method], colours[row.method], index % 2 == 0)
         axes.set_xscale('log', base=2)
         ends = [
             *(times.ratios[row.method] for row in found),
@@ -173,14 +174,13 @@ def _draw_references(axes: Axes) -> None:
         )
 
 
-def _draw_point(axes: Axes, row: Accuracy, ratio: float, above: bool) -> None:
+def _draw_point(axes: Axes, row: Accuracy, ratio: float, colour: str, above: bool) -> None:
     """A method with its interval; names take turns above and below, as points may be close."""
     value = row.values['bad_3']
     down, up = (
         max(0.0, 100 * end) if np.isfinite(end) else 0.0
         for end in (value.mean - value.low, value.high - value.mean)
     )
-    colour = '#888888' if row.method == BASELINE else None
     axes.errorbar(ratio, 100 * value.mean, [[down], [up]], fmt='o', color=colour, capsize=2)
     axes.annotate(
         row.method.split()[0],
@@ -200,9 +200,10 @@ def _first_regions(rows: Sequence[Accuracy]) -> Iterator[tuple[str, str]]:
             yield row.dataset, row.region
 
 
-def _colours(results: Sequence[DatasetResult]) -> dict[str, str]:
-    """A colour of matplotlib's cycle for each method, the same in all panels."""
-    return {method: f'C{index}' for index, method in enumerate(methods_of(results))}
+def _colours(methods: Sequence[str]) -> dict[str, str]:
+    """A colour of matplotlib's cycle for each method, the same in all plots; grey for SGBM."""
+    others = [method for method in methods if method != BASELINE]
+    return {BASELINE: '#888888', **{method: f'C{index}' for index, method in enumerate(others)}}
 
 
 def _legend_below(figure: Figure, axes: Axes, title: str | None = None) -> None:

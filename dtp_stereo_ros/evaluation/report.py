@@ -100,7 +100,10 @@ def _accuracy(folder: Path, results: Sequence[DatasetResult], times: Times | Non
     if times is None:
         return text
     text += f'\n\n## Accuracy against time\n\n{times_table(times)}\n\nMedians of {times.runs} '
-    text += f'frames of {times.size}. {REFERENCES_SOURCE}.'
+    text += (
+        f'frames of {times.size}, in turns. Other work on the machine costs networks more than '
+        f'SGBM. {REFERENCES_SOURCE}.'
+    )
     if not plots.available():
         return f'{text}\n\n{plots.MISSING}.'
     if plots.draw_times(folder / 'times.png', rows, times):

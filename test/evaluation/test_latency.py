@@ -160,7 +160,7 @@ def test_the_command_draws_accuracy_against_times_of_bench(
     assert main([*arguments, '-o', str(out)]) == 0
     text = (out / 'report.md').read_text()
     assert '![Accuracy against time](times.png)' in text
-    assert 'Medians of 1 frames of 160x48.' in text
+    assert 'Medians of 1 frames of 160x48, in turns.' in text
     assert '| flyingthings | 1      | all    | bm ' in text
     assert 'No method has a confidence.' in text
 
