@@ -14,7 +14,6 @@ from .columns import ACCURACY_KEYS, meanings
 from .comparison import accuracy
 from .intervals import RESAMPLES
 from .latency import REFERENCES_SOURCE, Times
-from .pictures import ERROR_SCALE_PX, error_image, panel
 from .result_file import as_json
 from .runner import TREATMENTS, DatasetResult
 from .tables import (
@@ -25,8 +24,6 @@ from .tables import (
     score_table,
     times_table,
 )
-
-__all__ = ['ERROR_SCALE_PX', 'Extras', 'error_image', 'legend', 'panel', 'write_report']
 
 
 @dataclass(frozen=True)
