@@ -43,14 +43,15 @@ ROS = [
 ]
 ONNX = ['onnxruntime>=1.16']
 OPENVINO = ['openvino>=2024.0']
-EVAL = ['scikit-image>=0.22']
+# Brings the Motorcycle pair.
+PAIR = ['scikit-image>=0.22']
+EVAL = [*PAIR, 'matplotlib>=3.6']
 TRAIN = [
     'torch>=2.2',
     'torch-pruning>=1.5',
     'accelerate>=1.0',
     'onnx>=1.15',
     'tensorboard>=2.14',
-    'matplotlib>=3.6',
     'tqdm>=4.60',
     'rosbags>=0.11',
     'rosbags-image>=0.10',
@@ -58,7 +59,7 @@ TRAIN = [
     *ONNX,
     *EVAL,
 ]
-DEMO = [*ROS, *ONNX, *OPENVINO, *EVAL]
+DEMO = [*ROS, *ONNX, *OPENVINO, *PAIR]
 TEST = ['pytest>=8', 'hypothesis>=6.90']
 DEV = [
     *DEMO,

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import cv2
-import numpy as np
 
 from ..backends import TABLE
 from ..config import PipelineConfig
 from ..errors import ConfigError, InputError, StereoError
-from ..evaluation import motorcycle
+from ..evaluation import block_matching
+from ..evaluation.block_matching import BlockMatcher
+from ..evaluation.latency import (
+    HEIGHT_PX,
+    WIDTH_PX,
+    Entrant,
+    resized,
+    resized_motorcycle,
+    take_turns,
+)
+from ..evaluation.runner import BASELINE
 from ..image_io import read_pair
 from ..pipeline import StereoPipeline
 from ..sizes import parse_size
@@ -28,7 +35,9 @@ DESCRIPTION = """\
 Time the backends that work here on LEFT and RIGHT in their size, or without them on Motorcycle
 (Middlebury 2014, from scikit-image) at 640x480. The backends take turns in one run, so that
 whatever else the machine does hits all alike; medians after a warm-up. SGBM (OpenCV, 3-way, 192
-disparities) is always among them, and the last column says how many of its times a backend takes.
+disparities) is always among them, and the last column says how many of its times a backend takes;
+bm, its block matching, only where it is named or --backend is not given. `dtp-stereo eval --bench`
+draws accuracy against the times of --json.
 
 examples:
   dtp-stereo bench
@@ -37,30 +46,17 @@ examples:
   dtp-stereo bench --backend openvino --model dtpnet,runs/mine.onnx
   dtp-stereo bench --precision fp32 --threads 2 --json"""
 
-_BASELINE = 'sgbm'
-_DEFAULT_SIZE = '640x480'
-_WARM_UP = 3
-# Thread pools spin for a while after a run; the next backend is not to pay for that.
-_PAUSE_S = 0.02
+_DEFAULT_SIZE = f'{WIDTH_PX}x{HEIGHT_PX}'
 
 
-@dataclass
-class Entrant:
-    """A backend that takes part.
+@dataclass(frozen=True)
+class _Entry:
+    """A backend that takes part, and how it is named in the result."""
 
-    Attributes:
-        name: of the backend table.
-        pipeline: built for it.
-        runs: latency by stage of each timed run, seconds.
-    """
-
-    name: str
-    pipeline: StereoPipeline
-    runs: list[dict[str, float]] = field(default_factory=list)
-
-    def median_ms(self, *stages: str) -> float:
-        """Median over the runs of the sum of some stages."""
-        return 1000 * float(np.median([sum(run[s] for s in stages) for run in self.runs]))
+    entrant: Entrant
+    device: str
+    model: str
+    precision: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,30 +87,22 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f'--runs is {args.runs}, it must be at least 1')
     frame = _frame(args.pair, args.size)
     asked = args.backends.split(',') if args.backends else None
-    entrants, passed_over = _enter(pipeline_config(args), asked, args.models)
+    pipelines, passed_over = _enter(pipeline_config(args), asked, args.models)
     try:
-        _time(entrants, frame, args.runs)
+        entries = _entries(pipelines, not asked or block_matching.NAME in asked)
+        take_turns([entry.entrant for entry in entries], frame, args.runs)
         report = {
             'width_px': frame.width_px,
             'height_px': frame.height_px,
             'runs': args.runs,
-            'backends': _rows(entrants),
+            'backends': _rows(entries),
             'passed_over': passed_over,
         }
     finally:
-        for entrant in entrants:
-            entrant.pipeline.close()
+        for pipeline in pipelines:
+            pipeline.close()
     print(json.dumps(report, indent=2) if args.json else _table(report))
     return 0
-
-
-def resized_motorcycle(width_px: int, height_px: int) -> StereoFrame:
-    """The Motorcycle pair, resized.
-
-    Raises:
-        InputError: scikit-image is not installed.
-    """
-    return _resized(motorcycle.load()[0], width_px, height_px)
 
 
 def _frame(paths: list[Path], size: str | None) -> StereoFrame:
@@ -128,67 +116,66 @@ def _frame(paths: list[Path], size: str | None) -> StereoFrame:
         except InputError as error:
             raise InputError(f'{error}, or name a pair: dtp-stereo bench LEFT RIGHT') from error
     frame = read_pair(paths[0], paths[1])
-    return _resized(frame, *wanted) if size else frame
-
-
-def _resized(frame: StereoFrame, width_px: int, height_px: int) -> StereoFrame:
-    left, right = (
-        cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_AREA)
-        for image in (frame.left, frame.right)
-    )
-    return StereoFrame(left, right)
+    return resized(frame, *wanted) if size else frame
 
 
 def _enter(
     config: PipelineConfig, asked: list[str] | None, models: list[str]
-) -> tuple[list[Entrant], dict[str, str]]:
+) -> tuple[list[StereoPipeline], dict[str, str]]:
     """Build each backend for each model; one that was asked for must start, others may not."""
-    entrants: list[Entrant] = []
+    pipelines: list[StereoPipeline] = []
     passed_over: dict[str, str] = {}
-    unknown = set(asked or ()) - set(TABLE)
+    known = (*TABLE, block_matching.NAME)
+    unknown = set(asked or ()) - set(known)
     if unknown:
         raise ConfigError(
-            f'unknown backend {", ".join(sorted(unknown))}; choose among {", ".join(TABLE)}'
+            f'unknown backend {", ".join(sorted(unknown))}; choose among {", ".join(known)}'
         )
     for name in TABLE:
-        if asked and name not in asked and name != _BASELINE:
+        if asked and name not in asked and name != BASELINE:
             continue
         configs = [replace(config, backend=name, model=model) for model in models]
-        if name == _BASELINE:
+        if name == BASELINE:
             configs = [replace(PipelineConfig(), backend=name, threads=config.threads)]
         for own in configs:
             try:
-                entrants.append(Entrant(name, StereoPipeline(own)))
+                pipelines.append(StereoPipeline(own))
             except StereoError as error:
                 if asked:
                     raise
                 passed_over[name] = str(error)
-    return entrants, passed_over
+    return pipelines, passed_over
 
 
-def _time(entrants: list[Entrant], frame: StereoFrame, runs: int) -> None:
-    for index in range(_WARM_UP + runs):
-        for entrant in entrants:
-            latency_s = entrant.pipeline.process(frame).latency_s
-            if index >= _WARM_UP:
-                entrant.runs.append(latency_s)
-            time.sleep(_PAUSE_S)
+def _entries(pipelines: Sequence[StereoPipeline], block_matcher: bool) -> list[_Entry]:
+    entries = [
+        _Entry(
+            Entrant(pipeline.backend.name, pipeline),
+            pipeline.backend.device,
+            pipeline.backend.spec.name,
+            pipeline.backend.spec.precision,
+        )
+        for pipeline in pipelines
+    ]
+    if block_matcher:
+        name = block_matching.NAME
+        entries.append(_Entry(Entrant(name, BlockMatcher()), 'CPU', name, 'fp32'))
+    return entries
 
 
-def _rows(entrants: list[Entrant]) -> list[dict[str, Any]]:
-    stages = ('preprocess', 'inference', 'postprocess')
-    baseline_ms = next(e.median_ms(*stages) for e in entrants if e.name == _BASELINE)
+def _rows(entries: Sequence[_Entry]) -> list[dict[str, Any]]:
+    baseline_ms = next(e.entrant.median_ms() for e in entries if e.entrant.name == BASELINE)
     return [
         {
-            'backend': entrant.name,
-            'device': entrant.pipeline.backend.device,
-            'model': entrant.pipeline.backend.spec.name,
-            'precision': entrant.pipeline.backend.spec.precision,
-            'inference_ms': round(entrant.median_ms('inference'), 2),
-            'total_ms': round(entrant.median_ms(*stages), 2),
-            'ratio_to_sgbm': round(entrant.median_ms(*stages) / baseline_ms, 3),
+            'backend': entry.entrant.name,
+            'device': entry.device,
+            'model': entry.model,
+            'precision': entry.precision,
+            'inference_ms': round(entry.entrant.median_ms('inference'), 2),
+            'total_ms': round(entry.entrant.median_ms(), 2),
+            'ratio_to_sgbm': round(entry.entrant.median_ms() / baseline_ms, 3),
         }
-        for entrant in entrants
+        for entry in entries
     ]
 
 

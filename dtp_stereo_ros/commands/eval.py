@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..config import BACKENDS, PipelineConfig
 from ..errors import InputError
+from ..evaluation import block_matching, latency
+from ..evaluation.block_matching import BlockMatcher
 from ..evaluation.datasets import (
     READERS,
     SHARED_LAYOUT,
@@ -18,8 +20,20 @@ from ..evaluation.datasets import (
     shared_sets,
 )
 from ..evaluation.extremes import Extremes
-from ..evaluation.report import as_json, legend, markdown_table, write_panel, write_report
-from ..evaluation.runner import DatasetResult, Estimate, Method, evaluate
+from ..evaluation.latency import Times
+from ..evaluation.pictures import write_panel
+from ..evaluation.report import Extras, legend, write_report
+from ..evaluation.result_file import as_json
+from ..evaluation.runner import (
+    BASELINE,
+    DatasetResult,
+    Estimate,
+    Method,
+    evaluate,
+    method_name,
+)
+from ..evaluation.tables import score_table
+from ..evaluation.thin import ThinStructures
 from ..pipeline import StereoPipeline
 from ..stereo import StereoFrame
 from .options import add_models_option, add_pipeline_options, pipeline_config, typed_command
@@ -28,8 +42,10 @@ HELP = 'score a model and SGBM on data sets with ground truth'
 
 DESCRIPTION = f"""\
 Scores one or more backends on stereo data sets with ground truth. SGBM (OpenCV, 3-way,
-192 disparities) always runs beside them as the rival. Prints a Markdown table: EPE, bad-1/2/3,
-D1, density and milliseconds a frame.
+192 disparities) always runs beside them as the rival. Prints a Markdown table: EPE, bad-0.5/1/2/3,
+D1, density and milliseconds a frame. With -o it writes a report: accuracy with 95 % intervals and
+the paired difference to SGBM, error at SGBM's density, AUSE and sparsification curves, calibration
+of the confidence, errors by class of pixels, thin structures, and a picture of every scene.
 
 Data sets are given as NAME:PATH, any number of them:
   middlebury_v3       MiddEval3/trainingQ, F or H: the folder of the scenes
@@ -44,9 +60,13 @@ examples:
   dtp-stereo eval --data middlebury_v3:MiddEval3/trainingQ -o report
   dtp-stereo eval --data kitti2015:kitti/training --backend openvino,onnx
   dtp-stereo eval --shared ../shared/data --model dtpnet,runs/mine.onnx --json
+  dtp-stereo eval --shared ../shared/data --timed -o report
+  dtp-stereo bench --json > bench.json
+  dtp-stereo eval --shared ../shared/data --bench bench.json -o report
 """
 
-_RIVAL = 'sgbm'
+# Frames that each method is timed on.
+_TIMED_RUNS = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +93,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--out',
         type=Path,
         metavar='DIR',
-        help='write report.md, report.json, a picture of every scene, and the best and worst',
+        help='write report.md, report.json and pictures',
+    )
+    timing = parser.add_mutually_exclusive_group()
+    timing.add_argument(
+        '--timed',
+        action='store_true',
+        help='time the methods in turns at 640x480, and draw accuracy against time in the report; '
+        'block matching (bm) takes part',
+    )
+    timing.add_argument(
+        '--bench',
+        type=Path,
+        metavar='FILE',
+        help='the same with the times of a file of dtp-stereo bench --json',
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of the table')
     add_models_option(parser)
@@ -91,21 +124,57 @@ def run(args: argparse.Namespace) -> int:
     datasets = [open_dataset(spec) for spec in specs]
     if not datasets:
         raise InputError('no data; give --data NAME:PATH or --shared ROOT')
+    timed = latency.resized_motorcycle(latency.WIDTH_PX, latency.HEIGHT_PX) if args.timed else None
+    times = latency.read_bench(args.bench) if args.bench else None
     methods = _methods(args)
+    if times:
+        _check_times(times, methods, args.bench)
     if args.out:
         _make_folder(args.out)
-    extremes = Extremes()
-    results = [_evaluate(name, scenes, methods, args.out, extremes) for name, scenes in datasets]
+    pictures = _Pictures()
+    results = [_evaluate(name, scenes, methods, args.out, pictures) for name, scenes in datasets]
+    if timed:
+        times = latency.measure(methods, timed, _TIMED_RUNS)
     if args.out:
-        write_report(args.out, results, typed_command(), extremes.picture())
+        write_report(args.out, results, typed_command(), pictures.extras(times))
     if args.json:
-        print(as_json(results))
+        print(as_json(results, typed_command(), times))
     else:
-        print(markdown_table([row for result in results for row in result.rows()]))
+        print(score_table([row for result in results for row in result.rows()]))
         print(f'\n{legend()}')
         if args.out:
             print(f'\nreport and pictures: {args.out.resolve()}')
     return 0
+
+
+@dataclass
+class _Pictures:
+    """What is gathered for the pictures of a report while scenes are judged."""
+
+    extremes: Extremes = field(default_factory=Extremes)
+    thin: dict[str, ThinStructures] = field(default_factory=dict)
+
+    def see(
+        self,
+        dataset: str,
+        scene: Scene,
+        frame: StereoFrame,
+        truth: Truth | None,
+        estimates: list[Estimate],
+    ) -> None:
+        """Look at a scene."""
+        self.extremes.see(f'{dataset} {scene.name}', truth, estimates)
+        thin = self.thin.setdefault(dataset, ThinStructures())
+        thin.see(scene.name, frame, truth, estimates)
+
+    def extras(self, times: Times | None) -> Extras:
+        """All that was found."""
+        thin = {name: found.picture() for name, found in self.thin.items()}
+        return Extras(
+            self.extremes.picture(),
+            {name: picture for name, picture in thin.items() if picture is not None},
+            times,
+        )
 
 
 def _methods(args: argparse.Namespace) -> list[Method]:
@@ -114,12 +183,12 @@ def _methods(args: argparse.Namespace) -> list[Method]:
         replace(settings, backend=backend, model=model)
         for model in args.models
         for backend in args.backends.split(',')
-        if backend != _RIVAL
+        if backend != BASELINE
     ]
-    if _RIVAL in args.backends.split(','):
-        configs.append(replace(settings, backend=_RIVAL))
+    if BASELINE in args.backends.split(','):
+        configs.append(replace(settings, backend=BASELINE))
     else:
-        configs.append(PipelineConfig(backend=_RIVAL))
+        configs.append(PipelineConfig(backend=BASELINE))
     methods: dict[str, Method] = {}
     for config in configs:
         method = _method(config)
@@ -127,6 +196,8 @@ def _methods(args: argparse.Namespace) -> list[Method]:
             # Two files of one name; the scores of a method are found by its name.
             method = replace(method, name=f'{method.name} {config.model}')
         methods[method.name] = method
+    if args.timed or args.bench:
+        methods[block_matching.NAME] = Method(block_matching.NAME, BlockMatcher())
     return list(methods.values())
 
 
@@ -134,13 +205,22 @@ def _method(config: PipelineConfig) -> Method:
     pipeline = StereoPipeline(config)
     print(pipeline.choice, file=sys.stderr)
     spec = pipeline.backend.spec
-    if spec.name == _RIVAL:
-        return Method(_RIVAL, pipeline)
-    return Method(f'{spec.name} {pipeline.backend.name} {spec.precision}', pipeline)
+    return Method(method_name(pipeline.backend.name, spec.name, spec.precision), pipeline)
+
+
+def _check_times(times: Times, methods: list[Method], path: Path) -> None:
+    """Each model must have a time, so that the plot is not silently without it."""
+    classical = (BASELINE, block_matching.NAME)
+    missing = [m.name for m in methods if m.name not in times.ratios and m.name not in classical]
+    if missing:
+        raise InputError(
+            f'{path}: no time of {", ".join(missing)} in it, but of {", ".join(times.ratios)}; '
+            'call bench with the same --backend, --model and --precision'
+        )
 
 
 def _evaluate(
-    name: str, scenes: list[Scene], methods: list[Method], out: Path | None, extremes: Extremes
+    name: str, scenes: list[Scene], methods: list[Method], out: Path | None, pictures: _Pictures
 ) -> DatasetResult:
     def seen(
         scene: Scene, frame: StereoFrame, truth: Truth | None, estimates: list[Estimate]
@@ -148,7 +228,7 @@ def _evaluate(
         print(f'{name}: {scene.name}', file=sys.stderr)
         if out:
             write_panel(out / name, scene, frame, truth, estimates)
-            extremes.see(f'{name} {scene.name}', truth, estimates)
+            pictures.see(name, scene, frame, truth, estimates)
 
     return evaluate(name, scenes, methods, seen)
 

@@ -13,7 +13,7 @@ from ..stereo import Float32Array, UInt8Array
 from .datasets import Truth
 from .fill import fill_holes
 from .metrics import score
-from .report import ERROR_SCALE_PX, error_image, labelled
+from .pictures import ERROR_SCALE_PX, error_image, labelled
 from .runner import Estimate
 
 _TILE_WIDTH_PX = 460

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from ..stereo import BoolArray, Float32Array
@@ -28,6 +29,46 @@ def fill_holes(disparity_px: Float32Array) -> Float32Array:
     distance = np.abs(np.arange(len(disparity_px))[:, None] - rows[None, :])
     nearest = rows[distance.argmin(axis=1)]
     return np.asarray(filled[nearest], np.float32)
+
+
+def fill_sparse(disparity_px: Float32Array, gap_px: int) -> Float32Array:
+    """Give every pixel a disparity as sparse ground truth suggests it.
+
+    A short hole between two values of its row takes the lower one: it is what a nearer surface
+    hides beside itself. Everything else takes the value of the nearest pixel that has one then.
+    A laser's truth has long stretches of rows without a value, which along the row would take the
+    disparity of another surface.
+
+    Args:
+        disparity_px: (H, W) float32, NaN where unknown.
+        gap_px: longest hole that is filled along the row.
+
+    Returns:
+        (H, W) float32 without NaN; all NaN where nothing is known.
+    """
+    known = np.isfinite(disparity_px)
+    if known.all() or not known.any():
+        return disparity_px
+    columns = np.arange(known.shape[1], dtype=np.float32)
+    at = np.where(known, columns, np.float32(np.nan))
+    # Infinite where there is no value on one side.
+    length = _next(at, known) + _previous(-at, known) - 1
+    lower = np.minimum(_previous(disparity_px, known), _next(disparity_px, known))
+    filled = np.where(known, disparity_px, np.where(length <= gap_px, lower, np.float32(np.nan)))
+    return _nearest(filled.astype(np.float32))
+
+
+def _nearest(values: Float32Array) -> Float32Array:
+    """Of each pixel, the known value that is nearest in the image."""
+    known = np.isfinite(values)
+    if known.all():
+        return values
+    _, labels = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    by_label = np.zeros(int(labels.max()) + 1, np.float32)
+    by_label[labels[known]] = values[known]
+    return np.asarray(by_label[labels], np.float32)
 
 
 def _previous(values: Float32Array, known: BoolArray) -> Float32Array:

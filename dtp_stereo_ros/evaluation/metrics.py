@@ -35,7 +35,7 @@ class Score:
 
     Attributes:
         epe_px: mean |d - d*|, px, over the pixels with an estimate.
-        bad_1, bad_2, bad_3: share of pixels with |d - d*| > 1, 2, 3 px.
+        bad_0_5, bad_1, bad_2, bad_3: share of pixels with |d - d*| > 0.5, 1, 2, 3 px.
         d1: share with |d - d*| > 3 px and > 5 % of d*.
         density: share of the pixels with a truth that have an estimate.
 
@@ -43,6 +43,7 @@ class Score:
     """
 
     epe_px: float
+    bad_0_5: float
     bad_1: float
     bad_2: float
     bad_3: float
@@ -69,9 +70,7 @@ def absolute_errors_px(estimate_px: Float32Array, truth_px: Float32Array) -> Flo
 
 def epe_px(estimate_px: Float32Array, truth_px: Float32Array) -> float:
     """End-point error: mean |d - d*| in px over the pixels with truth and estimate, else NaN."""
-    errors = absolute_errors_px(estimate_px, truth_px)
-    errors = errors[np.isfinite(errors)]
-    return float(errors.mean(dtype=np.float64)) if errors.size else float('nan')
+    return _mean(absolute_errors_px(estimate_px, truth_px))
 
 
 def bad(
@@ -88,25 +87,25 @@ def bad(
 def d1(estimate_px: Float32Array, truth_px: Float32Array, holes: Holes = 'skip') -> float:
     """D1: share of pixels with |d - d*| > 3 px *and* > 5 % of d*, 0..1, NaN without pixels."""
     errors = absolute_errors_px(estimate_px, truth_px)
-    truth = truth_px[np.isfinite(truth_px)]
-    return _share((errors > D1_ABSOLUTE_PX) & (errors > D1_RELATIVE * truth), errors, holes)
+    return _share(_wrong_d1(errors, truth_px), errors, holes)
 
 
 def density(estimate_px: Float32Array, truth_px: Float32Array) -> float:
     """Share of the pixels with a truth that have an estimate, 0..1, NaN without truth."""
-    errors = absolute_errors_px(estimate_px, truth_px)
-    return float(np.isfinite(errors).mean()) if errors.size else float('nan')
+    return _density(absolute_errors_px(estimate_px, truth_px))
 
 
 def score(estimate_px: Float32Array, truth_px: Float32Array, holes: Holes = 'skip') -> Score:
     """All measures of one image."""
+    errors = absolute_errors_px(estimate_px, truth_px)
     return Score(
-        epe_px=epe_px(estimate_px, truth_px),
-        bad_1=bad(estimate_px, truth_px, 1.0, holes),
-        bad_2=bad(estimate_px, truth_px, 2.0, holes),
-        bad_3=bad(estimate_px, truth_px, 3.0, holes),
-        d1=d1(estimate_px, truth_px, holes),
-        density=density(estimate_px, truth_px),
+        epe_px=_mean(errors),
+        bad_0_5=_share(errors > 0.5, errors, holes),
+        bad_1=_share(errors > 1.0, errors, holes),
+        bad_2=_share(errors > 2.0, errors, holes),
+        bad_3=_share(errors > 3.0, errors, holes),
+        d1=_share(_wrong_d1(errors, truth_px), errors, holes),
+        density=_density(errors),
     )
 
 
@@ -126,6 +125,20 @@ def average(scores: Sequence[Score]) -> Score:
     sums = np.where(finite, rows, 0.0).sum(axis=0)
     means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
     return Score(*(float(mean) for mean in means))
+
+
+def _mean(errors: Float32Array) -> float:
+    errors = errors[np.isfinite(errors)]
+    return float(errors.mean(dtype=np.float64)) if errors.size else float('nan')
+
+
+def _density(errors: Float32Array) -> float:
+    return float(np.isfinite(errors).mean()) if errors.size else float('nan')
+
+
+def _wrong_d1(errors: Float32Array, truth_px: Float32Array) -> BoolArray:
+    truth = truth_px[np.isfinite(truth_px)]
+    return (errors > D1_ABSOLUTE_PX) & (errors > D1_RELATIVE * truth)
 
 
 def _share(wrong: BoolArray, errors: Float32Array, holes: Holes) -> float:

@@ -1,49 +1,48 @@
-"""Reports of an evaluation: a Markdown table, JSON, and a picture of every scene."""
+"""The report of an evaluation: ``report.md`` with its tables and pictures, and ``report.json``."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import cv2
-import numpy as np
 
 from ..errors import InputError
-from ..image_io import atomic, colorize, write_jpeg, write_png
-from ..stereo import Float32Array, StereoFrame, UInt8Array
-from .datasets import Scene, Truth
-from .metrics import Score
-from .runner import TREATMENTS, DatasetResult, Estimate, Row
+from ..image_io import atomic, write_jpeg
+from ..stereo import UInt8Array
+from . import plots
+from .columns import ACCURACY_KEYS, meanings
+from .comparison import accuracy
+from .intervals import RESAMPLES
+from .latency import REFERENCES_SOURCE, Times
+from .result_file import as_json
+from .runner import TREATMENTS, DatasetResult
+from .tables import (
+    accuracy_table,
+    anatomy_table,
+    calibration_table,
+    difference_table,
+    score_table,
+    times_table,
+)
 
-# Errors from here on have the last colour.
-ERROR_SCALE_PX = 5.0
 
-_HEADINGS = (
-    'data', 'images', 'pixels', 'method', 'holes', 'EPE px', 'bad-1 %', 'bad-2 %', 'bad-3 %',
-    'D1 %', 'density %', 'ms',
-)  # fmt: skip
+@dataclass(frozen=True)
+class Extras:
+    """What a report may have besides its scores.
 
+    Attributes:
+        extremes: picture of the best and the worst scene, RGB.
+        thin: data set to picture of its thin structures, RGB.
+        times: of the methods, measured together.
+    """
 
-def markdown_table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table that also reads well as plain text."""
-    cells = [_HEADINGS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(_HEADINGS))]
-    lines = [
-        '| '
-        + ' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        + ' |'
-        for line in cells
-    ]
-    lines.insert(1, '|' + '|'.join('-' * (width + 2) for width in widths) + '|')
-    return '\n'.join(lines)
+    extremes: UInt8Array | None = None
+    thin: Mapping[str, UInt8Array] = field(default_factory=dict)
+    times: Times | None = None
 
 
 def legend() -> str:
-    """What the columns mean."""
+    """What the columns of the table of scores mean."""
     treatments = ', '.join(f'*{name}*: {text}' for name, text in TREATMENTS.items())
     return (
         'Averages are over pixels within an image and over images within a set. Pixels: *noc* '
@@ -52,149 +51,110 @@ def legend() -> str:
     )
 
 
-def as_json(results: Sequence[DatasetResult]) -> str:
-    """Rows and scenes as JSON; NaN as null."""
-    document = {
-        'rows': [_plain(dataclasses.asdict(row)) for r in results for row in r.rows()],
-        'scenes': [
-            {
-                'dataset': result.dataset,
-                'scene': scene.scene,
-                'method': scene.method,
-                'latency_ms': scene.latency_ms,
-                'density': scene.density,
-                'scores': {
-                    f'{region}/{treatment}': _plain(vars(score))
-                    for (region, treatment), score in scene.scores.items()
-                },
-            }
-            for result in results
-            for scene in result.scores
-        ],
-    }
-    return json.dumps(document, indent=1, allow_nan=False)
-
-
 def write_report(
     folder: Path,
     results: Sequence[DatasetResult],
     command: str,
-    extremes: UInt8Array | None = None,
+    extras: Extras | None = None,
 ) -> None:
-    """Write ``report.md``, ``report.json`` and, if there is one, ``extremes.jpg``.
+    """Write ``report.md``, ``report.json`` and the pictures that the report shows.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    rows = [row for result in results for row in result.rows()]
-    text = f'# Evaluation\n\n`{command}`\n\n{markdown_table(rows)}\n\n{legend()}\n'
+    extras = extras or Extras()
+    sections = [f'# Evaluation\n\n`{command}`']
     try:
         with atomic(folder / 'report.json') as file:
-            file.write(as_json(results).encode())
-        if extremes is not None:
-            write_jpeg(folder / 'extremes.jpg', extremes)
-            text += '\n![Best and worst scene](extremes.jpg)\n'
+            file.write(as_json(results, command, extras.times).encode())
+        sections.append(_accuracy(folder, results, extras.times))
+        sections.append(_confidence(folder, results))
+        sections.append(_anatomy(results))
+        sections.append(_pictures(folder, extras))
+        rows = [row for result in results for row in result.rows()]
+        sections.append(f'## Scores\n\n{score_table(rows)}\n\n{legend()}')
         with atomic(folder / 'report.md') as file:
-            file.write(text.encode())
+            file.write(('\n\n'.join(filter(None, sections)) + '\n').encode())
     except OSError as error:
         raise InputError(f'{folder}: cannot be written ({error.strerror})') from error
 
 
-def write_panel(
-    folder: Path, scene: Scene, frame: StereoFrame, truth: Truth | None, estimates: list[Estimate]
-) -> None:
-    """Write ``SCENE.png``: left image and truth, then disparity and error of each method.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    path = folder / f'{scene.name.replace("/", "_")}.png'
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_png(path, panel(frame.left, truth.disparity_px if truth else None, estimates))
-    except OSError as error:
-        raise InputError(f'{path}: cannot be written ({error.strerror})') from error
-
-
-def panel(
-    left: UInt8Array, truth_px: Float32Array | None, estimates: Sequence[Estimate]
-) -> UInt8Array:
-    """One picture: a row for the truth and one for each method.
-
-    Args:
-        left: RGB (H, W, 3).
-        truth_px: (H, W), NaN unknown, or None.
-        estimates: disparities of the same size.
-
-    Returns:
-        RGB ((1 + methods) * H, 2 * W, 3); disparities share one colour scale.
-    """
-    scale_of = truth_px if truth_px is not None else estimates[0].disparity_px
-    known = scale_of[np.isfinite(scale_of)]
-    low, high = (float(v) for v in np.percentile(known, (1, 99))) if known.size else (0.0, 1.0)
-    blank = np.zeros_like(left)
-    rows = [
-        (
-            labelled(left, 'left'),
-            blank if truth_px is None else labelled(colorize(truth_px, low, high), 'truth'),
+def _accuracy(folder: Path, results: Sequence[DatasetResult], times: Times | None) -> str:
+    rows = [row for result in results for row in accuracy(result)]
+    text = (
+        f'## Accuracy\n\n{accuracy_table(rows)}\n\n'
+        f'Holes filled; in brackets the 95 % bootstrap interval over the images ({RESAMPLES} '
+        'draws): what another choice of images may change. With few images it is too narrow, and '
+        f'what differs between training runs is not in it. {meanings(ACCURACY_KEYS)} At its '
+        'own density SGBM is judged on its own pixels.'
+    )
+    differences = difference_table(rows)
+    if differences:
+        text += (
+            f'\n\nDifference to SGBM, paired by image; negative is better than SGBM, and bold '
+            f'where the interval leaves out zero:\n\n{differences}'
         )
-    ]
-    for estimate in estimates:
-        disparity = colorize(estimate.disparity_px, low, high)
-        errors = blank
-        if truth_px is not None:
-            label = f'|error|, 0 to {ERROR_SCALE_PX:g} px'
-            errors = labelled(error_image(estimate.disparity_px, truth_px), label)
-        rows.append((labelled(disparity, estimate.method), errors))
-    return np.vstack([np.hstack(row) for row in rows])
-
-
-def error_image(estimate_px: Float32Array, truth_px: Float32Array) -> UInt8Array:
-    """|d - d*| in colour, blue 0 to red `ERROR_SCALE_PX`; black without truth, white for holes."""
-    image = colorize(np.abs(estimate_px - truth_px), 0.0, ERROR_SCALE_PX)
-    image[np.isfinite(truth_px) & ~np.isfinite(estimate_px)] = 255
-    return image
-
-
-def labelled(image: UInt8Array, text: str) -> UInt8Array:
-    """Write a caption on black into the upper left corner of a copy."""
-    image = image.copy()
-    size = max(0.4, image.shape[1] / 1000)
-    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
-    image[: 2 * height + below, : width + height] = 0
-    place = (height // 2, height + height // 2)
-    cv2.putText(
-        image, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA
+    if times is None:
+        return text
+    text += f'\n\n## Accuracy against time\n\n{times_table(times)}\n\nMedians of {times.runs} '
+    text += (
+        f'frames of {times.size}, in turns. Other work on the machine costs networks more than '
+        f'SGBM. {REFERENCES_SOURCE}.'
     )
-    return image
+    if not plots.available():
+        return f'{text}\n\n{plots.MISSING}.'
+    if plots.draw_times(folder / 'times.png', rows, times):
+        text += '\n\n![Accuracy against time](times.png)'
+    return text
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    score = row.score or Score(*(math.nan,) * 5, density=row.density)
-    shares = (score.bad_1, score.bad_2, score.bad_3, score.d1, score.density)
-    return (
-        row.dataset,
-        str(row.images),
-        row.region,
-        row.method,
-        row.treatment,
-        _number(score.epe_px),
-        *(_number(100 * share) for share in shares),
-        f'{row.latency_ms:.0f}',
+def _confidence(folder: Path, results: Sequence[DatasetResult]) -> str:
+    text = '## Confidence\n\n'
+    if not any(score.has_confidence for result in results for score in result.scores):
+        return f'{text}No method has a confidence.'
+    if not plots.available():
+        text += f'{plots.MISSING}.\n\n'
+    elif plots.draw_sparsification(folder / 'sparsification.png', results):
+        text += (
+            '![Sparsification curves](sparsification.png)\n\nErrors of the most confident pixels '
+            'against their share; dotted, of pixels in the order of their true errors. AUSE is '
+            'the area between the two.\n\n'
+        )
+    text += (
+        f'{calibration_table(results)}\n\nMean |d - d*| in px, and share of the pixels, by the '
+        'predicted error sigma_px, for which the confidence is read as 1 / (1 + sigma_px). '
+        'Calibration error: mean difference of predicted and true error. A network whose '
+        'confidence was not trained to mean this is not calibrated, whatever its order is worth.'
     )
+    if plots.available() and plots.draw_calibration(folder / 'calibration.png', results):
+        text += '\n\n![Predicted and true errors](calibration.png)'
+    return text
 
 
-def _number(value: float) -> str:
-    return '-' if math.isnan(value) else f'{value:.2f}'
+def _anatomy(results: Sequence[DatasetResult]) -> str:
+    found = {result.dataset: anatomy_table(result) for result in results}
+    if not any(found.values()):
+        return ''
+    text = (
+        '## Where the errors are\n\nbad-3 of all pixels with a truth by class, holes filled. '
+        '*points*: the part of the bad-3 of all pixels that lies in the class.'
+    )
+    for name, lines in found.items():
+        text += f'\n\n{name}:\n\n{lines or "no truth"}'
+    return text
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no NaN."""
-    return {
-        key: _plain(value)
-        if isinstance(value, dict)
-        else None
-        if isinstance(value, float) and math.isnan(value)
-        else value
-        for key, value in values.items()
-    }
+def _pictures(folder: Path, extras: Extras) -> str:
+    text = ''
+    if extras.thin:
+        text += (
+            '## Thin structures\n\nThe thinnest structures of the truth, which an opening by a '
+            'disc of 13 px removes. The truth alone chooses them.'
+        )
+    for name, picture in extras.thin.items():
+        write_jpeg(folder / f'thin_{name}.jpg', picture)
+        text += f'\n\n![Thin structures of {name}](thin_{name}.jpg)'
+    if extras.extremes is not None:
+        write_jpeg(folder / 'extremes.jpg', extras.extremes)
+        text += '\n\n## Best and worst\n\n![Best and worst scene](extremes.jpg)'
+    return text.strip()

@@ -5,12 +5,19 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from .. import preprocess
 from ..pipeline import StereoPipeline
-from ..stereo import Float32Array, StereoFrame
+from ..stereo import StereoFrame, StereoResult
 from .datasets import Scene, Truth
-from .fill import fill_holes
-from .metrics import Score, average, score
+from .metrics import Score, average
+from .scene_score import Estimate, SceneScore, judge
+
+__all__ = [
+    'BASELINE', 'TREATMENTS', 'DatasetResult', 'Estimate', 'Matcher', 'Method', 'Row',
+    'SceneScore', 'evaluate', 'judged_regions', 'method_name',
+]  # fmt: skip
 
 # How the holes of an estimate are treated.
 TREATMENTS: dict[str, str] = {
@@ -20,37 +27,40 @@ TREATMENTS: dict[str, str] = {
 }
 
 
+# The method that others are compared with, wherever it takes part.
+BASELINE = 'sgbm'
+
+
+class Matcher(Protocol):
+    """A pair in, disparity and perhaps confidence out."""
+
+    def process(self, frame: StereoFrame) -> StereoResult:
+        """Match one pair."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds."""
+        ...
+
+
 @dataclass(frozen=True)
 class Method:
-    """A pipeline under the name that reports show."""
+    """A pipeline, or another matcher, under the name that reports show."""
 
     name: str
-    pipeline: StereoPipeline
+    pipeline: Matcher
+
+    def width_ratio(self, frame: StereoFrame) -> float:
+        """Width of the image over the width that is matched at."""
+        if not isinstance(self.pipeline, StereoPipeline):
+            return 1.0
+        spec, scale = self.pipeline.backend.spec, self.pipeline.config.input_scale
+        return preprocess.fit(frame.height_px, frame.width_px, spec, scale).width_ratio
 
 
-@dataclass(frozen=True)
-class SceneScore:
-    """One method on one scene.
-
-    Attributes:
-        scores: (region, treatment) to score; region is 'noc' or 'all' as far as the truth tells.
-        latency_ms: preprocessing, inference and postprocessing together.
-        density: share of all pixels with an estimate, also where there is no truth.
-    """
-
-    scene: str
-    method: str
-    scores: dict[tuple[str, str], Score]
-    latency_ms: float
-    density: float
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a method made of one scene, for pictures."""
-
-    method: str
-    disparity_px: Float32Array
+def method_name(backend: str, model: str, precision: str) -> str:
+    """The name under which a model in a backend is reported, and found in bench's JSON."""
+    return model if model == backend else f'{model} {backend} {precision}'
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,7 @@ class DatasetResult:
         latency_ms = statistics.median(scene.latency_ms for scene in scenes)
         density = statistics.fmean(scene.density for scene in scenes)
         found = False
-        for region, chosen in _regions(scenes):
+        for region, chosen in judged_regions(scenes):
             for treatment in TREATMENTS:
                 scores = [scene.scores[name, treatment] for scene, name in chosen]
                 mean = average(scores)
@@ -110,7 +120,11 @@ class DatasetResult:
 
 
 def evaluate(
-    dataset: str, scenes: Sequence[Scene], methods: Sequence[Method], seen: Seen | None = None
+    dataset: str,
+    scenes: Sequence[Scene],
+    methods: Sequence[Method],
+    seen: Seen | None = None,
+    baseline: str = BASELINE,
 ) -> DatasetResult:
     """Run every method on every scene.
 
@@ -119,6 +133,8 @@ def evaluate(
         scenes: as found by a reader.
         methods: pipelines to compare.
         seen: called after each scene with its frame, truth and estimates.
+        baseline: name of the method at whose density confidences are judged; it need not take
+            part.
 
     Raises:
         InputError: a file of the set is missing or unreadable.
@@ -129,47 +145,23 @@ def evaluate(
     for scene in scenes:
         frame = scene.load_frame()
         truth = scene.load_truth() if scene.load_truth else None
-        estimates = []
+        estimates, latencies_ms = [], []
         for method in methods:
             if (method.name, frame.left.shape) not in warm:
                 # The first frame of a size allocates and compiles; it is not timed.
                 warm.add((method.name, frame.left.shape))
                 method.pipeline.process(frame)
             output = method.pipeline.process(frame)
-            result.scores.append(
-                SceneScore(
-                    scene.name,
-                    method.name,
-                    _score(output.disparity_px, truth),
-                    1e3 * sum(output.latency_s.values()),
-                    output.valid_share,
-                )
-            )
-            estimates.append(Estimate(method.name, output.disparity_px))
+            latencies_ms.append(1e3 * sum(output.latency_s.values()))
+            ratio = method.width_ratio(frame)
+            estimates.append(Estimate(method.name, output.disparity_px, output.confidence, ratio))
+        result.scores += judge(scene.name, frame.left, truth, estimates, latencies_ms, baseline)
         if seen:
             seen(scene, frame, truth, estimates)
     return result
 
 
-def _score(disparity_px: Float32Array, truth: Truth | None) -> dict[tuple[str, str], Score]:
-    scores: dict[tuple[str, str], Score] = {}
-    if truth is None:
-        return scores
-    filled = fill_holes(disparity_px)
-    for region in ('noc', 'all'):
-        judged = truth.region(region)
-        if judged is None:
-            continue
-        own = score(disparity_px, judged)
-        # The density of the method itself also stands beside its filled map.
-        whole = score(filled, judged)
-        scores[region, 'filled'] = Score(**{**vars(whole), 'density': own.density})
-        scores[region, 'own'] = own
-        scores[region, 'strict'] = score(disparity_px, judged, holes='error')
-    return scores
-
-
-def _regions(
+def judged_regions(
     scenes: Sequence[SceneScore],
 ) -> Iterable[tuple[str, list[tuple[SceneScore, str]]]]:
     """Regions to report, with the images of each and the region each image is judged on."""
@@ -177,8 +169,16 @@ def _regions(
         region: [(scene, region) for scene in scenes if (region, 'own') in scene.scores]
         for region in ('noc', 'all')
     }
-    if known['noc'] and known['all'] and len(known['noc']) < len(scenes):
-        mixed = [(scene, 'noc' if (scene, 'noc') in known['noc'] else 'all') for scene in scenes]
+    if (
+        known['noc']
+        and known['all']
+        and len(known['noc']) < sum(bool(scene.scores) for scene in scenes)
+    ):
+        mixed = [
+            (scene, 'noc' if ('noc', 'own') in scene.scores else 'all')
+            for scene in scenes
+            if scene.scores
+        ]
         yield 'mixed', mixed
     for region, chosen in known.items():
         if chosen:

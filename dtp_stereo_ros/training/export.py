@@ -183,7 +183,8 @@ def model_card(name: str, folder: Path, parity: Parity, evaluation: str) -> str:
 def _report_within(evaluation: str) -> str:
     """A report below a heading of the card: without its title, and its pictures."""
     lines = evaluation.splitlines()
-    return '\n'.join(line for line in lines if not line.startswith(('# ', '!['))).strip()
+    kept = [line for line in lines if not line.startswith(('# ', '!['))]
+    return '\n'.join(f'#{line}' if line.startswith('## ') else line for line in kept).strip()
 
 
 def _cell(value: object) -> str:

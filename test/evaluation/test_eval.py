@@ -13,7 +13,7 @@ import pytest
 from dtp_stereo_ros import models
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.config import PipelineConfig
-from dtp_stereo_ros.evaluation import report
+from dtp_stereo_ros.evaluation import pictures, tables
 from dtp_stereo_ros.evaluation.datasets import open_dataset
 from dtp_stereo_ros.evaluation.runner import Estimate, Method, evaluate
 from dtp_stereo_ros.pipeline import StereoPipeline
@@ -71,13 +71,13 @@ def test_a_set_without_truth_has_one_row_with_density(tmp_path: Path, sgbm: Meth
     (row,) = evaluate(*open_dataset(f'pairs:{root}'), [sgbm]).rows()
     assert row.score is None
     assert 0.8 < row.density <= 1.0
-    assert f'{100 * row.density:.2f}' in report.markdown_table([row])
+    assert f'{100 * row.density:.2f}' in tables.score_table([row])
 
 
 def test_error_image_tells_right_wrong_hole_and_no_truth_apart() -> None:
     truth = np.array([[10, 10, 10, np.nan]], np.float32)
     estimate = np.array([[10, 20, np.nan, 10]], np.float32)
-    right, wrong, hole, unknown = report.error_image(estimate, truth)[0].astype(int)
+    right, wrong, hole, unknown = pictures.error_image(estimate, truth)[0].astype(int)
     assert right[2] > right[0]  # dark blue end of the map
     assert wrong[0] > wrong[2]  # dark red end
     assert hole.tolist() == [255, 255, 255]
@@ -87,7 +87,7 @@ def test_error_image_tells_right_wrong_hole_and_no_truth_apart() -> None:
 def test_panel_has_a_row_for_the_truth_and_one_for_each_method() -> None:
     left = np.full((40, 60, 3), 7, np.uint8)
     disparity = np.linspace(1, 9, 2400, dtype=np.float32).reshape(40, 60)
-    picture = report.panel(left, disparity, [Estimate('a', disparity), Estimate('b', disparity)])
+    picture = pictures.panel(left, disparity, [Estimate('a', disparity), Estimate('b', disparity)])
     assert picture.shape == (120, 120, 3)
     np.testing.assert_array_equal(picture[39, 0], left[39, 0])
     np.testing.assert_array_equal(picture[39, 60:], picture[79, :60])
@@ -105,7 +105,8 @@ def test_command_writes_report_json_and_pictures(
     document = json.loads((out / 'report.json').read_text())
     assert document['rows'][0]['score']['bad_3'] == 0.0
     assert document['scenes'][0]['scene'] == 'TRAIN/A/0000/0006'
-    assert (out / 'report.md').read_text().count('| flyingthings ') == len(document['rows'])
+    _, scores = (out / 'report.md').read_text().split('## Scores')
+    assert scores.count('| flyingthings ') == len(document['rows'])
     picture = cv2.imread(str(out / 'flyingthings' / 'TRAIN_A_0000_0006.png'))
     assert picture is not None
     assert picture.shape == (2 * layouts.HEIGHT, 2 * layouts.WIDTH, 3)

@@ -35,6 +35,8 @@ def test_bad_counts_errors_above_and_not_at_the_threshold(
 ) -> None:
     assert metrics.bad(ESTIMATE, TRUTH, threshold) == pytest.approx(own)
     assert metrics.bad(ESTIMATE, TRUTH, threshold, 'error') == pytest.approx(strict)
+    name = f'bad_{threshold:g}'.replace('.', '_')
+    assert getattr(metrics.score(ESTIMATE, TRUTH), name) == pytest.approx(own)
 
 
 def test_d1_needs_more_than_3_px_and_more_than_5_percent() -> None:

@@ -1,0 +1,93 @@
+"""The columns of tables and result files: key, heading, unit and meaning, each told once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .intervals import Interval
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measure.
+
+    Attributes:
+        key: in result files, and the attribute of `metrics.Score` where it is one.
+        name: without the unit.
+        unit: 'px' or '%'; shares are stored as 0..1 and shown in %.
+        meaning: half a sentence for the legend.
+    """
+
+    key: str
+    name: str
+    unit: str
+    meaning: str
+
+    @property
+    def heading(self) -> str:
+        """Name and unit."""
+        return f'{self.name} {self.unit}'
+
+    def text(self, value: float) -> str:
+        """A value as tables show it; '-' for NaN."""
+        return '-' if math.isnan(value) else f'{self._shown(value):.2f}'
+
+    def interval_text(self, value: Interval, sign: bool = False) -> str:
+        """Mean and interval as tables show them.
+
+        Args:
+            value: in stored units.
+            sign: write a plus in front of positive means, as differences need it.
+        """
+        mean = f'{self._shown(value.mean):{"+" if sign else ""}.2f}'
+        if math.isnan(value.low):
+            return mean
+        return f'{mean} [{self._shown(value.low):.2f}, {self._shown(value.high):.2f}]'
+
+    def _shown(self, value: float) -> float:
+        return 100.0 * value if self.unit == '%' else value
+
+
+COLUMNS: dict[str, Column] = {
+    column.key: column
+    for column in (
+        Column('epe_px', 'EPE', 'px', 'mean |d - d*|'),
+        Column('bad_0_5', 'bad-0.5', '%', 'pixels with |d - d*| > 0.5 px'),
+        Column('bad_1', 'bad-1', '%', 'pixels with |d - d*| > 1 px'),
+        Column('bad_2', 'bad-2', '%', 'pixels with |d - d*| > 2 px'),
+        Column('bad_3', 'bad-3', '%', 'pixels with |d - d*| > 3 px'),
+        Column('d1', 'D1', '%', 'pixels with |d - d*| > 3 px and > 5 % of d*'),
+        Column('density', 'density', '%', 'pixels with an estimate'),
+        Column(
+            'epe_px_at_density',
+            'EPE at SGBM density',
+            'px',
+            'EPE of the most confident pixels, as many of each image as SGBM has estimates',
+        ),
+        Column(
+            'bad_3_at_density',
+            'bad-3 at SGBM density',
+            '%',
+            'bad-3 of the most confident pixels, as many of each image as SGBM has estimates',
+        ),
+        Column(
+            'ause_px',
+            'AUSE',
+            'px',
+            'area between the sparsification curve of |d - d*| and that of the true order',
+        ),
+        Column('ause_bad_3', 'AUSE of bad-3', '%', 'the same of bad-3'),
+    )
+}
+
+# Of the table of all treatments, and of the table of accuracy.
+SCORE_KEYS = ('epe_px', 'bad_0_5', 'bad_1', 'bad_2', 'bad_3', 'd1', 'density')
+ACCURACY_KEYS = ('epe_px', 'bad_1', 'bad_2', 'bad_3', 'd1', 'bad_3_at_density', 'ause_px')
+# What only a confidence gives.
+CONFIDENCE_KEYS = ('epe_px_at_density', 'bad_3_at_density', 'ause_px', 'ause_bad_3')
+
+
+def meanings(keys: tuple[str, ...]) -> str:
+    """The legend of some columns, one sentence."""
+    return '; '.join(f'{COLUMNS[key].name}: {COLUMNS[key].meaning}' for key in keys) + '.'

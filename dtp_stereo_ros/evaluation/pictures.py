@@ -1,0 +1,87 @@
+"""Pictures of a scene: left image and truth, disparity and error of each method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..errors import InputError
+from ..image_io import colorize, write_png
+from ..stereo import Float32Array, StereoFrame, UInt8Array
+from .datasets import Scene, Truth
+from .scene_score import Estimate
+
+# Errors from here on have the last colour.
+ERROR_SCALE_PX = 5.0
+
+
+def write_panel(
+    folder: Path, scene: Scene, frame: StereoFrame, truth: Truth | None, estimates: list[Estimate]
+) -> None:
+    """Write ``SCENE.png``: left image and truth, then disparity and error of each method.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    path = folder / f'{scene.name.replace("/", "_")}.png'
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_png(path, panel(frame.left, truth.disparity_px if truth else None, estimates))
+    except OSError as error:
+        raise InputError(f'{path}: cannot be written ({error.strerror})') from error
+
+
+def panel(
+    left: UInt8Array, truth_px: Float32Array | None, estimates: Sequence[Estimate]
+) -> UInt8Array:
+    """One picture: a row for the truth and one for each method.
+
+    Args:
+        left: RGB (H, W, 3).
+        truth_px: (H, W), NaN unknown, or None.
+        estimates: disparities of the same size.
+
+    Returns:
+        RGB ((1 + methods) * H, 2 * W, 3); disparities share one colour scale.
+    """
+    scale_of = truth_px if truth_px is not None else estimates[0].disparity_px
+    known = scale_of[np.isfinite(scale_of)]
+    low, high = (float(v) for v in np.percentile(known, (1, 99))) if known.size else (0.0, 1.0)
+    blank = np.zeros_like(left)
+    rows = [
+        (
+            labelled(left, 'left'),
+            blank if truth_px is None else labelled(colorize(truth_px, low, high), 'truth'),
+        )
+    ]
+    for estimate in estimates:
+        disparity = colorize(estimate.disparity_px, low, high)
+        errors = blank
+        if truth_px is not None:
+            label = f'|error|, 0 to {ERROR_SCALE_PX:g} px'
+            errors = labelled(error_image(estimate.disparity_px, truth_px), label)
+        rows.append((labelled(disparity, estimate.method), errors))
+    return np.vstack([np.hstack(row) for row in rows])
+
+
+def error_image(estimate_px: Float32Array, truth_px: Float32Array) -> UInt8Array:
+    """|d - d*| in colour, blue 0 to red `ERROR_SCALE_PX`; black without truth, white for holes."""
+    image = colorize(np.abs(estimate_px - truth_px), 0.0, ERROR_SCALE_PX)
+    image[np.isfinite(truth_px) & ~np.isfinite(estimate_px)] = 255
+    return image
+
+
+def labelled(image: UInt8Array, text: str) -> UInt8Array:
+    """Write a caption on black into the upper left corner of a copy."""
+    image = image.copy()
+    size = max(0.4, image.shape[1] / 1000)
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    image[: 2 * height + below, : width + height] = 0
+    place = (height // 2, height + height // 2)
+    cv2.putText(
+        image, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA
+    )
+    return image

@@ -1,0 +1,193 @@
+"""The result file of an evaluation, ``report.json``: written here, and read back here.
+
+Shares are 0..1, unknown numbers are null. The version counts up where a key changes its meaning or
+goes; new keys leave it as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .anatomy import CLASSES
+from .calibration import EDGES_PX, total
+from .columns import COLUMNS
+from .comparison import accuracy, main_scenes, methods_of
+from .intervals import CONFIDENCE_LEVEL, RESAMPLES, SEED
+from .latency import REFERENCES, Times
+from .runner import BASELINE, DatasetResult, SceneScore
+from .sparsification import KEPT_SHARES
+
+FORMAT = 'dtp_stereo report'
+VERSION = 1
+
+
+def as_document(
+    results: Sequence[DatasetResult], command: str = '', times: Times | None = None
+) -> dict[str, Any]:
+    """The result file as plain values, see the module.
+
+    Args:
+        results: of all sets.
+        command: what was typed.
+        times: of the methods, or None where they were not timed together.
+    """
+    document = {
+        'format': FORMAT,
+        'version': VERSION,
+        'command': command,
+        'baseline': BASELINE,
+        'columns': [
+            {'key': column.key, 'heading': column.heading, 'meaning': column.meaning}
+            for column in COLUMNS.values()
+        ],
+        'intervals': {'level': CONFIDENCE_LEVEL, 'resamples': RESAMPLES, 'seed': SEED},
+        'rows': [dataclasses.asdict(row) for result in results for row in result.rows()],
+        'accuracy': [dataclasses.asdict(row) for result in results for row in accuracy(result)],
+        'sparsification': [found for result in results for found in _curves(result)],
+        'calibration': [found for result in results for found in _calibration(result)],
+        'anatomy': [found for result in results for found in _anatomy(result)],
+        'times': None
+        if times is None
+        else {
+            **dataclasses.asdict(times),
+            'references': [dataclasses.asdict(reference) for reference in REFERENCES],
+        },
+        'scenes': [
+            {
+                'dataset': result.dataset,
+                'scene': scene.scene,
+                'method': scene.method,
+                'latency_ms': scene.latency_ms,
+                'density': scene.density,
+                'scores': {
+                    f'{region}/{treatment}': vars(score)
+                    for (region, treatment), score in scene.scores.items()
+                },
+                'confidence': {
+                    region: {key: value for key, value in vars(ranked).items() if key != 'curves'}
+                    for region, ranked in scene.ranked.items()
+                },
+            }
+            for result in results
+            for scene in result.scores
+        ],
+    }
+    return {key: _plain(value) for key, value in document.items()}
+
+
+def as_json(
+    results: Sequence[DatasetResult], command: str = '', times: Times | None = None
+) -> str:
+    """The result file as text."""
+    return json.dumps(as_document(results, command, times), indent=1, allow_nan=False)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a result file.
+
+    Raises:
+        InputError: the file is missing, no result file, or of another version.
+    """
+    mend = 'write it again with dtp-stereo eval -o DIR'
+    try:
+        document = json.loads(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read ({error.strerror}); {mend}') from error
+    except ValueError as error:
+        raise InputError(f'{path}: not JSON ({error}); {mend}') from error
+    if not isinstance(document, dict) or document.get('format') != FORMAT:
+        raise InputError(f'{path}: not a report of dtp-stereo; {mend}')
+    if document.get('version') != VERSION:
+        raise InputError(
+            f'{path}: version {document.get("version")} of the format, this program reads '
+            f'{VERSION}; {mend}'
+        )
+    return document
+
+
+def mean_curves(result: DatasetResult, method: str) -> dict[str, list[float]]:
+    """Sparsification curves of one method, averaged over images; {} without confidence.
+
+    Returns:
+        The fields of `scene_score.Curves`, at `KEPT_SHARES`.
+    """
+    chosen = main_scenes(result, method)
+    found = [
+        vars(curves)
+        for scene, region in chosen
+        if (curves := scene.ranked[region].curves) is not None and np.isfinite(curves.epe_px[-1])
+    ]
+    if not found:
+        return {}
+    return {name: np.mean([one[name] for one in found], axis=0).tolist() for name in found[0]}
+
+
+def _curves(result: DatasetResult) -> list[dict[str, Any]]:
+    return [
+        {'dataset': result.dataset, 'method': method, 'kept': KEPT_SHARES, **curves}
+        for method in methods_of([result])
+        if (curves := mean_curves(result, method))
+    ]
+
+
+def _calibration(result: DatasetResult) -> list[dict[str, Any]]:
+    found = []
+    for method in methods_of([result]):
+        images = [s.sigma for s in _scenes(result, method) if s.sigma is not None]
+        if images:
+            bins = total(images)
+            found.append(
+                {
+                    'dataset': result.dataset,
+                    'method': method,
+                    'edges_px': EDGES_PX,
+                    'shares': bins.shares,
+                    'mean_sigma_px': bins.mean_sigma_px,
+                    'mean_error_px': bins.mean_error_px,
+                    'calibration_error_px': bins.calibration_error_px,
+                }
+            )
+    return found
+
+
+def _anatomy(result: DatasetResult) -> list[dict[str, Any]]:
+    return [
+        {
+            'dataset': result.dataset,
+            'scene': scene.scene,
+            'method': scene.method,
+            'classes': {
+                name: {'pixels': int(pixels), 'wrong': int(wrong)}
+                for name, pixels, wrong in zip(
+                    CLASSES, scene.anatomy.pixels, scene.anatomy.wrong, strict=True
+                )
+            },
+        }
+        for scene in result.scores
+        if scene.anatomy is not None
+    ]
+
+
+def _scenes(result: DatasetResult, method: str) -> list[SceneScore]:
+    return [scene for scene in result.scores if scene.method == method]
+
+
+def _plain(value: Any) -> Any:
+    """Lists for arrays, and null for NaN, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,182 @@
+"""Markdown tables of an evaluation that also read well as plain text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .anatomy import CLASSES
+from .calibration import EDGES_PX, SigmaBins, total
+from .columns import ACCURACY_KEYS, COLUMNS, CONFIDENCE_KEYS, SCORE_KEYS
+from .comparison import Accuracy, methods_of
+from .intervals import Interval
+from .latency import REFERENCES, Times
+from .runner import DatasetResult, Row
+
+NO_TRUTH = 'no truth'
+NO_CONFIDENCE = 'no confidence'
+NO_VALUE = '-'
+
+_Cell = Callable[[Accuracy, str], str]
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with columns of even width."""
+    cells = [headings, *rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(headings))]
+    lines = [
+        '| '
+        + ' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + ' |'
+        for line in cells
+    ]
+    lines.insert(1, '|' + '|'.join('-' * (width + 2) for width in widths) + '|')
+    return '\n'.join(lines)
+
+
+def score_table(rows: Sequence[Row]) -> str:
+    """Mean scores by data set, method, region and treatment of holes."""
+    headings = [COLUMNS[key].heading for key in SCORE_KEYS]
+    return table(
+        ['data', 'images', 'pixels', 'method', 'holes', *headings, 'ms'],
+        [
+            [
+                row.dataset,
+                str(row.images),
+                row.region,
+                row.method,
+                row.treatment,
+                *(_score_cell(row, key) for key in SCORE_KEYS),
+                f'{row.latency_ms:.0f}',
+            ]
+            for row in rows
+        ],
+    )
+
+
+def accuracy_table(rows: Sequence[Accuracy]) -> str:
+    """Means and 95 % intervals, one line for each method on each region of each set."""
+    return _accuracy_lines(rows, _accuracy_cell)
+
+
+def difference_table(rows: Sequence[Accuracy]) -> str:
+    """Each method minus the baseline, paired by image; '' where the baseline took no part."""
+    compared = [row for row in rows if row.differences]
+    if not compared:
+        return ''
+    return _accuracy_lines(compared, _difference_cell)
+
+
+def anatomy_table(result: DatasetResult) -> str:
+    """bad-3 by class of pixels of one set; '' without truth.
+
+    Of each method: bad-3 within the class, and how many percentage points of the bad-3 of all
+    pixels with a truth lie in it. Shares are averaged over images, and bad-3 within a class is
+    the ratio of the two, so that an image with more pixels of a class counts more.
+    """
+    methods = methods_of([result])
+    shares, points = {}, {}
+    for method in methods:
+        found = [s.anatomy for s in result.scores if s.method == method and s.anatomy]
+        found = [image for image in found if image.pixels.sum() > 0]
+        if not found:
+            return ''
+        shares[method] = np.mean([a.pixels / a.pixels.sum() for a in found], axis=0)
+        points[method] = np.mean([a.wrong / a.pixels.sum() for a in found], axis=0)
+    headings = ['class', 'pixels %']
+    for method in methods:
+        headings += [f'{method} bad-3 %', 'points']
+    rows = []
+    for index, text in enumerate(CLASSES.values()):
+        share = shares[methods[0]][index]
+        cells = [text, f'{100 * share:.1f}']
+        for method in methods:
+            part = points[method][index]
+            cells += [f'{100 * part / share:.2f}' if share else NO_VALUE, f'{100 * part:.2f}']
+        rows.append(cells)
+    last = ['all', '100.0']
+    for method in methods:
+        last += [f'{100 * points[method].sum():.2f}'] * 2
+    return table(headings, [*rows, last])
+
+
+def calibration_table(results: Sequence[DatasetResult]) -> str:
+    """Mean |d - d*| by bins of the predicted sigma_px, by set and method; '' without truth."""
+    ends = [*(f'{end:g}' for end in EDGES_PX[1:]), '']
+    labels = [
+        f'{low:g} to {end}' if end else f'from {low:g}'
+        for low, end in zip(EDGES_PX, ends, strict=True)
+    ]
+    rows = []
+    for result in results:
+        for method in methods_of([result]):
+            scenes = [score for score in result.scores if score.method == method]
+            if not any(scene.anatomy for scene in scenes):
+                cells = [NO_TRUTH, *[NO_VALUE] * len(labels)]
+            elif not scenes[0].has_confidence:
+                cells = [NO_CONFIDENCE, *[NO_VALUE] * len(labels)]
+            else:
+                cells = _calibration_cells(total(s.sigma for s in scenes if s.sigma))
+            rows.append([result.dataset, method, *cells])
+    return table(['data', 'method', 'calibration error px', *labels], rows)
+
+
+def times_table(times: Times) -> str:
+    """Times in those of SGBM, with those that were measured elsewhere."""
+    rows = [
+        [method, f'{times.ratios[method]:.2f}', f'{times.total_ms[method]:.1f}']
+        for method in sorted(times.ratios, key=lambda name: times.ratios[name])
+    ]
+    rows += [
+        [f'{ref.name} {ref.precision} (elsewhere)', f'{ref.ratio_to_sgbm:.2f}', NO_VALUE]
+        for ref in REFERENCES
+    ]
+    return table(['method', 'times SGBM', 'ms'], rows)
+
+
+def _accuracy_lines(rows: Sequence[Accuracy], cell: _Cell) -> str:
+    return table(
+        ['data', 'images', 'pixels', 'method', *(COLUMNS[k].heading for k in ACCURACY_KEYS)],
+        [
+            [
+                row.dataset,
+                str(row.images),
+                row.region,
+                row.method,
+                *(cell(row, key) for key in ACCURACY_KEYS),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _score_cell(row: Row, key: str) -> str:
+    if row.score is None:
+        return COLUMNS[key].text(row.density) if key == 'density' else NO_VALUE
+    return COLUMNS[key].text(getattr(row.score, key))
+
+
+def _accuracy_cell(row: Accuracy, key: str) -> str:
+    if not row.values:
+        return NO_TRUTH
+    return _interval_cell(row, key, row.values[key], sign=False)
+
+
+def _difference_cell(row: Accuracy, key: str) -> str:
+    text = _interval_cell(row, key, row.differences[key], sign=True)
+    return f'**{text}**' if row.differences[key].excludes_zero else text
+
+
+def _interval_cell(row: Accuracy, key: str, value: Interval, sign: bool) -> str:
+    if not math.isnan(value.mean):
+        return COLUMNS[key].interval_text(value, sign)
+    return NO_CONFIDENCE if key in CONFIDENCE_KEYS and not row.has_confidence else NO_VALUE
+
+
+def _calibration_cells(bins: SigmaBins) -> list[str]:
+    cells = [COLUMNS['epe_px'].text(bins.calibration_error_px)]
+    for error_px, share in zip(bins.mean_error_px, bins.shares, strict=True):
+        cells.append(NO_VALUE if math.isnan(error_px) else f'{error_px:.2f} ({100 * share:.0f} %)')
+    return cells
