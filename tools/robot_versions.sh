@@ -118,7 +118,7 @@ if [ $# = 0 ]; then
   # Wheels and colcon are tested with the project's own environment.
   set -- test/test_!(packaging).py test/backends test/commands test/evaluation test/health
   if [ "$rclpy" ]; then
-    set -- "$@" test/ros/test_{distributions,node,lifecycle,doctor,encodings,messages,compressed}.py
+    set -- "$@" test/messages test/pairing test/ros/test_{distributions,node,lifecycle,doctor}.py
   fi
 fi
 OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider -n 2 --dist loadfile "$@"

@@ -39,8 +39,8 @@ def frame(make_frame: Callable[..., StereoFrame]) -> StereoFrame:
     return make_frame(24, (120, 320), CALIBRATION)
 
 
-def told(probe: Probe, subject: str) -> Finding:
-    """Wait until the node states a finding of a subject."""
+def told(probe: Probe, subject: str, part: str = '') -> Finding:
+    """Wait until the node states a finding of a subject, with that part in its text."""
     deadline = time.monotonic() + WAIT_S
     stated: list[Finding] = []
     while time.monotonic() < deadline:
@@ -48,7 +48,7 @@ def told(probe: Probe, subject: str) -> Finding:
         for msg in probe.messages['/diagnostics'][-1:]:
             stated = [f for status in msg.status for f in findings_of(status)]
             for finding in stated:
-                if finding.subject == subject:
+                if finding.subject == subject and part in finding.text:
                     return finding
     pytest.fail(f'the node never stated {subject}; it states {stated}')
 
@@ -286,7 +286,8 @@ def test_each_finding_has_its_own_mend(
         'start the node with --ros-args '
         '-p qos_overrides./cam/left.subscription.reliability:=best_effort'
     )
-    waiting = told(probe, 'sync')
+    # The first may be from before the publisher was discovered.
+    waiting = told(probe, 'sync', '/cam/left (1 publisher)')
     assert waiting.mend.startswith('start the camera, or the node with --ros-args -r')
     _, findings = doctor()
     assert stated.mend in mends(findings, 'left') + mends(findings, 'publisher')
