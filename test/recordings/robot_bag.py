@@ -31,10 +31,11 @@ def image(pixels, encoding, stamp_ns):
 
 def info(stamp_ns):
     roi = kind('sensor_msgs/msg/RegionOfInterest')(0, 0, 0, 0, False)
-    p = np.zeros(12)
-    p[3] = -FOCAL_BASELINE
+    f = FOCAL_BASELINE / 0.1
+    k = np.array([f, 0, WIDTH / 2, 0, f, HEIGHT / 2, 0, 0, 1])
+    p = np.insert(k, (3, 6, 9), (-FOCAL_BASELINE, 0, 0))
     return kind('sensor_msgs/msg/CameraInfo')(
-        header(stamp_ns), HEIGHT, WIDTH, 'plumb_bob', np.zeros(5), np.zeros(9), np.zeros(9), p,
+        header(stamp_ns), HEIGHT, WIDTH, 'plumb_bob', np.zeros(5), k, np.eye(3).ravel(), p,
         0, 0, roi,
     )  # fmt: skip
 
