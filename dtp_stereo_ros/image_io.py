@@ -27,6 +27,9 @@ from .stereo import (
     UInt8Array,
 )
 
+# Colour, 8 bit, and not turned by an EXIF orientation.
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
 OUTPUT_ENDINGS = ('.npy', '.pfm', '.png', '.ply')
 
 
@@ -42,8 +45,11 @@ def silence_opencv() -> None:
 def read_image(path: Path) -> UInt8Array:
     """Read an image as RGB uint8 (H, W, 3); grey becomes RGB, 16 bit becomes 8, alpha is dropped.
 
+    Pixels stay where the sensor has them, whatever orientation the file suggests to viewers
+    (EXIF): calibration, rectification and disparity belong to the rows of the sensor.
+
     Raises:
-        InputError: the file is missing or no image.
+        InputError: the file is missing, no image, or cut short.
     """
     try:
         content = np.frombuffer(path.read_bytes(), np.uint8)
@@ -51,12 +57,24 @@ def read_image(path: Path) -> UInt8Array:
         raise InputError(f'{path}: cannot be read ({error.strerror}); check the path') from error
     # OpenCV reports some broken files by an empty result and some by an exception.
     try:
-        bgr = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+        bgr = cv2.imdecode(content, _AS_STORED) if content.size else None
     except cv2.error:
         bgr = None
     if bgr is None:
         raise InputError(f'{path}: is no image that can be read; give a PNG, JPEG, PPM or TIFF')
+    if not _complete(content.tobytes()):
+        raise InputError(f'{path}: is cut short, its last rows are missing; copy it again')
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _complete(content: bytes) -> bool:
+    """Whether a JPEG or PNG has its end; OpenCV fills what is missing of a JPEG with grey."""
+    if content.startswith(b'\xff\xd8'):
+        # After the last start of a scan; an end before it is that of a thumbnail.
+        return content.find(b'\xff\xd9', content.rfind(b'\xff\xda')) >= 0
+    if content.startswith(b'\x89PNG'):
+        return b'IEND' in content[-4096:]
+    return True
 
 
 def read_pair(
