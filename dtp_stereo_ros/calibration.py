@@ -228,7 +228,7 @@ def _check_baseline(left: Camera, right: Camera, p_left: Matrix, p_right: Matrix
     if baseline_m > LONGEST_BASELINE_M:
         raise CalibrationError(
             f'{right.name}: baseline is {baseline_m:.4g} m, which no stereo camera has; P[3] '
-            f'(here {tx_right:.4g}) must be -fx * baseline in px * m, is it in mm?'
+            f'(here {tx_right:.4g}) must be -fx * baseline in px * m, is it in mm or cm?'
         )
     if shift_y > _TY_TOLERANCE * abs(tx_left - tx_right):
         raise CalibrationError(

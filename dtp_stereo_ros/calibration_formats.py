@@ -364,6 +364,8 @@ _PlainLoader.add_multi_constructor('', _untagged)
 
 def _opencv_xml(text: str) -> Entries:
     """OpenCV's XML storage: a matrix has <data>, a list of numbers is the text of its element."""
+    if '<!' in text.replace('<!--', ''):  # entities may grow without bound
+        raise CalibrationError('has an XML document type; give what OpenCV writes')
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as error:

@@ -52,29 +52,33 @@ def read_image(path: Path) -> UInt8Array:
         InputError: the file is missing, no image, or cut short.
     """
     try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
+        raw = path.read_bytes()
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror}); check the path') from error
     # OpenCV reports some broken files by an empty result and some by an exception.
     try:
-        bgr = cv2.imdecode(content, _AS_STORED) if content.size else None
+        bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), _AS_STORED) if raw else None
     except cv2.error:
         bgr = None
     if bgr is None:
         raise InputError(f'{path}: is no image that can be read; give a PNG, JPEG, PPM or TIFF')
-    if not _complete(content.tobytes()):
+    if not _complete(raw):
         raise InputError(f'{path}: is cut short, its last rows are missing; copy it again')
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _complete(content: bytes) -> bool:
     """Whether a JPEG or PNG has its end; OpenCV fills what is missing of a JPEG with grey."""
-    if content.startswith(b'\xff\xd8'):
-        # After the last start of a scan; an end before it is that of a thumbnail.
-        return content.find(b'\xff\xd9', content.rfind(b'\xff\xda')) >= 0
     if content.startswith(b'\x89PNG'):
-        return b'IEND' in content[-4096:]
-    return True
+        return b'IEND\xaeB`\x82' in content  # with its checksum
+    if not content.startswith(b'\xff\xd8'):
+        return True
+    # From marker to marker to the first scan: a thumbnail before it has an end of its own.
+    at = 2
+    while content[at : at + 1] == b'\xff' and content[at + 1 : at + 2] != b'\xda':
+        padding = content[at + 1 : at + 2] == b'\xff'
+        at += 1 if padding else 2 + int.from_bytes(content[at + 2 : at + 4], 'big')
+    return content.find(b'\xff\xd9', at) >= 0
 
 
 def read_pair(

@@ -25,20 +25,31 @@ def visible(paths: Iterable[Path]) -> list[Path]:
 
 
 def folders(root: Path) -> list[Path]:
-    """Folders in a folder, sorted."""
-    return visible(p for p in root.iterdir() if p.is_dir())
+    """Folders in a folder, sorted.
+
+    Raises:
+        InputError: it cannot be listed.
+    """
+    return [path for path in _listed(root) if path.is_dir()]
 
 
 def files(root: Path, suffixes: Iterable[str]) -> list[Path]:
     """Files of a folder with one of the endings (lower case, any case is found), sorted.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder, or it cannot be listed.
     """
-    if not root.is_dir():
-        raise InputError(f'{root}: no such folder; check the data folder')
     wanted = set(suffixes)
-    return visible(p for p in root.iterdir() if p.suffix.lower() in wanted and p.is_file())
+    return [path for path in _listed(root) if path.suffix.lower() in wanted and path.is_file()]
+
+
+def _listed(root: Path) -> list[Path]:
+    try:
+        return visible(root.iterdir())
+    except OSError as error:
+        raise InputError(
+            f'{root}: cannot be listed ({error.strerror}); check the data folder'
+        ) from error
 
 
 def images(root: Path) -> list[Path]:
