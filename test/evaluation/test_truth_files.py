@@ -163,7 +163,7 @@ _MARKS = [0, np.inf, -np.inf, np.nan, -1, -9999, 65535, 1e10, 3.4028235e38, 1000
 @given(
     mark=st.sampled_from(_MARKS),
     negative=st.booleans(),
-    disparity=arrays(np.float32, (6, 400), elements=st.sampled_from([0.5, 1.0, 20.0, 191.0])),
+    disparity=arrays(np.float32, (6, 400), elements=st.sampled_from([0.5, 1.5, 20.0, 191.0])),
     unknown=arrays(np.bool_, (6, 400)),
 )
 def test_unknown_in_every_convention(
