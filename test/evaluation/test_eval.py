@@ -150,6 +150,18 @@ def test_damaged_scenes_are_named_and_cost_nothing_of_the_others(
     assert f'Left out: {line}' in (out / 'report.md').read_text()
 
 
+def test_a_data_set_of_which_nothing_can_be_read_has_no_rows(tmp_path: Path) -> None:
+    good, bad = layouts.pairs(tmp_path / 'good'), layouts.flyingthings(tmp_path / 'bad')
+    for path in bad.glob('frames_cleanpass/**/*.png'):
+        path.write_bytes(b'')
+    data = ['--data', f'flyingthings:{bad}', '--data', f'pairs:{good}']
+    out = tmp_path / 'out'
+    assert main(['eval', *data, '--backend', 'sgbm', '-o', str(out)]) == 1
+    document = json.loads((out / 'report.json').read_text())
+    assert {row['dataset'] for row in document['rows']} == {'pairs'}
+    assert len(document['left_out']) == 1
+
+
 def test_nothing_that_can_be_read_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
