@@ -1,6 +1,8 @@
-"""Calibration files: Middlebury's calib.txt, our own small YAML, a pair of ROS camera_info YAMLs.
+"""Calibration files: Middlebury, KITTI, ROS, OpenCV, ORB-SLAM, FoundationStereo, and our own YAML.
 
-Our own YAML, in px and metres (`fy`, `cx_right` default to `f`, `cx`):
+Every format is read as the projection matrices of two cameras, which `calibration` checks and
+turns into one calibration (see `calibration_formats` for the formats). Our own YAML, in px and
+metres (`fy`, `cx_right` default to `f`, `cx`):
 
     f: 994.978
     cx: 311.193
@@ -13,198 +15,111 @@ Our own YAML, in px and metres (`fy`, `cx_right` default to `f`, `cx`):
 
 from __future__ import annotations
 
-import math
-import re
+import codecs
+import logging
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from .errors import CalibrationError, one_line
+from .calibration import Camera, calibration_doubts, stereo_calibration
+from .calibration_formats import one_camera, stereo_cameras
+from .errors import CalibrationError
+from .paths import split_at_commas
 from .stereo import StereoCalibration
 
 # A calibration has a few kB; rows of thousands of distortion coefficients do not exist.
 _MAX_BYTES = 2**20
 
-_OWN_KEYS = ('f', 'cx', 'cy', 'baseline', 'width', 'height')
-_OPTIONAL_KEYS = ('fy', 'cx_right')
-_MIDDLEBURY_KEYS = ('cam0', 'cam1', 'baseline', 'width', 'height')
+# UTF-32 first: its little-endian mark begins as that of UTF-16 does.
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: 'utf-8',
+    codecs.BOM_UTF32_LE: 'utf-32-le',
+    codecs.BOM_UTF32_BE: 'utf-32-be',
+    codecs.BOM_UTF16_LE: 'utf-16-le',
+    codecs.BOM_UTF16_BE: 'utf-16-be',
+}
+
+_log = logging.getLogger(__name__)
 
 
-def read_calibration(files: str) -> StereoCalibration:
+def read_calibration(
+    files: str, image_size_px: tuple[int, int] | None = None
+) -> StereoCalibration:
     """Read a calibration.
 
     Args:
-        files: path of a calib.txt or of our own YAML; or 'LEFT.yaml,RIGHT.yaml', the two files
-            that ROS's camera_calibration writes (or `ros2 topic echo --once .../camera_info`).
+        files: path of a file that describes both cameras, or 'LEFT,RIGHT', two files of one
+            camera each, e.g. those that ROS's camera_calibration writes. A path may have commas.
+        image_size_px: (width, height) of the images. Files without a size need it, others must
+            have it.
 
     Raises:
         CalibrationError: missing, unreadable, incomplete or no stereo pair; names the file.
     """
-    paths = [Path(p.strip()).expanduser() for p in files.split(',')]
+    paths = [Path(item).expanduser() for item in split_at_commas(files)]
     texts = [_read(path) for path in paths]
     try:
-        if len(paths) == 1 and re.search(r'^\s*cam0\s*=', texts[0], re.MULTILINE):
-            return _from_middlebury(texts[0])
-        documents = [_mapping(text) for text in texts]
-        if len(documents) == 2:
-            return _from_camera_infos(*documents)
-        if len(documents) > 2:
+        if len(paths) > 2:
             raise CalibrationError('more than two files; give LEFT.yaml,RIGHT.yaml')
-        if _projection_key(documents[0]):
+        if len(paths) == 2:
+            left, right = one_camera(texts[0], 'left'), one_camera(texts[1], 'right')
+        else:
+            left, right = stereo_cameras(texts[0])
+        left, right = (_sized(camera, image_size_px) for camera in (left, right))
+        calibration = stereo_calibration(left, right)
+        size_px = calibration.width_px, calibration.height_px
+        if image_size_px and image_size_px != size_px:
             raise CalibrationError(
-                'one camera_info is half a stereo pair; give both: LEFT.yaml,RIGHT.yaml'
+                f'calibration is for {size_px[0]}x{size_px[1]} but the images are '
+                f'{image_size_px[0]}x{image_size_px[1]}; calibrate at, or scale to, the image size'
             )
-        return _from_own(documents[0])
     except CalibrationError as error:
         raise CalibrationError(f'{files}: {error}') from error
+    for doubt in calibration_doubts(calibration):
+        _log.warning('%s: %s', files, doubt)
+    return calibration
+
+
+def _sized(camera: Camera, image_size_px: tuple[int, int] | None) -> Camera:
+    """The camera, with the size of the images where its file tells none."""
+    if camera.width_px and camera.height_px:
+        return camera
+    if image_size_px is None:
+        raise CalibrationError(
+            'holds both cameras but no image size; give the images with it, or write f, cx, cy, '
+            'baseline, width and height into a YAML (see dtp-stereo infer -h)'
+        )
+    return replace(camera, width_px=image_size_px[0], height_px=image_size_px[1])
 
 
 def _read(path: Path) -> str:
     try:
         with path.open('rb') as file:
             content = file.read(_MAX_BYTES + 1)
-        if len(content) > _MAX_BYTES:
-            raise CalibrationError(f'{path}: has over {_MAX_BYTES} bytes, no calibration has')
-        return content.decode('utf-8')
     except OSError as error:
         raise CalibrationError(
             f'{path}: cannot be read ({error.strerror}); check the path'
         ) from error
-    except UnicodeDecodeError as error:
-        raise CalibrationError(f'{path}: is no text file; give a calibration file') from error
+    if len(content) > _MAX_BYTES:
+        raise CalibrationError(f'{path}: has over {_MAX_BYTES} bytes, no calibration has')
+    text = _decoded(content)
+    if text is None:
+        raise CalibrationError(f'{path}: is no text file; give a calibration file')
+    return text
 
 
-def _mapping(text: str) -> dict[str, Any]:
-    """First YAML document as a mapping; `ros2 topic echo` ends documents by '---'."""
+def _decoded(content: bytes) -> str | None:
+    """Text with its byte order mark taken off, or None.
+
+    Editors and shells of Windows write UTF-8 with a mark, UTF-16, and single bytes in comments.
+    """
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            text = content[len(mark) :].decode(encoding, errors='replace')
+            # A binary file may begin like a mark; a calibration has digits.
+            return text if any(c in '0123456789' for c in text) and '\0' not in text else None
+    if b'\0' in content:
+        return None
     try:
-        document = next(iter(yaml.safe_load_all(text)), None)
-    except yaml.YAMLError as error:
-        raise CalibrationError(f'is no YAML ({one_line(error)})') from error
-    if not isinstance(document, dict):
-        raise CalibrationError('is neither a calib.txt nor a YAML mapping; see infer -h')
-    return document
-
-
-def _from_middlebury(text: str) -> StereoCalibration:
-    """Middlebury v3: `cam0=[f 0 cx; 0 f cy; 0 0 1]`, baseline in millimetres."""
-    entries: dict[str, Any] = {}
-    for line in text.splitlines():
-        key, equals, value = line.partition('=')
-        if equals:
-            entries[key.strip()] = value.strip()
-    _require(entries, _MIDDLEBURY_KEYS)
-    left, right = _matrix(entries['cam0']), _matrix(entries['cam1'])
-    return StereoCalibration(
-        fx_px=right[0],
-        fy_px=right[4],
-        cx_left_px=left[2],
-        cx_right_px=right[2],
-        cy_px=left[5],
-        baseline_m=_number(entries, 'baseline') / 1000.0,
-        width_px=_size(entries, 'width'),
-        height_px=_size(entries, 'height'),
-    )
-
-
-def _matrix(text: str) -> list[float]:
-    try:
-        values = [float(v) for v in text.strip('[] ').replace(';', ' ').split()]
-    except ValueError as error:
-        raise CalibrationError(f'{text!r} is no matrix [f 0 cx; 0 f cy; 0 0 1]') from error
-    if len(values) != 9:
-        raise CalibrationError(f'{text!r} has {len(values)} numbers, a camera matrix has 9')
-    return values
-
-
-def _from_own(entries: dict[str, Any]) -> StereoCalibration:
-    _require(entries, _OWN_KEYS)
-    unknown = set(map(str, entries)) - {*_OWN_KEYS, *_OPTIONAL_KEYS}
-    if unknown:
-        raise CalibrationError(
-            f'unknown {", ".join(sorted(unknown))}; known are '
-            f'{", ".join((*_OWN_KEYS, *_OPTIONAL_KEYS))}'
-        )
-    f, cx = _number(entries, 'f'), _number(entries, 'cx')
-    return StereoCalibration(
-        fx_px=f,
-        fy_px=_number(entries, 'fy') if 'fy' in entries else f,
-        cx_left_px=cx,
-        cx_right_px=_number(entries, 'cx_right') if 'cx_right' in entries else cx,
-        cy_px=_number(entries, 'cy'),
-        baseline_m=_number(entries, 'baseline'),
-        width_px=_size(entries, 'width'),
-        height_px=_size(entries, 'height'),
-    )
-
-
-def _from_camera_infos(left: dict[str, Any], right: dict[str, Any]) -> StereoCalibration:
-    """P of both rectified cameras: [f 0 cx Tx; 0 f cy 0; 0 0 1 0] (sensor_msgs/CameraInfo)."""
-    p_left, size_left = _projection(left, 'left')
-    p_right, size_right = _projection(right, 'right')
-    if size_left != size_right:
-        raise CalibrationError(f'left is {size_left}, right is {size_right}; a pair has one size')
-    if p_right[0] == 0:
-        raise CalibrationError('P[0] of the right camera is 0: it is not calibrated')
-    baseline_m = -p_right[3] / p_right[0]
-    if baseline_m <= 0:
-        raise CalibrationError(
-            f'P[3] of the right camera is {p_right[3]}, it must be negative (-f * baseline); are '
-            'the files in the order LEFT,RIGHT?'
-        )
-    return StereoCalibration(
-        fx_px=p_right[0],
-        fy_px=p_right[5],
-        cx_left_px=p_left[2],
-        cx_right_px=p_right[2],
-        cy_px=p_left[6],
-        baseline_m=baseline_m,
-        width_px=size_left[0],
-        height_px=size_left[1],
-    )
-
-
-def _projection_key(entries: dict[str, Any]) -> str | None:
-    """'projection_matrix' (camera_calibration) or 'p' (ros2 topic echo)."""
-    return next((k for k in ('projection_matrix', 'p') if k in entries), None)
-
-
-def _projection(entries: dict[str, Any], side: str) -> tuple[list[float], tuple[int, int]]:
-    key = _projection_key(entries)
-    if key is None:
-        raise CalibrationError(f'the {side} camera has no projection_matrix')
-    raw = entries[key]
-    data = raw.get('data') if isinstance(raw, dict) else raw
-    if not isinstance(data, list) or len(data) != 12:
-        raise CalibrationError(f'{key} of the {side} camera does not have 12 numbers')
-    values = [_float(f'{key} of the {side} camera', v) for v in data]
-    prefix = 'image_' if 'image_width' in entries else ''
-    _require(entries, (f'{prefix}width', f'{prefix}height'))
-    return values, (_size(entries, f'{prefix}width'), _size(entries, f'{prefix}height'))
-
-
-def _require(entries: dict[str, Any], keys: tuple[str, ...]) -> None:
-    missing = [key for key in keys if key not in entries]
-    if missing:
-        raise CalibrationError(f'{", ".join(missing)} missing; see dtp-stereo infer -h')
-
-
-def _number(entries: dict[str, Any], key: str) -> float:
-    return _float(key, entries[key])
-
-
-def _size(entries: dict[str, Any], key: str) -> int:
-    value = _float(key, entries[key])
-    if value != int(value):
-        raise CalibrationError(f'{key} is {entries[key]!r}, not a whole number')
-    return int(value)
-
-
-def _float(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise CalibrationError(f'{name} is {value!r}, not a number') from error
-    if not math.isfinite(number):
-        raise CalibrationError(f'{name} is {value!r}, not finite')
-    return number
+        return content.decode('utf-8')
+    except UnicodeDecodeError:
+        return content.decode('latin-1')

@@ -27,6 +27,9 @@ from .stereo import (
     UInt8Array,
 )
 
+# Colour, 8 bit, and not turned by an EXIF orientation.
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
 OUTPUT_ENDINGS = ('.npy', '.pfm', '.png', '.ply')
 
 
@@ -42,21 +45,40 @@ def silence_opencv() -> None:
 def read_image(path: Path) -> UInt8Array:
     """Read an image as RGB uint8 (H, W, 3); grey becomes RGB, 16 bit becomes 8, alpha is dropped.
 
+    Pixels stay where the sensor has them, whatever orientation the file suggests to viewers
+    (EXIF): calibration, rectification and disparity belong to the rows of the sensor.
+
     Raises:
-        InputError: the file is missing or no image.
+        InputError: the file is missing, no image, or cut short.
     """
     try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
+        raw = path.read_bytes()
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror}); check the path') from error
     # OpenCV reports some broken files by an empty result and some by an exception.
     try:
-        bgr = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+        bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), _AS_STORED) if raw else None
     except cv2.error:
         bgr = None
     if bgr is None:
         raise InputError(f'{path}: is no image that can be read; give a PNG, JPEG, PPM or TIFF')
+    if not _complete(raw):
+        raise InputError(f'{path}: is cut short, its last rows are missing; copy it again')
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _complete(content: bytes) -> bool:
+    """Whether a JPEG or PNG has its end; OpenCV fills what is missing of a JPEG with grey."""
+    if content.startswith(b'\x89PNG'):
+        return b'IEND\xaeB`\x82' in content  # with its checksum
+    if not content.startswith(b'\xff\xd8'):
+        return True
+    # From marker to marker to the first scan: a thumbnail before it has an end of its own.
+    at = 2
+    while content[at : at + 1] == b'\xff' and content[at + 1 : at + 2] != b'\xda':
+        padding = content[at + 1 : at + 2] == b'\xff'
+        at += 1 if padding else 2 + int.from_bytes(content[at + 2 : at + 4], 'big')
+    return content.find(b'\xff\xd9', at) >= 0
 
 
 def read_pair(

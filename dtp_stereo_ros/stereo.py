@@ -26,6 +26,8 @@ UInt8Array = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
 
 SIDES = ('left', 'right')
+# Longer than any stereo camera on a robot or vehicle: a baseline in mm, or P[3] in px * mm.
+LONGEST_BASELINE_M = 10.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class StereoCalibration:
                 raise CalibrationError(
                     f'calibration: {name} is {value}, it must be positive; check P of the cameras'
                 )
+        if self.baseline_m > LONGEST_BASELINE_M:
+            raise CalibrationError(
+                f'calibration: baseline_m is {self.baseline_m:.4g}, no stereo camera has that; '
+                'give it in metres'
+            )
         for name in ('cx_left_px', 'cx_right_px', 'cy_px'):
             if not math.isfinite(getattr(self, name)):
                 raise CalibrationError(

@@ -105,7 +105,7 @@ def test_every_real_middlebury_file_agrees_with_its_doffs(data_root: Path) -> No
         (_MIDDLEBURY.replace('baseline= 193.001', ''), 'baseline missing'),
         (_MIDDLEBURY.replace('0 0 1', '0 0', 1), 'has 8 numbers, a camera matrix has 9'),
         (_MIDDLEBURY.replace('294.182', 'wide'), 'is no matrix'),
-        (_MIDDLEBURY.replace('193.001', '-193'), 'baseline_m is -0.193, it must be positive'),
+        (_MIDDLEBURY.replace('193.001', '-193'), 'baseline is -193 mm, it must be positive'),
         (_OWN.replace('741', '741.5'), 'width is 741.5, not a whole number'),
         (_OWN.replace('cy: 252.932', 'cy: high'), "cy is 'high', not a number"),
         (_OWN.replace('f: 999.421', 'f: .nan'), 'f is nan, not finite'),
@@ -128,9 +128,9 @@ def test_broken_files_are_named_with_the_fault(tmp_path: Path, content: str, mes
 def test_broken_ros_pairs(tmp_path: Path) -> None:
     left, right = _camera_info(294.182, 0.0), _camera_info(326.96, -192.8)
     for texts, message in (
-        ((right, left), 'in the order LEFT,RIGHT'),
-        ((left, left), 'it must be negative'),
-        ((left, _camera_info(1.0, -1.0, image_width=640)), 'a pair has one size'),
+        ((right, left), 'left camera: .* swap the left and right topics, or files'),
+        ((left, left), r'right camera: Tx is zero .* P\[3\] must be -fx \* baseline'),
+        ((left, _camera_info(1.0, -192.8, image_width=640)), 'size 640x497 .* left one is 741x'),
         ((left, _camera_info(1.0, -1.0, projection_matrix={'data': [1.0]})), '12 numbers'),
         ((left, _OWN), 'the right camera has no projection_matrix'),
     ):

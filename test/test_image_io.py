@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +67,50 @@ def test_unreadable_images_are_named(tmp_path: Path) -> None:
             read_image(tmp_path / name)
     with pytest.raises(InputError, match='cannot be read'):
         read_image(tmp_path)
+
+
+def _turned(path: Path, image: np.ndarray, orientation: int) -> None:
+    """Write an image with an EXIF orientation."""
+    exif = b'II*\0\x08\0\0\0' + struct.pack('<HHHII', 1, 0x0112, 3, 1, orientation) + bytes(4)
+    content = cv2.imencode(path.suffix, image)[1].tobytes()
+    if path.suffix == '.jpg':
+        segment = b'Exif\0\0' + exif
+        head = b'\xff\xe1' + struct.pack('>H', len(segment) + 2) + segment
+        content = content[:2] + head + content[2:]
+    else:
+        chunk = b'eXIf' + exif
+        head = struct.pack('>I', len(exif)) + chunk + struct.pack('>I', zlib.crc32(chunk))
+        content = content[:33] + head + content[33:]  # after IHDR
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('ending', ['.jpg', '.png'])
+def test_an_orientation_for_viewers_turns_no_pixels(
+    tmp_path: Path, ending: str, orientation: int
+) -> None:
+    image = np.zeros((16, 40, 3), np.uint8)
+    image[:8, :20] = 255
+    path = tmp_path / f'image{ending}'
+    _turned(path, image, orientation)
+    found = read_image(path)
+    assert found.shape == image.shape
+    assert np.abs(found.astype(int) - image).max() < 40  # JPEG's own errors
+    # The tag is one that OpenCV obeys by itself.
+    assert (cv2.imread(str(path)).shape == (40, 16, 3)) == (orientation > 4)
+
+
+@pytest.mark.parametrize('ending', ['.jpg', '.png'])
+@pytest.mark.parametrize('share', [0.5, 0.9])
+def test_an_image_that_is_cut_short_is_named(tmp_path: Path, ending: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    content = cv2.imencode(ending, noise)[1].tobytes()
+    path = tmp_path / f'cut{ending}'
+    path.write_bytes(content + b'behind the end')
+    assert read_image(path).shape == noise.shape
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=f'cut{ending}: is '):
+        read_image(path)
 
 
 def test_npy_is_the_disparity(tmp_path: Path, frame: StereoFrame, result: StereoResult) -> None:

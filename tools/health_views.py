@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 from rosbags.highlevel import AnyReader
 
-from dtp_stereo_ros.calibration_io import read_calibration
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.evaluation import motorcycle
 from dtp_stereo_ros.evaluation.datasets import SHARED_LAYOUT, open_dataset
@@ -112,8 +111,8 @@ def pairs(root: Path) -> Iterator[RealPair]:
         kind = 'pairs' if name in _UNLABELLED else name
         for index, scene in enumerate(open_dataset(f'{kind}:{root / place}')[1]):
             frame = scene.load_frame()
-            calib = scene.left.with_name('calib.txt')
-            offset_px = read_calibration(str(calib)).disparity_offset_px if calib.exists() else 0.0
+            calibration = scene.load_calibration(frame)
+            offset_px = calibration.disparity_offset_px if calibration else 0.0
             yield RealPair(name, index, frame.left, frame.right, offset_px)
     with AnyReader([root / _BAG]) as reader:
         waiting: dict[tuple[int, int], UInt8Array] = {}

@@ -16,7 +16,7 @@ from ..evaluation.datasets import (
     SHARED_LAYOUT,
     Scene,
     Truth,
-    open_dataset,
+    open_datasets,
     shared_sets,
 )
 from ..evaluation.extremes import Extremes
@@ -48,11 +48,14 @@ the paired difference to SGBM, error at SGBM's density, AUSE and sparsification 
 of the confidence, errors by class of pixels, thin structures, and a picture of every scene.
 
 Data sets are given as NAME:PATH, any number of them:
-  middlebury_v3       MiddEval3/trainingQ, F or H: the folder of the scenes
+  middlebury_v3       the folder of the scenes: MiddEval3/trainingQ, F or H; 2014, 2021
+  middlebury_2005     and 2006, middlebury_2001 and 2003: the folder of the scenes
   middlebury_classic  folder with scale.json and SCENE/left.* right.* disp.*
-  kitti2015           training/, with disp_occ_0 and/or disp_noc_0
-  flyingthings        SceneFlow layout: frames_cleanpass/ and disparity/
+  eth3d               two_view_training, with two_view_training_gt beside it or unpacked into it
+  kitti2015           training/, with disp_occ_0 and/or disp_noc_0; kitti2012: disp_occ, disp_noc
+  flyingthings        SceneFlow: frames_cleanpass/ and disparity/, or the subset's train/ and val/
   pairs               NAME_left.* NAME_right.* [NAME_disp.pfm]; without truth only pictures
+A scene with a damaged file is named, left out of the means, and the exit code is 1.
 --shared ROOT takes those of them that lie below ROOT as
   {', '.join(SHARED_LAYOUT.values())}
 
@@ -121,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
         StereoError: a backend cannot start.
     """
     specs = [*args.data, *(shared_sets(args.shared) if args.shared else [])]
-    datasets = [open_dataset(spec) for spec in specs]
+    datasets = open_datasets(specs)
     if not datasets:
         raise InputError('no data; give --data NAME:PATH or --shared ROOT')
     timed = latency.resized_motorcycle(latency.WIDTH_PX, latency.HEIGHT_PX) if args.timed else None
@@ -133,6 +136,9 @@ def run(args: argparse.Namespace) -> int:
         _make_folder(args.out)
     pictures = _Pictures()
     results = [_evaluate(name, scenes, methods, args.out, pictures) for name, scenes in datasets]
+    left_out = [line for result in results for line in result.left_out]
+    if not any(result.scores for result in results):
+        raise InputError(f'no scene can be read; the first: {left_out[0]}')
     if timed:
         times = latency.measure(methods, timed, _TIMED_RUNS)
     if args.out:
@@ -144,7 +150,9 @@ def run(args: argparse.Namespace) -> int:
         print(f'\n{legend()}')
         if args.out:
             print(f'\nreport and pictures: {args.out.resolve()}')
-    return 0
+    for line in left_out:
+        print(f'dtp-stereo eval: error: left out, {line}', file=sys.stderr)
+    return 1 if left_out else 0
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,12 @@ examples:
   dtp-stereo infer left.png right.png -o sgbm.png --backend sgbm
   dtp-stereo infer left.png right.png -o fast.png --scale 0.5 --json
 
---calib reads Middlebury's calib.txt; the two files of ROS's camera_calibration as
-LEFT.yaml,RIGHT.yaml; or a YAML with f, cx, cy in px, baseline in m, width, height in px (and
-cx_right, fy where they differ). It must belong to the size of the images. With a calibration,
-points nearer than --min-depth are unknown.
+--calib reads the two files of ROS's camera_calibration as LEFT.yaml,RIGHT.yaml (or ost.txt); what
+`ros2 topic echo --once` shows of both camera_info; the calib.txt of Middlebury, ETH3D and KITTI;
+P1, P2 of OpenCV; ORB-SLAM's settings of a rectified camera; FoundationStereo's K.txt; or a YAML
+with f, cx, cy in px, baseline in m, width, height in px (and cx_right, fy where they differ). It
+must belong to the size of the images. With a calibration, points nearer than --min-depth are
+unknown.
 
 Bad input ends with one line on stderr and exit code 2, and nothing is written."""
 
@@ -53,9 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Match the pair, write the result, print a summary."""
     config = pipeline_config(args)
-    calibration = read_calibration(args.calib) if args.calib else None
-    check_output(args.output, calibration)
-    frame = read_pair(args.left, args.right, calibration)
+    frame = read_pair(args.left, args.right)
+    if args.calib:
+        size_px = frame.width_px, frame.height_px
+        frame = replace(frame, calibration=read_calibration(args.calib, size_px))
+    check_output(args.output, frame.calibration)
     pipeline = StereoPipeline(config)
     try:
         result = pipeline.process(frame)

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import get_type_hints
 
 from ..config import PipelineConfig, Tunable, tunables, validate
+from ..paths import split_at_commas
 
 # Settings whose option is not simply their name.
 _FLAGS = {'input_scale': '--scale'}
@@ -43,7 +44,7 @@ def add_models_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--model',
         dest='models',
-        type=lambda text: text.split(','),
+        type=split_at_commas,
         default=[default],
         metavar='MODEL[,MODEL]',
         help=f'{spec.description} Default: {default}.',

@@ -1,76 +1,23 @@
-"""Readers of stereo data sets: a folder to scenes, each of which loads when it is asked to.
+"""Stereo data sets by name: a folder to scenes, each of which loads when it is asked to.
 
 A new data set is one reader and one row of `READERS`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from ..errors import InputError
-from ..image_io import read_image
-from ..stereo import BoolArray, Float32Array, StereoFrame
-from .truth_files import read_kitti_png, read_non_occluded, read_pfm, read_scaled_grey
-
-
-@dataclass(frozen=True)
-class Truth:
-    """Ground truth of one left image, (H, W) each.
-
-    Attributes:
-        disparity_px: float32, NaN where unknown.
-        non_occluded: where both cameras see the point, or None where the data set does not say.
-        has_occluded: False when occluded pixels have no truth at all, so that there is no *all*.
-    """
-
-    disparity_px: Float32Array
-    non_occluded: BoolArray | None = None
-    has_occluded: bool = True
-
-    def region(self, name: str) -> Float32Array | None:
-        """The truth of one region, 'all' or 'noc', NaN elsewhere; None where it is not known."""
-        if name == 'all':
-            return self.disparity_px if self.has_occluded else None
-        if self.non_occluded is None:
-            return None
-        return np.where(self.non_occluded, self.disparity_px, np.float32(np.nan))
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One pair of a data set.
-
-    Attributes:
-        name: unique in its data set.
-        left, right: image files.
-        load_truth: reads the ground truth, or None where there is none.
-        load_right_px: reads the right view's disparity, (H, W) float32 px, NaN where unknown; only
-            training asks for it. None where it is not published.
-        world: scenes of one world are all trained on or all held out; empty where the scene is
-            the only one of its world.
-    """
-
-    name: str
-    left: Path
-    right: Path
-    load_truth: Callable[[], Truth] | None = None
-    load_right_px: Callable[[], Float32Array] | None = None
-    world: str = ''
-
-    def load_frame(self) -> StereoFrame:
-        """Read both images.
-
-        Raises:
-            InputError: a file is missing or unreadable, or the sizes differ.
-        """
-        return StereoFrame(read_image(self.left), read_image(self.right))
+from .folder_pairs import pairs
+from .kitti import kitti2012, kitti2015
+from .middlebury import eth3d, middlebury_2001, middlebury_2005, middlebury_classic, middlebury_v3
+from .scene import Scene as Scene
+from .scene import Truth as Truth
+from .sceneflow import flyingthings
 
 
 class Reader(Protocol):
@@ -85,80 +32,14 @@ class Reader(Protocol):
         ...
 
 
-def middlebury_v3(root: Path) -> list[Scene]:
-    """Middlebury v3, the folder of scenes: ``SCENE/{im0,im1,mask0nocc}.png disp0GT.pfm``."""
-    return [
-        Scene(
-            folder.name,
-            folder / 'im0.png',
-            folder / 'im1.png',
-            partial(_middlebury_v3_truth, folder),
-        )
-        for folder in _folders(root, 'disp0GT.pfm')
-    ]
-
-
-def middlebury_classic(root: Path) -> list[Scene]:
-    """Middlebury 2001-2006: ``scale.json`` (scene to scale), ``SCENE/{left,right,disp}.*``."""
-    try:
-        scales = json.loads((root / 'scale.json').read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f'{root / "scale.json"}: cannot be read ({error}); it maps each scene to the factor '
-            'of its stored disparities'
-        ) from error
-    return [
-        Scene(
-            name,
-            only(root / name, 'left.*'),
-            only(root / name, 'right.*'),
-            partial(_scaled_truth, only(root / name, 'disp.*'), float(scale)),
-        )
-        for name, scale in sorted(scales.items())
-    ]
-
-
-def kitti2015(root: Path) -> list[Scene]:
-    """KITTI 2015 ``training/``: ``image_2 image_3`` with ``disp_occ_0`` and/or ``disp_noc_0``."""
-    scenes = [
-        Scene(
-            left.stem,
-            left,
-            root / 'image_3' / left.name,
-            partial(kitti_truth, root / 'disp_occ_0' / left.name, root / 'disp_noc_0' / left.name),
-        )
-        for left in sorted((root / 'image_2').glob('*_10.png'))
-    ]
-    return at_least_one(scenes, root, 'image_2/*_10.png')
-
-
-def flyingthings(root: Path) -> list[Scene]:
-    """SceneFlow's original layout: ``frames_cleanpass/**/left/*.png`` and ``disparity/``."""
-    scenes = []
-    for truth in sorted((root / 'disparity').glob('**/left/*.pfm')):
-        relative = truth.relative_to(root / 'disparity').with_suffix('.png')
-        left = root / 'frames_cleanpass' / relative
-        right = left.parent.parent / 'right' / left.name
-        name = relative.with_suffix('').as_posix().replace('/left/', '/')
-        scenes.append(Scene(name, left, right, partial(pfm_truth, truth)))
-    return at_least_one(scenes, root, 'disparity/**/left/*.pfm')
-
-
-def pairs(root: Path) -> list[Scene]:
-    """Any folder of ``NAME_left.* NAME_right.*``, with ``NAME_disp.pfm`` where there is truth."""
-    scenes = []
-    for left in sorted(root.glob('*_left.*')):
-        name = left.stem.removesuffix('_left')
-        truth = root / f'{name}_disp.pfm'
-        load = partial(pfm_truth, truth) if truth.exists() else None
-        scenes.append(Scene(name, left, only(root, f'{name}_right.*'), load))
-    return at_least_one(scenes, root, '*_left.*')
-
-
 READERS: dict[str, Reader] = {
     'middlebury_v3': middlebury_v3,
+    'middlebury_2005': middlebury_2005,
+    'middlebury_2001': middlebury_2001,
     'middlebury_classic': middlebury_classic,
+    'eth3d': eth3d,
     'kitti2015': kitti2015,
+    'kitti2012': kitti2012,
     'flyingthings': flyingthings,
     'pairs': pairs,
 }
@@ -203,58 +84,51 @@ def open_dataset(spec: str) -> tuple[str, list[Scene]]:
     root = Path(path).expanduser()
     if not root.is_dir():
         raise InputError(f'{root}: no such folder; give the folder of {name} after the colon')
-    return name, READERS[name](root)
+    return name, named_apart(READERS[name](root))
 
 
-def _middlebury_v3_truth(folder: Path) -> Truth:
-    return Truth(read_pfm(folder / 'disp0GT.pfm'), read_non_occluded(folder / 'mask0nocc.png'))
+def open_datasets(specs: Iterable[str]) -> list[tuple[str, list[Scene]]]:
+    """Find the scenes of several ``NAME:PATH``, of which several may have one NAME.
 
-
-def _scaled_truth(path: Path, scale: float) -> Truth:
-    return Truth(read_scaled_grey(path, scale))
-
-
-def pfm_truth(path: Path) -> Truth:
-    """Truth of all pixels from a PFM."""
-    return Truth(read_pfm(path))
-
-
-def kitti_truth(occluded_too: Path, non_occluded_only: Path) -> Truth:
-    """KITTI's truth of one image from its two files, of which one may be missing."""
-    if not occluded_too.exists():
-        truth = read_kitti_png(non_occluded_only)
-        return Truth(truth, np.isfinite(truth), has_occluded=False)
-    truth = read_kitti_png(occluded_too)
-    if not non_occluded_only.exists():
-        return Truth(truth)
-    return Truth(truth, np.isfinite(read_kitti_png(non_occluded_only)))
-
-
-def _folders(root: Path, marker: str) -> list[Path]:
-    folders = sorted(path.parent for path in root.glob(f'*/{marker}'))
-    if not folders:
-        raise InputError(f'{root}: no */{marker} in it; give the folder that holds the scenes')
-    return folders
-
-
-def at_least_one(scenes: list[Scene], root: Path, pattern: str) -> list[Scene]:
-    """The scenes.
+    Returns:
+        (title, scenes) of each. The title is NAME where only one has it, else ``NAME-FOLDER``,
+        numbered where that does not tell them apart either.
 
     Raises:
-        InputError: there is none; names the pattern that found none.
+        InputError: see `open_dataset`.
     """
-    if not scenes:
-        raise InputError(f'{root}: no {pattern} in it; give the folder that holds them')
-    return scenes
+    specs = list(specs)
+    found = [open_dataset(spec) for spec in specs]
+    names = Counter(name for name, _ in found)
+    titles = [
+        name if names[name] == 1 else f'{name}-{_folder_name(spec)}'
+        for spec, (name, _) in zip(specs, found, strict=True)
+    ]
+    return [(title, scenes) for title, (_, scenes) in zip(_apart(titles), found, strict=True)]
 
 
-def only(folder: Path, pattern: str) -> Path:
-    """The one file of a folder that matches a pattern.
+def named_apart(scenes: list[Scene]) -> list[Scene]:
+    """The scenes under names that stay apart when '/' becomes '_', as in names of files."""
+    names = _apart([scene.name.replace('/', '_') for scene in scenes])
+    return [
+        scene if name == scene.name.replace('/', '_') else replace(scene, name=name)
+        for scene, name in zip(scenes, names, strict=True)
+    ]
 
-    Raises:
-        InputError: there is none, or there are several.
-    """
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        raise InputError(f'{folder}: {len(found)} files {pattern}, expected one')
-    return found[0]
+
+def _apart(names: list[str]) -> list[str]:
+    """The names, with -2, -3 added to those that were there before."""
+    taken: set[str] = set()
+    apart = []
+    for name in names:
+        number, other = 1, name
+        while other in taken:
+            number += 1
+            other = f'{name}-{number}'
+        taken.add(other)
+        apart.append(other)
+    return apart
+
+
+def _folder_name(spec: str) -> str:
+    return Path(spec.partition(':')[2]).expanduser().resolve().name or 'root'

@@ -73,6 +73,7 @@ def write_report(
         sections.append(_pictures(folder, extras))
         rows = [row for result in results for row in result.rows()]
         sections.append(f'## Scores\n\n{score_table(rows)}\n\n{legend()}')
+        sections += [f'Left out: {line}' for result in results for line in result.left_out]
         with atomic(folder / 'report.md') as file:
             file.write(('\n\n'.join(filter(None, sections)) + '\n').encode())
     except OSError as error:

@@ -79,6 +79,7 @@ def as_document(
             for result in results
             for scene in result.scores
         ],
+        'left_out': [line for result in results for line in result.left_out],
     }
     return {key: _plain(value) for key, value in document.items()}
 

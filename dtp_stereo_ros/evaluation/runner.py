@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .. import preprocess
+from ..errors import InputError
 from ..pipeline import StereoPipeline
 from ..stereo import StereoFrame, StereoResult
 from .datasets import Scene, Truth
@@ -89,10 +90,15 @@ Seen = Callable[[Scene, StereoFrame, Truth | None, list[Estimate]], None]
 
 @dataclass
 class DatasetResult:
-    """All scores on one data set, in the order of the scenes."""
+    """All scores on one data set, in the order of the scenes.
+
+    Attributes:
+        left_out: a line for each scene that cannot be read; it is in no mean.
+    """
 
     dataset: str
     scores: list[SceneScore] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def rows(self) -> list[Row]:
         """Averages over images, one row per method, region and treatment that can be told."""
@@ -136,15 +142,20 @@ def evaluate(
         baseline: name of the method at whose density confidences are judged; it need not take
             part.
 
+    A scene with a missing or damaged file is named in `DatasetResult.left_out`, so that it costs
+    nothing of what the others have scored.
+
     Raises:
-        InputError: a file of the set is missing or unreadable.
         BackendError: a backend failed.
     """
     result = DatasetResult(dataset)
     warm: set[tuple[str, tuple[int, ...]]] = set()
     for scene in scenes:
-        frame = scene.load_frame()
-        truth = scene.load_truth() if scene.load_truth else None
+        try:
+            frame, truth = scene.load()
+        except InputError as error:
+            result.left_out.append(f'{dataset} {scene.name}: {error}')
+            continue
         estimates, latencies_ms = [], []
         for method in methods:
             if (method.name, frame.left.shape) not in warm:

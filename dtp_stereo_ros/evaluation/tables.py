@@ -77,6 +77,8 @@ def anatomy_table(result: DatasetResult) -> str:
     the ratio of the two, so that an image with more pixels of a class counts more.
     """
     methods = methods_of([result])
+    if not methods:
+        return ''
     shares, points = {}, {}
     for method in methods:
         found = [s.anatomy for s in result.scores if s.method == method and s.anatomy]

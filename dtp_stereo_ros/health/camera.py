@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from ..calibration import Camera
 from ..errors import CalibrationError, StereoError
 from ..messages.camera_info import calibration_warnings, stereo_calibration
 from ..messages.images import to_rgb
@@ -146,7 +147,7 @@ class CameraMessages:
         if None in infos.values():
             return None, []
         size = (image.width, image.height) if hasattr(image, 'encoding') else None
-        width, height = size or (infos['left'].width, infos['left'].height)
+        width, height = size or Camera.of_message(infos['left'], 'left').published_size_px
         try:
             calibration = stereo_calibration(infos['left'], infos['right'], width, height)
         except CalibrationError as error:

@@ -7,18 +7,20 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.calibration import Camera, stereo_calibration
+from dtp_stereo_ros.errors import CalibrationError, InputError
 from dtp_stereo_ros.health.stamps import recorded_findings
 from dtp_stereo_ros.image_io import write_pfm, write_png
 from dtp_stereo_ros.pairing.image_stream import Arrival
-from dtp_stereo_ros.stereo import Float32Array, UInt8Array
+from dtp_stereo_ros.paths import split_at_commas
+from dtp_stereo_ros.stereo import Float32Array, StereoCalibration, UInt8Array
 
 from ..progress import progress
 
@@ -41,12 +43,13 @@ Arrivals = dict[str, list[Arrival]]
 
 @dataclass(frozen=True)
 class Topics:
-    """What is read from a bag; truth and its camera_info are '' where there is none."""
+    """What is read from a bag; truth and the camera infos are '' where there are none."""
 
     left: str
     right: str
     truth: str = ''
     info: str = ''
+    left_info: str = ''
 
 
 @dataclass
@@ -113,7 +116,7 @@ def unpack_bag(place: str, cache: Path) -> Path:
 
 
 def _parse(place: str) -> tuple[Path, dict[str, str]]:
-    parts = place.split(',')
+    parts = split_at_commas(place)
     bag = Path(parts[0]).expanduser()
     if not bag.exists():
         raise InputError(f'{bag}: no such bag; check the path')
@@ -151,6 +154,9 @@ def _find_topics(bag: Path, reader: Any, options: dict[str, str]) -> Topics:
             raise InputError(
                 f'{bag}: depth needs {found["info"]} to become disparity; name it with info=TOPIC'
             )
+    left_info = _info_topic(found['left'])
+    if is_depth and left_info in types:
+        found['left_info'] = left_info
     return Topics(**found)
 
 
@@ -163,13 +169,10 @@ def _write_pairs(bag: Path, reader: Any, topics: Topics, folder: Path, arrivals:
     connections = [c for c in reader.connections if c.topic in wanted]
     total = sum(c.msgcount for c in connections if c.topic == topics.left)
     every = -(-total // _MAX_PAIRS) or 1
-    focal_baseline: float | None = None
     count = 0
     bar = progress(total=total, unit='pair', desc=bag.name, mininterval=1)
     with bar:
-        for index, (moment, focal_baseline) in enumerate(
-            _moments(reader, connections, topics, arrivals)
-        ):
+        for index, (moment, infos) in enumerate(_moments(reader, connections, topics, arrivals)):
             bar.update()
             if index % every:
                 continue
@@ -177,7 +180,7 @@ def _write_pairs(bag: Path, reader: Any, topics: Topics, folder: Path, arrivals:
             write_png(folder / f'{name}_left.png', _image(bag, moment.left))
             write_png(folder / f'{name}_right.png', _image(bag, moment.right))
             if moment.truth is not None:
-                disparity = _disparity(bag, moment.truth, focal_baseline)
+                disparity = _disparity(bag, moment.truth, infos, topics)
                 write_pfm(folder / f'{name}_disp.pfm', disparity)
             count += 1
     return count
@@ -185,20 +188,19 @@ def _write_pairs(bag: Path, reader: Any, topics: Topics, folder: Path, arrivals:
 
 def _moments(
     reader: Any, connections: list[Any], topics: Topics, arrivals: Arrivals
-) -> Iterator[tuple[_Moment, float | None]]:
-    """Complete moments in the order of their stamps, and f T as far as it is known.
+) -> Iterator[tuple[_Moment, dict[str, Any]]]:
+    """Complete moments in the order of their stamps, and the newest camera infos by topic.
 
     The stamps of all images go into `arrivals`.
     """
     names = {topics.left: 'left', topics.right: 'right', topics.truth: 'truth'}
     waiting: dict[int, _Moment] = {}
-    focal_baseline: float | None = None
+    infos: dict[str, Any] = {}
     parts = ('left', 'right', 'truth') if topics.truth else ('left', 'right')
     for connection, recorded_ns, raw in reader.messages(connections):
         message = reader.deserialize(raw, connection.msgtype)
-        if connection.topic == topics.info:
-            projection = message.P if hasattr(message, 'P') else message.p
-            focal_baseline = -float(projection[3])
+        if connection.topic in (topics.info, topics.left_info):
+            infos[connection.topic] = message
             continue
         stamp = message.header.stamp.sec * _NS_PER_S + message.header.stamp.nanosec
         if (side := names[connection.topic]) in arrivals:
@@ -209,7 +211,7 @@ def _moments(
         moment = waiting.setdefault(key, _Moment())
         setattr(moment, names[connection.topic], message)
         if all(getattr(moment, part) is not None for part in parts):
-            yield waiting.pop(key), focal_baseline
+            yield waiting.pop(key), infos
         while len(waiting) > 50:
             waiting.pop(next(iter(waiting)))
 
@@ -227,7 +229,24 @@ def _image(bag: Path, message: Any) -> UInt8Array:
         raise InputError(f'{bag}: an image cannot be decoded ({error})') from error
 
 
-def _disparity(bag: Path, message: Any, focal_baseline_px_m: float | None) -> Float32Array:
+def _calibration(
+    bag: Path, infos: dict[str, Any], topics: Topics, size_px: tuple[int, int]
+) -> StereoCalibration:
+    """The calibration of the pair; a left camera without info is the right one, moved."""
+    if topics.info not in infos:
+        raise InputError(f'{bag}: depth came before {topics.info}; record both from the start')
+    right = Camera.of_message(infos[topics.info], topics.info)
+    if topics.left_info in infos:
+        left = Camera.of_message(infos[topics.left_info], topics.left_info)
+    else:
+        left = replace(right, name='left camera', p=(*right.p[:3], 0.0, *right.p[4:]))
+    try:
+        return stereo_calibration(left, right, size_px)
+    except CalibrationError as error:
+        raise CalibrationError(f'{bag}: {error}') from error
+
+
+def _disparity(bag: Path, message: Any, infos: dict[str, Any], topics: Topics) -> Float32Array:
     """A DisparityImage or a depth image as disparity, NaN unknown."""
     from rosbags.image import message_to_cvimage
 
@@ -236,11 +255,9 @@ def _disparity(bag: Path, message: Any, focal_baseline_px_m: float | None) -> Fl
         low, high = message.min_disparity, message.max_disparity
         known = np.isfinite(disparity) & (disparity >= low) & (disparity <= high)
         return np.where(known, disparity, np.float32(np.nan))
-    if not focal_baseline_px_m or focal_baseline_px_m <= 0:
-        raise InputError(f'{bag}: depth came before a right camera_info with P[3] < 0')
     depth = np.asarray(message_to_cvimage(message), np.float32)
     if message.encoding.lower() in ('16uc1', 'mono16'):
         depth = depth / np.float32(1000)
+    calibration = _calibration(bag, infos, topics, (depth.shape[1], depth.shape[0]))
     known = np.isfinite(depth) & (depth > 0)
-    with np.errstate(divide='ignore', invalid='ignore'):
-        return np.where(known, np.float32(focal_baseline_px_m) / depth, np.float32(np.nan))
+    return np.where(known, calibration.raw_disparity(depth), np.float32(np.nan))

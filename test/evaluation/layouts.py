@@ -89,3 +89,58 @@ def _write(left_path: Path, right_path: Path) -> None:
     left, right = plane_pair()
     cv2.imwrite(str(left_path), left)
     cv2.imwrite(str(right_path), right)
+
+
+def eth3d(root: Path) -> Path:
+    """Images and truth in two folders, as the two archives unpack."""
+    middlebury_v3(root / 'two_view_training')
+    for name in ('Beta', 'Alpha'):
+        truths = root / 'two_view_training_gt' / name
+        truths.mkdir(parents=True)
+        for file in ('disp0GT.pfm', 'mask0nocc.png'):
+            (root / 'two_view_training' / name / file).rename(truths / file)
+    return root
+
+
+def kitti2012(root: Path) -> Path:
+    """Like that of 2015, under other names."""
+    kitti2015(root)
+    for old, new in (
+        ('image_2', 'colored_0'),
+        ('image_3', 'colored_1'),
+        ('disp_occ_0', 'disp_occ'),
+        ('disp_noc_0', 'disp_noc'),
+    ):
+        (root / old).rename(root / new)
+    return root
+
+
+def middlebury_2005(root: Path) -> Path:
+    """At a third of the size, hence of 370 rows, disparities are stored three times as large."""
+    scene = root / 'Art'
+    scene.mkdir(parents=True)
+    left, right = plane_pair()
+    for name, pixels in (('view1.png', left), ('view5.png', right), ('disp1.png', stored(3))):
+        write_tall(scene / name, pixels, 370)
+    return root
+
+
+def middlebury_2001(root: Path, rows: int = 380, scale: int = 8) -> Path:
+    """At about 380 rows, disparities are stored eight times as large; in 2003 otherwise."""
+    scene = root / 'venus'
+    scene.mkdir(parents=True)
+    left, right = plane_pair()
+    for name, pixels in (('im2.ppm', left), ('im6.ppm', right), ('disp2.pgm', stored(scale))):
+        write_tall(scene / name, pixels, rows)
+    return root
+
+
+def stored(scale: int) -> np.ndarray:
+    """The truth as an 8-bit image."""
+    return np.nan_to_num(truth() * scale).astype(np.uint8)
+
+
+def write_tall(path: Path, pixels: np.ndarray, rows: int) -> None:
+    """Mirrored below, until it has so many rows."""
+    below = rows - HEIGHT
+    cv2.imwrite(str(path), cv2.copyMakeBorder(pixels, 0, below, 0, 0, cv2.BORDER_REFLECT))

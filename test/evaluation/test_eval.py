@@ -128,6 +128,66 @@ def test_several_models_are_scored_beside_one_sgbm(
     assert scores['dtpnet onnx fp32'] == scores[f'dtpnet onnx fp32 {copy}']
 
 
+def test_damaged_scenes_are_named_and_cost_nothing_of_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = layouts.pairs(tmp_path / 'good'), layouts.middlebury_v3(tmp_path / 'bad')
+    cut = bad / 'Beta' / 'im1.png'
+    cut.write_bytes(cut.read_bytes()[:-2000])
+    data = ['--data', f'pairs:{good}', '--data', f'middlebury_v3:{bad}']
+    out = tmp_path / 'out'
+    assert main(['eval', *data, '--backend', 'sgbm', '-o', str(out)]) == 1
+    captured = capsys.readouterr()
+    assert f'error: left out, middlebury_v3 Beta: {cut}: is ' in captured.err
+    document = json.loads((out / 'report.json').read_text())
+    assert [(s['dataset'], s['scene']) for s in document['scenes']] == [
+        ('pairs', 'blank'),
+        ('pairs', 'wall'),
+        ('middlebury_v3', 'Alpha'),
+    ]
+    assert {row['images'] for row in document['rows'] if row['dataset'] != 'pairs'} == {1}
+    (line,) = document['left_out']
+    assert f'Left out: {line}' in (out / 'report.md').read_text()
+
+
+def test_a_data_set_of_which_nothing_can_be_read_has_no_rows(tmp_path: Path) -> None:
+    good, bad = layouts.pairs(tmp_path / 'good'), layouts.flyingthings(tmp_path / 'bad')
+    for path in bad.glob('frames_cleanpass/**/*.png'):
+        path.write_bytes(b'')
+    data = ['--data', f'flyingthings:{bad}', '--data', f'pairs:{good}']
+    out = tmp_path / 'out'
+    assert main(['eval', *data, '--backend', 'sgbm', '-o', str(out)]) == 1
+    document = json.loads((out / 'report.json').read_text())
+    assert {row['dataset'] for row in document['rows']} == {'pairs'}
+    assert len(document['left_out']) == 1
+
+
+def test_nothing_that_can_be_read_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = layouts.pairs(tmp_path / 'p')
+    for path in root.glob('*_left.png'):
+        path.write_bytes(b'')
+    assert main(['eval', '--data', f'pairs:{root}', '--backend', 'sgbm']) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert 'error: no scene can be read; the first: pairs blank: ' in error
+    assert 'blank_left.png: is no image' in error
+
+
+def test_data_sets_of_one_kind_have_rows_and_pictures_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    roots = [layouts.pairs(tmp_path / name) for name in ('day', 'night')]
+    data = [word for root in roots for word in ('--data', f'pairs:{root}')]
+    out = tmp_path / 'out'
+    assert main(['eval', *data, '--backend', 'sgbm', '-o', str(out)]) == 0
+    table = capsys.readouterr().out
+    assert '| pairs-day ' in table
+    assert '| pairs-night ' in table
+    assert (out / 'pairs-day' / 'wall.png').exists()
+    assert (out / 'pairs-night' / 'wall.png').exists()
+
+
 def test_json_goes_to_stdout_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = f'pairs:{layouts.pairs(tmp_path / "p")}'
     assert main(['eval', '--data', data, '--backend', 'sgbm', '--json']) == 0

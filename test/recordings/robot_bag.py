@@ -29,12 +29,13 @@ def image(pixels, encoding, stamp_ns):
     return kind('sensor_msgs/msg/Image')(header(stamp_ns), height, width, encoding, 0, step, data)
 
 
-def info(stamp_ns):
+def info(stamp_ns, tx=-FOCAL_BASELINE):
     roi = kind('sensor_msgs/msg/RegionOfInterest')(0, 0, 0, 0, False)
-    p = np.zeros(12)
-    p[3] = -FOCAL_BASELINE
+    f = FOCAL_BASELINE / 0.1
+    k = np.array([f, 0, WIDTH / 2, 0, f, HEIGHT / 2, 0, 0, 1])
+    p = np.insert(k, (3, 6, 9), (tx, 0, 0))
     return kind('sensor_msgs/msg/CameraInfo')(
-        header(stamp_ns), HEIGHT, WIDTH, 'plumb_bob', np.zeros(5), np.zeros(9), np.zeros(9), p,
+        header(stamp_ns), HEIGHT, WIDTH, 'plumb_bob', np.zeros(5), k, np.eye(3).ravel(), p,
         0, 0, roi,
     )  # fmt: skip
 
@@ -46,12 +47,16 @@ def disparity(values, stamp_ns):
     )
 
 
-def write_bag(path, truth=''):
-    """Five frames; the right view is stamped 1 ms later, and its third image is lost."""
+def write_bag(path, truth='', left_tx=None):
+    """Five frames; the right view is stamped 1 ms later, and its third image is lost.
+
+    With `left_tx` there is a left camera info too, and both have a Tx.
+    """
     rng = np.random.default_rng(0)
     with rosbag2.Writer(path, version=8) as writer:
-        names = ['left/image_rect', 'right/image_rect', 'right/camera_info', 'disparity', 'depth']
-        types = ['sensor_msgs/msg/Image'] * 2 + ['sensor_msgs/msg/CameraInfo']
+        names = ['left/image_rect', 'right/image_rect', 'right/camera_info', 'left/camera_info']
+        names += ['disparity', 'depth']
+        types = ['sensor_msgs/msg/Image'] * 2 + ['sensor_msgs/msg/CameraInfo'] * 2
         types += ['stereo_msgs/msg/DisparityImage', 'sensor_msgs/msg/Image']
         topics = {
             name: writer.add_connection(f'/cam/{name}', msgtype, typestore=STORE)
@@ -66,7 +71,9 @@ def write_bag(path, truth=''):
         for i in range(5):
             stamp = 10**12 + i * 50_000_000
             wide = rng.integers(0, 255, (HEIGHT, WIDTH + SHIFT), np.uint8)
-            send('right/camera_info', info(stamp), stamp)
+            send('right/camera_info', info(stamp, (left_tx or 0.0) - FOCAL_BASELINE), stamp)
+            if left_tx is not None:
+                send('left/camera_info', info(stamp, left_tx), stamp)
             send('left/image_rect', image(wide[:, :WIDTH], 'mono8', stamp), stamp)
             if i != 2:
                 later = stamp + 1_000_000

@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
-from robot_bag import HEIGHT, SHIFT, WIDTH, write_bag, write_compressed_ros1_bag, write_stamped_bag
+from robot_bag import (
+    FOCAL_BASELINE,
+    HEIGHT,
+    SHIFT,
+    WIDTH,
+    write_bag,
+    write_compressed_ros1_bag,
+    write_stamped_bag,
+)
 
-from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.errors import CalibrationError, InputError
 from dtp_stereo_ros.training.data.readers import open_pairs
 
 
@@ -22,6 +30,21 @@ def test_pairs_of_a_bag(tmp_path, truth):
             assert np.isnan(found[0]).all()
         else:
             assert scene.load_truth is None
+
+
+@pytest.mark.parametrize('left_tx', [0.0, 22.0, -FOCAL_BASELINE, FOCAL_BASELINE / 2])
+def test_depth_by_the_tx_of_both_cameras(tmp_path, left_tx):
+    spec = write_bag(tmp_path / 'my,robot', ',truth=/cam/depth', left_tx)
+    for scene in open_pairs(spec, tmp_path / 'cache'):
+        np.testing.assert_allclose(scene.load()[1].disparity_px[1:], SHIFT, rtol=1e-6)
+
+
+def test_depth_by_cameras_that_are_no_pair_is_refused(tmp_path):
+    spec = write_bag(tmp_path / 'robot', ',truth=/cam/depth', 1000 * FOCAL_BASELINE)
+    open_pairs(spec, tmp_path / 'cache')  # its difference is what counts
+    spec = write_bag(tmp_path / 'far', ',truth=/cam/depth,info=/cam/left/camera_info', 9.0)
+    with pytest.raises(CalibrationError, match=r'far: .*left/camera_info: Tx .* no baseline'):
+        open_pairs(spec, tmp_path / 'cache')
 
 
 def test_compressed_pairs_of_a_ros1_bag(tmp_path):

@@ -63,19 +63,16 @@ def load_pair(scene: Scene, cache: TaughtCache | None = None) -> Pair:
     Raises:
         InputError: a file is missing or unreadable, or the sizes differ.
     """
-    frame = scene.load_frame()
+    frame, truth = scene.load()
     taught = cache.read(scene, frame) if cache else {}
-    if scene.load_truth is None:
+    if truth is None:
         disparity = np.full(frame.left.shape[:2], np.nan, np.float32)
         visible = np.zeros(disparity.shape, np.bool_)
         return Pair(frame.left, frame.right, disparity, visible, taught)
-    truth = scene.load_truth()
     disparity, told = truth.disparity_px, truth.non_occluded
     visible = visible_from_disparity(disparity) if told is None else told
-    right_px = None
-    if scene.load_right_px is not None:
-        right_px = scene.load_right_px()
-    elif told is not None or np.isfinite(disparity).mean() > _DENSE:
+    right_px = scene.load_right(frame)
+    if right_px is None and (told is not None or np.isfinite(disparity).mean() > _DENSE):
         right_px = right_disparity(disparity, visible)
     return Pair(frame.left, frame.right, disparity, visible, taught, right_px)
 

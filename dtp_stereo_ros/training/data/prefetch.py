@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from dtp_stereo_ros.errors import StereoError
+
 from .batches import Batch
 from .raycast_source import Item, Renderer
 
@@ -51,7 +53,7 @@ class Feed:
     def __next__(self) -> Batch:
         """The next batch; the one after it is begun."""
         if self._side is None:
-            return self.moved(next(self._items))
+            return self.moved(self._next())
         batch, done = self._waiting or self._begun(self._side)
         self._waiting = self._begun(self._side)
         current = torch.cuda.current_stream(self.device)
@@ -61,6 +63,15 @@ class Feed:
             tensor.record_stream(current)
         return batch
 
+    def _next(self) -> Item:
+        """The next item; an error of a worker as the one line that it is here."""
+        try:
+            return next(self._items)
+        except StereoError as error:
+            # PyTorch puts the traceback of the worker before it.
+            line = str(error).strip().splitlines()[-1]
+            raise type(error)(line.removeprefix(f'{_name(error)}: ')) from error
+
     def moved(self, item: Item) -> Batch:
         """On the device, rendered there where it is only drawn so far."""
         if not isinstance(item, dict):
@@ -69,9 +80,13 @@ class Feed:
         return {name: v.to(self.device, non_blocking=True) for name, v in item.items()}
 
     def _begun(self, side: torch.cuda.Stream) -> tuple[Batch, Any]:
-        item = next(self._items)
+        item = self._next()
         with torch.cuda.stream(side):
             batch = self.moved(item)
             done = torch.cuda.Event()
             done.record(side)
         return batch, done
+
+
+def _name(error: Exception) -> str:
+    return f'{type(error).__module__}.{type(error).__qualname__}'

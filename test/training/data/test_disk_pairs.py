@@ -10,9 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.evaluation.datasets import Truth
+from dtp_stereo_ros.image_io import write_pfm
 from dtp_stereo_ros.training.data import disk_pairs, right_view
 from dtp_stereo_ros.training.data.batches import GeneratorConfig
+from dtp_stereo_ros.training.data.prefetch import Feed
 from dtp_stereo_ros.training.data.readers import open_pairs
 
 
@@ -224,3 +227,24 @@ def test_held_out_crops_are_not_augmented(tmp_path):
     known = batch['disparity'][batch['known']]
     assert (known == layouts.SHIFT_PX).all()
     assert batch['left'].shape == (2, 3, 32, 64)
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_truth_of_another_size_is_one_line_that_names_the_file(tmp_path, workers):
+    """Also where a worker of the loader finds it."""
+    root = layouts.pairs(tmp_path / 'data')
+    write_pfm(root / 'wall_disp.pfm', layouts.truth()[::2, ::2] / 2)
+    scenes = open_pairs(f'folder:{root}', tmp_path)[1:]
+    config = GeneratorConfig(sizes=((32, 64),), batch_size=2, max_disparity_px=60)
+    stream = disk_pairs.PairBatches(scenes, config)
+    with pytest.raises(InputError) as caught:
+        next(Feed(stream, workers, torch.device('cpu'), None))
+    assert str(caught.value).startswith(f'{root}/wall_disp.pfm: the truth is 80x24 but ')
+    assert '\n' not in str(caught.value)
+
+
+def test_a_right_truth_of_another_size_is_named(tmp_path):
+    root = layouts.middlebury_v3(tmp_path / 'data')
+    write_pfm(root / 'Alpha' / 'disp1GT.pfm', layouts.truth()[::2])
+    with pytest.raises(InputError, match=r"Alpha: the right view's truth is 160x24 but .*im0"):
+        disk_pairs.load_pair(open_pairs(f'middlebury_v3:{root}', tmp_path)[0])

@@ -1,5 +1,7 @@
 """Every layout is found, and truth comes in pixels."""
 
+import shutil
+
 import cv2
 import layouts
 import numpy as np
@@ -8,46 +10,6 @@ import pytest
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.image_io import write_pfm
 from dtp_stereo_ros.training.data.readers import READERS, open_pairs
-
-
-def kitti2012(root):
-    layouts.kitti2015(root)
-    for old, new in (
-        ('image_2', 'colored_0'),
-        ('image_3', 'colored_1'),
-        ('disp_occ_0', 'disp_occ'),
-        ('disp_noc_0', 'disp_noc'),
-    ):
-        (root / old).rename(root / new)
-    return root
-
-
-def write_tall(path, pixels, rows):
-    """Mirrored below, until it has so many rows."""
-    below = rows - layouts.HEIGHT
-    cv2.imwrite(str(path), cv2.copyMakeBorder(pixels, 0, below, 0, 0, cv2.BORDER_REFLECT))
-
-
-def middlebury_2005(root):
-    """At a third of the size, hence of 370 rows, disparities are stored three times as large."""
-    scene = root / 'Art'
-    scene.mkdir(parents=True)
-    left, right = layouts.plane_pair()
-    stored = np.nan_to_num(layouts.truth() * 3).astype(np.uint8)
-    for name, pixels in (('view1.png', left), ('view5.png', right), ('disp1.png', stored)):
-        write_tall(scene / name, pixels, 370)
-    return root
-
-
-def middlebury_2001(root, rows=380, scale=8):
-    """At about 380 rows, disparities are stored eight times as large; in 2003 otherwise."""
-    scene = root / 'venus'
-    scene.mkdir(parents=True)
-    left, right = layouts.plane_pair()
-    stored = np.nan_to_num(layouts.truth() * scale).astype(np.uint8)
-    for name, pixels in (('im2.ppm', left), ('im6.ppm', right), ('disp2.pgm', stored)):
-        write_tall(scene / name, pixels, rows)
-    return root
 
 
 def two_folders(root):
@@ -64,13 +26,13 @@ def two_folders(root):
     ('name', 'make', 'count'),
     [
         ('sceneflow', layouts.flyingthings, 1),
-        ('kitti2012', kitti2012, 3),
+        ('kitti2012', layouts.kitti2012, 3),
         ('kitti2015', layouts.kitti2015, 3),
         ('middlebury_v3', layouts.middlebury_v3, 2),
-        ('middlebury_2001', middlebury_2001, 1),
-        ('middlebury_2005', middlebury_2005, 1),
+        ('middlebury_2001', layouts.middlebury_2001, 1),
+        ('middlebury_2005', layouts.middlebury_2005, 1),
         ('middlebury_classic', layouts.middlebury_classic, 1),
-        ('eth3d', layouts.middlebury_v3, 2),
+        ('eth3d', layouts.eth3d, 2),
         ('folder', two_folders, 1),
     ],
 )
@@ -107,8 +69,8 @@ def test_the_other_sets_of_sceneflow(tmp_path, place):
     [
         ('sceneflow', layouts.flyingthings, 'disparity/TRAIN/A/0000/right/0006.pfm'),
         ('middlebury_v3', layouts.middlebury_v3, 'Beta/disp1GT.pfm'),
-        ('middlebury_2001', middlebury_2001, 'venus/disp6.pgm'),
-        ('middlebury_2005', middlebury_2005, 'Art/disp5.png'),
+        ('middlebury_2001', layouts.middlebury_2001, 'venus/disp6.pgm'),
+        ('middlebury_2005', layouts.middlebury_2005, 'Art/disp5.png'),
     ],
 )
 def test_the_right_views_truth_is_found_where_it_is_published(tmp_path, name, make, path):
@@ -127,13 +89,13 @@ def test_the_right_views_truth_is_found_where_it_is_published(tmp_path, name, ma
 
 @pytest.mark.parametrize(('rows', 'scale'), [(375, 4), (750, 2), (1500, 1), (383, 8)])
 def test_disparities_of_2003_are_stored_by_size(tmp_path, rows, scale):
-    root = middlebury_2001(tmp_path / 'data', rows, scale)
+    root = layouts.middlebury_2001(tmp_path / 'data', rows, scale)
     truth = open_pairs(f'middlebury_2001:{root}', tmp_path)[0].load_truth().disparity_px
     assert np.nanmax(truth) == np.nanmin(truth[1:30]) == layouts.SHIFT_PX
 
 
 def test_a_scene_of_2001_without_its_picture_is_named(tmp_path):
-    root = middlebury_2001(tmp_path / 'data')
+    root = layouts.middlebury_2001(tmp_path / 'data')
     (root / 'venus' / 'im6.ppm').unlink()
     with pytest.raises(InputError, match=r'venus: 0 files im6\.\*, expected one'):
         open_pairs(f'middlebury_2001:{root}', tmp_path)
@@ -176,3 +138,29 @@ def test_a_lonely_left_image_is_named(tmp_path):
     (root / 'right' / '7.png').unlink()
     with pytest.raises(InputError, match=r'left/7\.png: there is no 7\.\* in .*right'):
         open_pairs(f'folder:{root}', tmp_path)
+
+
+def test_litter_beside_the_images_of_two_folders_is_passed_over(tmp_path):
+    root = two_folders(tmp_path / 'data')
+    for name in (
+        'left/._7.png',
+        'right/._7.png',
+        'left/.DS_Store',
+        'right/7.json',
+        'disp/._7.pfm',
+    ):
+        (root / name).write_bytes(b'\0\5\x16\7')
+    (scene,) = open_pairs(f'folder:{root}', tmp_path)
+    frame, truth = scene.load()
+    assert frame.left.shape == (layouts.HEIGHT, layouts.WIDTH, 3)
+    np.testing.assert_array_equal(truth.disparity_px, layouts.truth())
+
+
+def test_the_validation_half_of_the_subset_is_left_out(tmp_path):
+    for split in ('train', 'val'):
+        layouts.flyingthings(tmp_path / 'full')
+        for old, new in (('frames_cleanpass', 'image_clean'), ('disparity', 'disparity')):
+            (tmp_path / split).mkdir(exist_ok=True)
+            (tmp_path / 'full' / old / 'TRAIN' / 'A' / '0000').rename(tmp_path / split / new)
+        shutil.rmtree(tmp_path / 'full')
+    assert [s.name for s in open_pairs(f'sceneflow:{tmp_path}', tmp_path)] == ['train/0006']

@@ -1,0 +1,48 @@
+"""Readers of plain folders of pairs, with truth as PFM where there is some."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from ..errors import InputError
+from .scan import at_least_one, by_stem, files, images, only_of
+from .scene import Scene, pfm_truth
+
+
+def pairs(root: Path) -> list[Scene]:
+    """Any folder of ``NAME_left.* NAME_right.*``, with ``NAME_disp.pfm`` where there is truth."""
+    found = by_stem(images(root))
+    truths = by_stem(files(root, {'.pfm'}))
+    scenes = []
+    for stem in found:
+        if not stem.endswith('_left'):
+            continue
+        name = stem.removesuffix('_left')
+        left, right = (only_of(found.get(s, []), root, f'{s}.*') for s in (stem, f'{name}_right'))
+        scenes.append(_scene(name, left, right, truths.get(f'{name}_disp', [])))
+    return at_least_one(scenes, root, '*_left.*')
+
+
+def folder(root: Path) -> list[Scene]:
+    """Any folder of pairs.
+
+    Either ``NAME_left.* NAME_right.*`` with ``NAME_disp.pfm`` where there is truth, or
+    ``left/NAME.* right/NAME.*`` with ``disp/NAME.pfm``.
+    """
+    if not (root / 'left').is_dir():
+        return pairs(root)
+    lefts, rights = by_stem(images(root / 'left')), by_stem(images(root / 'right'))
+    truths = by_stem(files(root / 'disp', {'.pfm'})) if (root / 'disp').is_dir() else {}
+    scenes = []
+    for name, found in lefts.items():
+        left = only_of(found, root / 'left', f'{name}.*')
+        if name not in rights:
+            raise InputError(f'{left}: there is no {name}.* in {root / "right"}')
+        right = only_of(rights[name], root / 'right', f'{name}.*')
+        scenes.append(_scene(name, left, right, truths.get(name, [])))
+    return at_least_one(scenes, root, 'left/*')
+
+
+def _scene(name: str, left: Path, right: Path, truths: list[Path]) -> Scene:
+    return Scene(name, left, right, partial(pfm_truth, truths[0]) if truths else None)
