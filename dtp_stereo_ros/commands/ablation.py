@@ -16,8 +16,8 @@ pairs and the same number of steps; each has its own folder below `out`, is done
 where it was stopped. What is written by hand between the two marks of OUT is kept.
 
 examples:
-  dtp-stereo ablation config/recipes/ablation.yaml -o docs/ablation.md --shared ../shared/data
-  dtp-stereo ablation config/recipes/ablation.yaml -o docs/ablation.md --rows loss,supervision"""
+  dtp-stereo ablation config/recipes/ablation.yaml -o ablation.md --shared ../shared/data
+  dtp-stereo ablation config/recipes/ablation.yaml -o ablation.md --rows loss,supervision"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
