@@ -55,7 +55,7 @@ def shared_memory_findings(free_bytes: int) -> list[Finding]:
     if free_bytes >= _SHM_FREE_BYTES:
         return []
     text = f'/dev/shm has {free_bytes / 2**20:.0f} MiB left'
-    mend = 'fastdds shm clean; of a container: docker run --shm-size=1g, or --ipc=host'
+    mend = 'fastdds shm clean; in a container: docker run --shm-size=1g, or --ipc=host'
     return [Finding('warn', 'dds', text, mend)]
 
 

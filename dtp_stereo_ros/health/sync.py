@@ -52,8 +52,8 @@ def without_info_finding(
             f'--ros-args -r {prefix}{side}/camera_info:=TOPIC'
         )
         return Finding('error', 'camera_info', text, mend)
-    text = f'{topic} has not the stamps of the images ({rough(gap_ns)} off)'
-    mend = f'ros2 param set {node} cache_camera_info true, or stamp it as the images'
+    text = f'{topic} does not have the stamps of the images ({rough(gap_ns)} off)'
+    mend = f'ros2 param set {node} cache_camera_info true, or give it the stamps of the images'
     return Finding('error', 'camera_info', text, mend)
 
 
