@@ -11,7 +11,7 @@ from dtp_stereo_ros.evaluation.intervals import CONFIDENCE_LEVEL, RESAMPLES
 from dtp_stereo_ros.evaluation.result_file import FORMAT, VERSION, as_document
 from dtp_stereo_ros.evaluation.runner import TREATMENTS, Row
 
-from .markdown import code, table
+from .markdown import code, described, table
 
 # Key of the document -> meaning.
 _KEYS = {
@@ -33,6 +33,7 @@ _KEYS = {
     'times': 'latency of the methods as multiples of that of the baseline; null where they were '
     'not timed together',
     'scenes': 'one entry for each image and method: latency, density and all scores',
+    'left_out': 'scenes that could not be read; they are in no mean',
 }
 
 
@@ -40,7 +41,7 @@ def sections() -> dict[str, str]:
     """The tables of the page.
 
     Raises:
-        KeyError: a key of the document has no meaning above.
+        LookupError: a key of the document has no meaning above.
     """
     document = as_document([])
     measures = [[code(c.key), c.name, c.unit, c.meaning] for c in COLUMNS.values()]
@@ -51,7 +52,10 @@ def sections() -> dict[str, str]:
         f'Treatments of holes are {", ".join(map(code, TREATMENTS))}.',
     )
     return {
-        'keys': table(['key', 'meaning'], [[code(key), _KEYS[key]] for key in document]),
+        'keys': table(
+            ['key', 'meaning'],
+            [[code(key), described(key, _KEYS, 'tools/reference/results.py')] for key in document],
+        ),
         'measures': table(['key', 'name', 'unit', 'meaning'], measures),
         'rows': '\n\n'.join(entries),
         'classes': table(

@@ -13,9 +13,11 @@ from sensor_msgs.msg import CameraInfo, Image
 from dtp_stereo_ros.ros.outputs import OUTPUT_TYPES
 from dtp_stereo_ros.ros.publisher_qos import type_name
 
-from .markdown import code, table
+from .markdown import code, described, table
 
 _POLICY = Path(__file__).resolve().parents[2] / 'config/sros2/policy.xml'
+
+_FILE = 'tools/reference/topics.py'
 
 _TYPES = {
     'left/image_rect': type_name(Image),
@@ -65,7 +67,7 @@ def sections() -> dict[str, str]:
     """The tables of the page.
 
     Raises:
-        KeyError: a topic of the policy has no type or no meaning above.
+        LookupError: a topic of the policy has no type or no meaning above.
     """
     profile = ElementTree.parse(_POLICY).getroot().find('.//profile')
     assert profile is not None
@@ -74,7 +76,19 @@ def sections() -> dict[str, str]:
     services = [str(service.text) for service in profile.findall('services/service')]
     headings = ['topic', 'type', 'meaning']
     return {
-        'subscribed': table(headings, [[code(t), code(_TYPES[t]), _READ[t]] for t in read]),
-        'published': table(headings, [[code(t), code(_TYPES[t]), _SENT[t]] for t in sent]),
+        'subscribed': table(
+            headings,
+            [
+                [code(t), code(described(t, _TYPES, _FILE)), described(t, _READ, _FILE)]
+                for t in read
+            ],
+        ),
+        'published': table(
+            headings,
+            [
+                [code(t), code(described(t, _TYPES, _FILE)), described(t, _SENT, _FILE)]
+                for t in sent
+            ],
+        ),
         'services': '\n'.join(f'- {code(name)}' for name in services),
     }
