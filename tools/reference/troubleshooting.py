@@ -6,7 +6,7 @@ Each section calls them with the input of one fault, so that the page has the wo
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -186,61 +186,71 @@ def _brightness() -> list[Finding]:
     return check.look(np.zeros((2, 2, 3), np.uint8), 'mono16', _TOPICS['left'])
 
 
+# What makes the P of a stereo camera a faulty one: (side, index of P) -> value.
+_TX = -_FX_PX * _BASELINE_M
+_FAULTY_P: tuple[dict[tuple[str, int], float], ...] = (
+    {('left', 2): float('nan')},
+    {('right', 0): 0.0},
+    {('left', 10): 0.0},
+    {('left', 1): 5.0},
+    {('right', 3): 0.0},
+    {('left', 3): _TX},
+    {('right', 3): -_TX},
+    {('left', 3): _TX, ('right', 3): 0.0},
+    {('right', 3): 1000 * _TX},
+    {('right', 3): 0.0, ('right', 7): _TX},
+    {('right', 7): _TX / 4},
+    {('left', 0): 420.0},
+    {('left', 6): 260.0},
+)
+
+
 def _calibrations() -> list[Finding]:
     """Findings on pairs of camera infos that are no calibration of a stereo pair."""
-
-    def broken(change: Callable[[CameraInfo, CameraInfo], None]) -> list[Finding]:
-        left, right = _info(0.0), _info(-_FX_PX * _BASELINE_M)
-        change(left, right)
-        try:
-            stereo_calibration(left, right, _WIDTH_PX, _HEIGHT_PX)
-        except CalibrationError as error:
-            return [from_line('error', 'calibration', str(error))]
-        return []
-
-    def p_of(side: str, index: int, value: float) -> Callable[[CameraInfo, CameraInfo], None]:
-        def change(left: CameraInfo, right: CameraInfo) -> None:
+    pairs = []
+    for fault in _FAULTY_P:
+        left, right = _info(0.0), _info(_TX)
+        for (side, index), value in fault.items():
             (left if side == 'left' else right).p[index] = value
+        pairs.append((left, right))
+    uncalibrated, half = _info(0.0), _info(0.0)
+    uncalibrated.k = [0.0] * 9
+    half.width, half.height = _WIDTH_PX // 2, _HEIGHT_PX // 2
+    pairs += [(uncalibrated, _info(_TX)), (half, _info(_TX))]
+    return [finding for pair in pairs for finding in _fault_of(*pair)]
 
-        return change
 
-    def uncalibrated(left: CameraInfo, right: CameraInfo) -> None:
-        left.k = [0.0] * 9
-
-    def swapped(left: CameraInfo, right: CameraInfo) -> None:
-        left.p, right.p = right.p.copy(), left.p.copy()
-
-    def smaller(left: CameraInfo, right: CameraInfo) -> None:
-        left.width, left.height = _WIDTH_PX // 2, _HEIGHT_PX // 2
-
-    changes = (
-        uncalibrated,
-        p_of('left', 2, float('nan')),
-        p_of('right', 0, 0.0),
-        p_of('right', 3, 0.0),
-        p_of('right', 3, _FX_PX * _BASELINE_M),
-        swapped,
-        p_of('left', 3, -8.0),
-        smaller,
-        p_of('left', 0, 420.0),
-        p_of('left', 6, 260.0),
-    )
-    return [finding for change in changes for finding in broken(change)]
+def _fault_of(left: CameraInfo, right: CameraInfo) -> list[Finding]:
+    try:
+        stereo_calibration(left, right, _WIDTH_PX, _HEIGHT_PX)
+    except CalibrationError as error:
+        return [from_line('error', 'calibration', str(error))]
+    return []
 
 
 def _calibration_doubts() -> list[Finding]:
     """Findings on calibrations that are doubtful and are used."""
-    left, right = _info(0.0), _info(-0.0004 * _FX_PX)
-    left.header.frame_id = 'camera_left'
-    warnings = calibration_warnings(left, right, 'camera_left_optical')
-    return [from_line('warn', 'calibration', warning) for warning in warnings]
+    other_frame = _info(0.0)
+    other_frame.header.frame_id = 'camera_left'
+    small_f = [_info(0.0, 40.0), _info(-40.0 * _BASELINE_M, 40.0)]
+    pairs = [
+        (other_frame, _info(_TX)),
+        (_info(0.0), _info(-0.0004 * _FX_PX)),
+        (_info(0.0), _info(-5.0 * _FX_PX)),
+        small_f,
+    ]
+    return [
+        from_line('warn', 'calibration', warning)
+        for left, right in pairs
+        for warning in calibration_warnings(left, right, left.header.frame_id and 'optical')
+    ]
 
 
-def _info(tx: float) -> CameraInfo:
+def _info(tx: float, fx_px: float = _FX_PX) -> CameraInfo:
     info = CameraInfo(width=_WIDTH_PX, height=_HEIGHT_PX, distortion_model='plumb_bob')
     cx, cy = _WIDTH_PX / 2 - 0.5, _HEIGHT_PX / 2 - 0.5
     info.d = [0.0] * 5
-    info.k = [_FX_PX, 0.0, cx, 0.0, _FX_PX, cy, 0.0, 0.0, 1.0]
+    info.k = [fx_px, 0.0, cx, 0.0, fx_px, cy, 0.0, 0.0, 1.0]
     info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-    info.p = [_FX_PX, 0.0, cx, tx, 0.0, _FX_PX, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+    info.p = [fx_px, 0.0, cx, tx, 0.0, fx_px, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
     return info
