@@ -38,7 +38,7 @@ _OPTIONS = {
         'false',
         'Use our Fast DDS profile for messages of megabytes; start the camera with it, too.',
     ),
-    'enclave': ('/', 'Security enclave of the node under SROS 2: docs/security.md.'),
+    'enclave': ('/', 'Security enclave of the node under SROS 2: docs/guides/security.md.'),
     'rviz': ('false', 'Show the cloud and the images in RViz, where it is installed.'),
     'rviz_frame': ('stereo_left_optical_frame', 'Fixed frame of RViz.'),
     'log_level': ('info', 'Log level of the node: debug, info, warn, error.'),

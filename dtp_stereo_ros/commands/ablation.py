@@ -8,16 +8,16 @@ from pathlib import Path
 from .options import typed_command
 from .training_options import add_changes, missing, parse_changes
 
-HELP = 'compare architectures, supervision, losses and pruning by small equal runs'
+HELP = 'compare architectures, supervision, losses and pruning by short runs of equal length'
 
 DESCRIPTION = """\
-Carry out the runs of an ablation file and write its tables as Markdown. All runs get the same
-pairs and the same number of steps; each has its own folder below `out`, is done once, and goes on
-where it was stopped. What is written by hand between the two marks of OUT is kept.
+Make the runs of an ablation file and write its tables as Markdown. All runs get the same pairs and
+the same number of steps. Each has its own folder below `out` and is made once; the same command
+continues a run that was stopped. Text by hand between the two marks of OUT is kept.
 
 examples:
-  dtp-stereo ablation config/recipes/ablation.yaml -o docs/ablation.md --shared ../shared/data
-  dtp-stereo ablation config/recipes/ablation.yaml -o docs/ablation.md --rows loss,supervision"""
+  dtp-stereo ablation config/recipes/ablation.yaml -o ablation.md --shared ../shared/data
+  dtp-stereo ablation config/recipes/ablation.yaml -o ablation.md --rows loss,supervision"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,13 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--rows',
         default='',
         metavar='NAME[,NAME]',
-        help='only these groups or runs of FILE; others are shown as far as they are done',
+        help='make only these groups or runs of FILE; others are shown if they were made',
     )
     parser.add_argument(
         '--shared',
         type=Path,
         metavar='ROOT',
-        help='also judge on the real data sets below this folder, see dtp-stereo eval -h',
+        help='also evaluate on the data sets below this folder, see dtp-stereo eval -h',
     )
     add_changes(parser)
 

@@ -33,11 +33,11 @@ HELP = 'latency of every backend, beside SGBM'
 
 DESCRIPTION = """\
 Time the backends that work here on LEFT and RIGHT in their size, or without them on Motorcycle
-(Middlebury 2014, from scikit-image) at 640x480. The backends take turns in one run, so that
-whatever else the machine does hits all alike; medians after a warm-up. SGBM (OpenCV, 3-way, 192
-disparities) is always among them, and the last column says how many of its times a backend takes;
-bm, its block matching, only where it is named or --backend is not given. `dtp-stereo eval --bench`
-draws accuracy against the times of --json.
+(Middlebury 2014, from scikit-image) at 640x480. The backends take turns in one run, so that other
+work of the machine slows all of them alike. The times are medians after a warm-up. SGBM (OpenCV,
+3-way, 192 disparities) is always timed; the last column is the time as a multiple of that of SGBM.
+bm is OpenCV's block matching; it is timed where it is named or --backend is not given. `dtp-stereo
+eval --bench` draws accuracy against the times of --json.
 
 examples:
   dtp-stereo bench
@@ -62,21 +62,27 @@ class _Entry:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        'pair', metavar='LEFT RIGHT', nargs='*', type=Path, help='a rectified pair of your own'
+        'pair', metavar='LEFT RIGHT', nargs='*', type=Path, help='your own rectified pair'
     )
     parser.add_argument(
         '--backend',
         dest='backends',
         metavar='A,B',
-        help='backends to time; default: all that work here',
+        help='backends to time (default: all that work here)',
     )
     add_models_option(parser)
     parser.add_argument(
         '--size',
         metavar='WxH',
-        help='resize to this; default: 640x480, a pair of your own as it is',
+        help='size of the images (default: 640x480; your own pair keeps its size)',
     )
-    parser.add_argument('--runs', metavar='N', type=int, default=20, help='default: 20')
+    parser.add_argument(
+        '--runs',
+        metavar='N',
+        type=int,
+        default=20,
+        help='timed runs of each backend (default: 20)',
+    )
     parser.add_argument('--json', action='store_true', help='print the times as JSON')
     add_pipeline_options(parser, without=('backend', 'model'))
 

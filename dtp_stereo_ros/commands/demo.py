@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from ..ros.harness.player import FramePublisher
     from ..ros.harness.probe import Probe
 
-HELP = 'start the ROS node, stream a real pair at it, judge and draw what it publishes'
+HELP = 'start the ROS node, send it a real pair, measure and draw its output'
 
 DESCRIPTION = """\
-Starts depth_node as a process of its own, streams the Motorcycle pair (Middlebury 2014, shipped
-with scikit-image) at it as ROS messages, subscribes to its outputs and prints rate, latency and
-error against the ground truth, beside the error of SGBM. Writes left, disparity, confidence and
-error pictures and a point cloud. Ends by itself within a minute or so.
+Start depth_node as a process of its own, send it the Motorcycle pair (Middlebury 2014, shipped
+with scikit-image) as ROS messages, and subscribe to its outputs. Print rate, latency and error
+against the ground truth, beside the error of SGBM. Write pictures of the left image, disparity,
+confidence and error, and a point cloud. The demo takes about a minute.
 
 example:
   dtp-stereo demo -o demo_out
@@ -80,21 +80,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         '-o', '--out', type=Path, default=Path('demo_out'), metavar='DIR',
-        help='where pictures and cloud go (default: %(default)s)',
+        help='folder for pictures and cloud (default: %(default)s)',
     )  # fmt: skip
     parser.add_argument(
-        '--backend', default='auto', choices=BACKENDS, help='of the node (default: %(default)s)'
+        '--backend',
+        default='auto',
+        choices=BACKENDS,
+        help='backend of the node (default: %(default)s)',
     )
     parser.add_argument(
-        '--model', default=PipelineConfig().model, help='of the node (default: %(default)s)'
+        '--model', default=PipelineConfig().model, help='model of the node (default: %(default)s)'
     )
     parser.add_argument(
         '--rate', type=float, default=10.0, metavar='HZ',
-        help='frames sent a second (default: %(default)s)',
+        help='frames per second that are sent (default: %(default)s)',
     )  # fmt: skip
     parser.add_argument(
         '--frames', type=int, default=80, metavar='N',
-        help='frames sent (default: %(default)s)',
+        help='number of frames that are sent (default: %(default)s)',
     )  # fmt: skip
 
 

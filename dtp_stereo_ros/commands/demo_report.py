@@ -64,12 +64,12 @@ def write(
         'disparity.png': (colorize(published.disparity_px), 'near is red, far is blue'),
         'error.png': (
             error_image(published.disparity_px, truth_px),
-            f'blue is right, red is {ERROR_SCALE_PX:g} px or more wrong, white is a hole',
+            f'blue is no error, red {ERROR_SCALE_PX:g} px or more, white no estimate',
         ),
     }
     if published.confidence is not None:
         confidence = colorize(published.confidence, 0.0, 1.0)
-        pictures['confidence.png'] = (confidence, 'red is sure, blue is not')
+        pictures['confidence.png'] = (confidence, 'red is high, blue is low')
     estimates = [Estimate('depth_node', published.disparity_px), Estimate('SGBM', rival_px)]
     try:
         for name, (picture, _) in pictures.items():
@@ -81,9 +81,9 @@ def write(
     print(f'\nwritten to {out.resolve()}:')
     for name, (_, meaning) in pictures.items():
         print(f'  {name:15} {meaning}')
-    print(f'  {"overview.jpg":15} all of it, beside SGBM')
+    print(f'  {"overview.jpg":15} these pictures beside those of SGBM')
     print(f'  {"cloud.ply":15} point cloud in metres, as published on points2')
-    print(f'  {"node.log":15} what the node said')
+    print(f'  {"node.log":15} log of the node')
 
 
 def _for_readme(image: UInt8Array) -> UInt8Array:

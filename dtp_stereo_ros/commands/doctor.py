@@ -12,14 +12,14 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from ..health.finding import Finding
 
-HELP = 'look at a running node once and say what is wrong'
+HELP = 'examine a running node and report what is wrong'
 
 DESCRIPTION = """\
-Look at a running depth_node and what it depends on: lifecycle, topics and their publishers, QoS,
-rates, stamps, calibration, the node's own diagnostics and the settings of DDS. Prints a table with
-the mend of each finding. Run it with the environment of the node (domain, RMW, transports).
+Examine a running depth_node and its inputs: lifecycle, topics and their publishers, QoS, rates,
+stamps, calibration, the diagnostics of the node and the settings of DDS. Prints a table of
+findings, each with what to do. Run it with the environment of the node (domain, RMW, transports).
 
-exit code: 0 nothing is wrong (there may be warnings), 1 something is, 2 it could not look
+exit code: 0 no errors (there may be warnings), 1 errors, 2 the node could not be examined
 
 examples:
   ros2 run dtp_stereo dtp-stereo doctor
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         '--seconds', type=float, default=3.0, metavar='S',
-        help='how long to listen (default: %(default)s)',
+        help='time to listen to the topics (default: %(default)s)',
     )  # fmt: skip
     parser.add_argument('--json', action='store_true', help='print the findings as JSON')
 

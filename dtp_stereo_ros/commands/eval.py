@@ -41,11 +41,12 @@ from .options import add_models_option, add_pipeline_options, pipeline_config, t
 HELP = 'score a model and SGBM on data sets with ground truth'
 
 DESCRIPTION = f"""\
-Scores one or more backends on stereo data sets with ground truth. SGBM (OpenCV, 3-way,
-192 disparities) always runs beside them as the rival. Prints a Markdown table: EPE, bad-0.5/1/2/3,
-D1, density and milliseconds a frame. With -o it writes a report: accuracy with 95 % intervals and
-the paired difference to SGBM, error at SGBM's density, AUSE and sparsification curves, calibration
-of the confidence, errors by class of pixels, thin structures, and a picture of every scene.
+Score one or more backends on stereo data sets with ground truth. SGBM (OpenCV, 3-way,
+192 disparities) always runs as well, for comparison. Prints a Markdown table: EPE, bad-0.5/1/2/3,
+D1, density and milliseconds per frame. With -o it also writes a report: accuracy with
+95 % intervals and the paired difference to SGBM, error at SGBM's density, AUSE and sparsification
+curves, calibration of the confidence, errors by class of pixels, thin structures, and a picture of
+every scene.
 
 Data sets are given as NAME:PATH, any number of them:
   middlebury_v3       the folder of the scenes: MiddEval3/trainingQ, F or H; 2014, 2021

@@ -26,9 +26,17 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('checkpoint', type=Path, metavar='CHECKPOINT', help='a .pt file')
-    parser.add_argument('-o', '--output', type=Path, required=True, metavar='FOLDER')
-    parser.add_argument('--name', help='of the model (default: name of the checkpoint)')
-    parser.add_argument('--pair', type=Path, nargs=2, metavar=('LEFT', 'RIGHT'))
+    parser.add_argument(
+        '-o', '--output', type=Path, required=True, metavar='FOLDER', help='folder for the files'
+    )
+    parser.add_argument('--name', help='name of the model (default: that of the checkpoint)')
+    parser.add_argument(
+        '--pair',
+        type=Path,
+        nargs=2,
+        metavar=('LEFT', 'RIGHT'),
+        help='pair for the comparison with PyTorch (default: Motorcycle)',
+    )
     parser.add_argument(
         '--evaluation', type=Path, metavar='FILE', help='report of `dtp-stereo eval` for the card'
     )

@@ -12,9 +12,9 @@ HELP = 'train a teacher, distil, prune and tune in turns, export and evaluate, f
 
 DESCRIPTION = f"""\
 Run the chain that a recipe file describes: train the teacher, distil it into the student, then
-(prune 10 %, distil again) several times, evaluate every link, export the last. Each step has its
-own folder below `out`; started again, the command goes on where it was stopped. The last line
-names the summary.
+(prune 10 %, distil again) several times, evaluate the model after each step, export the last. Each
+step has its own folder below `out`. The same command continues a call that was stopped. The last
+line names the summary.
 
 examples:
   dtp-stereo recipe config/recipes/smoke.yaml

@@ -12,8 +12,8 @@ from .training_options import missing
 HELP = 'render training pairs from free 3D assets'
 
 DESCRIPTION = """\
-Render pairs of furnished rooms, streets and tracks with exact disparity of both views and
-occlusion, and keep them as a folder: `dtp-stereo train --data rendered:OUT`.
+Render pairs of rooms with furniture, of streets and of tracks, with exact disparity of both views
+and occlusion, into a folder for `dtp-stereo train --data rendered:OUT`.
 
 ASSETS is a folder with unpacked Debian packages, any of sweethome3d-furniture (unzip its .sh3f
 files too), supertuxkart-data, torcs-data and flightgear-data-models; or a file packed before. A
@@ -25,13 +25,15 @@ examples:
   dtp-stereo render --assets assets --textures photos --count 3000 --out pairs --workers 8
   dtp-stereo train --data rendered:pairs --out runs/rooms
 
-Called again with the same settings it goes on where it was stopped, or to a larger COUNT."""
+The same command continues a call that was stopped. A larger COUNT adds pairs."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('--assets', type=Path, required=True, metavar='ASSETS', help='see above')
-    parser.add_argument('--count', type=int, default=0, help='pairs; 0 only packs')
+    parser.add_argument(
+        '--count', type=int, default=0, help='number of pairs; 0 packs the models and renders none'
+    )
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder of the pairs')
     parser.add_argument(
         '--textures', type=Path, metavar='DIR', help='photographs for walls, floors and materials'
@@ -43,8 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--megabytes', type=float, default=60.0, help='size of the packed file (default: 60)'
     )
     parser.add_argument('--size', default='384x640', help='HEIGHTxWIDTH px (default: 384x640)')
-    parser.add_argument('--seed', type=int, default=0, help='of everything (default: 0)')
-    parser.add_argument('--workers', type=int, default=1, help='processes (default: 1)')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='seed of all random choices (default: 0)'
+    )
+    parser.add_argument('--workers', type=int, default=1, help='number of processes (default: 1)')
 
 
 def run(args: argparse.Namespace) -> int:

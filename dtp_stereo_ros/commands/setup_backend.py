@@ -11,12 +11,12 @@ from .. import machine
 from ..backends import TABLE
 from ..errors import BackendError
 
-HELP = 'install the package that runs the network, leaving NumPy usable'
+HELP = 'install the package that runs the network, without breaking NumPy'
 
 DESCRIPTION = """\
-Install OpenVINO or ONNX Runtime with pip, without a NumPy that OpenCV and the other modules that
-came by apt cannot use, and load the model with it. OpenVINO is the faster one and is taken where
-it has packages: x86-64 and 64-bit ARM.
+Install OpenVINO or ONNX Runtime with pip, then load the model with it. The installed NumPy stays
+usable for OpenCV and the other modules that were installed by apt. OpenVINO is faster; it is the
+default where it has packages, on x86-64 and 64-bit ARM.
 
 exit code: 0 the backend works, 2 it could not be installed or does not work
 
@@ -37,9 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         'backend', nargs='?', choices=_CHOICES,
-        help='which one (default: openvino where it has packages, else onnx)',
+        help='backend (default: openvino where it has packages, else onnx)',
     )  # fmt: skip
-    parser.add_argument('--dry-run', action='store_true', help='print the command only')
+    parser.add_argument(
+        '--dry-run', action='store_true', help='print the pip command and do nothing'
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -37,6 +37,6 @@ class BrightnessCheck:
         self._dark += 1
         if self._dark < self._images:
             return []
-        text = f'{topic}: no pixel of {encoding} is above 4095 of 65535, as of 12-bit data'
+        text = f'{topic}: no pixel of {encoding} is above 4095 of 65535, it may be 12-bit data'
         mend = 'let the driver send mono8, or shift its pixels to the full 16 bits'
         return [Finding('warn', 'brightness', text, mend)]

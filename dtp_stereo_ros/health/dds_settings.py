@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from .finding import Finding
 
 # Above this a message no longer goes through the default transports of Fast DDS without loss, and
-# above the other not through LARGE_DATA: docs/large_messages.md.
+# above the other not through LARGE_DATA: docs/reports/large_messages.md.
 _LARGE_BYTES = 500_000
 _LARGER_BYTES = 1_500_000
 _SHM_FREE_BYTES = 256 * 2**20
@@ -35,20 +36,40 @@ def dds_findings(rmw: str, largest_bytes: int, remote: bool = False) -> list[Fin
     found = [Finding('ok', 'dds', f'{rmw}, domain {os.environ.get("ROS_DOMAIN_ID", "0")}')]
     is_fast = 'fastrtps' in rmw
     if is_fast:
-        found += _transport_findings(largest_bytes)
+        found += transport_findings(os.environ, largest_bytes)
     shm = Path('/dev/shm')
-    if is_fast and shm.is_dir() and shutil.disk_usage(shm).free < _SHM_FREE_BYTES:
-        text = f'/dev/shm has {shutil.disk_usage(shm).free / 2**20:.0f} MiB left'
-        mend = 'fastdds shm clean; of a container: docker run --shm-size=1g, or --ipc=host'
-        found.append(Finding('warn', 'dds', text, mend))
+    if is_fast and shm.is_dir():
+        found += shared_memory_findings(shutil.disk_usage(shm).free)
     rmem = Path('/proc/sys/net/core/rmem_max')
-    if remote and rmem.is_file() and int(rmem.read_text()) < _SOCKET_BYTES:
-        text = (
-            f'images come from another machine and net.core.rmem_max is {rmem.read_text().strip()}'
-        )
-        mend = f'sudo sysctl -w net.core.rmem_max={_SOCKET_BYTES}'
-        found.append(Finding('warn', 'dds', text, mend))
+    if remote and rmem.is_file():
+        found += socket_findings(int(rmem.read_text()))
     return found
+
+
+def shared_memory_findings(free_bytes: int) -> list[Finding]:
+    """Finding on too little shared memory.
+
+    Args:
+        free_bytes: left in /dev/shm.
+    """
+    if free_bytes >= _SHM_FREE_BYTES:
+        return []
+    text = f'/dev/shm has {free_bytes / 2**20:.0f} MiB left'
+    mend = 'fastdds shm clean; in a container: docker run --shm-size=1g, or --ipc=host'
+    return [Finding('warn', 'dds', text, mend)]
+
+
+def socket_findings(rmem_max: int) -> list[Finding]:
+    """Finding on a small limit of socket buffers, for images of another machine.
+
+    Args:
+        rmem_max: net.core.rmem_max, bytes.
+    """
+    if rmem_max >= _SOCKET_BYTES:
+        return []
+    text = f'images come from another machine and net.core.rmem_max is {rmem_max}'
+    mend = f'sudo sysctl -w net.core.rmem_max={_SOCKET_BYTES}'
+    return [Finding('warn', 'dds', text, mend)]
 
 
 def loss_mend(rmw: str, image_bytes: int, topic: str) -> str:
@@ -59,7 +80,7 @@ def loss_mend(rmw: str, image_bytes: int, topic: str) -> str:
         image_bytes: size of an image.
         topic: of the images.
     """
-    if 'fastrtps' in rmw and _transport_findings(image_bytes):
+    if 'fastrtps' in rmw and transport_findings(os.environ, image_bytes):
         return LARGE_MESSAGES
     return (
         f'compare the rate at the camera: ros2 topic hz {topic}; where it is higher, the machine '
@@ -68,17 +89,21 @@ def loss_mend(rmw: str, image_bytes: int, topic: str) -> str:
     )
 
 
-def _transport_findings(largest_bytes: int) -> list[Finding]:
-    """Whether what Fast DDS is told fits the images; it ignores a profile that is not there."""
-    files = {name: value for name in _PROFILES if (value := os.environ.get(name))}
+def transport_findings(environment: Mapping[str, str], largest_bytes: int) -> list[Finding]:
+    """Finding on transports of Fast DDS that are too small, or on a profile that is not there.
+
+    Args:
+        environment: variables of the process.
+        largest_bytes: size of the images.
+    """
+    files = {name: value for name in _PROFILES if (value := environment.get(name))}
     missing = [f'{name}={value}' for name, value in files.items() if not Path(value).is_file()]
     if missing:
         text = f'{missing[0]}: no such file, Fast DDS ignores it'
-        mend = (
-            f'unset {missing[0].partition("=")[0]}, or correct the path (docs/large_messages.md)'
-        )
+        variable = missing[0].partition('=')[0]
+        mend = f'unset {variable}, or correct the path (docs/guides/large_messages.md)'
         return [Finding('error', 'dds', text, mend)]
-    transports = os.environ.get(_TRANSPORTS, '')
+    transports = environment.get(_TRANSPORTS, '')
     is_large_data = transports.startswith('LARGE_DATA')
     if files or largest_bytes <= (_LARGER_BYTES if is_large_data else _LARGE_BYTES):
         return []

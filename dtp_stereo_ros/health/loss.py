@@ -72,7 +72,7 @@ def lost_findings(
         if share >= _LOST:
             text = (
                 f'{topics[side]}: about {10 * round(10 * share)} % of the frames are lost on the '
-                f'way (the stamps show one each {period_ns / 1e6:.0f} ms)'
+                f'way (by their stamps, a frame is sent every {period_ns / 1e6:.0f} ms)'
             )
             found.append(Finding('warn', 'lost frames', text, mends[side]))
     return found

@@ -90,7 +90,7 @@ def _fault_of_one(arrivals: Sequence[Arrival]) -> tuple[str, str]:
     whole = _trailing(stamps, lambda stamp: stamp % _NS_PER_S == 0)
     if same >= _FEWEST and (not whole or stands_ns > _STANDING_NS):
         text = 'its images all have one stamp, so they cannot be paired'
-        return text, 'let the driver set header.stamp anew for each image'
+        return text, 'let the driver set header.stamp for each image'
     steps = [after - before for before, after in pairwise(stamps)]
     repeated = steps[-_WINDOW:].count(0) / len(steps[-_WINDOW:])
     if whole >= _FEWEST:

@@ -3,10 +3,58 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .finding import Finding
 from .stamps import rough
+
+
+def waiting_finding(
+    topics: Mapping[str, str], publishers: Mapping[str, int], prefix: str
+) -> Finding:
+    """Finding on sides of which no image comes.
+
+    Args:
+        topics: 'left', 'right' or both to the topic of the images.
+        publishers: the same sides to the number of publishers of that topic.
+        prefix: of the camera's topics, 'front/' of the camera 'front', else ''.
+    """
+    text = 'waiting for ' + ' and '.join(
+        f'{topic} ({publishers[side]} publisher{"" if publishers[side] == 1 else "s"})'
+        for side, topic in topics.items()
+    )
+    absent = next((side for side in topics if publishers[side] == 0), '')
+    if absent:
+        name = f'{prefix}{absent}/image_rect'
+        mend = f'start the camera, or the node with --ros-args -r {name}:=TOPIC'
+    else:
+        mend = f'see whether the camera sends: ros2 topic hz {next(iter(topics.values()))}'
+    return Finding('warn', 'sync', text, mend)
+
+
+def without_info_finding(
+    side: str, topic: str, gap_ns: int | None, node: str, prefix: str
+) -> Finding:
+    """Finding on images of a side that have no camera info.
+
+    Args:
+        side: 'left' or 'right'.
+        topic: of its camera infos.
+        gap_ns: nearest difference of the stamps of images and camera infos; None where no camera
+            info has come.
+        node: full name of the node.
+        prefix: of the camera's topics, 'front/' of the camera 'front', else ''.
+    """
+    if gap_ns is None:
+        text = f'no camera_info yet on {topic}'
+        mend = (
+            f'see whether it is published: ros2 topic info -v {topic}, or start the node with '
+            f'--ros-args -r {prefix}{side}/camera_info:=TOPIC'
+        )
+        return Finding('error', 'camera_info', text, mend)
+    text = f'{topic} does not have the stamps of the images ({rough(gap_ns)} off)'
+    mend = f'ros2 param set {node} cache_camera_info true, or give it the stamps of the images'
+    return Finding('error', 'camera_info', text, mend)
 
 
 def unpaired_finding(gap_ns: int, node: str, approximate: bool, tolerance_ns: int) -> Finding:

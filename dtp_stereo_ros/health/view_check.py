@@ -153,7 +153,7 @@ def rectification_findings(rows: Rectification, setting: ViewSetting) -> list[Fi
     ]
     if named_raw:
         text = (
-            f'{" and ".join(named_raw)} should be raw by name, and rectifying by camera_info '
+            f'{" and ".join(named_raw)} have names of raw images, and rectifying by camera_info '
             f'moves points by {rows.shift_px:.0f} px'
         )
         return [Finding('warn', 'views', text, f'{set_rectify} true')]
@@ -167,7 +167,7 @@ def calibrate(topics: Mapping[str, str]) -> str:
         f'-r {side}:={topics[side]} -r {side}_camera:={cameras[side]}' for side in cameras
     )
     return (
-        'calibrate anew: ros2 run camera_calibration cameracalibrator --size 8x6 --square 0.1 '
+        'calibrate again: ros2 run camera_calibration cameracalibrator --size 8x6 --square 0.1 '
         f'--ros-args {names}'
     )
 

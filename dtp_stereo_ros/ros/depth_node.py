@@ -107,7 +107,7 @@ def _run(stop: _Stop, given: Sequence[str]) -> int:
 
 def _security_hint() -> str:
     secured = os.environ.get('ROS_SECURITY_ENABLE') == 'true'
-    return '; ROS_SECURITY_ENABLE is set: see docs/security.md' if secured else ''
+    return '; ROS_SECURITY_ENABLE is set: see docs/guides/security.md' if secured else ''
 
 
 def _leave(node: DepthNode, code: int) -> NoReturn:

@@ -12,7 +12,7 @@ from ..health.dds_settings import LARGE_MESSAGES, loss_mend
 from ..health.finding import Finding
 from ..health.loss import lost_beside_infos, lost_beside_infos_findings, lost_findings
 from ..health.stamps import stamp_findings
-from ..health.sync import unpaired_finding
+from ..health.sync import unpaired_finding, waiting_finding
 from ..pairing.image_stream import Arrival
 from ..stereo import SIDES
 from .output_publishers import OtherPublishers
@@ -157,18 +157,7 @@ class InputJudge:
         """Finding on sides of which nothing comes."""
         topics = {side: self._inputs.topics[side] for side in sides}
         counts = {side: self._node.count_publishers(topic) for side, topic in topics.items()}
-        text = 'waiting for ' + ' and '.join(
-            f'{topic} ({counts[side]} publisher{"" if counts[side] == 1 else "s"})'
-            for side, topic in topics.items()
-        )
-        side = next((side for side in sides if counts[side] == 0), sides[0])
-        topic = topics[side]
-        if counts[side] == 0:
-            name = f'{self._prefix}{side}/image_rect'
-            mend = f'start the camera, or the node with --ros-args -r {name}:=TOPIC'
-        else:
-            mend = f'see whether the camera sends: ros2 topic hz {topic}'
-        return Finding('warn', 'sync', text, mend)
+        return waiting_finding(topics, counts, self._prefix)
 
     def _image_bytes(self) -> int:
         """Size of an image; from camera_info, one byte a pixel, where none has come."""

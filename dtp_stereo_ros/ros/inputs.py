@@ -19,7 +19,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ..config import NodeConfig
 from ..health.finding import Finding
-from ..health.stamps import rough
+from ..health.sync import without_info_finding
 from ..pairing.camera_infos import CameraInfos, InfoGate
 from ..pairing.pair_policy import PairPolicy
 from ..stereo import SIDES
@@ -133,17 +133,8 @@ class Inputs:
         """Why an image of that side and stamp has no camera info."""
         topic = self.topics[f'{side}_info']
         gap_ns = self.infos.gap_ns(side, stamp)
-        if gap_ns is None:
-            text = f'no camera_info yet on {topic}'
-            mend = (
-                f'see whether it is published: ros2 topic info -v {topic}, or start the node with '
-                f'--ros-args -r {self._prefix}{side}/camera_info:=TOPIC'
-            )
-            return Finding('error', 'camera_info', text, mend)
-        text = f'{topic} has not the stamps of the images ({rough(gap_ns)} off)'
         name = self._node.get_fully_qualified_name()
-        mend = f'ros2 param set {name} cache_camera_info true, or stamp it as the images'
-        return Finding('error', 'camera_info', text, mend)
+        return without_info_finding(side, topic, gap_ns, name, self._prefix)
 
     def catch_latched(self) -> None:
         """Ask for the camera infos that were sent before we came, once, where they are kept."""

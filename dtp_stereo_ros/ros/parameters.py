@@ -42,7 +42,7 @@ _TYPE_NAMES = {
     int: 'a whole number',
     float: 'a number with a decimal point, as 1.0',
     str: 'text',
-    tuple: "a list of texts, as ['front', 'rear']",
+    tuple: "a list of strings, as ['front', 'rear']",
 }
 
 Apply = Callable[[PipelineConfig, NodeConfig], None]

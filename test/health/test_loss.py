@@ -60,7 +60,8 @@ def test_lost_frames_are_named_with_their_mend() -> None:
     (found,) = lost_findings(came, 100 * MS, TOPICS, {'left': 'mend l', 'right': 'mend r'})
     assert (found.level, found.subject, found.mend) == ('warn', 'lost frames', 'mend r')
     assert found.text == (
-        '/r: about 40 % of the frames are lost on the way (the stamps show one each 100 ms)'
+        '/r: about 40 % of the frames are lost on the way '
+        '(by their stamps, a frame is sent every 100 ms)'
     )
 
 

@@ -149,7 +149,7 @@ def test_latched_without_cache_is_told_and_mended_live(
     latch(node, camera)
     camera.start()
     start_depth_node(cache_camera_info=False)
-    text = '/left/camera_info has not the stamps of the images (about '
+    text = '/left/camera_info does not have the stamps of the images (about '
     values = said(probe, text)
     said(probe, 'off); ros2 param set /depth_node cache_camera_info true')
     assert int(values['dropped no camera_info']) >= 1
@@ -208,7 +208,8 @@ def test_stamped_otherwise(
         said(probe, 'ok')
         return
     said(
-        probe, '/right/camera_info has not the stamps of the images (about 4 ms off); ros2 param '
+        probe,
+        '/right/camera_info does not have the stamps of the images (about 4 ms off); ros2 param ',
     )
     assert probe.arrivals_s['disparity'] == []
 

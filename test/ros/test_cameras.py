@@ -351,7 +351,7 @@ def test_no_names_are_the_topics_of_one_camera(value: str) -> None:
     [
         ('[front, front]', "cameras: 'front' stands there twice; name each camera once"),
         ('[front, re/ar]', "cameras: 're/ar' cannot be a part of a topic name"),
-        ('front', "parameter cameras: must be a list of texts, as ['front', 'rear']"),
+        ('front', "parameter cameras: must be a list of strings, as ['front', 'rear']"),
     ],
 )
 def test_wrong_names_are_one_line_and_exit_2(value: str, text: str) -> None:

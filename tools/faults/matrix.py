@@ -1,6 +1,6 @@
 """The fault matrix: each fault injected into the real node over DDS, and what became of it.
 
-    python -m tools.faults.matrix --write docs/robustness.md
+    python -m tools.faults.matrix --write docs/reports/robustness.md
 
 A camera runs at 10 Hz; after some good frames the fault lasts for some frames, and then the camera
 is good again. Good frames without a result are lost; the time to recover is that from sending the

@@ -1,6 +1,6 @@
 """A long run of the real node: does its memory grow, does its rate fall?
 
-    python -m tools.soak.run --minutes 30 --rate 30 --size 640x480 --write docs/soak.md
+    python -m tools.soak.run --minutes 30 --rate 30 --size 640x480 --write docs/reports/soak.md
 
 A camera in a process of its own sends textured pairs over DDS, the node runs in another, and this
 one subscribes to the disparity and looks at the node's memory every few seconds. Interrupted

@@ -15,7 +15,7 @@ from dtp_stereo_ros.config import Setting
 # Between processes, Fast DDS with default settings loses most large best-effort messages on a busy
 # machine; with this every transport carries them. Other DDS implementations ignore it.
 LARGE_MESSAGES_ENV = {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'}
-# Carries larger ones, and more of them: docs/large_messages.md. Of a source checkout.
+# Carries larger ones, and more of them: docs/reports/large_messages.md. Of a source checkout.
 PROFILE = Path(__file__).parents[3] / 'config' / 'dds' / 'fastdds_large_data.xml'
 # Only this machine: the first is read by Iron and later, the second by Humble.
 LOCAL_ENV = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_LOCALHOST_ONLY': '1'}

@@ -1,0 +1,52 @@
+"""The page of the launch file's arguments, from `launch/depth.launch.py` and `config.py`.
+
+The launch file imports `launch`, which is not installed everywhere; so its table of options is
+read from its source.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from dtp_stereo_ros.ros import launch_arguments
+
+from .markdown import code, table
+
+_FILE = Path(__file__).resolve().parents[2] / 'launch/depth.launch.py'
+_TABLE = '_OPTIONS'
+
+
+def sections() -> dict[str, str]:
+    """The tables of the page."""
+    parameters = ', '.join(map(code, launch_arguments.descriptions()))
+    topics = [
+        [code(name), code(topic), meaning]
+        for name, (topic, meaning) in launch_arguments.TOPICS.items()
+    ]
+    namespaces = [
+        [code(name), '', meaning] for name, (_, meaning) in launch_arguments.NAMESPACES.items()
+    ]
+    return {
+        'options': table(['argument', 'default', 'meaning'], _options()),
+        'topics': table(['argument', 'default', 'meaning'], [*topics, *namespaces]),
+        'parameters': f'{parameters}.',
+    }
+
+
+def _options() -> list[list[str]]:
+    """Name, default and meaning of the arguments that are neither topic nor parameter."""
+    for node in ast.parse(_FILE.read_text(encoding='utf-8')).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == _TABLE:
+            assert isinstance(node.value, ast.Dict)
+            return [_option(k, v) for k, v in zip(node.value.keys, node.value.values, strict=True)]
+    raise LookupError(f'{_FILE.name} has no {_TABLE}')
+
+
+def _option(key: ast.expr | None, value: ast.expr) -> list[str]:
+    assert key is not None and isinstance(value, ast.Tuple)
+    default, meaning = value.elts
+    # A text, or PathJoinSubstitution([_SHARE, 'config', 'dtp_stereo.yaml']).
+    texts = [str(n.value) for n in ast.walk(default) if isinstance(n, ast.Constant)]
+    shown = '/'.join(texts)
+    return [code(ast.literal_eval(key)), code(shown), ast.literal_eval(meaning)]

@@ -1,0 +1,68 @@
+"""The page of the result files, from the measures and the writer of an evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dtp_stereo_ros.evaluation.anatomy import CLASSES
+from dtp_stereo_ros.evaluation.columns import COLUMNS
+from dtp_stereo_ros.evaluation.comparison import Accuracy
+from dtp_stereo_ros.evaluation.intervals import CONFIDENCE_LEVEL, RESAMPLES
+from dtp_stereo_ros.evaluation.result_file import FORMAT, VERSION, as_document
+from dtp_stereo_ros.evaluation.runner import TREATMENTS, Row
+
+from .markdown import code, described, table
+
+# Key of the document -> meaning.
+_KEYS = {
+    'format': f'always `{FORMAT}`',
+    'version': f'{VERSION}; a reader refuses any other',
+    'command': 'the command line that wrote the file',
+    'baseline': 'the method to which the others are compared',
+    'columns': 'the measures below: key, heading and meaning of each',
+    'intervals': f'level ({CONFIDENCE_LEVEL:g}), number of resamples ({RESAMPLES}) and seed of '
+    'the bootstrap',
+    'rows': 'one entry for each data set, method, region and treatment of holes',
+    'accuracy': 'one entry for each data set, method and region: means and differences to the '
+    'baseline, each with its interval',
+    'sparsification': 'one entry for each data set and method: error of the most confident '
+    'pixels, by their share',
+    'calibration': 'one entry for each data set and method: predicted and real error by bins of '
+    'the predicted error',
+    'anatomy': 'one entry for each image and method: pixels and wrong pixels by class',
+    'times': 'latency of the methods as multiples of that of the baseline; null where they were '
+    'not timed together',
+    'scenes': 'one entry for each image and method: latency, density and all scores',
+    'left_out': 'scenes that could not be read; they are in no mean',
+}
+
+
+def sections() -> dict[str, str]:
+    """The tables of the page.
+
+    Raises:
+        LookupError: a key of the document has no meaning above.
+    """
+    document = as_document([])
+    measures = [[code(c.key), c.name, c.unit, c.meaning] for c in COLUMNS.values()]
+    entries = (
+        f'An entry of `rows` has {_fields(Row)}.',
+        f'An entry of `accuracy` has {_fields(Accuracy)}. Each value of the last two is the mean '
+        'with the ends of its interval.',
+        f'Treatments of holes are {", ".join(map(code, TREATMENTS))}.',
+    )
+    return {
+        'keys': table(
+            ['key', 'meaning'],
+            [[code(key), described(key, _KEYS, 'tools/reference/results.py')] for key in document],
+        ),
+        'measures': table(['key', 'name', 'unit', 'meaning'], measures),
+        'rows': '\n\n'.join(entries),
+        'classes': table(
+            ['class', 'meaning'], [[code(key), text] for key, text in CLASSES.items()]
+        ),
+    }
+
+
+def _fields(cls: type) -> str:
+    return ', '.join(code(field.name) for field in dataclasses.fields(cls))
