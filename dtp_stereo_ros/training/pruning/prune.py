@@ -24,36 +24,11 @@ from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.network.checkpoint import parameter_count
 from dtp_stereo_ros.network.family import Network
 
+from ..settings import PruneConfig
 from .cost import ConvolutionCost
 from .retraced import Sketch, sketch
 
 Measure = Callable[[Network], float]
-
-
-@dataclass(frozen=True)
-class PruneConfig:
-    """How much is cut, and where.
-
-    Attributes:
-        ratio: share of the convolutions' multiplications that one step saves.
-        round_to: widths become multiples of this, as wide as a vector or tensor core.
-        largest_cut: no group loses more than this share of its channels in one step.
-        by_sensitivity: spend the cuts by measured sensitivity; else every group loses the same
-            share.
-    """
-
-    ratio: float = 0.1
-    round_to: int = 8
-    largest_cut: float = 0.5
-    by_sensitivity: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 < self.ratio < 1:
-            raise ConfigError(f'ratio is {self.ratio}; give a share between 0 and 1, such as 0.1')
-        if self.round_to < 1:
-            raise ConfigError(f'round_to is {self.round_to}; give 1 or more')
-        if not 0 < self.largest_cut < 1:
-            raise ConfigError(f'largest_cut is {self.largest_cut}; give a share between 0 and 1')
 
 
 @dataclass

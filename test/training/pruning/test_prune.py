@@ -22,8 +22,9 @@ from dtp_stereo_ros.stereo import StereoFrame
 from dtp_stereo_ros.training import export
 from dtp_stereo_ros.training.pruning import prune
 from dtp_stereo_ros.training.pruning.cost import ConvolutionCost
-from dtp_stereo_ros.training.pruning.prune import Cuts, PruneConfig
+from dtp_stereo_ros.training.pruning.prune import Cuts
 from dtp_stereo_ros.training.pruning.retraced import sketch
+from dtp_stereo_ros.training.settings import PruneConfig
 
 torch.set_num_threads(1)
 
