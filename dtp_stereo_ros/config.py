@@ -35,6 +35,7 @@ class Tunable:
         choices: allowed values of a string.
         live: whether it may change while the node runs.
         backend: the only backend that reads it; '' where all do.
+        option: on the command line; '' where it is the name.
     """
 
     description: str
@@ -46,6 +47,7 @@ class Tunable:
     choices: tuple[str, ...] = ()
     live: bool = True
     backend: str = ''
+    option: str = ''
 
 
 def tunable(
@@ -406,11 +408,8 @@ def validate(config: PipelineConfig | NodeConfig) -> None:
             raise ConfigError(f'{name} is {value!r}, it must be of type {expected.__name__}')
         if spec.choices and value not in spec.choices:
             raise ConfigError(f'{name} is {value!r}, choose one of {", ".join(spec.choices)}')
-        low = -math.inf if spec.minimum is None else spec.minimum
-        high = math.inf if spec.maximum is None else spec.maximum
-        if expected in (int, float) and not low <= value <= high:
-            unit = f' {spec.unit}' if spec.unit else ''
-            raise ConfigError(f'{name} is {value}{unit}, it must be in {low} .. {high}{unit}')
+        if expected in (int, float):
+            check_range(name, value, spec)
     if isinstance(config, PipelineConfig) and config.min_depth >= config.max_depth:
         raise ConfigError(
             f'min_depth {config.min_depth} m must be below max_depth {config.max_depth} m'
@@ -422,6 +421,21 @@ def validate(config: PipelineConfig | NodeConfig) -> None:
         raise ConfigError(
             f'correlation_window_size is {size_px} px, it must be odd; take {size_px + 1}'
         )
+
+
+def check_range(name: str, value: float, spec: Tunable) -> None:
+    """Check a number.
+
+    Raises:
+        ConfigError: names the setting, its value and what is allowed.
+    """
+    low = -math.inf if spec.minimum is None else spec.minimum
+    high = math.inf if spec.maximum is None else spec.maximum
+    if low <= value <= high:
+        return
+    unit = f' {spec.unit}' if spec.unit else ''
+    allowed = f'at least {low}{unit}' if spec.maximum is None else f'in {low} .. {high}{unit}'
+    raise ConfigError(f'{name} is {value}{unit}, it must be {allowed}')
 
 
 def _check_cameras(names: tuple[str, ...]) -> None:

@@ -42,7 +42,7 @@ def silence_opencv() -> None:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
-def read_image(path: Path) -> UInt8Array:
+def read_image(path: str | Path) -> UInt8Array:
     """Read an image as RGB uint8 (H, W, 3); grey becomes RGB, 16 bit becomes 8, alpha is dropped.
 
     Pixels stay where the sensor has them, whatever orientation the file suggests to viewers
@@ -52,7 +52,7 @@ def read_image(path: Path) -> UInt8Array:
         InputError: the file is missing, no image, or cut short.
     """
     try:
-        raw = path.read_bytes()
+        raw = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror}); check the path') from error
     # OpenCV reports some broken files by an empty result and some by an exception.

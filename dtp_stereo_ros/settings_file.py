@@ -65,7 +65,12 @@ def parse(cls: type[T], values: Any, where: str = '') -> T:
         )
         if required and name not in values:
             raise ConfigError(f'{_at(where, name)}: is missing')
-    return cls(**{k: _value(hints[k], v, _at(where, k)) for k, v in values.items()})
+    parsed = {k: _value(hints[k], v, _at(where, k)) for k, v in values.items()}
+    try:
+        return cls(**parsed)
+    except ConfigError as error:
+        # It begins with the name of the setting.
+        raise ConfigError(_at(where, str(error))) from None
 
 
 def with_changes(values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

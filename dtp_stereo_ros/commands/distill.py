@@ -6,14 +6,19 @@ import argparse
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..training.settings import DistilConfig
 from .training_options import (
     DATA_HELP,
     TORCHRUN_HELP,
     add_run_options,
+    add_settings,
+    made,
     missing,
     run_to_end,
     train_config,
 )
+
+_DISTIL = ('supervision', 'loss', 'disparity', 'features', 'trust_px', 'cache')
 
 HELP = 'teach a network by another, by an ONNX file or by SGBM; adapts a model to a camera'
 
@@ -39,38 +44,8 @@ OUT is as of `dtp-stereo train`: last.pt to go on, best.pt to use or export.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('--teacher', required=True, metavar='FILE', help='see above')
-    parser.add_argument(
-        '--supervision',
-        choices=('teacher', 'both', 'truth'),
-        default='teacher',
-        help='who teaches: the teacher alone, with the truth, or the truth alone',
-    )
-    parser.add_argument(
-        '--loss', choices=('l1', 'kl'), default='l1', help='between the distributions'
-    )
-    parser.add_argument(
-        '--disparity',
-        type=float,
-        default=1.0,
-        metavar='WEIGHT',
-        help="of the error against the teacher's disparity; 0: Eq. 4 alone (default: 1)",
-    )
-    parser.add_argument(
-        '--features',
-        type=float,
-        default=0.0,
-        metavar='WEIGHT',
-        help='also align the aggregated features with those of a teacher of ours; 0: no',
-    )
-    parser.add_argument(
-        '--trust',
-        type=float,
-        default=0.0,
-        metavar='PX',
-        help='with both: not to hear the teacher where it is farther off the truth; 0: always',
-    )
-    parser.add_argument('--cache', action='store_true', help='keep the answers of the teacher')
+    parser.add_argument('--teacher', required=True, metavar='FILE', help='See above.')
+    add_settings(parser, DistilConfig, _DISTIL)
     add_run_options(
         parser,
         steps=5000,
@@ -85,22 +60,14 @@ def run(args: argparse.Namespace) -> int:
     """Distil; prints where the weights are."""
     if not args.data:
         raise ConfigError('--data is missing: name synthetic, folder:PATH or bag:FILE')
-    try:
-        from ..training.learning.distillation import DistilConfig
-        from ..training.learning.trainer import Trainer
-    except ImportError as error:
-        raise missing(error) from error
     if args.out is None:
         place = args.data[0].partition(',')[0]
         args.out = Path('runs', f'distill-{Path(place.partition(":")[2] or place).stem}')
-    distil = DistilConfig(
-        teacher=args.teacher,
-        supervision=args.supervision,
-        loss=args.loss,
-        disparity=args.disparity,
-        features=args.features,
-        cache=args.cache,
-        trust_px=args.trust,
-    )
-    run_to_end(Trainer(train_config(args, distil=distil)))
+    distil = made(DistilConfig, args, ('teacher', *_DISTIL))
+    config = train_config(args, distil=distil)
+    try:
+        from ..training.learning.trainer import Trainer
+    except ImportError as error:
+        raise missing(error) from error
+    run_to_end(Trainer(config))
     return 0

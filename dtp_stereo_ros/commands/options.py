@@ -33,7 +33,7 @@ def add_pipeline_options(
             default=field.default,
             choices=spec.choices or None,
             metavar=_metavar(field.name, spec),
-            help=_help(spec, field.default),
+            help=help_text(spec, field.default),
         )
 
 
@@ -74,11 +74,13 @@ def _metavar(name: str, spec: Tunable) -> str:
     return {'px': 'PX', 'm': 'M'}.get(spec.unit, 'MODEL' if name == 'model' else 'N')
 
 
-def _help(spec: Tunable, default: object) -> str:
-    text = spec.description
+def help_text(spec: Tunable, default: object) -> str:
+    """Description, range and default of a setting, for argparse."""
+    text, unit = spec.description, f' {spec.unit}' if spec.unit else ''
     if spec.choices:
         text += f' One of {", ".join(spec.choices)}.'
     elif spec.maximum is not None:
-        unit = f' {spec.unit}' if spec.unit else ''
         text += f' {spec.minimum} .. {spec.maximum}{unit}.'
+    if default in (None, False, '', ()):
+        return text.replace('%', '%%')
     return f'{text} Default: {default}.'.replace('%', '%%')

@@ -5,8 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..training.settings import RAYCAST, SYNTHETIC, Computing, GeneratorConfig, PruneConfig
 from .options import typed_command
-from .training_options import DATA_HELP, missing, parse_sizes
+from .training_options import DATA_HELP, add_computing_options, add_settings, made, missing
+
+_PRUNE = ('ratio', 'round_to', 'largest_cut')
+_GENERATOR = ('textures', 'sizes', 'batch_size', 'seed')
+_COMPUTING = ('precision', 'device')
 
 HELP = 'cut whole channels of a checkpoint where that costs least'
 
@@ -30,52 +35,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('checkpoint', type=Path, metavar='CKPT', help='a .pt file')
     parser.add_argument('-o', '--out', type=Path, required=True, metavar='DIR')
+    add_settings(parser, PruneConfig, _PRUNE)
     parser.add_argument(
-        '--ratio', type=float, default=0.1, help='of the multiplications to save (default: 0.1)'
+        '--even', action='store_true', help='Cut all groups alike, without measuring.'
     )
     parser.add_argument(
-        '--round-to', type=int, default=8, metavar='N', help='widths are multiples (default: 8)'
+        '--data', action='append', metavar='SOURCE', help='To measure on. Default: synthetic.'
     )
-    parser.add_argument(
-        '--largest-cut',
-        type=float,
-        default=0.5,
-        metavar='SHARE',
-        help='no group loses more of its channels (default: 0.5)',
-    )
-    parser.add_argument(
-        '--even', action='store_true', help='cut all groups alike, without measuring'
-    )
-    parser.add_argument(
-        '--data', action='append', metavar='SOURCE', help='to measure on (default: synthetic)'
-    )
-    parser.add_argument('--textures', type=Path, metavar='DIR', help='photographs')
-    parser.add_argument('--sizes', default='160x512,256x320', help='default: %(default)s')
-    parser.add_argument('--batch-size', type=int, default=8, help='default: 8')
-    parser.add_argument('--batches', type=int, default=4, help='to measure on (default: 4)')
-    parser.add_argument('--device', choices=('auto', 'cpu'), default='auto')
-    parser.add_argument('--fp32', action='store_true', help='do not use bfloat16')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--batches', type=int, default=4, help='To measure on. Default: 4.')
+    add_settings(parser, GeneratorConfig, _GENERATOR)
+    add_computing_options(parser, _COMPUTING)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prune; prints what was saved."""
-    sizes = parse_sizes(args.sizes)
+    config = made(PruneConfig, args, _PRUNE, by_sensitivity=not args.even)
+    data = made(GeneratorConfig, args, _GENERATOR, pool=64)
+    computing = made(Computing, args, _COMPUTING)
     try:
-        from ..training.data.batches import GeneratorConfig
-        from ..training.data.raycast_source import RAYCAST, Renderer
+        from ..training.data.raycast_source import Renderer
         from ..training.data.sources import Sources
         from ..training.learning.device import accelerator_for
-        from ..training.pruning.prune import PruneConfig
         from ..training.pruning.prune_checkpoint import prune_checkpoint, summary_line
     except ImportError as error:
         raise missing(error) from error
-    config = PruneConfig(args.ratio, args.round_to, args.largest_cut, not args.even)
-    sources = Sources.open(tuple(args.data or ['synthetic']), args.out / 'cache')
-    data = GeneratorConfig(
-        textures=args.textures, sizes=sizes, batch_size=args.batch_size, seed=args.seed, pool=64
-    )
-    accelerator = accelerator_for(args.device, not args.fp32)
+    sources = Sources.open(tuple(args.data or [SYNTHETIC]), args.out / 'cache')
+    accelerator = accelerator_for(computing.device, computing.precision == 'bf16')
     renderer = Renderer(data, accelerator.device) if RAYCAST in sources.specs else None
     batches = sources.validation(data, args.batches, renderer=renderer)
     report = prune_checkpoint(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from ..training.learning.train_config import NETWORKS, architecture
+from ..training.settings import TrainConfig
 from .training_options import (
     DATA_HELP,
-    NETWORKS,
     TORCHRUN_HELP,
     add_run_options,
     missing,
@@ -24,8 +25,9 @@ examples:
   dtp-stereo train --textures /usr/share/backgrounds --out runs/first
   dtp-stereo train --textures photos --out runs/first --steps 20000     (goes on, longer)
   dtp-stereo train --textures photos --out runs/gpu --data raycast --batch-size 64 --sizes 288x576
-      --workers 6 --minutes 9 --total-minutes 25 --checkpoint-s 60 --split
+      --reuse 1 --workers 6 --minutes 9 --total-minutes 25 --checkpoint-s 60 --split
   dtp-stereo train --out runs/teacher --network teacher --textures photos
+  dtp-stereo train --out runs/narrow --network light volume=32 depths=1,3,4,2 --textures photos
   dtp-stereo train --out runs/streets --init dtpnet.pt --data kitti2015:kitti/training
 
 {DATA_HELP}
@@ -39,17 +41,40 @@ may be stopped at any time; at most --validate-every steps are lost.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        '--network', choices=NETWORKS, default='light', help='default: light, the shipped one'
+        '--network',
+        nargs='+',
+        default=['light'],
+        metavar=('NAME', 'WIDTH=N[,N]'),
+        help=f'One of {", ".join(NETWORKS)}, and channels, blocks or other numbers of it that are '
+        'to be others. Default: light, the shipped one.',
+    )
+    parser.add_argument(
+        '--also',
+        nargs='+',
+        default=[],
+        choices=NETWORKS,
+        metavar='NAME',
+        help='Networks that are trained on the same batches, each in a folder of its name.',
     )
     add_run_options(parser, steps=10000, learning_rate=1.5e-3, data='synthetic')
 
 
+def config(args: argparse.Namespace) -> TrainConfig:
+    """The run that the options describe.
+
+    Raises:
+        ConfigError: see `architecture` and `train_config`.
+        ModelError: there is no such model to start from.
+    """
+    return train_config(args, network=architecture(args.network), also=tuple(args.also))
+
+
 def run(args: argparse.Namespace) -> int:
     """Train; prints where the weights are."""
+    settings = config(args)
     try:
-        from ..training.learning.train_config import preset
         from ..training.learning.trainer import Trainer
     except ImportError as error:
         raise missing(error) from error
-    run_to_end(Trainer(train_config(args, network=preset(args.network))))
+    run_to_end(Trainer(settings))
     return 0

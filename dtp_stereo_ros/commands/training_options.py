@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import signal
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
 from .. import models
+from ..config import Tunable
 from ..errors import ConfigError, StereoError
 from ..sizes import parse_size
-from .options import typed_command
+from ..training.settings import Computing, GeneratorConfig, TrainConfig, declared, option
+from .options import help_text, typed_command
 
 if TYPE_CHECKING:
-    from ..training.learning.train_config import TrainConfig
     from ..training.learning.trainer import Trainer
 
-# What `family.PRESETS` has; a test holds the two together.
-NETWORKS = ('light', 'teacher', 'bimodal', 'large', 'paper1', 'paper2', 'paper3', 'psmnet')
+T = TypeVar('T')
+Sizes = tuple[tuple[int, int], ...]
 
 DATA_HELP = """\
 Data is any number of these, in turn; one in ten pairs of a folder or bag judges the run:
@@ -35,6 +39,111 @@ Data is any number of these, in turn; one in ten pairs of a folder or bag judges
 
 TORCHRUN_HELP = """\
 Several GPUs: torchrun --nproc_per_node=4 -m dtp_stereo_ros.cli ... (see torchrun for machines)."""
+
+
+# Settings that are options, by the class that declares them; the commands add what is theirs.
+_RUN = (
+    'steps',
+    'minutes',
+    'total_minutes',
+    'max_steps',
+    'resume',
+    'learning_rate',
+    'decay_share',
+    'average_decay',
+    'validate_every',
+    'checkpoint_s',
+    'validation_count',
+    'split',
+    'compile',
+    'only',
+    'half_upsampling',
+)
+_COMPUTING = ('precision', 'device', 'workers', 'threads')
+_GENERATOR = (
+    'textures',
+    'sizes',
+    'batch_size',
+    'reuse',
+    'photos',
+    'samples',
+    'compiled',
+    'seed',
+)
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, cls: type, names: Sequence[str], **defaults: Any
+) -> None:
+    """Declare options of settings.
+
+    Args:
+        parser: of the command.
+        cls: dataclass that declares the settings.
+        names: of them.
+        defaults: where the command has others.
+    """
+    fields = {f.name: f.default for f in dataclasses.fields(cls)}
+    for name in names:
+        _add(parser, cls, name, declared(cls)[name], defaults.get(name, fields[name]))
+
+
+def _add(
+    parser: argparse.ArgumentParser, cls: type, name: str, spec: Tunable, default: Any
+) -> None:
+    hint = get_type_hints(cls)[name]
+    how: dict[str, Any] = {}
+    if hint is bool:
+        # Of a setting that is on, the option is its opposite.
+        how['action'] = 'store_false' if default else 'store_true'
+    else:
+        how['metavar'] = _metavar(hint, spec)
+    shown = default
+    if hint == Sizes:
+        shown = default = ','.join(f'{height}x{width}' for height, width in default)
+    elif hint == tuple[str, ...]:
+        spec = dataclasses.replace(spec, description=spec.description + ' May be repeated.')
+        how['action'], shown, default = 'append', ' '.join(default), []
+    elif get_origin(hint) is Literal:
+        how['choices'] = get_args(hint)
+        how['type'] = type(get_args(hint)[0])
+    elif hint in (int, float, str):
+        how['type'] = hint
+    elif hint == Path | None:
+        how['type'] = Path
+    parser.add_argument(
+        option(name, spec), dest=name, default=default, help=help_text(spec, shown), **how
+    )
+
+
+def _metavar(hint: Any, spec: Tunable) -> str | None:
+    if get_origin(hint) is Literal:
+        return None
+    units = {'px': 'PX', 'min': 'MINUTES', 's': 'SECONDS'}
+    kinds = {Sizes: 'HxW[,HxW]', Path | None: 'PATH', tuple[str, ...]: 'NAME', str: 'NAME'}
+    return kinds.get(hint) or units.get(spec.unit, 'N')
+
+
+def made(cls: type[T], args: argparse.Namespace, names: Sequence[str], **more: Any) -> T:
+    """Settings that options describe.
+
+    Args:
+        cls: dataclass of the settings.
+        args: parsed options.
+        names: of the settings that are options.
+        more: the others.
+
+    Raises:
+        ConfigError: a value is out of range, or a size is none.
+    """
+    hints = get_type_hints(cls)
+    values = {}
+    for name in names:
+        value = getattr(args, name)
+        if hints[name] == Sizes:
+            value = parse_sizes(value)
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return cls(**values, **more)
 
 
 def add_run_options(
@@ -55,108 +164,41 @@ def add_run_options(
         init: default model to start from.
         out: what is said of the default folder; without it one has to be given.
     """
+    specs = declared(TrainConfig)
     parser.add_argument(
         '--out',
         type=Path,
         required=not out,
         metavar='DIR',
-        help=f'of the run (default: {out})' if out else 'of the run',
+        help=specs['out'].description + (f' Default: {out}.' if out else ''),
     )
     parser.add_argument(
-        '--data',
+        option('sources', specs['sources']),
         action='append',
         metavar='SOURCE',
-        help=f'see above; may be repeated (default: {data or "none"})',
+        help=f'See above; may be repeated. Default: {data or "none"}.',
     )
     parser.set_defaults(default_data=data)
     parser.add_argument(
-        '--textures', type=Path, metavar='DIR', help='photographs; without it noise and patterns'
+        '--init', default=init, metavar='CKPT', help=help_text(specs['init'], init)
     )
+    add_settings(parser, TrainConfig, _RUN, steps=steps, learning_rate=learning_rate)
+    add_settings(parser, GeneratorConfig, _GENERATOR)
+    add_computing_options(parser)
+
+
+def add_computing_options(
+    parser: argparse.ArgumentParser, names: Sequence[str] = _COMPUTING
+) -> None:
+    """Declare where and with what arithmetic a command computes."""
+    add_settings(parser, Computing, names)
     parser.add_argument(
-        '--init',
-        default=init,
-        metavar='CKPT',
-        help='checkpoint (.pt), or name of a shipped model, to start from'
-        + (f' (default: {init})' if init else ''),
+        '--fp32',
+        action='store_const',
+        const='fp32',
+        dest='precision',
+        help='The same as --precision fp32.',
     )
-    parser.add_argument('--steps', type=int, default=steps, help='default: %(default)s')
-    parser.add_argument(
-        '--minutes',
-        type=float,
-        default=0.0,
-        help='length of this call instead of --steps; what is reached is kept',
-    )
-    parser.add_argument(
-        '--total-minutes',
-        type=float,
-        default=0.0,
-        metavar='MINUTES',
-        help='length of the run over all its calls, which the learning rate follows',
-    )
-    parser.add_argument(
-        '--resume', type=Path, metavar='DIR', help='of an earlier call, where it is not --out'
-    )
-    parser.add_argument('--batch-size', type=int, default=8, help='pairs a step (default: 8)')
-    parser.add_argument(
-        '--sizes',
-        default='160x512,256x320',
-        help='HEIGHTxWIDTH of the pairs, in turn; width beyond twice the largest disparity is '
-        'well spent (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--learning-rate', type=float, default=learning_rate, help='default: %(default)s'
-    )
-    parser.add_argument(
-        '--decay-share',
-        type=float,
-        default=0.3,
-        metavar='SHARE',
-        help='of the run, at its end, over which the rate falls to 0 (default: 0.3)',
-    )
-    parser.add_argument(
-        '--validate-every', type=int, default=500, help='steps (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--checkpoint-s',
-        type=float,
-        default=0.0,
-        metavar='SECONDS',
-        help='between validations, instead of steps',
-    )
-    parser.add_argument(
-        '--split',
-        action='store_true',
-        help='rounded moments of the optimizer in a file of their own: none grows large',
-    )
-    parser.add_argument(
-        '--compile',
-        action='store_true',
-        help='the network, by torch.compile, where that learns the same',
-    )
-    parser.add_argument(
-        '--reuse',
-        type=float,
-        default=3.0,
-        metavar='TIMES',
-        help='that a generated pair is learned from, each time distorted anew (default: 3)',
-    )
-    parser.add_argument('--workers', type=int, default=1, help='processes that make pairs')
-    parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: as PyTorch likes')
-    parser.add_argument('--device', choices=('auto', 'cpu'), default='auto')
-    parser.add_argument(
-        '--only',
-        action='append',
-        default=[],
-        metavar='MODULE',
-        help='train this part of the network alone; may be repeated',
-    )
-    parser.add_argument(
-        '--half-upsampling',
-        action='store_true',
-        help='give a light network learned upsampling to half size (with --only upsampling)',
-    )
-    parser.add_argument('--fp32', action='store_true', help='do not use bfloat16')
-    parser.add_argument('--seed', type=int, default=0)
 
 
 def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
@@ -167,42 +209,16 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
         more: further fields of `TrainConfig`.
 
     Raises:
-        ConfigError: a size is wrong.
+        ConfigError: a value is out of range.
         ModelError: there is no such model to start from.
-        StereoError: a package is missing.
     """
-    sizes = parse_sizes(args.sizes)
-    try:
-        from ..training.data.batches import GeneratorConfig
-        from ..training.learning.train_config import TrainConfig
-    except ImportError as error:
-        raise missing(error) from error
-    return TrainConfig(
+    return made(
+        TrainConfig,
+        args,
+        (*_RUN, *_COMPUTING),
         out=args.out,
         sources=tuple(args.data or ([args.default_data] if args.default_data else [])),
-        data=GeneratorConfig(
-            textures=args.textures,
-            sizes=sizes,
-            batch_size=args.batch_size,
-            reuse=args.reuse,
-            seed=args.seed,
-        ),
-        steps=args.steps,
-        minutes=args.minutes,
-        total_minutes=args.total_minutes,
-        resume=args.resume,
-        checkpoint_s=args.checkpoint_s,
-        split=args.split,
-        compile=args.compile,
-        only=tuple(args.only),
-        half_upsampling=args.half_upsampling,
-        learning_rate=args.learning_rate,
-        decay_share=args.decay_share,
-        validate_every=args.validate_every,
-        workers=args.workers,
-        threads=args.threads,
-        device=args.device,
-        bf16=not args.fp32,
+        data=made(GeneratorConfig, args, _GENERATOR),
         init=models.resolve(args.init, ('.pt',)) if args.init else None,
         command=typed_command(),
         **more,
@@ -210,8 +226,16 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
 
 
 def run_to_end(trainer: Trainer) -> None:
-    """Train, and print where the weights are and how good."""
-    figures = trainer.run()
+    """Train, and print where the weights are and how good; SIGTERM ends it with a checkpoint."""
+
+    def stop(*_: Any) -> None:
+        trainer.stopped = True
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        figures = trainer.run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     shown = ', '.join(f'{k} {v:.3f}' for k, v in figures.items())
     trainer.accelerator.print(f'{trainer.config.out / "best.pt"}: {shown}')
 

@@ -27,6 +27,7 @@ from .blocks import (
 )
 from .light import Features
 from .outputs import Hypotheses, Outputs, Sides
+from .traced import Traced
 
 
 @dataclass(frozen=True)
@@ -201,15 +202,28 @@ class Decision(nn.Module):
         gap = (nearer[0] - farther[0]).to(left4.dtype)
         planes = torch.cat((nearer[1].to(left4.dtype), farther[1].to(left4.dtype),
                             gap / (4 + gap.abs())), dim=1)  # fmt: skip
+        left, right = self.described(left2, right2)
+        differences = (
+            self.differences(left, right, repeated(whole, 2)) for whole in (nearer[0], farther[0])
+        )
+        return self.decided(left2, left4, volume, planes, *differences).float()
+
+    def described(self, left2: Tensor, right2: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of both views at 1/2 to the descriptors that are compared."""
+        if self.describe_left is None or self.describe_right is None:
+            return left2, right2
+        return self.describe_left(left2), self.describe_right(right2)
+
+    def decided(
+        self, left2: Tensor, left4: Tensor, volume: Tensor, planes: Tensor, nearer: Tensor,
+        farther: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """Features, planes of the hypotheses and their differences to `forward`'s result."""
         around = self.features(left4) + self.volume(volume) + self.planes(planes)
-        left, right = left2, right2
-        if self.describe_left is not None and self.describe_right is not None:
-            left, right = self.describe_left(left2), self.describe_right(right2)
         x = self.stem(left2) + F.interpolate(around, scale_factor=2.0, mode='nearest')
-        x = x + self.nearer(self.differences(left, right, repeated(nearer[0], 2)))
-        x = x + self.farther(self.differences(left, right, repeated(farther[0], 2)))
+        x = x + self.nearer(nearer) + self.farther(farther)
         out: Tensor = self.leave(self.mix(F.relu(self.normalise(x))))
-        return out.float()
+        return out
 
 
 def whole_and_rest(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -282,23 +296,36 @@ class DTPNetBimodal(nn.Module):
         def descriptors(projected: Tensor) -> Tensor:
             return F.normalize(projected.permute(0, 2, 3, 1), dim=3).unsqueeze(3)
 
-        left, right = self.project_left(left), self.project_right(right)
+        left, right = self.projected(left, right)
         return correlation_volume(descriptors(left), descriptors(right), self.bins)
 
-    def predict(self, left: Tensor, right: Tensor) -> Outputs:
-        """All outputs, for training and for `forward`."""
-        both = torch.cat((self.normalise(left), self.normalise(right)), dim=0)
-        half, quarter, eighth, sixteenth = self.features(both)
-        left4, right4 = quarter.chunk(2)
-        left2, right2 = half.chunk(2)
-        left8, left16 = eighth.chunk(2)[0], sixteenth.chunk(2)[0]
-        matching = self.matching_volume(left4, right4) * self.sharpness
+    def encoded(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """RGB 0-255 to features at 1/2, 1/4, 1/8 and 1/16."""
+        features: tuple[Tensor, Tensor, Tensor, Tensor] = self.features(self.normalise(image))
+        return features
+
+    def projected(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """Quarter-size features of both views to the features that are correlated."""
+        return self.project_left(left), self.project_right(right)
+
+    def decoded(
+        self, matching: Tensor, left4: Tensor, left8: Tensor, left16: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Correlations and left features to volume and scores of both distributions."""
         weighed = matching
         if self.attend is not None:
             weighed = matching * torch.sigmoid(self.attend(left4))
         volume = self.aggregation(weighed, left4, left8, left16)
-        near_logits = self.nearer(volume, matching)
-        far_logits = self.farther(volume, matching)
+        return volume, self.nearer(volume, matching), self.farther(volume, matching)
+
+    def predict(self, left: Tensor, right: Tensor) -> Outputs:
+        """All outputs, for training and for `forward`."""
+        half, quarter, eighth, sixteenth = self.encoded(torch.cat((left, right), dim=0))
+        left4, right4 = quarter.chunk(2)
+        left2, right2 = half.chunk(2)
+        left8, left16 = eighth.chunk(2)[0], sixteenth.chunk(2)[0]
+        matching = self.matching_volume(left4, right4) * self.sharpness
+        volume, near_logits, far_logits = self.decoded(matching, left4, left8, left16)
         near_whole, near_rest, near = whole_and_rest(near_logits)
         far_whole, far_rest, far = whole_and_rest(far_logits)
         out = self.decision(
@@ -328,3 +355,41 @@ class DTPNetBimodal(nn.Module):
         if self.training:
             return outputs
         return outputs.disparity_px, outputs.confidence
+
+    def traced(self) -> Traced:
+        """For pruning."""
+        return _TracedBimodal(self)
+
+
+class _TracedBimodal(Traced):
+    """`DTPNetBimodal.predict` for the dependency graph.
+
+    Fixed: the projections, the disparities of the distributions and of what weighs them, the
+    descriptors, and what the decision returns. Where the stem's own features are compared, they
+    are cut together with the layers that read their differences.
+    """
+
+    network: DTPNetBimodal
+
+    def __init__(self, network: DTPNetBimodal) -> None:
+        super().__init__(network)
+        decision = network.decision
+        self.matching = nn.Conv2d(3, network.bins, 4, 4)
+        self.planes = nn.Conv2d(3, 3, 4, 4)
+        fixed = [
+            self.matching, self.planes, network.project_left, network.project_right,
+            network.attend, network.nearer.volume, network.nearer.matching,
+            network.farther.volume, network.farther.matching,
+            decision.describe_left, decision.describe_right, decision.leave,
+        ]  # fmt: skip
+        self.fixed = [layer for layer in fixed if layer is not None]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """An image (1, 3, H, W) to all that `predict` computes last."""
+        n = self.network
+        half, quarter, eighth, sixteenth = n.encoded(image)
+        volume, nearer, farther = n.decoded(self.matching(image), quarter, eighth, sixteenth)
+        left, right = n.decision.described(half, half)
+        apart = (left - right).abs()
+        decided = n.decision.decided(half, quarter, volume, self.planes(image), apart, apart)
+        return *n.projected(quarter, quarter), nearer, farther, decided

@@ -25,26 +25,6 @@ _MEMBERS: dict[str, tuple[type[Any], Callable[[Any], Network]]] = {
 # Of channels, blocks and disparities in a config: a file can ask for anything.
 _MAX_SETTING = 4096
 
-# What `--network` and recipes may name; each is a config for `build`. The teacher is the light
-# network with the same 48 disparities, twice the width and more blocks.
-PRESETS: dict[str, dict[str, Any]] = {
-    'light': {'member': 'light'},
-    'teacher': {
-        'member': 'light', 'stem': 32, 'quarter': 64, 'eighth': 128, 'sixteenth': 192,
-        'thirtysecond': 256, 'heads': 4, 'volume': 96, 'depths': (4, 6, 6, 3),
-    },
-    'bimodal': {'member': 'bimodal'},
-    'large': {
-        'member': 'bimodal', 'stem': 24, 'quarter': 48, 'eighth': 96, 'sixteenth': 144,
-        'thirtysecond': 192, 'head_channels': 64, 'volume': 72, 'depths': (3, 6, 8, 4),
-        'detail': 16, 'fine': 32, 'fine_blocks': 3,
-    },
-    'paper1': {'member': 'paper', 'setting': 1},
-    'paper2': {'member': 'paper', 'setting': 2},
-    'paper3': {'member': 'paper', 'setting': 3},
-    'psmnet': {'member': 'psmnet'},
-}  # fmt: skip
-
 
 def build(config: dict[str, Any]) -> Network:
     """A network with fresh weights from what `describe` gave.

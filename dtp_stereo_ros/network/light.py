@@ -31,6 +31,7 @@ from .blocks import (
 )
 from .outputs import Outputs, Sides
 from .refine import Refinement
+from .traced import Traced
 from .widths import apply_widths, read_widths
 
 # An edge, among neighbours 8 px apart: a surface that both cameras see gains less than 1 px of
@@ -215,24 +216,39 @@ class DTPNetLight(nn.Module):
             rows = projected.permute(0, 2, 3, 1)
             return F.normalize(rows.reshape(*rows.shape[:3], heads, channels), dim=4)
 
-        left, right = self.project_left(left), self.project_right(right)
+        left, right = self.projected(left, right)
         return correlation_volume(descriptors(left), descriptors(right), self.bins)
+
+    def encoded(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """RGB 0-255 to features at 1/2, 1/4, 1/8 and 1/16."""
+        features: tuple[Tensor, Tensor, Tensor, Tensor] = self.features(self.normalise(image))
+        return features
+
+    def projected(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """Quarter-size features of both views to the features that are correlated."""
+        return self.project_left(left), self.project_right(right)
+
+    def decoded(
+        self, matching: Tensor, first: Tensor, left4: Tensor, left8: Tensor, left16: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Correlations, those of the first head, and left features to scores and context."""
+        volume = self.aggregation(matching, left4, left8, left16)
+        # From here on too the greatest disparity comes first.
+        logits = self.regress(torch.cat((volume, first), dim=1))
+        return logits, torch.cat((left4, volume), dim=1)
 
     def predict(self, left: Tensor, right: Tensor) -> Outputs:
         """All outputs, for training and for `forward`."""
-        both = torch.cat((self.normalise(left), self.normalise(right)), dim=0)
-        half, quarter, eighth, sixteenth = self.features(both)
+        half, quarter, eighth, sixteenth = self.encoded(torch.cat((left, right), dim=0))
         left4, right4 = quarter.chunk(2)
         left2, right2 = half.chunk(2)
         left8, left16 = eighth.chunk(2)[0], sixteenth.chunk(2)[0]
         matching = self.matching_volume(left4, right4) * self.sharpness
-        volume = self.aggregation(matching, left4, left8, left16)
         first = matching[:, : self.bins]
-        # From here on too the greatest disparity comes first.
-        logits = self.regress(torch.cat((volume, first), dim=1)).float()
+        logits, context = self.decoded(matching, first, left4, left8, left16)
+        logits = logits.float()
         index, mass = peak_disparity(logits)
         peak = self.bins - 1 - index
-        context = torch.cat((left4, volume), dim=1)
         if self.refinement is not None:
             peak = self.refinement(peak, left2, right2, context)
         weights = self.upsampling(left2, context).float()
@@ -253,6 +269,47 @@ class DTPNetLight(nn.Module):
         if self.training:
             return outputs
         return outputs.disparity_px, outputs.confidence
+
+    def traced(self) -> Traced:
+        """For pruning."""
+        return _TracedLight(self)
+
+
+class _TracedLight(Traced):
+    """`DTPNetLight.predict` for the dependency graph.
+
+    Fixed: the projections (grouped by heads), the disparities of the distribution, the nine
+    neighbours of the upsampling, the descriptors and the correction of the refinement.
+    """
+
+    network: DTPNetLight
+
+    def __init__(self, network: DTPNetLight) -> None:
+        super().__init__(network)
+        self.matching = nn.Conv2d(3, network.config.heads * network.bins, 4, 4)
+        self.first = nn.Conv2d(3, network.bins, 4, 4)
+        self.fixed = [
+            self.matching, self.first, network.project_left, network.project_right,
+            network.regress, network.upsampling.leave,
+        ]  # fmt: skip
+        refine = network.refinement
+        self.compared = None
+        if refine is not None:
+            self.compared = nn.Conv2d(3, refine.compared + 1, 4, 4)
+            self.fixed += [self.compared, refine.describe, refine.leave]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """An image (1, 3, H, W) to all that `predict` computes last."""
+        n = self.network
+        half, quarter, eighth, sixteenth = n.encoded(image)
+        logits, context = n.decoded(
+            self.matching(image), self.first(image), quarter, eighth, sixteenth
+        )
+        outputs = [*n.projected(quarter, quarter), logits, n.upsampling(half, context)]
+        if n.refinement is not None and self.compared is not None:
+            outputs.append(n.refinement.described(half))
+            outputs.append(n.refinement.correction(self.compared(image), context))
+        return tuple(outputs)
 
 
 def with_half_upsampling(network: DTPNetLight) -> DTPNetLight:

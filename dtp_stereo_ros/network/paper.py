@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from .blocks import ConvBN, Normalise, peak_disparity
 from .outputs import Outputs
+from .traced import Traced
 
 PUBLISHED_PARAMETERS = {1: 2.04e6, 2: 0.95e6, 3: 0.64e6}
 
@@ -234,15 +235,27 @@ class DTPNetPaper(nn.Module):
         )
         self.regress = nn.Conv2d(bins, self.max_disparity_px, 1)
 
+    def encoded(self, image: Tensor) -> Tensor:
+        """RGB 0-255 to features at 1/4."""
+        features: Tensor = self.features(self.normalise(image))
+        return features
+
+    def cost_volume(self, left: Tensor, right: Tensor) -> Tensor:
+        """Features of both views to (B, bins, H4, W4)."""
+        if isinstance(self.volume, InterlacedVolume):
+            return self.volume(left, right)
+        volume: Tensor = self.volume(torch.cat((left, right), dim=1))
+        return volume
+
+    def decoded(self, volume: Tensor) -> Tensor:
+        """Cost volume to scores (B, max_disparity_px, H4, W4)."""
+        logits: Tensor = self.regress(self.aggregation(volume))
+        return logits
+
     def predict(self, left: Tensor, right: Tensor) -> Outputs:
         """All outputs, for training and for `forward`."""
-        both = torch.cat((self.normalise(left), self.normalise(right)), dim=0)
-        left4, right4 = self.features(both).chunk(2)
-        if isinstance(self.volume, InterlacedVolume):
-            volume = self.volume(left4, right4)
-        else:
-            volume = self.volume(torch.cat((left4, right4), dim=1))
-        logits = self.regress(self.aggregation(volume)).float()
+        left4, right4 = self.encoded(torch.cat((left, right), dim=0)).chunk(2)
+        logits = self.decoded(self.cost_volume(left4, right4)).float()
         full = F.interpolate(logits, scale_factor=4.0, mode='bilinear', align_corners=False)
         probability = torch.softmax(full, dim=1)
         bins = torch.arange(self.max_disparity_px, device=full.device, dtype=full.dtype)
@@ -257,3 +270,33 @@ class DTPNetPaper(nn.Module):
         if self.training:
             return outputs
         return outputs.disparity_px, outputs.confidence
+
+    def traced(self) -> Traced:
+        """For pruning."""
+        return _TracedPaper(self)
+
+
+class _TracedPaper(Traced):
+    """`DTPNetPaper.predict` for the dependency graph.
+
+    Fixed: the disparity channels of the volume, and with them the stream of the hourglass. Setting
+    1's interlaced volume counts its channels in eights; all of it is fixed.
+    """
+
+    network: DTPNetPaper
+
+    def __init__(self, network: DTPNetPaper) -> None:
+        super().__init__(network)
+        self.volume = nn.Conv2d(3, network.max_disparity_px // 4, 4, 4)
+        convolutions = [m for m in network.volume.modules() if isinstance(m, nn.Conv2d)]
+        interlaced = isinstance(network.volume, InterlacedVolume)
+        fixed = convolutions if interlaced else convolutions[-1:]
+        self.fixed = [self.volume, network.regress, *fixed]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """An image (1, 3, H, W) to all that `predict` computes last."""
+        n = self.network
+        features = n.encoded(image)
+        if isinstance(n.volume, InterlacedVolume):
+            return n.decoded(self.volume(image)), n.volume.reduce(features)
+        return (n.decoded(n.cost_volume(features, n.encoded(image))),)

@@ -44,10 +44,10 @@ class Refinement(nn.Module):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]  # there is a bias
 
-    def descriptors(self, half: Tensor) -> Tensor:
-        """Half-size features (B, C, 2 h, 2 w) to descriptors (B, h, 2 w, channels)."""
+    def described(self, half: Tensor) -> Tensor:
+        """Half-size features (B, C, 2 h, 2 w) to descriptors (B, channels, h, 2 w)."""
         described: Tensor = self.normalise(self.describe(half))
-        return described.permute(0, 2, 3, 1)
+        return described
 
     def differences(self, left2: Tensor, right2: Tensor, whole: Tensor) -> Tensor:
         """Absolute differences of each left descriptor from those around its match.
@@ -60,7 +60,8 @@ class Refinement(nn.Module):
             (B, channels * (2 REACH + 1), h, w). Where a match lies outside the right image, the
             outermost descriptor stands for it.
         """
-        left, right = self.descriptors(left2)[:, :, ::2], self.descriptors(right2)
+        left, right = (self.described(half).permute(0, 2, 3, 1) for half in (left2, right2))
+        left = left[:, :, ::2]
         batch, height, width, channels = left.shape
         column = 2 * torch.arange(width, device=whole.device) - whole[:, 0].long()
         steps = torch.arange(-REACH, REACH + 1, device=whole.device)

@@ -13,9 +13,9 @@ from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
 from dtp_stereo_ros.network.psmnet import PSMNet, PSMNetConfig
-from dtp_stereo_ros.training.data.batches import GeneratorConfig
 from dtp_stereo_ros.training.data.disk_pairs import PairBatches, load_pair
 from dtp_stereo_ros.training.data.teacher_cache import TaughtCache, from_batch
+from dtp_stereo_ros.training.settings import GeneratorConfig
 from dtp_stereo_ros.training.teachers import (
     BinGrid,
     NetworkTeacher,

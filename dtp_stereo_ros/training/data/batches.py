@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from dtp_stereo_ros.stereo import BoolArray, Float32Array, UInt8Array
 
+from ..settings import GeneratorConfig
 from ..synthetic.planar.photometric import distort_pair
 from ..synthetic.planar.render import StereoPair, render
 from ..synthetic.planar.scenes import SceneMaker
@@ -22,37 +22,6 @@ from ..synthetic.planar.textures import TextureBank, load_photos
 Batch = dict[str, Tensor]
 # Fresh pairs of (height, width) px.
 MakePairs = Callable[[tuple[int, int]], list[StereoPair]]
-
-
-@dataclass(frozen=True)
-class GeneratorConfig:
-    """What is generated.
-
-    Attributes:
-        textures: folder of photographs; None for noise and patterns only.
-        sizes: (height, width) px of the crops; each batch has one of them in turn.
-        batch_size: pairs a batch.
-        max_disparity_px: nothing is nearer.
-        pool: pairs of each size kept in memory by a worker, of each generator.
-        reuse: times that a pair is drawn before it is replaced, each time distorted anew. A GPU
-            renders every ray-cast pair afresh.
-        seed: of everything.
-        photos: most photographs that the ray caster loads.
-        samples: colour samples a pixel (1, 2, 4) of the ray caster; each costs as much as the
-            first.
-        compiled: run the ray caster through `torch.compile`; a minute or two to begin with.
-    """
-
-    textures: Path | None = None
-    sizes: tuple[tuple[int, int], ...] = ((160, 512), (256, 320))
-    batch_size: int = 8
-    max_disparity_px: float = 190.0
-    pool: int = 300
-    reuse: float = 3.0
-    seed: int = 0
-    photos: int = 400
-    samples: int = 1
-    compiled: bool = False
 
 
 def make_pair(maker: SceneMaker, rng: np.random.Generator, size: tuple[int, int]) -> StereoPair:

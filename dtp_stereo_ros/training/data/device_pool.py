@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from ..settings import RAYCAST, GeneratorConfig
 from ..synthetic.assets.library import Library
 from ..synthetic.assets.pairs import Assets, render_pairs
 from ..synthetic.photometric_batch import distort_batch, draw_distortion
@@ -26,8 +27,8 @@ from ..synthetic.planar.render import StereoPair
 from ..synthetic.planar.scenes import SceneMaker
 from ..synthetic.planar.textures import TextureBank, load_photos
 from ..synthetic.raycast import visible
-from .batches import Batch, GeneratorConfig, MakePairs, PooledBatches, make_pair
-from .raycast_source import RAYCAST, Renderer
+from .batches import Batch, MakePairs, PooledBatches, make_pair
+from .raycast_source import Renderer
 
 ASSETS = 'assets'
 # Size of the pairs that are rendered from assets for a pool; crops are cut out of them.

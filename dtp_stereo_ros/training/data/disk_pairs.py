@@ -13,8 +13,9 @@ from torch.utils.data import IterableDataset, get_worker_info
 from dtp_stereo_ros.evaluation.datasets import Scene
 from dtp_stereo_ros.stereo import BoolArray, Float32Array, UInt8Array
 
+from ..settings import GeneratorConfig
 from ..synthetic.planar.photometric import distort_pair
-from .batches import Batch, GeneratorConfig, Sample, collate
+from .batches import Batch, Sample, collate
 from .right_view import right_disparity, visible_from_disparity
 from .teacher_cache import TaughtCache
 

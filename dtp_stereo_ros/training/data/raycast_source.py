@@ -11,15 +11,15 @@ from torch.utils.data import IterableDataset
 
 from dtp_stereo_ros.errors import StereoError
 
+from ..settings import GeneratorConfig
 from ..synthetic.atlas import build_atlas
 from ..synthetic.materials import Bank
 from ..synthetic.planar.render import StereoPair
 from ..synthetic.raycast import RayCaster, RenderedBatch
 from ..synthetic.sampler import SceneSampler
 from ..synthetic.stream import Drawer, Drawn, DrawnBatches, make_batch
-from .batches import Batch, GeneratorConfig, MakePairs, PooledBatches
+from .batches import Batch, MakePairs, PooledBatches
 
-RAYCAST = 'raycast'
 Item = Batch | Drawn
 
 _VALIDATION_SEED = 1_000_003

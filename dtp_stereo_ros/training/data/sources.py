@@ -14,15 +14,15 @@ from torch.utils.data import IterableDataset, get_worker_info
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.evaluation.datasets import Scene
 
+from ..settings import RAYCAST, SYNTHETIC, GeneratorConfig
 from ..teachers import BinGrid, Taught, open_teacher
-from .batches import Batch, GeneratorConfig, SyntheticBatches, validation_batches
+from .batches import Batch, SyntheticBatches, validation_batches
 from .device_pool import AssetBatches, is_assets
 from .disk_pairs import PairBatches, held_out_batches
-from .raycast_source import RAYCAST, Item, Renderer
+from .raycast_source import Item, Renderer
 from .readers import open_pairs
 from .teacher_cache import TaughtCache
 
-SYNTHETIC = 'synthetic'
 GENERATORS = (SYNTHETIC, RAYCAST)
 # Bins of a distribution that nobody looks at.
 _ANY_BINS = BinGrid(48, 4.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -15,41 +14,10 @@ from dtp_stereo_ros.network.outputs import Outputs
 
 from ..data.batches import Batch
 from ..data.teacher_cache import from_batch
+from ..settings import DistilConfig, LossWeights
 from ..teachers import BinGrid, Taught, Teacher, two_hot_logits
-from .losses import LossWeights, full_error, mean, robust_error
+from .losses import full_error, mean, robust_error
 from .supervised import Parts, supervised
-
-
-@dataclass(frozen=True)
-class DistilConfig:
-    """How a student is taught.
-
-    Attributes:
-        teacher: see `teachers.open_teacher`; '' trains on the truth alone.
-        supervision: 'teacher', 'both' (teacher and truth), or 'truth' (the paper's ablation).
-        loss: between the distributions, 'l1' (the paper) or 'kl'.
-        temperature: of both softmaxes at the beginning and at the end of the run.
-        distribution: weight of that loss.
-        disparity: weight of the robust error against the teacher's disparity at full size, which
-            alone teaches the upsampling of the light network; its quarter-size disparity gets a
-            tenth of it.
-        features: weight of the feature distillation, 1 - cosine between the aggregated features
-            of both through a learned 1 x 1 convolution; for teachers of the family. 0: none.
-        cache: ask the teacher once about each pair of a folder or bag, keep its answers on disk,
-            and do not scale the pairs.
-        trust_px: with supervision 'both', the teacher is not heard where it is farther than this
-            from a known truth. 0: it is heard everywhere.
-    """
-
-    teacher: str = ''
-    supervision: Literal['teacher', 'both', 'truth'] = 'teacher'
-    loss: Literal['l1', 'kl'] = 'l1'
-    temperature: tuple[float, float] = (0.5, 1.0)
-    distribution: float = 1.0
-    disparity: float = 1.0
-    features: float = 0.0
-    cache: bool = False
-    trust_px: float = 0.0
 
 
 def distribution_distance(

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from dtp_stereo_ros.network.outputs import Outputs
 
+from ..settings import LossWeights
+
 # Widest structure or gap that counts as thin.
 THIN_PX = 13
 # Neighbouring pixels that are further apart lie on two surfaces, if the slope does not say so.
@@ -21,33 +23,6 @@ EDGE_PX = 4
 BESIDE_PX = 1
 # Errors beyond are as bad as this one when an expected error is learned.
 MOST_ERROR_PX = 32.0
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """How the terms and the pixels are weighted.
-
-    Attributes:
-        distribution: cross-entropy of the aggregated distribution; finds the right surface.
-        matching: the same of the raw correlation; trains the features directly.
-        full: robust error at full size; trains sub-pixel precision and edges.
-        quarter: robust error before upsampling.
-        occluded: pixels that the right image hides, relative to visible ones.
-        outside: pixels whose match lies outside the right image.
-        edge: pixels near a step of disparity, relative to others.
-        thin: pixels of structures and gaps that are narrower than `THIN_PX`.
-        error: likelihood of the error under the error that a bimodal network expects.
-    """
-
-    distribution: float = 1.0
-    matching: float = 0.2
-    full: float = 1.0
-    quarter: float = 0.1
-    occluded: float = 1.5
-    outside: float = 1.0
-    edge: float = 1.5
-    thin: float = 3.0
-    error: float = 0.1
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from typing import Any
 
 from dtp_stereo_ros.network import checkpoint
 
-from ..data.sources import SYNTHETIC
+from ..settings import SYNTHETIC, TrainConfig
 from ..teachers import Teacher
-from .train_config import TrainConfig
 
 
 def describe_run(config: TrainConfig, teacher: Teacher | None, **done: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from .train_config import TrainConfig
+from ..settings import TrainConfig
 
 # Kept free at the end of a call in minutes for the last validation and checkpoint.
 RESERVE_S = 4.0

@@ -12,7 +12,8 @@ from dtp_stereo_ros.network.outputs import Outputs
 from dtp_stereo_ros.network.psmnet import PSMNet, regress
 
 from ..data.batches import Batch
-from .losses import LossWeights, Truth, supervised_loss
+from ..settings import LossWeights
+from .losses import Truth, supervised_loss
 
 Parts = dict[str, Tensor]
 

@@ -1,97 +1,13 @@
-"""What a training run is told."""
+"""The architecture of a run by its name. Imports no PyTorch, as options are made of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from dtp_stereo_ros.errors import ConfigError
-from dtp_stereo_ros.network.family import PRESETS
+from dtp_stereo_ros.network.presets import PRESETS
 
-from ..data.batches import GeneratorConfig
-from ..data.sources import SYNTHETIC
-from .distillation import DistilConfig
-from .losses import LossWeights
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """A training run.
-
-    Attributes:
-        out: folder of the run: `last.pt` (to resume), `best.pt` (to use), `log.txt`, TensorBoard
-            events.
-        network: architecture, as `network.family.describe` gives it; that of `init` or of an
-            earlier call goes before it.
-        sources: what is learned from, in turn: ``synthetic``, ``raycast`` or ``NAME:PLACE`` (see
-            `readers`).
-        data: the generator; its sizes, batch size and seed also count for pairs on disk.
-        loss: weights of the loss against the truth.
-        distil: how a teacher takes part; by default there is none.
-        steps: length of the run, where it is not given in minutes.
-        minutes: length of this call, its start included; the last checkpoint is written before
-            they are over. 0 counts steps.
-        total_minutes: length of the run over all its calls, which the learning rate follows; 0
-            for what was spent before and this call.
-        max_steps: stop after so many steps of this call; 0 for none.
-        decay_share: share of the run, at its end, over which the learning rate falls to 0.
-        warmup_steps: steps over which it rises; of a run in minutes it is a small share.
-        learning_rate, weight_decay: of AdamW.
-        average_decay: of the moving average of the weights that is validated and kept.
-        padded: share of the batches that are padded as images of odd sizes are, see `padding`.
-        bf16: run the forward pass in bfloat16 autocast.
-        device: 'cpu', or 'auto': CUDA where there is one.
-        workers: generator processes.
-        compile: run the network through `torch.compile`, where that learns the same.
-        validate_every: steps between validations and checkpoints.
-        checkpoint_s: seconds between them instead; 0 counts steps.
-        split: keep the optimizer's moments, rounded, in a file of their own, see `state`.
-        validation_count: validation batches.
-        threads: CPU threads of the step; 0 leaves PyTorch's choice.
-        init: checkpoint to start from, or None.
-        resume: folder of an earlier call to go on from, where it is not `out`.
-        cache: folder for unpacked bags and teachers' answers; None is `out`/cache.
-        only: modules that are trained, by the beginning of their names; () for all. The others
-            keep their weights and statistics.
-        half_upsampling: give `init`, a light network, learned upsampling to half size.
-        also: networks that are trained on the same batches, each in a folder of its name below
-            `out`.
-        command: what was typed, for the model card.
-    """
-
-    out: Path
-    network: dict[str, Any] = field(default_factory=lambda: {'member': 'light'})
-    sources: tuple[str, ...] = (SYNTHETIC,)
-    data: GeneratorConfig = field(default_factory=GeneratorConfig)
-    loss: LossWeights = field(default_factory=LossWeights)
-    distil: DistilConfig = field(default_factory=DistilConfig)
-    steps: int = 10000
-    minutes: float = 0.0
-    total_minutes: float = 0.0
-    max_steps: int = 0
-    decay_share: float = 0.3
-    warmup_steps: int = 300
-    learning_rate: float = 1.5e-3
-    weight_decay: float = 1e-2
-    average_decay: float = 0.998
-    padded: float = 0.5
-    bf16: bool = True
-    device: str = 'auto'
-    workers: int = 1
-    compile: bool = False
-    validate_every: int = 500
-    checkpoint_s: float = 0.0
-    split: bool = False
-    validation_count: int = 8
-    threads: int = 0
-    init: Path | None = None
-    resume: Path | None = None
-    cache: Path | None = None
-    only: tuple[str, ...] = ()
-    half_upsampling: bool = False
-    also: tuple[str, ...] = ()
-    command: str = ''
+NETWORKS = tuple(PRESETS)
 
 
 def preset(name: str) -> dict[str, Any]:
@@ -103,3 +19,23 @@ def preset(name: str) -> dict[str, Any]:
     if name not in PRESETS:
         raise ConfigError(f'network {name!r} is unknown; choose one of {", ".join(PRESETS)}')
     return PRESETS[name]
+
+
+def architecture(words: list[str]) -> dict[str, Any]:
+    """The network of ``--network NAME WIDTH=N[,N] ...``.
+
+    Raises:
+        ConfigError: there is no such network, or a word that is not of that form.
+    """
+    name = words[0] if '=' not in words[0] else 'light'
+    network = dict(preset(name))
+    for word in words[1:] if words[0] == name else words:
+        width, _, numbers = word.partition('=')
+        try:
+            values = tuple(int(number) for number in numbers.split(','))
+        except ValueError:
+            raise ConfigError(
+                f'network {word!r}: is not NAME=NUMBER[,NUMBER], for example volume=48'
+            ) from None
+        network[width] = values if len(values) > 1 else values[0]
+    return network

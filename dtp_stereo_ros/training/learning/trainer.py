@@ -24,9 +24,10 @@ from ..data.batches import Batch
 from ..data.device_pool import PooledFeed, is_assets
 from ..data.padding import pad_some
 from ..data.prefetch import Feed
-from ..data.raycast_source import RAYCAST, Renderer
+from ..data.raycast_source import Renderer
 from ..data.sources import GENERATORS, Sources
 from ..data.teacher_cache import TaughtCache
+from ..settings import RAYCAST, TrainConfig
 from ..teachers import open_teacher
 from . import run_state
 from .compiled import compiled
@@ -37,7 +38,7 @@ from .run_card import describe_run
 from .run_log import Log
 from .schedule import Schedule
 from .supervised import Objective, Parts, supervised
-from .train_config import TrainConfig, preset
+from .train_config import preset
 from .validation import draw, validate
 
 
@@ -60,7 +61,7 @@ class Trainer:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.schedule = Schedule(config)
-        self.accelerator = accelerator_for(config.device, config.bf16)
+        self.accelerator = accelerator_for(config.device, config.precision == 'bf16')
         if config.minutes and self.accelerator.num_processes > 1:
             raise ConfigError('minutes are counted by one process only; give steps')
         self.device: torch.device = self.accelerator.device
@@ -270,10 +271,14 @@ class Trainer:
             f'{checkpoint.parameter_count(self.network)} parameters on {self._device_name()}, '
             f'from step {self.step}; set up in {self.schedule.elapsed_s:.0f} s'
         )
-        if self.device.type == 'cpu' and self.config.bf16 and (cost := bf16_cost()) > 1.2:
+        if (
+            self.device.type == 'cpu'
+            and self.config.precision == 'bf16'
+            and (cost := bf16_cost()) > 1.2
+        ):
             self.log.line(
                 f'bfloat16 convolutions take {cost:.1f} times as long as float32 on this '
-                'processor; --fp32 (in a recipe, precision: fp32) trains faster'
+                'processor; --precision fp32 (in a recipe, precision: fp32) trains faster'
             )
 
     def _device_name(self) -> str:

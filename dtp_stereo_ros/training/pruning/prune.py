@@ -20,40 +20,16 @@ import torch_pruning as tp
 from torch import nn
 from tqdm import tqdm
 
-from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.errors import ConfigError, ModelError
 from dtp_stereo_ros.network.checkpoint import parameter_count
 from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.network.psmnet import PSMNet
+from dtp_stereo_ros.network.traced import Traced
 
+from ..settings import PruneConfig
 from .cost import ConvolutionCost
-from .retraced import Sketch, sketch
 
 Measure = Callable[[Network], float]
-
-
-@dataclass(frozen=True)
-class PruneConfig:
-    """How much is cut, and where.
-
-    Attributes:
-        ratio: share of the convolutions' multiplications that one step saves.
-        round_to: widths become multiples of this, as wide as a vector or tensor core.
-        largest_cut: no group loses more than this share of its channels in one step.
-        by_sensitivity: spend the cuts by measured sensitivity; else every group loses the same
-            share.
-    """
-
-    ratio: float = 0.1
-    round_to: int = 8
-    largest_cut: float = 0.5
-    by_sensitivity: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 < self.ratio < 1:
-            raise ConfigError(f'ratio is {self.ratio}; give a share between 0 and 1, such as 0.1')
-        if self.round_to < 1:
-            raise ConfigError(f'round_to is {self.round_to}; give 1 or more')
-        if not 0 < self.largest_cut < 1:
-            raise ConfigError(f'largest_cut is {self.largest_cut}; give a share between 0 and 1')
 
 
 @dataclass
@@ -130,9 +106,20 @@ def prune(network: Network, config: PruneConfig, measure: Measure) -> PruneRepor
     )
 
 
+def traced_of(network: Network) -> Traced:
+    """The network for the dependency graph, sharing its layers.
+
+    Raises:
+        ModelError: this member cannot be pruned.
+    """
+    if isinstance(network, PSMNet):
+        raise ModelError(f'network {network.name} is a teacher and is not pruned; prune a student')
+    return network.traced()
+
+
 def cuttable(network: Network, config: PruneConfig) -> list[Cuts]:
     """The groups that may lose channels, and how many of them."""
-    traced = sketch(network)
+    traced = traced_of(network)
     found = []
     for name, group in _groups(traced, _dependencies(traced)):
         channels = len(group[0].idxs)
@@ -177,7 +164,7 @@ def cut_channels(network: Network, removed: dict[str, int]) -> None:
         network: in `eval` mode, on the CPU.
         removed: number of channels to cut by the name of each group's root layer.
     """
-    traced = sketch(network)
+    traced = traced_of(network)
     graph = _dependencies(traced)
     importance = tp.importance.GroupMagnitudeImportance(p=2)
     roots = {name: group[0].dep.layer for name, group in _groups(traced, graph)}
@@ -193,13 +180,13 @@ def cut_channels(network: Network, removed: dict[str, int]) -> None:
         parameter.grad = None
 
 
-def _dependencies(traced: Sketch) -> Any:
+def _dependencies(traced: Traced) -> Any:
     traced.eval().requires_grad_(True)
     with torch.enable_grad():
         return tp.DependencyGraph().build_dependency(traced, traced.example(), verbose=False)
 
 
-def _groups(traced: Sketch, graph: Any) -> Iterator[tuple[str, Any]]:
+def _groups(traced: Traced, graph: Any) -> Iterator[tuple[str, Any]]:
     """Each group whose channels mean nothing by their index, by the name of its first layer.
 
     The tracer's own order and choice of root follow the autograd graph; the name that comes first

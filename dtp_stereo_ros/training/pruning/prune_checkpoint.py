@@ -12,7 +12,8 @@ from dtp_stereo_ros.network.family import Network
 
 from ..data.batches import Batch
 from ..learning.validation import validate
-from .prune import PruneConfig, PruneReport, prune
+from ..settings import PruneConfig
+from .prune import PruneReport, prune
 from .sensitivity_chart import draw_sensitivity
 
 

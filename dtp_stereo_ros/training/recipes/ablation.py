@@ -20,15 +20,14 @@ from dtp_stereo_ros.pipeline import StereoPipeline
 from dtp_stereo_ros.settings_file import plain
 
 from ..data.batches import Batch
-from ..data.sources import SYNTHETIC, held_out
+from ..data.sources import held_out
 from ..learning.device import accelerator_for
-from ..learning.distillation import DistilConfig
-from ..learning.train_config import TrainConfig, preset
+from ..learning.train_config import preset
 from ..learning.trainer import Trainer
 from ..learning.validation import validate
 from ..pruning.cost import ConvolutionCost
-from ..pruning.prune import PruneConfig
 from ..pruning.prune_checkpoint import prune_checkpoint
+from ..settings import SYNTHETIC, DistilConfig, PruneConfig, TrainConfig
 from ..teachers import open_teacher
 from .ablation_plan import Plan, Run
 from .resumable import TEST_SEED, do_once, finished, training_settings
@@ -168,7 +167,7 @@ class Ablation:
             steps=steps,
             warmup_steps=min(budget.warmup_steps, steps // 4),
             learning_rate=budget.round_rate if init else budget.learning_rate,
-            bf16=plan.precision == 'bf16',
+            precision=plan.precision,
             device=plan.device,
             workers=plan.workers,
             validate_every=-(-steps // budget.validations),

@@ -5,39 +5,46 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from dtp_stereo_ros.errors import ConfigError
 
-from ..data.batches import GeneratorConfig
-from ..learning.distillation import DistilConfig
-from ..learning.losses import LossWeights
-from ..pruning.prune import PruneConfig
+from ..settings import (
+    REQUIRED,
+    Computing,
+    Course,
+    DistilConfig,
+    GeneratorConfig,
+    LossWeights,
+    PruneConfig,
+    Settings,
+    TrainConfig,
+    other_default,
+    setting,
+)
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What every run gets alike.
+class Budget(Settings):
+    """Settings that all runs share."""
 
-    Attributes:
-        steps: of a run from fresh weights.
-        learning_rate, warmup_steps: of such a run.
-        round_steps, round_rate: of each round of a run that goes on from another.
-        validations: how often a run is judged to keep its best weights.
-        validation_batches: on which.
-        test_batches: of the generator, with a seed of their own, on which rows are compared.
-        seeds: a run is made with each, where it names none itself; rows are means over them.
-    """
-
-    steps: int = 300
-    learning_rate: float = 2e-3
-    warmup_steps: int = 20
-    round_steps: int = 100
-    round_rate: float = 1e-3
-    validations: int = 2
-    validation_batches: int = 4
-    test_batches: int = 16
-    seeds: tuple[int, ...] = (0,)
+    steps: int = other_default(Course, 'steps', 300)
+    learning_rate: float = other_default(Course, 'learning_rate', 2e-3)
+    warmup_steps: int = other_default(Course, 'warmup_steps', 20)
+    round_steps: int = setting(
+        100, 'Steps of each round of a run that goes on from another.', minimum=1
+    )
+    round_rate: float = setting(1e-3, 'Learning rate of such a round.', minimum=0)
+    validations: int = setting(
+        2, 'Number of validations of a run, which keep its best weights.', minimum=1
+    )
+    validation_batches: int = other_default(TrainConfig, 'validation_count', 4)
+    test_batches: int = setting(
+        16, 'Generated batches, of a seed of their own, on which rows are compared.', minimum=1
+    )
+    seeds: tuple[int, ...] = setting(
+        (0,), 'A run is made with each, where it names none itself; rows are means.', minimum=0
+    )
 
 
 @dataclass(frozen=True)
@@ -93,36 +100,28 @@ class Group:
     note: str = ''
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What an ablation file says.
+@dataclass(frozen=True, kw_only=True)
+class Plan(Computing):
+    """An ablation: runs and tables by name."""
 
-    Attributes:
-        out: folder of the runs.
-        teacher: see `teachers.open_teacher`.
-        runs: by name.
-        groups: tables by name.
-        budget: see `Budget`.
-        data: the generator.
-        input_scale: real pairs are shrunk by this, so that their disparities fit the networks.
-        measure_batches: of the pruning steps.
-        precision, device, workers, threads: of training.
-    """
-
-    out: Path
-    teacher: str
+    out: Path = setting(REQUIRED, 'Folder of the runs.')
+    teacher: str = other_default(DistilConfig, 'teacher', REQUIRED)
     runs: dict[str, Run]
     groups: dict[str, Group]
     budget: Budget = field(default_factory=Budget)
     data: GeneratorConfig = field(default_factory=GeneratorConfig)
-    input_scale: float = 1.0
-    measure_batches: int = 2
-    precision: Literal['bf16', 'fp32'] = 'bf16'
-    device: Literal['auto', 'cpu'] = 'auto'
-    workers: int = 0
-    threads: int = 0
+    workers: int = other_default(Computing, 'workers', 0)
+    input_scale: float = setting(
+        1.0,
+        'Real pairs are shrunk by this, so that their disparities fit the networks.',
+        minimum=0.125,
+        maximum=1,
+    )
+    measure_batches: int = setting(2, 'Batches on which pruning measures.', minimum=1)
 
     def __post_init__(self) -> None:
+        """Check the ranges and names."""
+        super().__post_init__()
         for name, run in self.runs.items():
             if bool(run.network) == bool(run.after):
                 raise ConfigError(f'runs.{name}: give either network or after')

@@ -1,4 +1,4 @@
-"""What a recipe file says."""
+"""The settings of a recipe file."""
 
 from __future__ import annotations
 
@@ -9,76 +9,54 @@ from typing import Any, Literal
 
 from dtp_stereo_ros.settings_file import read_settings
 
-from ..data.batches import GeneratorConfig
-from ..learning.distillation import DistilConfig
-from ..learning.losses import LossWeights
-from ..pruning.prune import PruneConfig
+from ..settings import (
+    REQUIRED,
+    Computing,
+    Course,
+    DistilConfig,
+    GeneratorConfig,
+    PruneConfig,
+    Settings,
+    TrainConfig,
+    other_default,
+    setting,
+)
 
 
-@dataclass(frozen=True)
-class TrainStep:
-    """Training against truth.
+@dataclass(frozen=True, kw_only=True)
+class TrainStep(Course):
+    """Training against truth."""
 
-    Attributes:
-        network: a name of `family.PRESETS`, or an architecture.
-        file: a finished checkpoint or the name of a shipped model (for the teacher, whatever
-            `open_teacher` takes) that is used as it is; nothing is trained.
-        init: checkpoint to start from.
-        steps, learning_rate, warmup_steps, decay_share, validate_every, sources: see
-            `TrainConfig`.
-        loss: see `LossWeights`.
-    """
-
-    network: str | dict[str, Any] = 'light'
-    file: str = ''
-    init: Path | None = None
-    steps: int = 10000
-    learning_rate: float = 1.5e-3
-    warmup_steps: int = 300
-    decay_share: float = 0.3
-    validate_every: int = 500
-    sources: tuple[str, ...] = ('synthetic',)
-    loss: LossWeights = field(default_factory=LossWeights)
+    network: str | dict[str, Any] = setting('light', 'Name of a network, or an architecture.')
+    file: str = setting(
+        '',
+        'Finished checkpoint or shipped model that is used as it is, for the teacher any teacher; '
+        'nothing is trained.',
+    )
+    init: Path | None = setting(None, 'Checkpoint to start from.')
 
 
-@dataclass(frozen=True)
-class DistilStep:
-    """Teaching the student.
+@dataclass(frozen=True, kw_only=True)
+class DistilStep(Course):
+    """Distillation of the student; left out where its steps are 0."""
 
-    Attributes:
-        steps: see `TrainConfig`; the recipe's own distillation is left out where they are 0.
-        learning_rate, warmup_steps, decay_share, validate_every, sources: see `TrainConfig`.
-        loss: against the truth, where it takes part.
-        how: see `DistilConfig`; its teacher is the recipe's.
-    """
-
-    steps: int = 10000
-    learning_rate: float = 1e-3
-    warmup_steps: int = 300
-    decay_share: float = 0.3
-    validate_every: int = 500
-    sources: tuple[str, ...] = ('synthetic',)
-    loss: LossWeights = field(default_factory=LossWeights)
+    learning_rate: float = other_default(Course, 'learning_rate', 1e-3)
     how: DistilConfig = field(default_factory=DistilConfig)
 
 
 @dataclass(frozen=True)
-class PruneStep:
-    """Pruning and teaching again, several times.
+class PruneStep(Settings):
+    """Pruning and distillation, several times."""
 
-    Attributes:
-        rounds: how often; 0 prunes nothing.
-        how: of one round.
-        measure_batches: on which the error is measured.
-        tune: the distillation after each round.
-        last_steps: of the distillation after the last round; 0: as many as after the others.
-    """
-
-    rounds: int = 5
+    rounds: int = setting(5, 'Number of rounds; 0 prunes nothing.', minimum=0, maximum=100)
     how: PruneConfig = field(default_factory=PruneConfig)
-    measure_batches: int = 4
+    measure_batches: int = setting(4, 'Batches on which the error is measured.', minimum=1)
     tune: DistilStep = field(default_factory=DistilStep)
-    last_steps: int = 0
+    last_steps: int = setting(
+        0,
+        'Steps of the distillation after the last round; 0: as many as after the others.',
+        minimum=0,
+    )
 
     def tune_after(self, number: int) -> DistilStep:
         """The distillation after a round, counted from 1."""
@@ -88,52 +66,38 @@ class PruneStep:
 
 
 @dataclass(frozen=True)
-class EvaluateStep:
-    """How the links of the chain are judged.
+class EvaluateStep(Settings):
+    """Evaluation of the links of the chain, beside SGBM."""
 
-    Attributes:
-        data: data sets of `dtp-stereo eval`, ``NAME:PATH``, besides the Motorcycle pair; SGBM is
-            scored beside the links.
-        backends: latency is measured in them.
-        latency_size: (height, width) px.
-        runs: timed inferences of each model in each backend.
+    data: tuple[str, ...] = setting(
+        (), 'Data sets of `dtp-stereo eval`, NAME:PATH, besides the Motorcycle pair.'
+    )
+    backends: tuple[Literal['openvino', 'onnx', 'torch'], ...] = setting(
+        ('openvino', 'onnx', 'torch'), 'Backends in which latency is measured.'
+    )
+    latency_size: tuple[int, int] = setting(
+        (480, 640), 'Height and width of the pair.', unit='px', minimum=32, maximum=8192
+    )
+    runs: int = setting(10, 'Timed inferences of each model in each backend.', minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Computing):
+    """A chain from a teacher to an exported, pruned model.
+
+    The student is trained against truth first where its steps are not 0. Sizes and batch size of
+    the generator count for all sources.
     """
 
-    data: tuple[str, ...] = ()
-    backends: tuple[Literal['openvino', 'onnx', 'torch'], ...] = ('openvino', 'onnx', 'torch')
-    latency_size: tuple[int, int] = (480, 640)
-    runs: int = 10
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a recipe file says.
-
-    Attributes:
-        out: folder of the steps.
-        name: of the exported model.
-        teacher: trained, or a file.
-        student: its architecture; trained against truth first where its steps are not 0.
-        distil, prune, evaluate: the steps.
-        data: the generator; its sizes and batch size count for all sources.
-        precision: of training.
-        device: 'auto' or 'cpu'.
-        workers, threads, validation_batches: of training.
-    """
-
-    out: Path
+    out: Path = setting(REQUIRED, 'Folder of the steps.')
+    name: str = setting('student', 'Name of the exported model.')
     teacher: TrainStep
     student: TrainStep
-    name: str = 'student'
     distil: DistilStep = field(default_factory=DistilStep)
     prune: PruneStep = field(default_factory=PruneStep)
     evaluate: EvaluateStep = field(default_factory=EvaluateStep)
     data: GeneratorConfig = field(default_factory=GeneratorConfig)
-    precision: Literal['bf16', 'fp32'] = 'bf16'
-    device: Literal['auto', 'cpu'] = 'auto'
-    workers: int = 1
-    threads: int = 0
-    validation_batches: int = 8
+    validation_batches: int = other_default(TrainConfig, 'validation_count', 8)
 
 
 def read_recipe(path: Path, changes: Mapping[str, Any]) -> Recipe:
@@ -145,6 +109,6 @@ def read_recipe(path: Path, changes: Mapping[str, Any]) -> Recipe:
 
     Raises:
         InputError: no such file, or no YAML.
-        ConfigError: see `strict.parse`.
+        ConfigError: see `settings_file.parse`.
     """
     return read_settings(Recipe, path, changes)

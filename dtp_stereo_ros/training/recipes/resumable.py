@@ -20,7 +20,7 @@ from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.image_io import write_json
 from dtp_stereo_ros.settings_file import plain
 
-from ..learning.train_config import TrainConfig
+from ..settings import TrainConfig
 
 # Generated test pairs are of a seed of their own: neither trained on nor used to choose.
 TEST_SEED = 7919

@@ -19,15 +19,15 @@ from dtp_stereo_ros.image_io import write_json
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.settings_file import plain
 
-from ..data.batches import Batch, GeneratorConfig
+from ..data.batches import Batch
 from ..data.sources import held_out
 from ..learning.device import accelerator_for
-from ..learning.distillation import DistilConfig
-from ..learning.train_config import TrainConfig, preset
+from ..learning.train_config import preset
 from ..learning.trainer import Trainer
 from ..learning.validation import validate
 from ..pruning.cost import ConvolutionCost
 from ..pruning.prune_checkpoint import prune_checkpoint, summary_line
+from ..settings import Computing, Course, DistilConfig, GeneratorConfig, TrainConfig, shared
 from . import summary
 from .recipe import DistilStep, Recipe, TrainStep
 from .resumable import TEST_SEED, do_once, training_settings
@@ -125,20 +125,11 @@ class Chain:
         recipe = self.recipe
         return TrainConfig(
             out=recipe.out,
-            sources=step.sources,
+            **shared(step, Course),
+            **shared(recipe, Computing),
             data=recipe.data,
-            loss=step.loss,
             distil=how or DistilConfig(),
-            steps=step.steps,
-            learning_rate=step.learning_rate,
-            warmup_steps=step.warmup_steps,
-            decay_share=step.decay_share,
-            validate_every=step.validate_every,
             validation_count=recipe.validation_batches,
-            bf16=recipe.precision == 'bf16',
-            device=recipe.device,
-            workers=recipe.workers,
-            threads=recipe.threads,
             cache=recipe.out / 'cache',
             command=self.command,
             **more,

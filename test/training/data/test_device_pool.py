@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from dtp_stereo_ros.errors import InputError
-from dtp_stereo_ros.training.data.batches import GeneratorConfig
 from dtp_stereo_ros.training.data.device_pool import Pool, PooledFeed, is_assets
 from dtp_stereo_ros.training.data.raycast_source import Renderer
+from dtp_stereo_ros.training.settings import GeneratorConfig
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

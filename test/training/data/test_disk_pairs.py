@@ -14,9 +14,9 @@ from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.evaluation.datasets import Truth
 from dtp_stereo_ros.image_io import write_pfm
 from dtp_stereo_ros.training.data import disk_pairs, right_view
-from dtp_stereo_ros.training.data.batches import GeneratorConfig
 from dtp_stereo_ros.training.data.prefetch import Feed
 from dtp_stereo_ros.training.data.readers import open_pairs
+from dtp_stereo_ros.training.settings import GeneratorConfig
 
 
 def smooth_pair(height=60, width=200, shift=12.0):

@@ -6,8 +6,8 @@ import layouts
 import pytest
 import torch
 
-from dtp_stereo_ros.training.data.batches import GeneratorConfig
-from dtp_stereo_ros.training.data.sources import SYNTHETIC, Sources
+from dtp_stereo_ros.training.data.sources import Sources
+from dtp_stereo_ros.training.settings import SYNTHETIC, GeneratorConfig
 from dtp_stereo_ros.training.teachers import Taught
 
 CONFIG = GeneratorConfig(sizes=((32, 64),), batch_size=2, max_disparity_px=60, pool=8)

@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from dtp_stereo_ros.training.data.batches import GeneratorConfig
 from dtp_stereo_ros.training.learning import compiled
-from dtp_stereo_ros.training.learning.train_config import TrainConfig
 from dtp_stereo_ros.training.learning.trainer import Trainer
+from dtp_stereo_ros.training.settings import GeneratorConfig, TrainConfig
 
 NETWORK = {
     'member': 'light', 'max_disparity_px': 64, 'stem': 8, 'quarter': 16, 'eighth': 16,

@@ -18,16 +18,16 @@ from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
 from dtp_stereo_ros.network.psmnet import PSMNet, PSMNetConfig
-from dtp_stereo_ros.training.data.batches import GeneratorConfig, SyntheticBatches
-from dtp_stereo_ros.training.learning.distillation import (
-    DistilConfig,
-    Distillation,
-    distribution_distance,
-)
-from dtp_stereo_ros.training.learning.losses import LossWeights
+from dtp_stereo_ros.training.data.batches import SyntheticBatches
+from dtp_stereo_ros.training.learning.distillation import Distillation, distribution_distance
 from dtp_stereo_ros.training.learning.supervised import StackedSupervised, Supervised, outputs_of
-from dtp_stereo_ros.training.learning.train_config import TrainConfig
 from dtp_stereo_ros.training.learning.trainer import Trainer
+from dtp_stereo_ros.training.settings import (
+    DistilConfig,
+    GeneratorConfig,
+    LossWeights,
+    TrainConfig,
+)
 from dtp_stereo_ros.training.teachers import NetworkTeacher, open_teacher
 
 LIGHT = LightConfig(64, 8, 16, 24, 32, 32, 1, 8, 16, (1, 1, 1, 1))
@@ -185,7 +185,7 @@ def test_a_folder_without_truth_teaches_what_the_teacher_says(tmp_path, teacher_
         warmup_steps=5,
         learning_rate=5e-3,
         average_decay=0.8,
-        bf16=False,
+        precision='fp32',
         device='cpu',
         workers=0,
         validate_every=20,
@@ -268,7 +268,7 @@ def test_psmnet_is_trained_by_the_same_loop(tmp_path):
         steps=2,
         warmup_steps=1,
         average_decay=0.5,
-        bf16=False,
+        precision='fp32',
         device='cpu',
         workers=0,
         validate_every=2,
@@ -348,9 +348,7 @@ def test_two_processes_learn_the_same_features(tmp_path, teacher_file, two_proce
         f"""
 import pathlib
 import torch
-from dtp_stereo_ros.training.data.batches import GeneratorConfig
-from dtp_stereo_ros.training.learning.distillation import DistilConfig
-from dtp_stereo_ros.training.learning.train_config import TrainConfig
+from dtp_stereo_ros.training.settings import DistilConfig, GeneratorConfig, TrainConfig
 from dtp_stereo_ros.training.learning.trainer import Trainer
 
 trainer = Trainer(TrainConfig(
@@ -358,7 +356,7 @@ trainer = Trainer(TrainConfig(
     network={NETWORK!r},
     distil=DistilConfig(teacher={str(teacher_file)!r}, features=1.0),
     data=GeneratorConfig(sizes=((64, 128),), batch_size=2, max_disparity_px=60, pool=8),
-    steps=3, validation_count=1, workers=0, threads=1, device='cpu', bf16=False,
+    steps=3, validation_count=1, workers=0, threads=1, device='cpu', precision='fp32',
 ))
 before = trainer.learned.weight.detach().clone()
 trainer.run()

@@ -7,7 +7,6 @@ import torch
 
 from dtp_stereo_ros.network.outputs import Hypotheses, Outputs, Sides
 from dtp_stereo_ros.training.learning.losses import (
-    LossWeights,
     Truth,
     edges_and_thin,
     full_error,
@@ -17,6 +16,7 @@ from dtp_stereo_ros.training.learning.losses import (
     surfaces_of_cells,
     two_hot_cross_entropy,
 )
+from dtp_stereo_ros.training.settings import LossWeights
 
 
 def test_two_hot_target_is_shared_by_the_bins_around_the_truth():

@@ -8,12 +8,10 @@ import torch
 from tensorboard.backend.event_processing import event_accumulator
 
 from dtp_stereo_ros.cli import main
-from dtp_stereo_ros.commands.training_options import NETWORKS
 from dtp_stereo_ros.errors import InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
-from dtp_stereo_ros.network.family import PRESETS, build
+from dtp_stereo_ros.network.family import build
 from dtp_stereo_ros.training.data.batches import (
-    GeneratorConfig,
     PooledBatches,
     SyntheticBatches,
     flip_pair,
@@ -21,8 +19,8 @@ from dtp_stereo_ros.training.data.batches import (
 )
 from dtp_stereo_ros.training.learning import device, trainer
 from dtp_stereo_ros.training.learning.schedule import Schedule, rate_after, rate_at
-from dtp_stereo_ros.training.learning.train_config import TrainConfig
 from dtp_stereo_ros.training.learning.trainer import Trainer
+from dtp_stereo_ros.training.settings import GeneratorConfig, TrainConfig
 from dtp_stereo_ros.training.synthetic.planar.scenes import SceneMaker
 from dtp_stereo_ros.training.synthetic.planar.textures import TextureBank
 
@@ -50,7 +48,7 @@ def config(out, **changes):
         warmup_steps=5,
         learning_rate=3e-3,
         average_decay=0.9,
-        bf16=False,
+        precision='fp32',
         device='cpu',
         workers=0,
         validate_every=60,
@@ -164,11 +162,14 @@ def test_a_run_in_steps_counts_them(clock):
 
 
 @pytest.mark.parametrize(
-    ('cost', 'bf16', 'told'), [(1.7, True, True), (0.6, True, False), (1.7, False, False)]
+    ('cost', 'precision', 'told'),
+    [(1.7, 'bf16', True), (0.6, 'bf16', False), (1.7, 'fp32', False)],
 )
-def test_a_processor_that_is_slow_in_bfloat16_is_told(tmp_path, monkeypatch, cost, bf16, told):
+def test_a_processor_that_is_slow_in_bfloat16_is_told(
+    tmp_path, monkeypatch, cost, precision, told
+):
     monkeypatch.setattr(trainer, 'bf16_cost', lambda: cost)
-    Trainer(config(tmp_path, bf16=bf16, steps=1, validate_every=1)).run()
+    Trainer(config(tmp_path, precision=precision, steps=1, validate_every=1)).run()
     assert ('take 1.7 times as long as float32' in (tmp_path / 'log.txt').read_text()) == told
 
 
@@ -280,10 +281,6 @@ def test_two_processes_train_one_network_and_its_average(tmp_path, two_processes
     moved = (trained - before).abs().max()
     assert moved > 0
     assert 0 < (trained - average).abs().max() < moved
-
-
-def test_options_name_the_networks_that_there_are():
-    assert tuple(PRESETS) == NETWORKS
 
 
 @pytest.mark.parametrize(

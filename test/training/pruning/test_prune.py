@@ -14,6 +14,7 @@ from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import ConfigError, ModelError
 from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.bimodal import BimodalConfig, DTPNetBimodal
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
 from dtp_stereo_ros.network.psmnet import PSMNet, PSMNetConfig
@@ -22,14 +23,17 @@ from dtp_stereo_ros.stereo import StereoFrame
 from dtp_stereo_ros.training import export
 from dtp_stereo_ros.training.pruning import prune
 from dtp_stereo_ros.training.pruning.cost import ConvolutionCost
-from dtp_stereo_ros.training.pruning.prune import Cuts, PruneConfig
-from dtp_stereo_ros.training.pruning.retraced import sketch
+from dtp_stereo_ros.training.pruning.prune import Cuts
+from dtp_stereo_ros.training.settings import PruneConfig
 
 torch.set_num_threads(1)
 
 LIGHT = LightConfig(64, 8, 16, 24, 32, 32, 2, 8, 24, (1, 1, 1, 1))
+BIMODAL = BimodalConfig(64, 8, 16, 24, 32, 32, 16, 24, (1, 1, 1, 1), 8, 12, 1)
 MEMBERS = {
     'light': lambda: DTPNetLight(LIGHT),
+    'bimodal': lambda: DTPNetBimodal(BIMODAL),
+    'bimodal_plain': lambda: DTPNetBimodal(dataclasses.replace(BIMODAL, detail=0, attend=0)),
     'setting1': lambda: DTPNetPaper(PaperConfig(1, 64)),
     'setting3': lambda: DTPNetPaper(PaperConfig(3, 64)),
 }
@@ -51,9 +55,38 @@ def pair(width=96):
     return torch.rand(2, 1, 3, 32, width, generator=torch.Generator().manual_seed(1)) * 255
 
 
+@torch.no_grad()
+def calls(network, run):
+    """Names of the layers that run calls, each once."""
+    called = set()
+    hooks = [
+        module.register_forward_hook(lambda *_, name=name: called.add(name))
+        for name, module in network.named_modules()
+        if isinstance(module, (torch.nn.Conv2d, torch.nn.BatchNorm2d, torch.nn.ConvTranspose2d))
+    ]
+    run()
+    for hook in hooks:
+        hook.remove()
+    return called
+
+
+def test_the_traced_network_calls_every_layer_that_predict_calls(network):
+    traced = prune.traced_of(network)
+    predicted = calls(network, lambda: network.predict(*pair()))
+    found = calls(network, lambda: traced(traced.example()))
+    if isinstance(network, DTPNetPaper) and network.config.setting == 1:
+        # All of the interlaced volume is fixed.
+        predicted = {n for n in predicted if not n.startswith(('volume.groups', 'volume.leave'))}
+    assert found == predicted
+    names = dict(network.named_modules())
+    assert all(
+        any(layer is n for n in [*names.values(), *traced.children()]) for layer in traced.fixed
+    )
+
+
 def silence(network, name, count):
     """Make some channels of a group zero everywhere, by the layers that write to them."""
-    traced = sketch(network)
+    traced = prune.traced_of(network)
     graph = prune._dependencies(traced)
     group = dict(prune._groups(traced, graph))[name]
     chosen = list(range(1, 2 * count, 2))
@@ -101,6 +134,12 @@ def test_channels_with_a_meaning_are_never_cut(network):
             'project_left', 'project_right', 'regress', 'refinement.describe',
             'refinement.leave', 'upsampling.leave',
         ]  # fmt: skip
+    elif isinstance(network, DTPNetBimodal):
+        same = [
+            'project_left', 'project_right', 'nearer.volume', 'nearer.matching', 'farther.volume',
+            'farther.matching', 'decision.leave',
+        ]  # fmt: skip
+        same += ['decision.describe_left', 'decision.describe_right'] * (network.config.detail > 0)
     else:
         same = ['regress', *(n for n in before if n.endswith('up1.0'))]
     for name in same:
@@ -224,10 +263,11 @@ def test_a_pruned_model_runs_in_every_backend(pruned, name, ending):
     assert np.median(np.abs(sure - confidence[0, 0].numpy())) < 0.01
 
 
-def test_command(tmp_path, capsys):
+@pytest.mark.parametrize('member', ['light', 'bimodal'])
+def test_command(tmp_path, capsys, member):
     torch.manual_seed(0)
     source = tmp_path / 'net.pt'
-    checkpoint.save(source, DTPNetLight(LIGHT), {'steps': 7, 'data': 'nothing'})
+    checkpoint.save(source, MEMBERS[member](), {'steps': 7, 'data': 'nothing'})
     arguments = [
         'prune', str(source), '-o', str(tmp_path / 'out'), '--ratio', '0.05', '--round-to', '8',
         '--sizes', '32x64', '--batch-size', '2', '--batches', '1', '--device', 'cpu', '--fp32',

@@ -177,7 +177,7 @@ def test_shipped_recipes_parse(smoke, name):
 def test_wrong_recipes_are_one_line(tmp_path, smoke):
     with pytest.raises(ConfigError, match=r'smoke\.yaml: distil\.stepps: unknown setting'):
         read_recipe(smoke, {'distil.stepps': 3})
-    with pytest.raises(ConfigError, match=r'smoke\.yaml: ratio is 2\.0; give a share'):
+    with pytest.raises(ConfigError, match=r'smoke\.yaml: prune\.how\.ratio is 2\.0, it must'):
         read_recipe(smoke, {'prune.how.ratio': 2})
     path = tmp_path / 'bad.yaml'
     path.write_text('a: [')

@@ -1,18 +1,23 @@
-"""Training on pairs that the device generates, here on the CPU: it learns, stops and goes on."""
+"""`dtp-stereo train` in minutes on ray-cast pairs: it learns, stops and goes on."""
 
+import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from dtp_stereo_ros.cli import main
+from dtp_stereo_ros.commands import train
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.network import checkpoint
-from dtp_stereo_ros.training.learning.gpu_train import main, parse
+from dtp_stereo_ros.network.presets import PRESETS
 from dtp_stereo_ros.training.learning.schedule import rate_after
 from dtp_stereo_ros.training.learning.trainer import Trainer
+from dtp_stereo_ros.training.settings import TrainConfig
 
 WIDTHS = {
     'stem': 8,
@@ -43,10 +48,17 @@ def arguments(out, textures, *more):
         f'{name}={",".join(map(str, v)) if isinstance(v, tuple) else v}'
         for name, v in WIDTHS.items()
     ]
-    fixed = ['--batch', '3', '--size', '64x160', '32x128', '--samples', '1', '--workers', '0']
-    fixed += ['--validation', '2', '--rate', '3e-3', '--average', '0.9', '--device', 'cpu']
-    places = ['--out', str(out), '--textures', str(textures), '--minutes', '5']
-    return [*places, *fixed, *more, '--network', *widths]
+    fixed = ['--batch-size', '3', '--sizes', '64x160,32x128', '--samples', '1', '--workers', '0']
+    fixed += ['--validation', '2', '--learning-rate', '3e-3', '--average', '0.9', '--reuse', '1']
+    fixed += ['--decay-share', '0.4', '--checkpoint-s', '60', '--split', '--fp32']
+    fixed += ['--data', 'raycast', '--device', 'cpu', '--network', 'light', *widths]
+    return ['--out', str(out), '--textures', str(textures), '--minutes', '5', *fixed, *more]
+
+
+def parse(words):
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    return train.config(parser.parse_args(words))
 
 
 @pytest.fixture(scope='module')
@@ -161,8 +173,8 @@ def test_it_needs_neither_tensorboard_nor_tqdm(textures, tmp_path):
         'import sys, accelerate\n'
         "for name in ('tqdm', 'tensorboard', 'torch_pruning', 'onnx', 'skimage', 'rosbags'):\n"
         '    sys.modules[name] = None\n'
-        'from dtp_stereo_ros.training.learning.gpu_train import main\n'
-        f'raise SystemExit(main({call!r}))'
+        'from dtp_stereo_ros.cli import main\n'
+        f'raise SystemExit(main({["train", *call]!r}))'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -171,17 +183,61 @@ def test_it_needs_neither_tensorboard_nor_tqdm(textures, tmp_path):
     assert torch.load(tmp_path / 'last.pt', weights_only=True)['step'] == 1
 
 
-def test_the_command_reports_in_one_line(tmp_path, capsys):
+def test_a_folder_without_photographs_is_one_line(tmp_path, capsys):
     (tmp_path / 'empty').mkdir()
-    assert main(['--out', str(tmp_path), '--textures', str(tmp_path / 'empty')]) == 2
+    call = ['--out', str(tmp_path), '--textures', str(tmp_path / 'empty'), '--data', 'raycast']
+    assert main(['train', *call, '--device', 'cpu', '--fp32']) == 2
     assert 'empty' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ('given', 'named'),
-    [(['--size', '100x64'], '32'), (['--size', '64'], 'WIDTH'), (['--network', 'volume'], 'NAME')],
+    [
+        (['--sizes', '100x64'], '100x64 must be multiples of 32'),
+        (['--sizes', '64'], 'HEIGHTxWIDTH'),
+        (['--network', 'light', 'volume'], "'volume': is not NAME=NUMBER"),
+        (['--network', 'volume=x'], 'is not NAME=NUMBER'),
+        (['--network', 'big'], "network 'big' is unknown; choose one of light"),
+        (['--batch-size', '0'], 'batch_size is 0, it must be in 1 .. 4096'),
+        (['--decay-share', '2'], 'decay_share is 2.0, it must be in 0 .. 1'),
+        (['--minutes', '-1'], 'minutes is -1.0 min, it must be at least 0 min'),
+    ],
 )
 def test_wrong_options_are_refused(tmp_path, capsys, given, named):
-    with pytest.raises(SystemExit):
-        parse(['--out', str(tmp_path), *given])
+    assert main(['train', '--out', str(tmp_path), *given]) == 2
     assert named in capsys.readouterr().err
+
+
+def test_widths_change_the_network_that_is_named():
+    call = ['--out', 'x', '--network', 'bimodal', 'volume=64', 'depths=1,2,3,2']
+    assert parse(call).network == {**PRESETS['bimodal'], 'volume': 64, 'depths': (1, 2, 3, 2)}
+    assert parse(['--out', 'x', '--network', 'stem=8']).network == {'member': 'light', 'stem': 8}
+
+
+def test_defaults_are_those_of_the_settings():
+    config = parse(['--out', 'x'])
+    assert config == TrainConfig(out=Path('x'), command=config.command)
+
+
+def test_networks_are_trained_on_the_same_batches(tmp_path, textures):
+    call = arguments(tmp_path, textures, '--also', 'paper3', '--max-steps', '1')
+    Trainer(parse(call)).run()
+    first, other = (
+        torch.load(tmp_path / name, weights_only=True) for name in ('last.pt', 'paper3/last.pt')
+    )
+    assert (first['samples'], other['samples']) == (3, 3)
+    assert first['config']['member'] == 'light'
+    assert other['config']['member'] == 'paper'
+
+
+def test_a_run_that_is_ended_keeps_a_checkpoint(tmp_path, textures):
+    command = [sys.executable, '-m', 'dtp_stereo_ros.cli', 'train']
+    call = arguments(tmp_path, textures)
+    with subprocess.Popen([*command, *call], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        for line in run.stdout:
+            if ' parameters on CPU' in line:
+                break
+        run.terminate()
+        assert run.wait() == 0
+    assert torch.load(tmp_path / 'last.pt', weights_only=True)['samples'] >= 0
