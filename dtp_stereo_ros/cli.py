@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     'demo': 'demo',
     'infer': 'infer',
     'eval': 'eval',
+    'bag': 'bag',
     'bench': 'bench',
     'doctor': 'doctor',
     'render': 'render',
