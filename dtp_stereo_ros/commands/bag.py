@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -158,10 +157,10 @@ def _methods(args: argparse.Namespace, base: PipelineConfig) -> list[Method]:
         for backend in backends
         if backend != BASELINE
     ]
-    own = BASELINE in backends
-    configs.append(
-        replace(settings, backend=BASELINE) if own else PipelineConfig(backend=BASELINE)
-    )
+    # SGBM with its own settings, unless they are asked for, and with the limits of all.
+    limits = {'min_depth': settings.min_depth, 'max_depth': settings.max_depth}
+    own = settings if BASELINE in backends else PipelineConfig(**limits)
+    configs.append(replace(own, backend=BASELINE))
     methods: dict[str, Method] = {}
     for config in configs:
         pipeline = StereoPipeline(config)
@@ -309,7 +308,7 @@ def _report(
     for result in results:
         print(f'{result.name}\n\n{findings_table(result.findings)}\n')
         print(f'{measures_table(result)}\n')
-    keys = tuple(dict.fromkeys(key for result in results for key in result.keys()))
+    keys = tuple(dict.fromkeys(key for result in results for key in result.measured_keys()))
     print(meanings(keys))
     if args.report:
         print(f'\nreport: {(args.report / "report.html").resolve()}')

@@ -12,7 +12,7 @@ from ..image_io import colorize
 from ..stereo import Float32Array, UInt8Array
 from . import truth_free
 from .columns import ALL_COLUMNS
-from .pictures import ERROR_SCALE_PX, error_image
+from .pictures import error_image
 from .recorded import JudgedFrame
 from .scene_score import Estimate
 

@@ -112,7 +112,7 @@ class RecordingResult:
         """In the order in which they ran."""
         return list(dict.fromkeys(frame.method for frame in self.frames))
 
-    def keys(self) -> list[str]:
+    def measured_keys(self) -> list[str]:
         """The measures that any frame has, in the order of the tables."""
         known = {key for frame in self.frames for key in frame.values}
         return [key for key in (*COLUMNS, *TRUTH_FREE) if key in known]
@@ -123,7 +123,7 @@ class RecordingResult:
         base = by_method.get(baseline)
         found = []
         for method, frames in by_method.items():
-            values = {key: _column(frames, key) for key in self.keys()}
+            values = {key: _column(frames, key) for key in self.measured_keys()}
             paired = base is not None and method != baseline
             found.append(
                 Measures(
@@ -143,7 +143,7 @@ class RecordingResult:
 
     def main_key(self) -> str:
         """The measure that frames are ordered by: bad-3 with truth, else the best without."""
-        keys = self.keys()
+        keys = self.measured_keys()
         return next((k for k in ('bad_3', 'photometric', 'census') if k in keys), 'coverage')
 
 

@@ -1,8 +1,7 @@
 """The result file of an evaluation, ``report.json``: written here, and read back here.
 
-Data sets and recordings are written alike: a recording with truth is also a data set of its frames.
-Shares are 0..1, unknown numbers are null. The version counts up where a key changes its meaning or
-goes; new keys leave it as it is.
+A recording with truth is a data set of its frames as well. Shares are 0..1, unknown numbers are
+null. The version counts up where a key changes its meaning or goes; new keys leave it as it is.
 """
 
 from __future__ import annotations

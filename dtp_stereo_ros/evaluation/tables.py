@@ -59,7 +59,7 @@ def score_table(rows: Sequence[Row]) -> str:
 
 def measures_table(result: RecordingResult) -> str:
     """Means over the frames of a recording, one line for each method."""
-    keys = result.keys()
+    keys = result.measured_keys()
     return table(
         ['method', 'frames', 'ms', *(ALL_COLUMNS[key].heading for key in keys)],
         [

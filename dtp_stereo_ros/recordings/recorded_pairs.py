@@ -74,52 +74,74 @@ def recorded_pairs(
         log: is filled.
         start_s, duration_s: part of the bag, from its start.
     """
-    log.policy = PairPolicy(
-        config.queue_size, config.approximate_sync, config.approximate_sync_tolerance_seconds
-    )
-    infos = CameraInfos()
-    described: deque[RecordedPair] = deque()
-
-    def give(left: Any, right: Any, found: dict[str, Any]) -> None:
-        described.append(RecordedPair(left, right, found))
-
-    def drop() -> None:
-        log.undescribed += 1
-
-    gate = InfoGate(infos, config.queue_size, give, drop)
-    gate.cache = config.cache_camera_info
-    has_infos = bool(topics.left_info and topics.right_info)
-    info_sides = {topics.left_info: 'left', topics.right_info: 'right'} if has_infos else {}
-    image_sides = {topics.left: 'left', topics.right: 'right'}
+    synchroniser = _Synchroniser(topics, config, log)
     if start_s > 0:
         # A latched calibration was recorded once, before the part that is read.
-        for topic, side in info_sides.items():
+        for topic in synchroniser.info_sides:
             for _, _, message in recording.messages([topic]):
-                infos.add(side, message)
+                synchroniser.add_info(topic, message)
                 break
     truths = _Truths(bool(topics.truth))
-    wanted = {t for t in (*image_sides, *info_sides, topics.truth) if t}
+    wanted = {*synchroniser.topics, topics.truth} - {''}
     for topic, recorded_ns, message in recording.messages(wanted, start_s, duration_s):
-        if topic in info_sides:
-            log.infos[info_sides[topic]] += 1
-            infos.add(info_sides[topic], message)
-            gate.look()
-        elif topic in image_sides:
-            side, stamp = image_sides[topic], stamp_ns(message)
-            log.arrivals[side].append((stamp, recorded_ns))
-            for pair in log.policy.add(side, stamp, message):
-                if has_infos:
-                    gate.pair(*pair)
-                else:
-                    described.append(RecordedPair(*pair, {}))
-        else:
+        if topic in synchroniser.topics:
+            truths.wait(synchroniser.add(topic, recorded_ns, message))
+        if topic == topics.truth:
             log.truths += 1
             truths.add(message)
         truths.bound_ns = round(log.policy.period_s() * 5e8) or _TRUTH_NS
-        while described:
-            truths.wait(described.popleft())
         yield from truths.ready()
     yield from truths.ready(at_end=True)
+
+
+class _Synchroniser:
+    """Messages of one camera in, pairs with their infos out: the policy and gate of the node."""
+
+    def __init__(self, topics: StereoTopics, config: NodeConfig, log: PairLog) -> None:
+        log.policy = PairPolicy(
+            config.queue_size, config.approximate_sync, config.approximate_sync_tolerance_seconds
+        )
+        self._log = log
+        self._infos = CameraInfos()
+        self._complete: list[RecordedPair] = []
+        self._gate = InfoGate(self._infos, config.queue_size, self._give, self._drop)
+        self._gate.cache = config.cache_camera_info
+        self._image_sides = {topics.left: 'left', topics.right: 'right'}
+        has_infos = bool(topics.left_info and topics.right_info)
+        self.info_sides = (
+            {topics.left_info: 'left', topics.right_info: 'right'} if has_infos else {}
+        )
+        self.topics = {*self._image_sides, *self.info_sides}
+
+    def add(self, topic: str, recorded_ns: int, message: Any) -> list[RecordedPair]:
+        """Take a message; returns the pairs that it completes."""
+        if topic in self.info_sides:
+            self._log.infos[self.info_sides[topic]] += 1
+            self.add_info(topic, message)
+        else:
+            self._add_image(self._image_sides[topic], recorded_ns, message)
+        complete, self._complete = self._complete, []
+        return complete
+
+    def add_info(self, topic: str, message: Any) -> None:
+        """Take a camera info."""
+        self._infos.add(self.info_sides[topic], message)
+        self._gate.look()
+
+    def _add_image(self, side: str, recorded_ns: int, message: Any) -> None:
+        stamp = stamp_ns(message)
+        self._log.arrivals[side].append((stamp, recorded_ns))
+        for left, right in self._log.policy.add(side, stamp, message):
+            if self.info_sides:
+                self._gate.pair(left, right)
+            else:
+                self._complete.append(RecordedPair(left, right, {}))
+
+    def _give(self, left: Any, right: Any, infos: dict[str, Any]) -> None:
+        self._complete.append(RecordedPair(left, right, infos))
+
+    def _drop(self) -> None:
+        self._log.undescribed += 1
 
 
 class _Truths:
@@ -138,8 +160,8 @@ class _Truths:
     def add(self, message: Any) -> None:
         self._messages.append(message)
 
-    def wait(self, pair: RecordedPair) -> None:
-        self._pairs.append(pair)
+    def wait(self, pairs: list[RecordedPair]) -> None:
+        self._pairs.extend(pairs)
 
     def ready(self, at_end: bool = False) -> Iterator[RecordedPair]:
         """Pairs whose truth is found, or can no longer come."""

@@ -101,10 +101,12 @@ def chosen_topics(
         if not given.keys() >= set(SIDES):
             raise InputError(f'{bag}: --left and --right belong together; name both topics')
         left, right = given['left'], given['right']
-        infos = [given.get(f'{side}_info') or _info(given[side], types) for side in SIDES]
+        left_info = given.get('left_info') or _info(left, types)
+        right_info = given.get('right_info') or _info(right, types)
         partner = _partner(left)
         name = partner[0] if partner else ''
-        return [StereoTopics(name, left, right, *infos, given.get('truth', ''))]
+        truth = given.get('truth', '')
+        return [StereoTopics(name, left, right, left_info, right_info, truth)]
     cameras = stereo_topics(types, raw_first)
     images = ', '.join(t for t, kind in sorted(types.items()) if kind in (IMAGE, COMPRESSED))
     if not cameras:
