@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     'infer': 'infer',
     'eval': 'eval',
     'bag': 'bag',
+    'compare': 'compare',
     'bench': 'bench',
     'doctor': 'doctor',
     'render': 'render',

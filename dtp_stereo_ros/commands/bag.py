@@ -158,8 +158,8 @@ def _methods(args: argparse.Namespace, base: PipelineConfig) -> list[Method]:
         if backend != BASELINE
     ]
     # SGBM with its own settings, unless they are asked for, and with the limits of all.
-    limits = {'min_depth': settings.min_depth, 'max_depth': settings.max_depth}
-    own = settings if BASELINE in backends else PipelineConfig(**limits)
+    limited = PipelineConfig(min_depth=settings.min_depth, max_depth=settings.max_depth)
+    own = settings if BASELINE in backends else limited
     configs.append(replace(own, backend=BASELINE))
     methods: dict[str, Method] = {}
     for config in configs:

@@ -96,9 +96,10 @@ def photometric_errors(
     """Difference of the left image and the warped right one, (H, W), 0..1.
 
     0.85 (1 - SSIM) / 2 + 0.15 |difference| of grey images, whose exposures are equalised by mean
-    and standard deviation of the mutually visible pixels. NaN elsewhere.
+    and standard deviation of the mutually visible pixels. NaN where the window of a pixel holds
+    others.
     """
-    visible = seen_by_both(disparity_px)
+    visible = _whole_windows(seen_by_both(disparity_px), _SSIM_WINDOW_PX)
     first, second = _grey(left), _grey(warped_right(right, disparity_px))
     if visible.any():
         second = _equalised(second, first, visible)
@@ -119,9 +120,9 @@ def census(left: UInt8Array, right: UInt8Array, disparity_px: Float32Array) -> f
     A bit says whether a neighbour within 2 px is brighter than the pixel (Zabih and Woodfill,
     ECCV 1994), so that a change of exposure does not count. Mutually visible pixels only.
     """
-    visible = seen_by_both(disparity_px)
-    first, second = _grey(left), _grey(warped_right(right, disparity_px))
     radius = _CENSUS_RADIUS_PX
+    visible = _whole_windows(seen_by_both(disparity_px), 2 * radius + 1)
+    first, second = _grey(left), _grey(warped_right(right, disparity_px))
     padded = [cv2.copyMakeBorder(g, *(radius,) * 4, cv2.BORDER_REPLICATE) for g in (first, second)]
     height, width = visible.shape
     wrong = np.zeros(visible.shape, np.float32)
@@ -172,6 +173,12 @@ def row_offsets_px(matches: Matches) -> tuple[float, float]:
 
 def _grey(image: UInt8Array) -> _Grey:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
+
+
+def _whole_windows(pixels: BoolArray, size_px: int) -> BoolArray:
+    """Pixels whose square window holds such pixels alone."""
+    window = np.ones((size_px, size_px), np.uint8)
+    return np.asarray(cv2.erode(pixels.astype(np.uint8), window) == 1)
 
 
 def _equalised(image: _Grey, like: _Grey, where: BoolArray) -> _Grey:

@@ -40,7 +40,7 @@ def test_left_right_differences_and_their_share():
 
 def test_the_true_disparity_has_no_photometric_error(make_frame):
     frame, truth = plane(make_frame)
-    assert truth_free.photometric(frame.left, frame.right, truth) < 2e-3
+    assert truth_free.photometric(frame.left, frame.right, truth) < 1e-6
     assert truth_free.census(frame.left, frame.right, truth) == 0
     wrong = truth_free.photometric(frame.left, frame.right, truth + 2)
     assert wrong > 0.1

@@ -91,12 +91,14 @@
     return make('details', {}, make('summary', {}, 'Meaning of the measures'), list);
   }
 
+  function legendOf(names) {
+    return make('ul', { className: 'legend' }, ...names.map((name, index) =>
+      make('li', {}, make('i', { style: `background:${colour(index)}` }), name)));
+  }
+
   function series() {
     const names = methods();
-    const legend = make('ul', { className: 'legend' });
-    names.forEach((name, index) => {
-      legend.append(make('li', {}, make('i', { style: `background:${colour(index)}` }), name));
-    });
+    const legend = legendOf(names);
     const grid = make('div', { className: 'plots' });
     const keys = new Set(names.flatMap((name) => Object.keys(recording().series[name].values)));
     const main = recording().ordered_by;
@@ -115,9 +117,11 @@
     if (recording().rows.length > 1) {
       const at = new Map(first.index.map((index, place) => [index, first.time_s[place]]));
       const rows = recording().rows.filter((row) => at.has(row.index));
-      grid.append(plotBox('rows_px', 'row offset of the views px, mean and rms',
+      const box = plotBox('rows_px', 'row offset of the views px',
         rows.map((row) => at.get(row.index)), ['mean', 'rms'],
-        [rows.map((row) => row.rows_px), rows.map((row) => row.rows_rms_px)]));
+        [rows.map((row) => row.rows_px), rows.map((row) => row.rows_rms_px)]);
+      box.append(legendOf(['mean', 'root mean square']));
+      grid.append(box);
     }
     return section;
   }
@@ -131,7 +135,7 @@
       stroke: style.getPropertyValue('--text').trim(),
       grid: { stroke: style.getPropertyValue('--line').trim(), width: 1 },
       ticks: { stroke: style.getPropertyValue('--line').trim(), width: 1 },
-      font: '12px system-ui', size: 44,
+      font: '12px system-ui', size: 56,
     };
     const dots = times.length < 80;
     const options = {
