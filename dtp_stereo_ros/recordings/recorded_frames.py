@@ -16,13 +16,16 @@ from ..health.recording import camera_findings
 from ..health.view_check import ViewCheck, ViewSetting, rectified_matches
 from ..messages.camera_info import calibration_warnings, stereo_calibration
 from ..messages.images import to_rgb
+from ..messages.points import read_points
 from ..messages.rectify import Rectifier
 from ..messages.stamps import stamp_ns
 from ..messages.truth import raw_disparity
 from ..stereo import SIDES, Float32Array, StereoCalibration, StereoFrame, UInt8Array
 from .recorded_pairs import PairLog, RecordedPair, recorded_pairs
 from .recording import Recording
+from .sparse_truth import sparse_disparity
 from .stereo_topics import StereoTopics
+from .transforms import Transforms, static_transforms
 
 _NS_PER_S = 1_000_000_000
 # Looks at the views that are made in any case; after them the check says when.
@@ -92,6 +95,7 @@ class RecordedCamera:
         self._looks = 0
         self._found: dict[str, Finding] = {}
         self._warnings: list[str] = []
+        self._transforms: Transforms | None = None
 
     def expected(self) -> int:
         """About the number of frames, from the index of the bag."""
@@ -185,8 +189,19 @@ class RecordedCamera:
         return RecordedFrame(index, frame, self._truth(pair, frame))
 
     def _truth(self, pair: RecordedPair, frame: StereoFrame) -> Float32Array | None:
+        """The truth of a pair; where it cannot be used the pair is judged without."""
         if pair.truth is None:
             return None
+        try:
+            truth_px = self._truth_px(pair, frame)
+        except StereoError as error:
+            self._found[f'truth {error}'] = from_line('error', 'truth', str(error))
+            return None
+        return truth_px if np.isfinite(truth_px).any() else None
+
+    def _truth_px(self, pair: RecordedPair, frame: StereoFrame) -> Float32Array:
+        if hasattr(pair.truth, 'point_step'):
+            return self._lidar_px(pair, frame)
         truth_px = raw_disparity(pair.truth, frame.calibration, self.topics.truth)
         if truth_px.shape != frame.left.shape[:2]:
             height, width = truth_px.shape
@@ -199,7 +214,26 @@ class RecordedCamera:
             text = f"{self.topics.truth}: frame '{frames[0]}', the left image has '{frames[1]}'"
             mend = 'register the truth to the left view, if it is not'
             self._found['truth frame'] = Finding('warn', 'truth', text, mend)
-        return truth_px if np.isfinite(truth_px).any() else None
+        return truth_px
+
+    def _lidar_px(self, pair: RecordedPair, frame: StereoFrame) -> Float32Array:
+        """Points of a LiDAR as sparse disparity of the left view."""
+        topic, calibration = self.topics.truth, frame.calibration
+        if calibration is None:
+            raise CalibrationError(
+                f'{topic}: points need a camera_info to be projected; record it'
+            )
+        if self._transforms is None:
+            self._transforms = static_transforms(self.recording)
+        source = pair.truth.header.frame_id
+        matrix = self._transforms.between(self.frame_id, source)
+        if matrix is None:
+            raise CalibrationError(
+                f"{topic}: no transform from '{source}' to '{self.frame_id}' in /tf_static; "
+                'record it, or publish it by tf2_ros static_transform_publisher'
+            )
+        points_m = read_points(pair.truth, topic) @ matrix[:3, :3].T + matrix[:3, 3]
+        return sparse_disparity(points_m, calibration)
 
     def _look(
         self,

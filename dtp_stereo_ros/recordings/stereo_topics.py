@@ -13,6 +13,7 @@ IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 DISPARITY = 'stereo_msgs/msg/DisparityImage'
+CLOUD = 'sensor_msgs/msg/PointCloud2'
 
 _COMPRESSED_ENDING = '/compressed'
 # Names of the two cameras: stereo_image_proc and most drivers, RealSense, and data sets.
@@ -28,7 +29,8 @@ class StereoTopics:
         name: of the camera: what stands before 'left' in its topics, '' where nothing does.
         left, right: of the images.
         left_info, right_info: of the camera infos, '' where there are none.
-        truth: a DisparityImage or a depth image of the left view, '' where there is none.
+        truth: a DisparityImage or a depth image of the left view, or a LiDAR's PointCloud2; ''
+            where there is none.
     """
 
     name: str
@@ -137,7 +139,7 @@ def _check(bag: str, types: Mapping[str, str], part: str, topic: str) -> None:
         'right': (IMAGE, COMPRESSED),
         'left_info': (CAMERA_INFO,),
         'right_info': (CAMERA_INFO,),
-        'truth': (DISPARITY, IMAGE),
+        'truth': (DISPARITY, IMAGE, CLOUD),
     }[part]
     if topic not in types:
         raise InputError(f'{bag}: no topic {topic}; it has {", ".join(sorted(types)) or "none"}')
