@@ -46,6 +46,7 @@ OPENVINO = ['openvino>=2024.0']
 # Brings the Motorcycle pair.
 PAIR = ['scikit-image>=0.22']
 EVAL = [*PAIR, 'matplotlib>=3.6']
+BAG = ['rosbags>=0.11', 'tqdm>=4.60']
 TRAIN = [
     'torch>=2.2',
     'torch-pruning>=1.5',
@@ -66,6 +67,8 @@ DEV = [
     *TRAIN,
     *TEST,
     'pytest-xdist>=3.6',
+    # Drives Debian's Chromium in the test of the report page.
+    'selenium>=4.11',
     'torch==2.13.0',
     'ruff>=0.9',
     'mypy>=1.14',
@@ -86,7 +89,7 @@ setup(
     maintainer='dtp_stereo maintainers',
     license='Apache-2.0',
     packages=find_packages(include=['dtp_stereo_ros', 'dtp_stereo_ros.*']),
-    package_data={'dtp_stereo_ros': ['py.typed']},
+    package_data={'dtp_stereo_ros': ['py.typed', 'evaluation/page/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (SHARE, ['package.xml']),
@@ -105,6 +108,7 @@ setup(
         'tensorrt': ['tensorrt>=10', *ONNX],
         'train': TRAIN,
         'eval': EVAL,
+        'bag': BAG,
         'demo': DEMO,
         'test': TEST,
         'dev': DEV,

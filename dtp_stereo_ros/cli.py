@@ -19,6 +19,8 @@ COMMANDS: dict[str, str] = {
     'demo': 'demo',
     'infer': 'infer',
     'eval': 'eval',
+    'bag': 'bag',
+    'compare': 'compare',
     'bench': 'bench',
     'doctor': 'doctor',
     'render': 'render',

@@ -17,9 +17,12 @@ _FLAGS = {'input_scale': '--scale'}
 
 
 def add_pipeline_options(
-    parser: argparse.ArgumentParser, *, without: Collection[str] = ()
+    parser: argparse.ArgumentParser, *, without: Collection[str] = (), given_only: bool = False
 ) -> None:
-    """Add an option for each pipeline setting, except those in `without`."""
+    """Add an option for each pipeline setting, except those in `without`.
+
+    With `given_only`, settings that are not typed are not among the parsed arguments.
+    """
     group = parser.add_argument_group('pipeline settings')
     hints = get_type_hints(PipelineConfig)
     for field in dataclasses.fields(PipelineConfig):
@@ -30,22 +33,24 @@ def add_pipeline_options(
             _FLAGS.get(field.name, '--' + field.name.replace('_', '-')),
             dest=field.name,
             type=hints[field.name],
-            default=field.default,
+            default=argparse.SUPPRESS if given_only else field.default,
             choices=spec.choices or None,
             metavar=_metavar(field.name, spec),
             help=help_text(spec, field.default),
         )
 
 
-def add_models_option(parser: argparse.ArgumentParser) -> None:
+def add_models_option(
+    parser: argparse.ArgumentParser, flag: str = '--model', given_only: bool = False
+) -> None:
     """Add ``--model A[,B]`` for a command that takes several models; `args.models` is a list."""
     spec = tunables(PipelineConfig)['model']
     default = PipelineConfig().model
     parser.add_argument(
-        '--model',
+        flag,
         dest='models',
         type=split_at_commas,
-        default=[default],
+        default=argparse.SUPPRESS if given_only else [default],
         metavar='MODEL[,MODEL]',
         help=f'{spec.description} Default: {default}.',
     )
@@ -56,14 +61,21 @@ def typed_command() -> str:
     return shlex.join(['dtp-stereo', *sys.argv[1:]])
 
 
-def pipeline_config(args: argparse.Namespace) -> PipelineConfig:
-    """The config that the parsed options describe; settings without an option keep defaults.
+def pipeline_config(
+    args: argparse.Namespace, base: PipelineConfig | None = None
+) -> PipelineConfig:
+    """The config that the parsed options describe; settings without an option are those of base.
+
+    Args:
+        args: parsed.
+        base: the defaults when None.
 
     Raises:
         ConfigError: a value is out of range.
     """
     names = [f.name for f in dataclasses.fields(PipelineConfig) if f.name in vars(args)]
-    config = PipelineConfig(**{name: getattr(args, name) for name in names})
+    given = {name: getattr(args, name) for name in names}
+    config = dataclasses.replace(base or PipelineConfig(), **given)
     validate(config)
     return config
 

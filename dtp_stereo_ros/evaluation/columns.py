@@ -15,23 +15,25 @@ class Column:
     Attributes:
         key: in result files, and the attribute of `metrics.Score` where it is one.
         name: without the unit.
-        unit: 'px' or '%'; shares are stored as 0..1 and shown in %.
+        unit: 'px', '%' or ''; shares are stored as 0..1 and shown in %.
         meaning: half a sentence for the legend.
+        more_is_better: of most measures, less is.
     """
 
     key: str
     name: str
     unit: str
     meaning: str
+    more_is_better: bool = False
 
     @property
     def heading(self) -> str:
         """Name and unit."""
-        return f'{self.name} {self.unit}'
+        return f'{self.name} {self.unit}'.rstrip()
 
     def text(self, value: float) -> str:
         """A value as tables show it; '-' for NaN."""
-        return '-' if math.isnan(value) else f'{self._shown(value):.2f}'
+        return '-' if math.isnan(value) else f'{self.shown(value):.{self._digits}f}'
 
     def interval_text(self, value: Interval, sign: bool = False) -> str:
         """Mean and interval as tables show them.
@@ -40,13 +42,19 @@ class Column:
             value: in stored units.
             sign: write a plus in front of positive means, as differences need it.
         """
-        mean = f'{self._shown(value.mean):{"+" if sign else ""}.2f}'
+        mean = f'{self.shown(value.mean):{"+" if sign else ""}.{self._digits}f}'
         if math.isnan(value.low):
             return mean
-        return f'{mean} [{self._shown(value.low):.2f}, {self._shown(value.high):.2f}]'
+        low, high = (f'{self.shown(end):.{self._digits}f}' for end in (value.low, value.high))
+        return f'{mean} [{low}, {high}]'
 
-    def _shown(self, value: float) -> float:
+    def shown(self, value: float) -> float:
+        """A stored value in the unit."""
         return 100.0 * value if self.unit == '%' else value
+
+    @property
+    def _digits(self) -> int:
+        return 2 if self.unit else 4
 
 
 COLUMNS: dict[str, Column] = {
@@ -58,7 +66,7 @@ COLUMNS: dict[str, Column] = {
         Column('bad_2', 'bad-2', '%', 'pixels with |d - d*| > 2 px'),
         Column('bad_3', 'bad-3', '%', 'pixels with |d - d*| > 3 px'),
         Column('d1', 'D1', '%', 'pixels with |d - d*| > 3 px and > 5 % of d*'),
-        Column('density', 'density', '%', 'pixels with an estimate'),
+        Column('density', 'density', '%', 'pixels with an estimate', True),
         Column(
             'epe_px_at_density',
             'EPE at SGBM density',
@@ -81,6 +89,57 @@ COLUMNS: dict[str, Column] = {
     )
 }
 
+# Measures that need no truth, of recordings; see `truth_free`.
+TRUTH_FREE: dict[str, Column] = {
+    column.key: column
+    for column in (
+        Column(
+            'inconsistent',
+            'left-right',
+            '%',
+            'pixels whose disparity differs from that of the right view by more than 1 px',
+        ),
+        Column(
+            'photometric',
+            'photometric',
+            '',
+            'difference of the left image and the right one warped by the disparity, '
+            'by SSIM and L1, where both cameras see the point; 0 is none, 0.5 the most',
+        ),
+        Column(
+            'census',
+            'census',
+            '%',
+            'census bits that differ between the left image and the warped right one',
+        ),
+        Column(
+            'flicker_px',
+            'flicker',
+            'px',
+            'mean change of the disparity since the pair before, where the images did not change',
+        ),
+        Column('coverage', 'coverage', '%', 'pixels of the image with an estimate', True),
+        Column(
+            'agreement',
+            'SGBM agrees',
+            '%',
+            'pixels with an estimate of SGBM too that differ from it by at most 1 px',
+            True,
+        ),
+    )
+}
+
+# Of the pair and not of a method.
+PAIR_COLUMNS: dict[str, Column] = {
+    column.key: column
+    for column in (
+        Column('rows_px', 'row offset', 'px', 'mean row of points in right less that in left'),
+        Column('rows_rms_px', 'row offset rms', 'px', 'root mean square of the row offset'),
+    )
+}
+
+ALL_COLUMNS: dict[str, Column] = {**COLUMNS, **TRUTH_FREE, **PAIR_COLUMNS}
+
 # Of the table of all treatments, and of the table of accuracy.
 SCORE_KEYS = ('epe_px', 'bad_0_5', 'bad_1', 'bad_2', 'bad_3', 'd1', 'density')
 ACCURACY_KEYS = ('epe_px', 'bad_1', 'bad_2', 'bad_3', 'd1', 'bad_3_at_density', 'ause_px')
@@ -90,4 +149,4 @@ CONFIDENCE_KEYS = ('epe_px_at_density', 'bad_3_at_density', 'ause_px', 'ause_bad
 
 def meanings(keys: tuple[str, ...]) -> str:
     """The legend of some columns, one sentence."""
-    return '; '.join(f'{COLUMNS[key].name}: {COLUMNS[key].meaning}' for key in keys) + '.'
+    return '; '.join(f'{ALL_COLUMNS[key].name}: {ALL_COLUMNS[key].meaning}' for key in keys) + '.'

@@ -1,7 +1,7 @@
 """The result file of an evaluation, ``report.json``: written here, and read back here.
 
-Shares are 0..1, unknown numbers are null. The version counts up where a key changes its meaning or
-goes; new keys leave it as it is.
+A recording with truth is a data set of its frames as well. Shares are 0..1, unknown numbers are
+null. The version counts up where a key changes its meaning or goes; new keys leave it as it is.
 """
 
 from __future__ import annotations
@@ -18,19 +18,24 @@ import numpy as np
 from ..errors import InputError
 from .anatomy import CLASSES
 from .calibration import EDGES_PX, total
-from .columns import COLUMNS
+from .columns import ALL_COLUMNS, COLUMNS
 from .comparison import accuracy, main_scenes, methods_of
 from .intervals import CONFIDENCE_LEVEL, RESAMPLES, SEED
 from .latency import REFERENCES, Times
+from .recorded import RecordingResult
 from .runner import BASELINE, DatasetResult, SceneScore
 from .sparsification import KEPT_SHARES
 
 FORMAT = 'dtp_stereo report'
-VERSION = 1
+# 2: recordings, and columns of measures without truth.
+VERSION = 2
 
 
 def as_document(
-    results: Sequence[DatasetResult], command: str = '', times: Times | None = None
+    results: Sequence[DatasetResult],
+    command: str = '',
+    times: Times | None = None,
+    recordings: Sequence[RecordingResult] = (),
 ) -> dict[str, Any]:
     """The result file as plain values, see the module.
 
@@ -38,6 +43,7 @@ def as_document(
         results: of all sets.
         command: what was typed.
         times: of the methods, or None where they were not timed together.
+        recordings: of all cameras of all bags.
     """
     document = {
         'format': FORMAT,
@@ -45,8 +51,15 @@ def as_document(
         'command': command,
         'baseline': BASELINE,
         'columns': [
-            {'key': column.key, 'heading': column.heading, 'meaning': column.meaning}
-            for column in COLUMNS.values()
+            {
+                'key': column.key,
+                'heading': column.heading,
+                'unit': column.unit,
+                'meaning': column.meaning,
+                'needs_truth': column.key in COLUMNS,
+                'more_is_better': column.more_is_better,
+            }
+            for column in ALL_COLUMNS.values()
         ],
         'intervals': {'level': CONFIDENCE_LEVEL, 'resamples': RESAMPLES, 'seed': SEED},
         'rows': [dataclasses.asdict(row) for result in results for row in result.rows()],
@@ -60,6 +73,7 @@ def as_document(
             **dataclasses.asdict(times),
             'references': [dataclasses.asdict(reference) for reference in REFERENCES],
         },
+        'recordings': [_recording(recording) for recording in recordings],
         'scenes': [
             {
                 'dataset': result.dataset,
@@ -85,10 +99,14 @@ def as_document(
 
 
 def as_json(
-    results: Sequence[DatasetResult], command: str = '', times: Times | None = None
+    results: Sequence[DatasetResult],
+    command: str = '',
+    times: Times | None = None,
+    recordings: Sequence[RecordingResult] = (),
 ) -> str:
     """The result file as text."""
-    return json.dumps(as_document(results, command, times), indent=1, allow_nan=False)
+    document = as_document(results, command, times, recordings)
+    return json.dumps(document, indent=1, allow_nan=False)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -97,7 +115,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, no result file, or of another version.
     """
-    mend = 'write it again with dtp-stereo eval -o DIR'
+    mend = 'write it again with dtp-stereo eval -o DIR, or bag --json FILE'
     try:
         document = json.loads(path.read_text(encoding='utf-8'))
     except OSError as error:
@@ -129,6 +147,23 @@ def mean_curves(result: DatasetResult, method: str) -> dict[str, list[float]]:
     if not found:
         return {}
     return {name: np.mean([one[name] for one in found], axis=0).tolist() for name in found[0]}
+
+
+def _recording(recording: RecordingResult) -> dict[str, Any]:
+    return {
+        'name': recording.name,
+        **recording.about,
+        'ordered_by': recording.main_key(),
+        'judging_ms': recording.judging_ms,
+        'consistency_ms': recording.consistency_ms,
+        'findings': [vars(finding) for finding in recording.findings],
+        'measures': [dataclasses.asdict(measures) for measures in recording.measures()],
+        'frames': [vars(frame) for frame in recording.frames],
+        'rows': [
+            {'index': index, 'rows_px': mean, 'rows_rms_px': rms}
+            for index, (mean, rms) in recording.rows.items()
+        ],
+    }
 
 
 def _curves(result: DatasetResult) -> list[dict[str, Any]]:

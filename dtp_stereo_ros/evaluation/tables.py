@@ -9,10 +9,11 @@ import numpy as np
 
 from .anatomy import CLASSES
 from .calibration import EDGES_PX, SigmaBins, total
-from .columns import ACCURACY_KEYS, COLUMNS, CONFIDENCE_KEYS, SCORE_KEYS
+from .columns import ACCURACY_KEYS, ALL_COLUMNS, COLUMNS, CONFIDENCE_KEYS, SCORE_KEYS
 from .comparison import Accuracy, methods_of
 from .intervals import Interval
 from .latency import REFERENCES, Times
+from .recorded import RecordingResult
 from .runner import DatasetResult, Row
 
 NO_TRUTH = 'no truth'
@@ -52,6 +53,23 @@ def score_table(rows: Sequence[Row]) -> str:
                 f'{row.latency_ms:.0f}',
             ]
             for row in rows
+        ],
+    )
+
+
+def measures_table(result: RecordingResult) -> str:
+    """Means over the frames of a recording, one line for each method."""
+    keys = result.measured_keys()
+    return table(
+        ['method', 'frames', 'ms', *(ALL_COLUMNS[key].heading for key in keys)],
+        [
+            [
+                measures.method,
+                str(measures.frames),
+                f'{measures.latency_ms:.0f}',
+                *(ALL_COLUMNS[key].text(measures.values[key].mean) for key in keys),
+            ]
+            for measures in result.measures()
         ],
     )
 

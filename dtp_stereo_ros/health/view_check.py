@@ -34,12 +34,20 @@ class ViewSetting:
         prefix: of the camera's topics, 'front/' of the camera 'front', else ''.
         rectify: the parameter: the node rectifies the images itself.
         topics: 'left', 'right', 'left_info', 'right_info' to the topic's full name.
+        recorded: the images are of a bag, so the mends are options of `dtp-stereo bag`.
     """
 
     node: str
     prefix: str
     rectify: bool
     topics: Mapping[str, str]
+    recorded: bool = False
+
+    def rectify_mend(self, value: bool) -> str:
+        """Command or option that sets rectify."""
+        if self.recorded:
+            return 'add --rectify (of the node: rectify)' if value else 'leave --rectify out'
+        return f'ros2 param set {self.node} rectify {str(value).lower()}'
 
 
 class ViewCheck:
@@ -117,6 +125,9 @@ def _exchanged_finding(setting: ViewSetting) -> Finding:
     left, right = (setting.topics[s].removesuffix('/compressed') for s in ('left', 'right'))
     prefix = setting.prefix
     text = f'{left} and {right} are exchanged: points lie further right in the right image'
+    if setting.recorded:
+        mend = f'exchange the cables or names; for this bag --left {right} --right {left}'
+        return Finding('error', 'views', text, mend)
     mend = (
         'exchange the cables or names, or start the node with '
         f'--ros-args -r {prefix}left/image_rect:={right} -r {prefix}right/image_rect:={left}'
@@ -126,19 +137,18 @@ def _exchanged_finding(setting: ViewSetting) -> Finding:
 
 def rectification_findings(rows: Rectification, setting: ViewSetting) -> list[Finding]:
     """Findings on raw images, images that are rectified twice, and rows that differ."""
-    set_rectify = f'ros2 param set {setting.node} rectify'
     if rows.kind == 'raw' and not setting.rectify:
         text = (
             f'the images are raw: their rows differ by {rows.given_px:.1f} px, and by '
             f'{rows.rectified_px:.1f} px once they are rectified by camera_info'
         )
-        return [Finding('error', 'views', text, f'{set_rectify} true')]
+        return [Finding('error', 'views', text, setting.rectify_mend(True))]
     if rows.kind == 'rectified' and setting.rectify:
         text = (
             f'rectify is set but the images are rectified: their rows differ by '
             f'{rows.given_px:.1f} px as they come, and by {rows.rectified_px:.1f} px afterwards'
         )
-        return [Finding('error', 'views', text, f'{set_rectify} false')]
+        return [Finding('error', 'views', text, setting.rectify_mend(False))]
     if rows.kind == 'misaligned':
         rows_px = rows.rectified_px if setting.rectify else rows.given_px
         text = f'the rows of left and right differ by {rows_px:.1f} px: not a rectified pair'
@@ -156,7 +166,7 @@ def rectification_findings(rows: Rectification, setting: ViewSetting) -> list[Fi
             f'{" and ".join(named_raw)} have names of raw images, and rectifying by camera_info '
             f'moves points by {rows.shift_px:.0f} px'
         )
-        return [Finding('warn', 'views', text, f'{set_rectify} true')]
+        return [Finding('warn', 'views', text, setting.rectify_mend(True))]
     return []
 
 

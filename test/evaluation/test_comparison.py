@@ -140,7 +140,8 @@ def test_the_result_file_is_read_back(tmp_path: Path) -> None:
     assert net['values']['bad_3']['mean'] == pytest.approx(0.2)
     assert sgbm['values']['ause_px']['mean'] is None
     assert document['columns'][0] == {
-        'key': 'epe_px', 'heading': 'EPE px', 'meaning': 'mean |d - d*|'
+        'key': 'epe_px', 'heading': 'EPE px', 'meaning': 'mean |d - d*|',
+        'unit': 'px', 'needs_truth': True, 'more_is_better': False,
     }  # fmt: skip
     (curves,) = document['sparsification']
     assert len(curves['kept']) == len(curves['epe_px']) == 100
@@ -160,7 +161,7 @@ def test_the_result_file_is_read_back(tmp_path: Path) -> None:
         ('{"rows": []}', r'report\.json: not a report of dtp-stereo; write it again with'),
         (
             json.dumps({'format': result_file.FORMAT, 'version': 99}),
-            r'version 99 of the format, this program reads 1; write it again with',
+            r'version 99 of the format, this program reads 2; write it again with',
         ),
     ],
 )

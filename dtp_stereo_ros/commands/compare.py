@@ -1,0 +1,68 @@
+"""`dtp-stereo compare`: which differences between two result files are real."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..evaluation import result_file
+from ..evaluation.columns import ALL_COLUMNS
+from ..evaluation.paired_results import PairedMeasure, paired_measures
+from ..evaluation.tables import table
+
+HELP = 'which differences between two result files are real'
+
+DESCRIPTION = """\
+Compares two result files of `dtp-stereo bag --json` or `dtp-stereo eval -o`, frame by frame: the
+means, the difference B - A with its paired 95 % interval, and the frames that changed most. A
+difference is called better or worse only where its interval leaves out zero. Frames of one
+recording resemble each other, so that its intervals are too narrow.
+
+examples:
+  dtp-stereo bag robot.mcap --json a.json
+  dtp-stereo bag robot.mcap --params new.yaml --json b.json
+  dtp-stereo compare a.json b.json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument('first', type=Path, metavar='A.json')
+    parser.add_argument('second', type=Path, metavar='B.json')
+    parser.add_argument('--changed', action='store_true', help='list the frames that changed most')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare and print.
+
+    Raises:
+        InputError: a file is no result file, or the two have nothing in common.
+    """
+    found = paired_measures(result_file.read(args.first), result_file.read(args.second))
+    print(
+        table(
+            ['data', 'method', 'frames', 'measure', 'A', 'B', 'B - A', ''],
+            [_row(measure) for measure in found],
+        )
+    )
+    if args.changed:
+        for measure in found:
+            column = ALL_COLUMNS[measure.key]
+            frames = ', '.join(f'{name} ({column.shown(by):+.3g})' for name, by in measure.changed)
+            if frames:
+                print(f'{measure.method}, {column.heading}, changed most: {frames}')
+    return 0
+
+
+def _row(measure: PairedMeasure) -> list[str]:
+    column = ALL_COLUMNS[measure.key]
+    return [
+        measure.source,
+        measure.method,
+        str(measure.difference.images),
+        column.heading,
+        column.text(measure.first.mean),
+        column.text(measure.second.mean),
+        column.interval_text(measure.difference, sign=True),
+        measure.verdict,
+    ]

@@ -1,0 +1,93 @@
+"""Bounds such as ``bad3>5`` that a recording must not break, for the CI of a robot."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from .columns import COLUMNS, TRUTH_FREE, Column
+from .recorded import RecordingResult
+from .runner import BASELINE
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    '>': operator.gt,
+    '<': operator.lt,
+    '>=': operator.ge,
+    '<=': operator.le,
+}
+_PATTERN = re.compile(r'\s*([\w.\-]+?)\s*(>=|<=|>|<)\s*([0-9.eE+\-]+)\s*%?\s*')
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A state that is a failure.
+
+    Attributes:
+        text: as it was written.
+        column: the measure.
+        limit: in the unit of the column.
+    """
+
+    text: str
+    column: Column
+    sign: str
+    limit: float
+
+    def broken(self, recordings: Sequence[RecordingResult]) -> list[str]:
+        """A line for each recording and method that breaks it; SGBM is not asked.
+
+        Raises:
+            InputError: no recording has the measure.
+        """
+        lines, judged = [], False
+        for recording in recordings:
+            for measures in recording.measures():
+                interval = measures.values.get(self.column.key)
+                if measures.method == BASELINE or interval is None or np.isnan(interval.mean):
+                    continue
+                judged = True
+                value = self.column.shown(interval.mean)
+                if _OPERATORS[self.sign](value, self.limit):
+                    found = f'{self.column.name} is {value:.4g} {self.column.unit}'.rstrip()
+                    lines.append(f'{recording.name}: {measures.method}: {found}, {self.text}')
+        if not judged:
+            why = (
+                'it needs a truth, name one by --truth' if self._needs_truth else 'too few frames'
+            )
+            raise InputError(f'--fail-if {self.text}: {self.column.name} was not judged; {why}')
+        return lines
+
+    @property
+    def _needs_truth(self) -> bool:
+        return self.column.key in COLUMNS
+
+
+def parse_bound(text: str) -> Bound:
+    """Read ``MEASURE>LIMIT`` or ``MEASURE<LIMIT``, in the units of the table.
+
+    Raises:
+        InputError: another form, or no such measure.
+    """
+    names = {_short(c.key): c for c in (*COLUMNS.values(), *TRUTH_FREE.values())}
+    match = _PATTERN.fullmatch(text)
+    known = ', '.join(sorted(names))
+    if match is None:
+        raise InputError(f"--fail-if {text!r}: write it as 'bad3>5'; measures: {known}")
+    name, sign, limit = match.groups()
+    column = names.get(_short(name))
+    if column is None:
+        raise InputError(f'--fail-if {text!r}: no measure {name}; choose one of {known}')
+    try:
+        return Bound(text, column, sign, float(limit))
+    except ValueError:
+        raise InputError(f'--fail-if {text!r}: {limit} is no number') from None
+
+
+def _short(name: str) -> str:
+    """Key or name without marks and unit: 'bad_0_5' and 'bad-0.5' are 'bad05'."""
+    return re.sub(r'[^a-z0-9]', '', name.lower().removesuffix('_px'))

@@ -1,0 +1,168 @@
+"""Pictures of frames for the page of a recording: bounded in number, whatever its length."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ..image_io import colorize
+from ..stereo import Float32Array, UInt8Array
+from . import truth_free
+from .columns import ALL_COLUMNS
+from .pictures import error_image
+from .recorded import JudgedFrame
+from .scene_score import Estimate
+
+WIDTH_PX = 480
+CONSISTENCY_SCALE_PX = 3.0
+_JPEG_QUALITY = 75
+# Frames of the scrubber, at least half as many of a long recording; and of each end.
+_MOST_FRAMES = 48
+_EXTREMES = 4
+
+
+@dataclass(frozen=True)
+class FramePictures:
+    """The pictures of one frame, as JPEG.
+
+    Attributes:
+        left: the left image.
+        methods: method to kind of picture ('disparity', 'error', 'consistency', 'confidence').
+        value: of the measure that frames are ordered by, for the first method; NaN unknown.
+    """
+
+    index: int
+    time_s: float
+    left: bytes
+    methods: dict[str, dict[str, bytes]]
+    value: float
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all pictures."""
+        kinds = [picture for found in self.methods.values() for picture in found.values()]
+        return len(self.left) + sum(len(picture) for picture in kinds)
+
+
+class PagePictures:
+    """Keeps the pictures of evenly spaced frames, and of the best and worst ones.
+
+    Args:
+        wanted: False keeps nothing.
+    """
+
+    def __init__(self, wanted: bool = True) -> None:
+        self._wanted = wanted
+        self._stride = 1
+        self._seen = 0
+        self._looked = 0
+        self._even: list[tuple[int, FramePictures]] = []
+        # (how extreme, index) of the frames with the largest and the smallest value.
+        self._ends: dict[str, list[tuple[float, int, FramePictures]]] = {'worst': [], 'best': []}
+
+    def __len__(self) -> int:
+        """Frames that were seen."""
+        return self._seen
+
+    def see(self, frame: JudgedFrame, key: str) -> None:
+        """Take the pictures of a frame, if it is one to keep.
+
+        Args:
+            frame: judged.
+            key: measure that frames are ordered by.
+        """
+        self._seen += 1
+        if not self._wanted:
+            return
+        value = frame.scores[0].values.get(key, float('nan'))
+        sign = -1.0 if ALL_COLUMNS[key].more_is_better else 1.0
+        ends = {
+            name: rank
+            for name, rank in (('worst', sign * value), ('best', -sign * value))
+            if np.isfinite(value) and self._is_end(name, rank)
+        }
+        # With the right view matched now and then, those frames show most.
+        place = -1
+        if frame.right_px or not self._looked:
+            place = self._looked
+            self._looked += 1
+        even = place >= 0 and place % self._stride == 0
+        if not (even or ends):
+            return
+        pictures = _pictures(frame, value)
+        if even:
+            self._even.append((place, pictures))
+            if len(self._even) > _MOST_FRAMES:
+                self._stride *= 2
+                self._even = [item for item in self._even if item[0] % self._stride == 0]
+        for name, rank in ends.items():
+            heapq.heappush(self._ends[name], (rank, pictures.index, pictures))
+            if len(self._ends[name]) > _EXTREMES:
+                heapq.heappop(self._ends[name])
+
+    def frames(self, limit_bytes: int) -> list[FramePictures]:
+        """The frames in their order, thinned out to a size; the best and worst stay."""
+        ends = [item[2] for found in self._ends.values() for item in found]
+        kept = [pictures for _, pictures in self._even]
+        while True:
+            chosen = {p.index: p for p in (*kept, *ends)}
+            if sum(p.size_bytes for p in chosen.values()) <= limit_bytes or len(kept) <= 1:
+                return [chosen[index] for index in sorted(chosen)]
+            kept = kept[::2]
+
+    def extremes(self) -> dict[str, list[int]]:
+        """'worst' and 'best' to indices of frames, the most extreme first."""
+        return {
+            name: [index for _, index, _ in sorted(found, reverse=True)]
+            for name, found in self._ends.items()
+        }
+
+    def _is_end(self, name: str, rank: float) -> bool:
+        found = self._ends[name]
+        return len(found) < _EXTREMES or rank > found[0][0]
+
+
+def _pictures(frame: JudgedFrame, value: float) -> FramePictures:
+    truth_px = frame.recorded.truth_px
+    scale_of = frame.estimates[0].disparity_px if truth_px is None else truth_px
+    known = scale_of[np.isfinite(scale_of)]
+    low, high = (float(v) for v in np.percentile(known, (1, 99))) if known.size else (0.0, 1.0)
+    methods = {
+        e.method: _of_method(e, frame.right_px.get(e.method), truth_px, low, high)
+        for e in frame.estimates
+    }
+    score = frame.scores[0]
+    left = jpeg(frame.recorded.frame.left)
+    return FramePictures(score.index, score.time_s, left, methods, value)
+
+
+def _of_method(
+    estimate: Estimate,
+    right_px: Float32Array | None,
+    truth_px: Float32Array | None,
+    low: float,
+    high: float,
+) -> dict[str, bytes]:
+    found = {'disparity': colorize(estimate.disparity_px, low, high)}
+    if truth_px is not None:
+        found['error'] = error_image(estimate.disparity_px, truth_px)
+    if right_px is not None:
+        differences = truth_free.left_right_differences(estimate.disparity_px, right_px)
+        found['consistency'] = colorize(differences, 0.0, CONSISTENCY_SCALE_PX)
+    if estimate.confidence is not None:
+        found['confidence'] = colorize(estimate.confidence, 0.0, 1.0)
+    return {kind: jpeg(picture) for kind, picture in found.items()}
+
+
+def jpeg(image: UInt8Array) -> bytes:
+    """RGB (H, W, 3) as a JPEG of at most `WIDTH_PX`."""
+    height, width = image.shape[:2]
+    if width > WIDTH_PX:
+        size = (WIDTH_PX, max(1, round(height * WIDTH_PX / width)))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode('.jpg', bgr, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
+    return bytes(encoded.tobytes())

@@ -1,0 +1,318 @@
+"""Judging methods on the frames of a recording, with truth where there is one and without."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..health.finding import Finding
+from ..health.views import sparse_matches
+from ..recordings.recorded_frames import RecordedFrame
+from ..stereo import (
+    BoolArray,
+    Float32Array,
+    StereoCalibration,
+    StereoFrame,
+    StereoResult,
+    UInt8Array,
+)
+from . import truth_free
+from .columns import COLUMNS, TRUTH_FREE
+from .datasets import Truth
+from .intervals import Interval, bootstrap, paired_difference
+from .runner import BASELINE, DatasetResult, Method
+from .scene_score import Estimate, SceneScore, judge
+
+# The right view is matched on each that many frames; it costs as much as the left one.
+CONSISTENCY_EVERY = 4
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """One method on one frame.
+
+    Attributes:
+        index: of the pair in the recording.
+        time_s: since the first judged frame, by the stamps.
+        latency_ms: preprocessing, inference and postprocessing together.
+        values: keys of `columns.ALL_COLUMNS`, those that could be told.
+    """
+
+    method: str
+    index: int
+    stamp_ns: int
+    time_s: float
+    latency_ms: float
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """One method on a whole recording.
+
+    Attributes:
+        frames: that were judged.
+        latency_ms: median.
+        values: keys of columns to the mean over frames and its interval.
+        differences: the same of value less that of SGBM, paired by frame; empty for SGBM itself.
+    """
+
+    method: str
+    frames: int
+    latency_ms: float
+    values: dict[str, Interval]
+    differences: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class JudgedFrame:
+    """All that is known of one frame, for pictures.
+
+    Attributes:
+        estimates: one for each method.
+        right_px: disparity of the right view by method; empty where it was not matched.
+        scores: one for each method.
+    """
+
+    recorded: RecordedFrame
+    estimates: list[Estimate]
+    right_px: dict[str, Float32Array]
+    scores: list[FrameScore]
+
+
+@dataclass
+class RecordingResult:
+    """All figures of one stereo camera of one recording.
+
+    Attributes:
+        name: of the bag and the camera.
+        about: what was run: bag, topics, calibration, settings, as plain values.
+        findings: on the recording.
+        frames: one for each method and frame.
+        rows: mean and rms of the row offsets by frame index, of the frames that were looked at.
+        scored: of the frames with truth, as of a data set.
+        judging_ms, consistency_ms: medians of what judging took for one frame, all methods
+            together, and matching the right views.
+    """
+
+    name: str
+    about: dict[str, Any] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    frames: list[FrameScore] = field(default_factory=list)
+    rows: dict[int, tuple[float, float]] = field(default_factory=dict)
+    scored: DatasetResult = field(default_factory=lambda: DatasetResult(''))
+    judging_ms: float = float('nan')
+    consistency_ms: float = float('nan')
+
+    def methods(self) -> list[str]:
+        """In the order in which they ran."""
+        return list(dict.fromkeys(frame.method for frame in self.frames))
+
+    def measured_keys(self) -> list[str]:
+        """The measures that any frame has, in the order of the tables."""
+        known = {key for frame in self.frames for key in frame.values}
+        return [key for key in (*COLUMNS, *TRUTH_FREE) if key in known]
+
+    def measures(self, baseline: str = BASELINE) -> list[Measures]:
+        """Means and intervals of each method."""
+        by_method = {m: [f for f in self.frames if f.method == m] for m in self.methods()}
+        base = by_method.get(baseline)
+        found = []
+        for method, frames in by_method.items():
+            values = {key: _column(frames, key) for key in self.measured_keys()}
+            paired = base is not None and method != baseline
+            found.append(
+                Measures(
+                    method,
+                    len(frames),
+                    float(np.median([frame.latency_ms for frame in frames])),
+                    {key: bootstrap(column) for key, column in values.items()},
+                    {
+                        key: paired_difference(column, _column(base, key))
+                        for key, column in values.items()
+                    }
+                    if paired and base is not None
+                    else {},
+                )
+            )
+        return found
+
+    def main_key(self) -> str:
+        """The measure that frames are ordered by: bad-3 with truth, else the best without."""
+        keys = self.measured_keys()
+        return next((k for k in ('bad_3', 'photometric', 'census') if k in keys), 'coverage')
+
+
+class RecordingJudge:
+    """Runs methods on one frame after another and gathers their figures in `result`.
+
+    Args:
+        result: is filled.
+        methods: pipelines; SGBM is among them where agreement is to be judged.
+        consistency_every: the right view is matched on each that many frames; 0 is never.
+        baseline: name of the method that others are compared with.
+    """
+
+    def __init__(
+        self,
+        result: RecordingResult,
+        methods: Sequence[Method],
+        consistency_every: int = CONSISTENCY_EVERY,
+        baseline: str = BASELINE,
+    ) -> None:
+        self.result = result
+        self._methods = methods
+        self._consistency_every = consistency_every
+        self._baseline = baseline
+        self._warm: set[tuple[int, ...]] = set()
+        self._count = 0
+        self._first_ns = 0
+        self._before: tuple[StereoFrame, list[Estimate]] | None = None
+        self._judging_s: list[float] = []
+        self._consistency_s: list[float] = []
+
+    def add(self, recorded: RecordedFrame) -> JudgedFrame:
+        """Run and judge all methods on a frame.
+
+        Raises:
+            BackendError: a backend failed.
+        """
+        frame = recorded.frame
+        shape = frame.left.shape
+        self._first_ns = self._first_ns if self._count else frame.stamp_ns
+        estimates, latencies_ms = [], []
+        for method in self._methods:
+            if shape not in self._warm:
+                # The first frame of a size allocates and compiles; it is not timed.
+                method.pipeline.process(frame)
+            output = method.pipeline.process(frame)
+            latencies_ms.append(1e3 * sum(output.latency_s.values()))
+            ratio = method.width_ratio(frame)
+            estimates.append(Estimate(method.name, output.disparity_px, output.confidence, ratio))
+        self._warm.add(shape)
+        looked = self._consistency_every > 0 and self._count % self._consistency_every == 0
+        started = time.perf_counter()
+        right_px = self._right_views(frame) if looked else {}
+        matched = time.perf_counter()
+        scenes = self._scenes(recorded, estimates, latencies_ms)
+        values = self._values(frame, estimates, right_px)
+        scores = [
+            FrameScore(
+                estimate.method,
+                recorded.index,
+                frame.stamp_ns,
+                (frame.stamp_ns - self._first_ns) / 1e9,
+                latency_ms,
+                {**_of_truth(scene), **own},
+            )
+            for estimate, latency_ms, scene, own in zip(
+                estimates, latencies_ms, scenes, values, strict=True
+            )
+        ]
+        if looked:
+            offsets = truth_free.row_offsets_px(sparse_matches(frame.left, frame.right))
+            self.result.rows[recorded.index] = offsets
+            self._consistency_s.append(matched - started)
+        self._judging_s.append(time.perf_counter() - matched)
+        self.result.judging_ms = 1e3 * float(np.median(self._judging_s[-256:]))
+        if self._consistency_s:
+            self.result.consistency_ms = 1e3 * float(np.median(self._consistency_s[-256:]))
+        self.result.frames += scores
+        self._before = frame, estimates
+        self._count += 1
+        return JudgedFrame(recorded, estimates, right_px, scores)
+
+    def _right_views(self, frame: StereoFrame) -> dict[str, Float32Array]:
+        mirrored = mirrored_frame(frame)
+        return {m.name: _mirrored_back(m.pipeline.process(mirrored)) for m in self._methods}
+
+    def _scenes(
+        self,
+        recorded: RecordedFrame,
+        estimates: Sequence[Estimate],
+        latencies_ms: Sequence[float],
+    ) -> list[SceneScore]:
+        truth = None if recorded.truth_px is None else Truth(recorded.truth_px)
+        name = f'{recorded.index:06d}'
+        scenes = [
+            replace(
+                scene,
+                ranked={region: replace(r, curves=None) for region, r in scene.ranked.items()},
+            )
+            for scene in judge(
+                name, recorded.frame.left, truth, estimates, latencies_ms, self._baseline
+            )
+        ]
+        self.result.scored.scores += scenes
+        return scenes
+
+    def _values(
+        self,
+        frame: StereoFrame,
+        estimates: Sequence[Estimate],
+        right_px: dict[str, Float32Array],
+    ) -> list[dict[str, float]]:
+        """The measures without truth, by method."""
+        base = next((e for e in estimates if e.method == self._baseline), None)
+        before: dict[str, Float32Array] = {}
+        still: BoolArray | None = None
+        if self._before is not None and self._before[0].left.shape == frame.left.shape:
+            last = self._before[0]
+            still = truth_free.still(frame.left, last.left)
+            still &= truth_free.still(frame.right, last.right)
+            before = {e.method: e.disparity_px for e in self._before[1]}
+        found = []
+        for estimate in estimates:
+            disparity_px = estimate.disparity_px
+            values = {
+                'photometric': truth_free.photometric(frame.left, frame.right, disparity_px),
+                'census': truth_free.census(frame.left, frame.right, disparity_px),
+                'coverage': float(np.isfinite(disparity_px).mean()),
+            }
+            if estimate.method in right_px:
+                values['inconsistent'] = truth_free.inconsistent(
+                    disparity_px, right_px[estimate.method]
+                )
+            if still is not None:
+                values['flicker_px'] = truth_free.flicker_px(
+                    disparity_px, before[estimate.method], still
+                )
+            if base is not None and estimate.method != self._baseline:
+                values['agreement'] = truth_free.agreement(disparity_px, base.disparity_px)
+            found.append({k: v for k, v in values.items() if np.isfinite(v)})
+        return found
+
+
+def mirrored_frame(frame: StereoFrame) -> StereoFrame:
+    """The frame whose left image is the right one in a mirror, with its calibration."""
+
+    def mirror(image: UInt8Array) -> UInt8Array:
+        return np.ascontiguousarray(image[:, ::-1])
+
+    calibration: StereoCalibration | None = None
+    if frame.calibration is not None:
+        last = frame.width_px - 1
+        calibration = replace(
+            frame.calibration,
+            cx_left_px=last - frame.calibration.cx_right_px,
+            cx_right_px=last - frame.calibration.cx_left_px,
+        )
+    return StereoFrame(mirror(frame.right), mirror(frame.left), frame.stamp_ns, calibration)
+
+
+def _mirrored_back(result: StereoResult) -> Float32Array:
+    return np.ascontiguousarray(result.disparity_px[:, ::-1])
+
+
+def _of_truth(scene: SceneScore) -> dict[str, float]:
+    if not scene.scores:
+        return {}
+    return {key: value for key, value in scene.values('all').items() if np.isfinite(value)}
+
+
+def _column(frames: Sequence[FrameScore], key: str) -> list[float]:
+    return [frame.values.get(key, float('nan')) for frame in frames]

@@ -1,0 +1,212 @@
+"""Measures of a disparity map that need no truth: of the images, the other view, the frame before.
+
+Every function takes disparities as (H, W) float32 px of the left view, NaN where unknown, and
+images as RGB uint8 (H, W, 3), and returns NaN where it can judge fewer than `FEWEST_SHARE` of the
+pixels. How well each tells good from bad stands in docs/reports/truth_free.md.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ..health.views import Matches
+from ..stereo import BoolArray, Float32Array, UInt8Array
+
+FEWEST_SHARE = 0.01
+# Left and right disparity of one point differ by at most this (Middlebury, KITTI: 1 px).
+CONSISTENT_PX = 1.0
+AGREES_PX = 1.0
+# Sensor noise moves a pixel of a still scene by about two grey levels once it is smoothed.
+STILL_LEVELS = 3.0
+# Most of SSIM, a part of L1 (Godard et al., CVPR 2017).
+_SSIM_SHARE = 0.85
+_SSIM_WINDOW_PX = 7
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+_CENSUS_RADIUS_PX = 2
+_STILL_WINDOW_PX = 5
+
+_Grey = npt.NDArray[np.float32]
+
+
+def seen_by_both(disparity_px: Float32Array) -> BoolArray:
+    """Pixels whose match lies in the right image and is hidden by nothing nearer, (H, W).
+
+    A pixel is hidden where one to its right is matched further left: the order of points on a row
+    is the same in both views but for thin objects, whose background is left out here.
+    """
+    width = disparity_px.shape[1]
+    columns = np.arange(width, dtype=np.float32) - disparity_px
+    known = np.isfinite(columns)
+    ahead = np.where(known, columns, np.float32(np.inf))
+    # Smallest match among the pixels further right.
+    least = np.minimum.accumulate(ahead[:, ::-1], axis=1)[:, ::-1]
+    hidden = np.zeros_like(known)
+    hidden[:, :-1] = least[:, 1:] < ahead[:, :-1] - 1.0
+    with np.errstate(invalid='ignore'):
+        return known & ~hidden & (columns >= 0) & (columns <= width - 1)
+
+
+def warped_right(right: UInt8Array, disparity_px: Float32Array) -> UInt8Array:
+    """The right image as the left camera would see it by that disparity, (H, W, 3)."""
+    height, width = disparity_px.shape
+    columns = np.arange(width, dtype=np.float32) - np.nan_to_num(disparity_px)
+    rows = np.broadcast_to(np.arange(height, dtype=np.float32)[:, None], columns.shape)
+    warped = cv2.remap(
+        right,
+        columns.astype(np.float32),
+        np.ascontiguousarray(rows),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(warped, np.uint8)
+
+
+def left_right_differences(disparity_px: Float32Array, right_px: Float32Array) -> Float32Array:
+    """|d - d of the right view| at the match of each pixel, (H, W) px.
+
+    NaN where there is no estimate, the match lies outside of the image, or the right view has no
+    estimate there.
+
+    Args:
+        disparity_px: of the left view.
+        right_px: of the right view, positive, in pixels of the right image.
+    """
+    height, width = disparity_px.shape
+    columns = np.arange(width, dtype=np.float32) - np.nan_to_num(disparity_px)
+    nearest = np.rint(columns).astype(np.int64)
+    inside = np.isfinite(disparity_px) & (nearest >= 0) & (nearest < width)
+    back = right_px[np.arange(height)[:, None], nearest.clip(0, width - 1)]
+    found: Float32Array = np.abs(disparity_px - back)
+    found[~inside] = np.nan
+    return found
+
+
+def inconsistent(disparity_px: Float32Array, right_px: Float32Array) -> float:
+    """Share of the pixels, 0..1, whose two disparities differ by more than `CONSISTENT_PX`."""
+    differences = left_right_differences(disparity_px, right_px)
+    judged = np.isfinite(differences)
+    return _share(differences > CONSISTENT_PX, judged)
+
+
+def photometric_errors(
+    left: UInt8Array, right: UInt8Array, disparity_px: Float32Array
+) -> Float32Array:
+    """Difference of the left image and the warped right one, (H, W), 0..1.
+
+    0.85 (1 - SSIM) / 2 + 0.15 |difference| of grey images, whose exposures are equalised by mean
+    and standard deviation of the mutually visible pixels. NaN where the window of a pixel holds
+    others.
+    """
+    visible = _whole_windows(seen_by_both(disparity_px), _SSIM_WINDOW_PX)
+    first, second = _grey(left), _grey(warped_right(right, disparity_px))
+    if visible.any():
+        second = _equalised(second, first, visible)
+    ssim = _ssim(first, second)
+    errors = _SSIM_SHARE * (1.0 - ssim) / 2.0 + (1.0 - _SSIM_SHARE) * np.abs(first - second) / 255
+    return np.where(visible, errors, np.nan).astype(np.float32)
+
+
+def photometric(left: UInt8Array, right: UInt8Array, disparity_px: Float32Array) -> float:
+    """Mean of `photometric_errors`, each cut at 0.5 so that highlights do not decide."""
+    errors = photometric_errors(left, right, disparity_px)
+    return _mean(np.minimum(errors, 0.5), np.isfinite(errors))
+
+
+def census(left: UInt8Array, right: UInt8Array, disparity_px: Float32Array) -> float:
+    """Share of census bits that differ between the left image and the warped right one, 0..1.
+
+    A bit says whether a neighbour within 2 px is brighter than the pixel (Zabih and Woodfill,
+    ECCV 1994), so that a change of exposure does not count. Mutually visible pixels only.
+    """
+    radius = _CENSUS_RADIUS_PX
+    visible = _whole_windows(seen_by_both(disparity_px), 2 * radius + 1)
+    first, second = _grey(left), _grey(warped_right(right, disparity_px))
+    padded = [cv2.copyMakeBorder(g, *(radius,) * 4, cv2.BORDER_REPLICATE) for g in (first, second)]
+    height, width = visible.shape
+    wrong = np.zeros(visible.shape, np.float32)
+    for dy in range(2 * radius + 1):
+        for dx in range(2 * radius + 1):
+            if (dy, dx) == (radius, radius):
+                continue
+            a, b = (p[dy : dy + height, dx : dx + width] for p in padded)
+            wrong += (a > first) != (b > second)
+    return _mean(wrong / ((2 * radius + 1) ** 2 - 1), visible)
+
+
+def still(image: UInt8Array, before: UInt8Array) -> BoolArray:
+    """Pixels that did not change since the frame before, (H, W)."""
+    size = (_STILL_WINDOW_PX, _STILL_WINDOW_PX)
+    change = np.abs(cv2.blur(_grey(image), size) - cv2.blur(_grey(before), size))
+    # What is beside a change may have moved with it.
+    moved = (change >= STILL_LEVELS).astype(np.uint8)
+    return np.asarray(cv2.dilate(moved, np.ones(size, np.uint8)) == 0)
+
+
+def flicker_px(
+    disparity_px: Float32Array, before_px: Float32Array, still_pixels: BoolArray
+) -> float:
+    """Mean |d - d of the frame before| where the image did not change, px."""
+    change = np.abs(disparity_px - before_px)
+    return _mean(change, still_pixels & np.isfinite(change))
+
+
+def agreement(disparity_px: Float32Array, other_px: Float32Array) -> float:
+    """Share of the pixels, 0..1, that both estimate and that differ by at most `AGREES_PX`."""
+    difference = np.abs(disparity_px - other_px)
+    return _share(difference <= AGREES_PX, np.isfinite(difference))
+
+
+def row_offsets_px(matches: Matches) -> tuple[float, float]:
+    """Mean and rms of the row in the right image less that in the left one, px; (NaN, NaN) of few.
+
+    The tenth of the matches with the largest offsets is left out, as wrong matches are among it.
+    """
+    if len(matches) < 10:
+        return float('nan'), float('nan')
+    offsets = matches.right_px[:, 1] - matches.left_px[:, 1]
+    distance = np.abs(offsets - np.median(offsets))
+    kept = offsets[distance <= np.quantile(distance, 0.9)]
+    return float(kept.mean()), float(np.sqrt(np.mean(kept**2)))
+
+
+def _grey(image: UInt8Array) -> _Grey:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
+
+
+def _whole_windows(pixels: BoolArray, size_px: int) -> BoolArray:
+    """Pixels whose square window holds such pixels alone."""
+    window = np.ones((size_px, size_px), np.uint8)
+    return np.asarray(cv2.erode(pixels.astype(np.uint8), window) == 1)
+
+
+def _equalised(image: _Grey, like: _Grey, where: BoolArray) -> _Grey:
+    """Gain and offset that make mean and standard deviation equal."""
+    values, wanted = image[where], like[where]
+    gain = float(wanted.std()) / max(float(values.std()), 1e-3)
+    return ((image - values.mean()) * np.float32(gain) + wanted.mean()).astype(np.float32)
+
+
+def _ssim(first: _Grey, second: _Grey) -> _Grey:
+    """Structural similarity over a window (Wang et al., IEEE TIP 2004), -1..1."""
+    size = (_SSIM_WINDOW_PX, _SSIM_WINDOW_PX)
+    mean_a, mean_b = cv2.blur(first, size), cv2.blur(second, size)
+    variance_a = cv2.blur(first * first, size) - mean_a**2
+    variance_b = cv2.blur(second * second, size) - mean_b**2
+    covariance = cv2.blur(first * second, size) - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
+    structure = (2 * covariance + _C2) / (np.maximum(variance_a + variance_b, 0) + _C2)
+    return np.clip(luminance * structure, -1.0, 1.0).astype(np.float32)
+
+
+def _mean(values: npt.NDArray[np.floating], judged: BoolArray) -> float:
+    if judged.mean() < FEWEST_SHARE:
+        return float('nan')
+    return float(values[judged].mean(dtype=np.float64))
+
+
+def _share(holds: BoolArray, judged: BoolArray) -> float:
+    if judged.mean() < FEWEST_SHARE:
+        return float('nan')
+    return float(holds[judged].mean())

@@ -1,0 +1,181 @@
+"""Pairs of a recorded stereo camera, by the synchroniser of the node."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..config import NodeConfig
+from ..messages.stamps import stamp_ns
+from ..pairing.camera_infos import CameraInfos, InfoGate
+from ..pairing.image_stream import Arrival
+from ..pairing.pair_policy import PairPolicy
+from ..stereo import SIDES
+from .recording import Recording
+from .stereo_topics import StereoTopics
+
+# Pairs that wait for a truth that was recorded later, and truths that are kept.
+_WAITING = 8
+_TRUTHS = 16
+# Without a frame period, a truth is at most so far away.
+_TRUTH_NS = 25_000_000
+
+
+@dataclass(frozen=True)
+class RecordedPair:
+    """Two image messages that belong together.
+
+    Attributes:
+        infos: side to its camera info; empty for a camera without.
+        truth: the message of the nearest stamp within half of a frame period, or None.
+    """
+
+    left: Any
+    right: Any
+    infos: Mapping[str, Any]
+    truth: Any = None
+
+
+@dataclass
+class PairLog:
+    """What was seen while a recording was read.
+
+    Attributes:
+        arrivals: side to the stamp and time of recording of each image.
+        infos: side to the number of camera infos.
+        truths: number of truths.
+        undescribed: pairs without a camera info.
+        policy: the synchroniser, with its counts.
+    """
+
+    arrivals: dict[str, list[Arrival]] = field(default_factory=lambda: {s: [] for s in SIDES})
+    infos: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SIDES, 0))
+    truths: int = 0
+    undescribed: int = 0
+    policy: PairPolicy = field(default_factory=PairPolicy)
+
+
+def recorded_pairs(
+    recording: Recording,
+    topics: StereoTopics,
+    config: NodeConfig,
+    log: PairLog,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+) -> Iterator[RecordedPair]:
+    """Pairs in the order of their stamps. No more than a few are held at a time.
+
+    Args:
+        recording: an open bag.
+        topics: of one camera.
+        config: of the node: tolerance, queues and the use of camera infos.
+        log: is filled.
+        start_s, duration_s: part of the bag, from its start.
+    """
+    synchroniser = _Synchroniser(topics, config, log)
+    if start_s > 0:
+        # A latched calibration was recorded once, before the part that is read.
+        for topic in synchroniser.info_sides:
+            for _, _, message in recording.messages([topic]):
+                synchroniser.add_info(topic, message)
+                break
+    truths = _Truths(bool(topics.truth))
+    wanted = {*synchroniser.topics, topics.truth} - {''}
+    for topic, recorded_ns, message in recording.messages(wanted, start_s, duration_s):
+        if topic in synchroniser.topics:
+            truths.wait(synchroniser.add(topic, recorded_ns, message))
+        if topic == topics.truth:
+            log.truths += 1
+            truths.add(message)
+        truths.bound_ns = round(log.policy.period_s() * 5e8) or _TRUTH_NS
+        yield from truths.ready()
+    yield from truths.ready(at_end=True)
+
+
+class _Synchroniser:
+    """Messages of one camera in, pairs with their infos out: the policy and gate of the node."""
+
+    def __init__(self, topics: StereoTopics, config: NodeConfig, log: PairLog) -> None:
+        log.policy = PairPolicy(
+            config.queue_size, config.approximate_sync, config.approximate_sync_tolerance_seconds
+        )
+        self._log = log
+        self._infos = CameraInfos()
+        self._complete: list[RecordedPair] = []
+        self._gate = InfoGate(self._infos, config.queue_size, self._give, self._drop)
+        self._gate.cache = config.cache_camera_info
+        self._image_sides = {topics.left: 'left', topics.right: 'right'}
+        has_infos = bool(topics.left_info and topics.right_info)
+        self.info_sides = (
+            {topics.left_info: 'left', topics.right_info: 'right'} if has_infos else {}
+        )
+        self.topics = {*self._image_sides, *self.info_sides}
+
+    def add(self, topic: str, recorded_ns: int, message: Any) -> list[RecordedPair]:
+        """Take a message; returns the pairs that it completes."""
+        if topic in self.info_sides:
+            self._log.infos[self.info_sides[topic]] += 1
+            self.add_info(topic, message)
+        else:
+            self._add_image(self._image_sides[topic], recorded_ns, message)
+        complete, self._complete = self._complete, []
+        return complete
+
+    def add_info(self, topic: str, message: Any) -> None:
+        """Take a camera info."""
+        self._infos.add(self.info_sides[topic], message)
+        self._gate.look()
+
+    def _add_image(self, side: str, recorded_ns: int, message: Any) -> None:
+        stamp = stamp_ns(message)
+        self._log.arrivals[side].append((stamp, recorded_ns))
+        for left, right in self._log.policy.add(side, stamp, message):
+            if self.info_sides:
+                self._gate.pair(left, right)
+            else:
+                self._complete.append(RecordedPair(left, right, {}))
+
+    def _give(self, left: Any, right: Any, infos: dict[str, Any]) -> None:
+        self._complete.append(RecordedPair(left, right, infos))
+
+    def _drop(self) -> None:
+        self._log.undescribed += 1
+
+
+class _Truths:
+    """Joins pairs and truths by the nearest stamp.
+
+    Args:
+        wanted: False lets all pairs through at once.
+    """
+
+    def __init__(self, wanted: bool) -> None:
+        self.bound_ns = _TRUTH_NS
+        self._wanted = wanted
+        self._pairs: deque[RecordedPair] = deque()
+        self._messages: deque[Any] = deque(maxlen=_TRUTHS)
+
+    def add(self, message: Any) -> None:
+        self._messages.append(message)
+
+    def wait(self, pairs: list[RecordedPair]) -> None:
+        self._pairs.extend(pairs)
+
+    def ready(self, at_end: bool = False) -> Iterator[RecordedPair]:
+        """Pairs whose truth is found, or can no longer come."""
+        while self._pairs:
+            pair = self._pairs[0]
+            if not self._wanted:
+                yield self._pairs.popleft()
+                continue
+            stamp = stamp_ns(pair.left)
+            nearest = min(self._messages, key=lambda m: abs(stamp_ns(m) - stamp), default=None)
+            gap_ns = None if nearest is None else abs(stamp_ns(nearest) - stamp)
+            later = any(stamp_ns(m) >= stamp for m in self._messages)
+            if gap_ns != 0 and not (later or at_end or len(self._pairs) > _WAITING):
+                return
+            self._pairs.popleft()
+            matches = gap_ns is not None and gap_ns <= self.bound_ns
+            yield RecordedPair(pair.left, pair.right, pair.infos, nearest if matches else None)

@@ -1,0 +1,129 @@
+"""A rosbag of ROS 1 or 2 that is open for reading. Needs `rosbags`, not ROS.
+
+Only the topics that are asked for are read, message by message, so the size of a bag and unknown
+message types beside them do not matter.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from types import SimpleNamespace, TracebackType
+from typing import Any
+
+from ..errors import InputError, one_line
+
+_NS_PER_S = 1_000_000_000
+_ROS1_ENDING = '.bag'
+_MENDS = {
+    '.mcap': 'mend it by: mcap recover FILE -o NEW',
+    '.db3': 'mend it by: ros2 bag reindex FOLDER',
+    '.bag': 'mend it by: rosbag reindex FILE',
+    '': 'mend it by: ros2 bag reindex FOLDER, or give one .mcap or .db3 file of it',
+}
+
+
+class Recording:
+    """One bag; a context manager.
+
+    Args:
+        path: folder of a rosbag2, one .mcap or .db3 file, or a .bag of ROS 1.
+
+    Attributes:
+        types: topic to message type, as 'sensor_msgs/msg/Image'.
+        counts: topic to number of messages.
+        start_ns, end_ns: times of recording.
+        broken: why reading ended early, '' where it did not.
+
+    Raises:
+        InputError: there is no bag, or it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.broken = ''
+        if not path.exists():
+            raise InputError(f'{path}: no such bag; check the path')
+        if path.is_dir() and not (path / 'metadata.yaml').exists():
+            raise InputError(f'{path}: has no metadata.yaml; {_MENDS[""]}')
+        try:
+            from rosbags.rosbag1 import Reader as Reader1
+            from rosbags.rosbag2 import Reader as Reader2
+            from rosbags.typesys import Stores, get_typestore
+        except ImportError as error:
+            raise InputError(f'{path}: {error}; pip install rosbags') from error
+        self._is_ros1 = path.suffix == _ROS1_ENDING
+        # The types of images have not changed between distributions; what a bag says of other
+        # types is not looked at.
+        store = Stores.ROS1_NOETIC if self._is_ros1 else Stores.ROS2_HUMBLE
+        self._store = get_typestore(store)
+        try:
+            self._reader: Any = Reader1(path) if self._is_ros1 else Reader2(path)
+            self._reader.open()
+        except Exception as error:  # of rosbags, struct, zstd, sqlite3 and yaml, by file
+            raise self._unreadable(error) from error
+        self.types: dict[str, str] = {c.topic: c.msgtype for c in self._reader.connections}
+        self.counts: dict[str, int] = {}
+        for connection in self._reader.connections:
+            self.counts[connection.topic] = (
+                self.counts.get(connection.topic, 0) + connection.msgcount
+            )
+        self.start_ns, self.end_ns = int(self._reader.start_time), int(self._reader.end_time)
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._reader.close()
+
+    def messages(
+        self, topics: Collection[str], start_s: float = 0.0, duration_s: float | None = None
+    ) -> Iterator[tuple[str, int, Any]]:
+        """Topic, time of recording in ns and message, in the order of recording.
+
+        Where the bag is damaged the messages end, and `broken` says why.
+
+        Args:
+            topics: the only ones that are read.
+            start_s, duration_s: part of the bag, from its start.
+        """
+        connections = [c for c in self._reader.connections if c.topic in topics]
+        if not connections:
+            return
+        start = self.start_ns + round(start_s * _NS_PER_S)
+        stop = None if duration_s is None else start + round(duration_s * _NS_PER_S)
+        messages = self._reader.messages(connections, start=start, stop=stop)
+        while True:
+            try:
+                connection, recorded_ns, raw = next(messages)
+                message = self._message(raw, connection.msgtype)
+            except StopIteration:
+                return
+            except MemoryError:
+                raise
+            except Exception as error:  # as above
+                self.broken = str(self._unreadable(error))
+                return
+            yield connection.topic, int(recorded_ns), message
+
+    def _message(self, raw: bytes, kind: str) -> Any:
+        if not self._is_ros1:
+            return self._store.deserialize_cdr(raw, kind)
+        message = self._store.deserialize_ros1(raw, kind)
+        if not hasattr(message, 'K'):
+            return message
+        # camera_info of ROS 1 writes its matrices in capitals.
+        return SimpleNamespace(**{name.lower(): value for name, value in vars(message).items()})
+
+    def _unreadable(self, error: Exception) -> InputError:
+        reason = one_line(error) or type(error).__name__
+        if isinstance(error, struct.error):
+            reason = 'it ends in the middle of a record'
+        mend = _MENDS.get('' if self.path.is_dir() else self.path.suffix, 'is it a rosbag?')
+        return InputError(f'{self.path}: cannot be read ({reason}); {mend}')

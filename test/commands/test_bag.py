@@ -1,0 +1,194 @@
+"""`dtp-stereo bag` on bags of known pairs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import layouts
+import numpy as np
+import pytest
+from scene_bag import Pair, planes, write_scene_bag
+
+from dtp_stereo_ros.cli import main
+from dtp_stereo_ros.evaluation import result_file
+from dtp_stereo_ros.evaluation.datasets import open_dataset
+from dtp_stereo_ros.evaluation.metrics import bad, epe_px
+
+FAST = ['--backend', 'sgbm', '--disparity-range', '64']
+# Neither near nor far points are cut off.
+NO_LIMITS = ['--min-depth', '0', '--max-depth', '100000']
+KEYS = ('epe_px', 'bad_0_5', 'bad_1', 'bad_2', 'bad_3', 'd1', 'density')
+
+
+def judged(tmp_path: Path, bag: Path, *options: str) -> dict:
+    file = tmp_path / 'result.json'
+    assert main(['bag', str(bag), *FAST, *options, '--json', str(file)]) == 0
+    return result_file.read(file)
+
+
+def agree(document: dict, capsys, data: str) -> None:
+    """The means of the bag are those of eval on the same pairs, of all pixels."""
+    capsys.readouterr()
+    options = ['--backend', 'sgbm', '--disparity-range', '64', '--json']
+    assert main(['eval', '--data', data, *options]) == 0
+    other = json.loads(capsys.readouterr().out)
+    rows = {}
+    for name, found in (('bag', document), ('eval', other)):
+        for row in found['rows']:
+            if row['region'] == 'all':
+                rows[name, row['treatment']] = row['score']
+    assert ('bag', 'filled') in rows
+    for treatment in ('filled', 'own', 'strict'):
+        for key in KEYS:
+            assert rows['bag', treatment][key] == pytest.approx(
+                rows['eval', treatment][key], abs=1e-4
+            ), (treatment, key)
+
+
+def test_bag_and_eval_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = layouts.pairs(tmp_path / 'pairs')
+    left, right = (cv2.cvtColor(i, cv2.COLOR_BGR2RGB) for i in layouts.plane_pair())
+    (root / 'blank_left.png').unlink()
+    (root / 'blank_right.png').unlink()
+    bag = write_scene_bag(tmp_path / 'b', [Pair(left, right, layouts.truth())] * 2, offset_px=1.5)
+    agree(judged(tmp_path, bag, *NO_LIMITS), capsys, f'pairs:{root}')
+
+
+def test_bag_and_eval_agree_on_real_scenes(
+    tmp_path: Path, data_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = f'middlebury_v3:{data_root / "middlebury" / "MiddEval3" / "trainingQ"}'
+    scenes = open_dataset(data)[1]
+    pairs = []
+    for scene in scenes:
+        frame = scene.load_frame()
+        assert scene.load_truth is not None
+        pairs.append(Pair(frame.left, frame.right, scene.load_truth().disparity_px))
+    # The principal points differ as in that data set: infinity is at a negative disparity.
+    bag = write_scene_bag(tmp_path / 'b', pairs, offset_px=-12.5)
+    document = judged(tmp_path, bag, *NO_LIMITS)
+    agree(document, capsys, data)
+    assert len(document['recordings'][0]['frames']) == len(scenes)
+
+
+def test_a_bag_with_truth_by_hand(tmp_path: Path) -> None:
+    pairs = planes(4)
+    truth = pairs[0].truth_px.copy()
+    truth[:, 100:] += 4
+    bag = write_scene_bag(tmp_path / 'b', [Pair(pairs[0].left, pairs[0].right, truth)] * 4)
+    recording = judged(tmp_path, bag, '--consistency-every', '2')['recordings'][0]
+    (measures,) = recording['measures']
+    estimate = np.full(truth.shape, 8, np.float32)
+    assert measures['values']['epe_px']['mean'] == pytest.approx(epe_px(estimate, truth), abs=0.1)
+    assert measures['values']['bad_3']['mean'] == pytest.approx(bad(estimate, truth, 3), abs=0.02)
+    assert measures['values']['flicker_px']['mean'] == 0
+    assert measures['values']['photometric']['mean'] < 0.01
+    assert measures['values']['inconsistent']['mean'] < 0.02
+    assert measures['values']['inconsistent']['images'] == 2
+    assert recording['pairs'] == 4
+    assert recording['calibration']['baseline_m'] == pytest.approx(0.1)
+    assert [f['time_s'] for f in recording['frames']] == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert recording['rows'][0]['rows_rms_px'] < 0.2
+
+
+def test_a_model_stands_beside_sgbm(tmp_path: Path, make_onnx) -> None:
+    pytest.importorskip('onnxruntime')
+    bag = write_scene_bag(tmp_path / 'b', planes(2))
+    file = tmp_path / 'result.json'
+    arguments = ['--backend', 'onnx', '--models', str(make_onnx()), '--json', str(file)]
+    assert main(['bag', str(bag), *arguments]) == 0
+    recording = result_file.read(file)['recordings'][0]
+    model, sgbm = recording['measures']
+    assert (model['method'], sgbm['method']) == ('tiny onnx fp32', 'sgbm')
+    assert model['differences']['epe_px']['mean'] == pytest.approx(
+        model['values']['epe_px']['mean'] - sgbm['values']['epe_px']['mean']
+    )
+    # Its disparity is a quarter of the left image's brightness.
+    assert model['values']['agreement']['mean'] < 0.2
+
+
+@pytest.mark.parametrize(
+    ('bound', 'code'),
+    [('bad3>5', 0), ('bad-3 < 5 %', 3), ('EPE>0.000001', 3), ('coverage<10', 0)],
+)
+def test_bounds(tmp_path: Path, bound: str, code: int, make_onnx, capsys) -> None:
+    pytest.importorskip('onnxruntime')
+    model = make_onnx()
+    pair = planes(1)[0]
+    # The model answers a quarter of the brightness: 25 px of a grey wall.
+    grey = np.full_like(pair.left, 100)
+    bag = write_scene_bag(tmp_path / 'b', [Pair(grey, grey, np.full(grey.shape[:2], 25.1))] * 2)
+    arguments = ['bag', str(bag), '--backend', 'onnx', '--models', str(model), '--fail-if', bound]
+    assert main(arguments) == code
+    assert ('broken bound: b cam: tiny onnx fp32: ' in capsys.readouterr().err) == (code == 3)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--fail-if', 'bad3'], "--fail-if 'bad3': write it as 'bad3>5'"),
+        (['--fail-if', 'beauty>3'], 'no measure beauty; choose one of '),
+        (['--left', '/x', '--right', '/y'], 'no topic /x; it has /cam/ground_truth/disparity, '),
+        (['--left', '/cam/left/image_rect'], '--left and --right belong together'),
+        (['--truth', '/cam/left/camera_info'], '/cam/left/camera_info is sensor_msgs/msg/CameraI'),
+        (['--camera', 'rear'], "no camera 'rear'; choose --camera from 'cam'"),
+        (['--every', '0'], '--every must be at least 1'),
+        (['--start', '100'], 'no image in this part of the bag; see --start'),
+        (['--params', 'missing.yaml'], 'missing.yaml: cannot be read'),
+    ],
+)
+def test_wrong_calls_are_one_line(
+    tmp_path: Path, capsys, options: list[str], message: str
+) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(2))
+    assert main(['bag', str(bag), *FAST, *options]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if 'error' in line]
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+def test_unusable_bags_are_one_line(tmp_path: Path, capsys) -> None:
+    late = write_scene_bag(tmp_path / 'late', planes(6), late_ns=4_000_000)
+    alone = write_scene_bag(tmp_path / 'alone', planes(2), leave_out=['right', 'right_info'])
+    for bag, message in (
+        (tmp_path / 'none', 'no such bag'),
+        (late, '--approximate-sync'),
+        (alone, 'no left and right image topic that belong together; name them by --left TOPIC'),
+    ):
+        assert main(['bag', str(bag), *FAST]) == 2
+        assert message in capsys.readouterr().err.splitlines()[-1]
+    # Of several bags, those that can be used are judged.
+    good = write_scene_bag(tmp_path / 'good', planes(2))
+    assert main(['bag', str(late), str(good), *FAST]) == 0
+    captured = capsys.readouterr()
+    assert '--approximate-sync' in captured.err
+    assert 'good cam' in captured.out
+
+
+def test_the_parameter_file_of_the_node_counts(tmp_path: Path, capsys) -> None:
+    params = tmp_path / 'node.yaml'
+    params.write_text(
+        '/**:\n  ros__parameters:\n    approximate_sync: true\n    disparity_range: 32\n'
+        '    max_depth: 50\n    use_sim_time: true\n    dispairty_range: 3\n'
+    )
+    bag = write_scene_bag(tmp_path / 'b', planes(30), late_ns=4_000_000)
+    document = judged(tmp_path, bag, '--params', str(params), '--every', '10')
+    assert 'dispairty_range is no setting of dtp_stereo' in capsys.readouterr().err
+    recording = document['recordings'][0]
+    settings = recording['methods']['sgbm']['settings']
+    # An option that is typed comes before the file.
+    assert (settings['disparity_range'], settings['max_depth']) == (64, 50)
+    assert recording['node']['approximate_sync']
+    assert recording['pairs'] == 30
+    assert len(recording['frames']) == 3
+
+
+def test_an_estimate_of_the_robot_is_no_truth(tmp_path: Path, capsys) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(2), names={'truth': '/cam/disparity'})
+    document = judged(tmp_path, bag)
+    assert 'epe_px' not in document['recordings'][0]['measures'][0]['values']
+    assert 'if it is the truth, add --truth /cam/disparity' in capsys.readouterr().out
+    document = judged(tmp_path, bag, '--truth', '/cam/disparity')
+    assert document['recordings'][0]['measures'][0]['values']['epe_px']['mean'] < 0.2

@@ -1,0 +1,162 @@
+"""The page of a recording in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scene_bag import Pair, planes, write_scene_bag
+
+from dtp_stereo_ros.cli import main
+from dtp_stereo_ros.evaluation import page_pictures
+from dtp_stereo_ros.evaluation.page_pictures import PagePictures
+from dtp_stereo_ros.evaluation.recorded import FrameScore, JudgedFrame
+from dtp_stereo_ros.evaluation.report_page import LIMIT_BYTES
+from dtp_stereo_ros.evaluation.scene_score import Estimate
+from dtp_stereo_ros.recordings.recorded_frames import RecordedFrame
+from dtp_stereo_ros.stereo import StereoFrame
+
+FRAMES = 9
+
+
+@pytest.fixture(scope='module')
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of two bags, the first with truth."""
+    folder = tmp_path_factory.mktemp('page')
+    pairs = planes(FRAMES)
+    # Text that would end the script it stands in.
+    first = write_scene_bag(folder / '<script>b', pairs)
+    second = write_scene_bag(folder / 'c', [Pair(p.left, p.right) for p in pairs[:2]])
+    options = ['--backend', 'sgbm', '--disparity-range', '64', '--consistency-every', '3']
+    assert main(['bag', str(first), str(second), *options, '--report', str(folder)]) == 0
+    return folder / 'report.html'
+
+
+@pytest.fixture
+def browse(page: Path) -> Iterator[Callable[..., Any]]:
+    """Open the page in Chromium."""
+    webdriver = pytest.importorskip('selenium.webdriver')
+    programs = [shutil.which(name) for name in ('chromium', 'chromedriver')]
+    if None in programs:
+        pytest.skip('no chromium and chromedriver; on Debian: apt install chromium-driver')
+    from selenium.webdriver.chrome.service import Service
+
+    drivers = []
+
+    def start(width: int = 1280, dark: bool = False) -> Any:
+        options = webdriver.ChromeOptions()
+        options.binary_location = programs[0]
+        for argument in ('--headless=new', '--no-sandbox', '--disable-gpu'):
+            options.add_argument(argument)
+        options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
+        driver = webdriver.Chrome(options=options, service=Service(programs[1]))
+        drivers.append(driver)
+        driver.execute_cdp_cmd(
+            'Emulation.setDeviceMetricsOverride',
+            {'width': width, 'height': 900, 'deviceScaleFactor': 1, 'mobile': width < 600},
+        )
+        features = [{'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}]
+        driver.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': features})
+        driver.get(page.as_uri())
+        return driver
+
+    yield start
+    for driver in drivers:
+        assert driver.get_log('browser') == []
+        driver.quit()
+
+
+def test_the_page_needs_nothing_else(page: Path) -> None:
+    text = page.read_text()
+    assert len(text) < LIMIT_BYTES
+    for mark in ('src="', "src='", '<link rel="stylesheet"', '@import', 'url('):
+        assert mark not in text
+    assert 'Permission is hereby granted' in text  # the licence of uPlot
+
+
+def test_the_scrubber_and_its_keys(browse: Callable[..., Any]) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    driver = browse()
+
+    def caption() -> str:
+        return driver.find_element(By.ID, 'caption').text
+
+    def source() -> str:
+        return driver.find_element(By.CSS_SELECTOR, '#pictures img').get_attribute('src')
+
+    assert caption().startswith('Frame 0 at 0.00 s. ')
+    assert 'EPE px' in caption()
+    assert len(driver.find_elements(By.CSS_SELECTOR, '#pictures img')) == 4
+    assert driver.execute_script(
+        'return [...document.images].every((i) => i.complete && i.naturalWidth === 200)'
+    )
+    first = source()
+    assert first.startswith('data:image/jpeg;base64,')
+    body = driver.find_element(By.TAG_NAME, 'body')
+    body.send_keys(Keys.ARROW_RIGHT)
+    assert not caption().startswith('Frame 0 ')
+    body.send_keys(Keys.ARROW_LEFT)
+    body.send_keys(Keys.ARROW_LEFT)
+    assert caption().startswith('Frame 0 ')
+    driver.find_element(By.ID, 'scrubber').send_keys(Keys.END)
+    assert caption().startswith(f'Frame {FRAMES - 1} ') or caption().startswith('Frame 6 ')
+    # One canvas for each measure over time; a click into a plot shows the nearest frame.
+    assert len(driver.find_elements(By.CSS_SELECTOR, '.plot canvas')) >= 5
+    driver.execute_script("document.querySelector('.plot .u-over').scrollIntoView()")
+    rows = driver.find_elements(By.CSS_SELECTOR, '#summary tbody tr')
+    assert [row.text.split()[0] for row in rows] == ['sgbm']
+
+
+def test_dark_mode_and_the_second_recording(browse: Callable[..., Any]) -> None:
+    from selenium.webdriver.common.by import By
+
+    driver = browse(dark=True)
+
+    def back() -> str:
+        return driver.execute_script('return getComputedStyle(document.body).backgroundColor')
+
+    assert back() == 'rgb(20, 24, 28)'
+    driver.find_element(By.ID, 'theme').click()
+    assert back() == 'rgb(255, 255, 255)'
+    tabs = driver.find_elements(By.CSS_SELECTOR, '#cameras button')
+    assert [tab.text for tab in tabs] == ['<script>b cam', 'c cam']
+    tabs[1].click()
+    assert 'EPE' not in driver.find_element(By.ID, 'summary').text
+    findings = driver.find_element(By.CSS_SELECTOR, '.findings').text
+    assert 'left and right are equal, 2 pairs' in findings
+
+
+@pytest.mark.parametrize('width', [360, 1280])
+def test_nothing_is_wider_than_the_screen(browse: Callable[..., Any], width: int) -> None:
+    driver = browse(width)
+    assert driver.execute_script('return document.documentElement.scrollWidth') <= width
+
+
+def test_the_number_of_pictures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_pictures, '_MOST_FRAMES', 10)
+    pictures = PagePictures()
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+    values = np.random.default_rng(1).permutation(200) / 200
+    for index, value in enumerate(values):
+        disparity = np.full((40, 60), 3, np.float32)
+        score = FrameScore('m', index, index, index / 10, 1.0, {'photometric': float(value)})
+        frame = RecordedFrame(index, StereoFrame(pixels, pixels))
+        right = {'m': disparity}
+        pictures.see(JudgedFrame(frame, [Estimate('m', disparity)], right, [score]), 'photometric')
+    found = pictures.frames(10**9)
+    ends = pictures.extremes()
+    order = np.argsort(values)
+    assert ends == {'worst': order[::-1][:4].tolist(), 'best': order[:4].tolist()}
+    even = [f.index for f in found if f.index not in {*ends['worst'], *ends['best']}]
+    assert 4 <= len(even) <= 10
+    assert all(index % 32 == 0 for index in even)
+    size = sum(f.size_bytes for f in found)
+    smaller = pictures.frames(size - 1)
+    assert len(smaller) < len(found)
+    assert {*ends['worst'], *ends['best']} <= {f.index for f in smaller}

@@ -1,0 +1,199 @@
+"""Cameras of bags, their pairs and the findings on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scene_bag import Pair, planes, write_scene_bag
+
+from dtp_stereo_ros.config import NodeConfig
+from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.recordings.recorded_frames import RecordedCamera, RecordedFrame, Selection
+from dtp_stereo_ros.recordings.recording import Recording
+from dtp_stereo_ros.recordings.stereo_topics import chosen_topics, stereo_topics
+
+IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+INFO, DISPARITY = 'sensor_msgs/msg/CameraInfo', 'stereo_msgs/msg/DisparityImage'
+
+
+def read(
+    bag: Path, config: NodeConfig | None = None, selection: Selection | None = None
+) -> tuple[list[RecordedFrame], RecordedCamera]:
+    config = config or NodeConfig()
+    with Recording(bag) as recording:
+        topics = chosen_topics(str(bag), recording.types, '', {}, config.rectify)
+        camera = RecordedCamera(recording, topics[0], config, selection or Selection())
+        return list(camera.frames()), camera
+
+
+def test_cameras_are_found_by_what_belongs_together() -> None:
+    types = {
+        '/front/left/image_rect': IMAGE,
+        '/front/left/image_raw': IMAGE,
+        '/front/left/image_rect/compressed': COMPRESSED,
+        '/front/left/camera_info': INFO,
+        '/front/right/image_rect': IMAGE,
+        '/front/right/image_raw': IMAGE,
+        '/front/right/image_rect/compressed': COMPRESSED,
+        '/front/right/camera_info': INFO,
+        '/front/disparity': DISPARITY,
+        '/front/gt/disparity': DISPARITY,
+        '/d435/infra1/image_rect_raw': IMAGE,
+        '/d435/infra2/image_rect_raw': IMAGE,
+        '/cam0/image_raw': IMAGE,
+        '/cam1/image_raw': IMAGE,
+        '/leftover/image': IMAGE,
+        '/alone/left/image_rect': IMAGE,
+    }
+    found = {camera.name: camera for camera in stereo_topics(types)}
+    assert list(found) == ['', 'd435', 'front']
+    assert found['front'].by_part == {
+        'left': '/front/left/image_rect',
+        'right': '/front/right/image_rect',
+        'left_info': '/front/left/camera_info',
+        'right_info': '/front/right/camera_info',
+    }
+    # What the robot estimated is no truth.
+    assert found['front'].truth == '/front/gt/disparity'
+    assert found[''].left == '/cam0/image_raw'
+    assert found['d435'].left_info == ''
+    raw = {camera.name: camera.left for camera in stereo_topics(types, raw_first=True)}
+    assert raw['front'] == '/front/left/image_raw'
+
+
+@pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+@pytest.mark.parametrize('png', [False, True])
+def test_frames_and_truth_are_those_that_were_recorded(
+    tmp_path: Path, storage: str, png: bool
+) -> None:
+    pairs = planes()
+    frames, camera = read(
+        write_scene_bag(tmp_path / 'b', pairs, offset_px=3.0, storage=storage, png=png)
+    )
+    assert [f.index for f in frames] == list(range(6))
+    for frame, pair in zip(frames, pairs, strict=True):
+        assert np.array_equal(frame.frame.left, pair.left)
+        assert np.array_equal(frame.frame.right, pair.right)
+        assert frame.truth_px is not None
+        np.testing.assert_allclose(frame.truth_px, 8.0, atol=1e-5)
+    calibration = camera.calibration
+    assert calibration is not None
+    assert (calibration.fx_px, calibration.disparity_offset_px) == (200.0, 3.0)
+    assert {f.level for f in camera.findings()} == {'ok'}
+
+
+def test_one_file_of_a_bag_is_enough(tmp_path: Path) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(), storage='mcap')
+    frames, _ = read(next(bag.glob('*.mcap')))
+    assert len(frames) == 6
+
+
+def test_a_part_of_a_bag_keeps_its_latched_calibration(tmp_path: Path) -> None:
+    frames, camera = read(
+        write_scene_bag(tmp_path / 'b', planes(20)),
+        selection=Selection(every=3, start_s=0.95, duration_s=0.6),
+    )
+    assert [f.index for f in frames] == [0, 3]
+    assert frames[0].frame.stamp_ns == 10**12 + 10 * 100_000_000
+    assert camera.pairs == 6
+    assert camera.expected() == 2
+
+
+def test_unequal_stamps_pair_as_in_the_node(tmp_path: Path) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(30), late_ns=4_000_000)
+    frames, camera = read(bag)
+    assert not frames
+    finding = camera.findings()[0]
+    assert finding.level == 'error'
+    assert 'about 4 ms away' in finding.text
+    assert finding.mend.startswith('--approximate-sync')
+    frames, camera = read(bag, NodeConfig(approximate_sync=True, queue_size=10))
+    assert len(frames) == 30
+    assert all(f.truth_px is not None for f in frames)
+    assert camera.findings()[0].level == 'ok'
+
+
+def test_without_camera_info_there_is_disparity(tmp_path: Path) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(), leave_out=['left_info', 'right_info'])
+    frames, camera = read(bag)
+    assert len(frames) == 6
+    assert frames[0].frame.calibration is None
+    finding = camera.findings()[0]
+    assert (finding.level, finding.subject) == ('warn', 'camera_info')
+
+
+def test_sizes_that_differ_are_named(tmp_path: Path) -> None:
+    pair = planes(1)[0]
+    bag = write_scene_bag(tmp_path / 'b', [Pair(pair.left, pair.right[:, :160])] * 6)
+    frames, camera = read(bag)
+    assert not frames
+    line = camera.findings()[0].line
+    assert (
+        '/cam/left/image_rect, /cam/right/image_rect: left is 200x96 but right is 160x96' in line
+    )
+
+
+def test_exchanged_views_are_named(tmp_path: Path) -> None:
+    names = {'left': '/cam/right/image_rect', 'right': '/cam/left/image_rect'}
+    bag = write_scene_bag(tmp_path / 'b', planes(6, 24, (240, 400)), names=names)
+    _, camera = read(bag)
+    finding = camera.findings()[0]
+    assert 'are exchanged' in finding.text
+    assert '--left /cam/right/image_rect --right /cam/left/image_rect' in finding.mend
+
+
+def test_missing_frames_are_named(tmp_path: Path) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(40))
+    import sqlite3
+
+    with sqlite3.connect(next(bag.glob('*.db3'))) as base:
+        (topic,) = base.execute(
+            "SELECT id FROM topics WHERE name = '/cam/right/image_rect'"
+        ).fetchone()
+        base.execute(
+            'DELETE FROM messages WHERE topic_id = ? AND timestamp / 100000000 % 4 = 0', (topic,)
+        )
+    frames, camera = read(bag)
+    assert len(frames) == 30
+    lost = next(f for f in camera.findings() if f.subject == 'lost frames')
+    assert '/cam/right/image_rect' in lost.text
+    assert 'about 23 % of the frames are missing' in lost.text
+
+
+def test_a_bag_that_breaks_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(20))
+    import sqlite3
+
+    with sqlite3.connect(next(bag.glob('*.db3'))) as base:
+        base.execute("UPDATE messages SET data = x'00' WHERE timestamp > 1001000000000")
+    frames, camera = read(bag)
+    assert len(frames) == 11
+    assert camera.findings()[0].subject == 'bag'
+
+
+@pytest.mark.parametrize(
+    ('damage', 'message'),
+    [
+        (
+            lambda bag: (bag / 'metadata.yaml').unlink(),
+            'has no metadata.yaml; mend it by: ros2 bag',
+        ),
+        (
+            lambda bag: next(bag.glob('*.mcap')).write_bytes(b'\x89MCAP0\r\n'),
+            r'cannot be read \(.*\); mend it by: ros2 bag reindex',
+        ),
+        (
+            lambda bag: next(bag.glob('*.mcap')).write_bytes(
+                next(bag.glob('*.mcap')).read_bytes()[:-3000]
+            ),
+            r'cannot be read \(.*\); mend it by: ',
+        ),
+    ],
+)
+def test_damaged_bags_are_named(tmp_path: Path, damage: object, message: str) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(), storage='mcap')
+    damage(bag)  # type: ignore[operator]
+    with pytest.raises(InputError, match=message):
+        read(bag)
