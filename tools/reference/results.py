@@ -33,6 +33,8 @@ _KEYS = {
     'times': 'latency of the methods as multiples of that of the baseline; null where they were '
     'not timed together',
     'scenes': 'one entry for each image and method: latency, density and all scores',
+    'recordings': 'one entry for each stereo camera of a bag: topics, findings, pairs and the '
+    'measures of each method, with truth and without',
     'left_out': 'scenes that could not be read; they are in no mean',
 }
 
