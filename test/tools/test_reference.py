@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 pytest.importorskip('rclpy')  # of the types of the topics and the publishers' QoS
+pytest.importorskip('torch')  # of the settings of training
 
 from dtp_stereo_ros.cli import COMMANDS
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, Tunable, tunables
 from dtp_stereo_ros.evaluation.columns import COLUMNS
 from tools import reference
-from tools.reference import commands, parameters, results, topics, troubleshooting
+from tools.reference import commands, parameters, results, topics, training, troubleshooting
 from tools.reference.__main__ import main
 
 PACKAGE = Path(__file__).resolve().parents[2] / 'dtp_stereo_ros'
@@ -55,6 +56,14 @@ def test_parameters_have_default_range_unit_and_live() -> None:
         "['front']",
         '0.5',
     ]
+
+
+def test_settings_of_training_have_option_default_and_range() -> None:
+    page = training.sections()['settings']
+    assert (
+        '| `batch_size` | `--batch-size` | whole number | `8` | 1 .. 4096 | Pairs a step. |'
+        in page
+    )
 
 
 def test_commands_have_their_options() -> None:

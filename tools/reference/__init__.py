@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..doc_sections import check_section, write_section
-from . import api, commands, launch, parameters, results, topics, troubleshooting
+from . import api, commands, launch, parameters, results, topics, training, troubleshooting
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -25,6 +25,7 @@ PAGES: dict[str, Callable[[], dict[str, str]]] = {
     'docs/reference/launch.md': launch.sections,
     'docs/reference/commands.md': commands.sections,
     'docs/reference/result_files.md': results.sections,
+    'docs/reference/training.md': training.sections,
     'docs/reference/api.md': api.sections,
     'docs/troubleshooting.md': troubleshooting.sections,
 }

@@ -1,4 +1,4 @@
-"""``python -m tools.training_reference`` writes docs/reference/training.md."""
+"""The page of the settings of training, from the dataclasses of `training/`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,7 @@ from dtp_stereo_ros.training import settings
 from dtp_stereo_ros.training.recipes import ablation_plan, recipe
 from dtp_stereo_ros.training.settings import declared, option
 
-TARGET = Path(__file__).resolve().parents[1] / 'docs/reference/training.md'
-
-_HEAD = """# Settings of training
-
-Made by `python -m tools.training_reference` from the declarations in
-`dtp_stereo_ros/training/settings.py`, `recipes/recipe.py` and `recipes/ablation_plan.py`.
-A recipe file has the names of the first column, by dotted names in `--set`; the commands have the
-options. A command may have another default than the one given here: `-h` shows it.
-"""
+from .markdown import code, table
 
 _GROUPS: tuple[tuple[type, str], ...] = (
     (settings.TrainConfig, 'Training run'),
@@ -40,10 +32,11 @@ _GROUPS: tuple[tuple[type, str], ...] = (
 )
 
 
-def reference() -> str:
-    """The page."""
+def sections() -> dict[str, str]:
+    """All groups of settings, one section."""
     options = {name for command in (train, distill, prune) for name in _options(command)}
-    return _HEAD + ''.join(_section(cls, title, options) for cls, title in _GROUPS)
+    groups = '\n'.join(_section(cls, title, options) for cls, title in _GROUPS)
+    return {'settings': groups.strip()}
 
 
 def _options(command: ModuleType) -> set[str]:
@@ -55,18 +48,15 @@ def _options(command: ModuleType) -> set[str]:
 def _section(cls: type, title: str, options: set[str]) -> str:
     hints = get_type_hints(cls)
     defaults = {f.name: f.default for f in dataclasses.fields(cls)}
-    lines = [
-        f'\n## {title}\n',
-        '| setting | option | type | default | range | |',
-        '|---|---|---|---|---|---|',
-    ]
     command_line = cls.__module__ == settings.__name__
+    rows = []
     for name, spec in declared(cls).items():
         typed = option(name, spec)
-        shown = f'`{typed}`' if command_line and typed in options else ''
-        cells = (f'`{name}`', shown, _kind(hints[name]), _default(defaults[name]), _range(spec))
-        lines.append('| ' + ' | '.join((*cells, spec.description)) + ' |')
-    return '\n'.join(lines) + '\n'
+        shown = typed if command_line and typed in options else ''
+        default, kind = _default(defaults[name]), _kind(hints[name])
+        rows.append([code(name), code(shown), kind, default, _range(spec), spec.description])
+    headings = ['setting', 'option', 'type', 'default', 'range', 'meaning']
+    return f'\n## {title}\n\n{table(headings, rows)}\n'
 
 
 def _kind(hint: Any) -> str:
@@ -102,14 +92,3 @@ def _range(spec: Tunable) -> str:
     if spec.maximum is None:
         return f'from {spec.minimum}{unit}'
     return f'{spec.minimum} .. {spec.maximum}{unit}'
-
-
-def main() -> None:
-    """Write the page."""
-    TARGET.parent.mkdir(parents=True, exist_ok=True)
-    TARGET.write_text(reference(), encoding='utf-8')
-    print(TARGET)
-
-
-if __name__ == '__main__':
-    main()
