@@ -38,8 +38,9 @@ beside SGBM, and judges them. No ROS is needed. Topics are found by type and nam
 infos and images go through the code of the node, with its parameters (--params).
 
 With a truth topic (a DisparityImage or depth image of the left view, or points of a LiDAR with
-/tf_static, by --truth; or a disparity or depth that has ground_truth or gt in its name): EPE, bad-0.5/1/2/3, D1. Without: left-right consistency, photometric
-error, flicker of still scenes, coverage, agreement with SGBM, and the row offset of the views.
+/tf_static, by --truth; or a disparity or depth that has ground_truth or gt in its name): EPE,
+bad-0.5/1/2/3, D1. Without: left-right consistency, photometric error, flicker of still scenes,
+coverage, agreement with SGBM, and the row offset of the views.
 
 exit code: 0 judged, 2 unusable input, 3 judged and a bound of --fail-if is broken
 
@@ -296,7 +297,7 @@ def _report(
 ) -> int:
     if not results:
         raise InputError('no bag could be judged')
-    scored = [r.scored for r in results if any(s.scores for s in r.scored.scores)]
+    scored = [result.scored for result in results if result.scored.scores]
     document = as_document(scored, typed_command(), None, results)
     try:
         if args.json:
