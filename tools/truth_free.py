@@ -189,10 +189,11 @@ def _of_scene(name: str, scene: Scene, methods: dict[str, Match]) -> list[Figure
         disparity_px = match(frame)
         values = {key: getattr(score(disparity_px, truth_px), key) for key in ERRORS}
         right_px = np.ascontiguousarray(match(mirrored)[:, ::-1])
+        warped = truth_free.warped_pair(frame.left, frame.right, disparity_px)
         values |= {
             'inconsistent': truth_free.inconsistent(disparity_px, right_px),
-            'photometric': truth_free.photometric(frame.left, frame.right, disparity_px),
-            'census': truth_free.census(frame.left, frame.right, disparity_px),
+            'photometric': truth_free.photometric(warped),
+            'census': truth_free.census(warped),
             'flicker_px': truth_free.flicker_px(match(again), disparity_px, everywhere),
             'coverage': float(np.isfinite(disparity_px).mean()),
         }

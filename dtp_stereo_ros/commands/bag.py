@@ -297,7 +297,7 @@ def _report(
 ) -> int:
     if not results:
         raise InputError('no bag could be judged')
-    scored = [r.scored for r in results if any(s.scores for s in r.scored.scores)]
+    scored = [result.scored for result in results if result.scored.scores]
     document = as_document(scored, typed_command(), None, results)
     try:
         if args.json:

@@ -7,6 +7,9 @@ pixels. How well each tells good from bad stands in docs/reports/truth_free.md.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +26,41 @@ STILL_LEVELS = 3.0
 # Most of SSIM, a part of L1 (Godard et al., CVPR 2017).
 _SSIM_SHARE = 0.85
 _SSIM_WINDOW_PX = 7
+_MOST_PHOTOMETRIC = 0.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _CENSUS_RADIUS_PX = 2
 _STILL_WINDOW_PX = 5
 
 _Grey = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class WarpedPair:
+    """The left image, and the right one as the left camera would see it by a disparity map.
+
+    Attributes:
+        left, right: grey, (H, W) float32, 0..255.
+        visible: where both cameras see the point.
+    """
+
+    left: _Grey
+    right: _Grey
+    visible: BoolArray
+
+
+def warped_pair(left: UInt8Array, right: UInt8Array, disparity_px: Float32Array) -> WarpedPair:
+    """Warp the right image by the disparities."""
+    height, width = disparity_px.shape
+    columns = np.arange(width, dtype=np.float32) - np.nan_to_num(disparity_px)
+    rows = np.broadcast_to(np.arange(height, dtype=np.float32)[:, None], columns.shape)
+    warped = cv2.remap(
+        _grey(right),
+        columns.astype(np.float32),
+        np.ascontiguousarray(rows),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return WarpedPair(_grey(left), np.asarray(warped, np.float32), seen_by_both(disparity_px))
 
 
 def seen_by_both(disparity_px: Float32Array) -> BoolArray:
@@ -46,21 +79,6 @@ def seen_by_both(disparity_px: Float32Array) -> BoolArray:
     hidden[:, :-1] = least[:, 1:] < ahead[:, :-1] - 1.0
     with np.errstate(invalid='ignore'):
         return known & ~hidden & (columns >= 0) & (columns <= width - 1)
-
-
-def warped_right(right: UInt8Array, disparity_px: Float32Array) -> UInt8Array:
-    """The right image as the left camera would see it by that disparity, (H, W, 3)."""
-    height, width = disparity_px.shape
-    columns = np.arange(width, dtype=np.float32) - np.nan_to_num(disparity_px)
-    rows = np.broadcast_to(np.arange(height, dtype=np.float32)[:, None], columns.shape)
-    warped = cv2.remap(
-        right,
-        columns.astype(np.float32),
-        np.ascontiguousarray(rows),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(warped, np.uint8)
 
 
 def left_right_differences(disparity_px: Float32Array, right_px: Float32Array) -> Float32Array:
@@ -90,49 +108,41 @@ def inconsistent(disparity_px: Float32Array, right_px: Float32Array) -> float:
     return _share(differences > CONSISTENT_PX, judged)
 
 
-def photometric_errors(
-    left: UInt8Array, right: UInt8Array, disparity_px: Float32Array
-) -> Float32Array:
-    """Difference of the left image and the warped right one, (H, W), 0..1.
+def photometric(pair: WarpedPair) -> float:
+    """Mean of 0.85 (1 - SSIM) / 2 + 0.15 |difference| / 255 where both cameras see the point.
 
-    0.85 (1 - SSIM) / 2 + 0.15 |difference| of grey images, whose exposures are equalised by mean
-    and standard deviation of the mutually visible pixels. NaN where the window of a pixel holds
-    others.
+    The exposure of the right image is equalised by mean and standard deviation. Pixels whose
+    window holds others are left out; each is cut at 0.5, so that highlights do not decide.
     """
-    visible = _whole_windows(seen_by_both(disparity_px), _SSIM_WINDOW_PX)
-    first, second = _grey(left), _grey(warped_right(right, disparity_px))
-    if visible.any():
-        second = _equalised(second, first, visible)
-    ssim = _ssim(first, second)
-    errors = _SSIM_SHARE * (1.0 - ssim) / 2.0 + (1.0 - _SSIM_SHARE) * np.abs(first - second) / 255
-    return np.where(visible, errors, np.nan).astype(np.float32)
+    judged = _whole_windows(pair.visible, _SSIM_WINDOW_PX)
+    if judged.mean() < FEWEST_SHARE:
+        return float('nan')
+    right = _equalised(pair.right, pair.left, judged)
+    structure = (1.0 - _ssim(pair.left, right)) / 2.0
+    level = np.abs(pair.left - right) / 255.0
+    errors = _SSIM_SHARE * structure + (1.0 - _SSIM_SHARE) * level
+    return _mean(np.minimum(errors, _MOST_PHOTOMETRIC), judged)
 
 
-def photometric(left: UInt8Array, right: UInt8Array, disparity_px: Float32Array) -> float:
-    """Mean of `photometric_errors`, each cut at 0.5 so that highlights do not decide."""
-    errors = photometric_errors(left, right, disparity_px)
-    return _mean(np.minimum(errors, 0.5), np.isfinite(errors))
-
-
-def census(left: UInt8Array, right: UInt8Array, disparity_px: Float32Array) -> float:
-    """Share of census bits that differ between the left image and the warped right one, 0..1.
+def census(pair: WarpedPair) -> float:
+    """Share of census bits, 0..1, that differ where both cameras see the point.
 
     A bit says whether a neighbour within 2 px is brighter than the pixel (Zabih and Woodfill,
-    ECCV 1994), so that a change of exposure does not count. Mutually visible pixels only.
+    ECCV 1994), so that a change of exposure does not count.
     """
     radius = _CENSUS_RADIUS_PX
-    visible = _whole_windows(seen_by_both(disparity_px), 2 * radius + 1)
-    first, second = _grey(left), _grey(warped_right(right, disparity_px))
+    judged = _whole_windows(pair.visible, 2 * radius + 1)
+    first, second = pair.left, pair.right
     padded = [cv2.copyMakeBorder(g, *(radius,) * 4, cv2.BORDER_REPLICATE) for g in (first, second)]
-    height, width = visible.shape
-    wrong = np.zeros(visible.shape, np.float32)
+    height, width = judged.shape
+    wrong = np.zeros(judged.shape, np.uint8)
     for dy in range(2 * radius + 1):
         for dx in range(2 * radius + 1):
             if (dy, dx) == (radius, radius):
                 continue
             a, b = (p[dy : dy + height, dx : dx + width] for p in padded)
             wrong += (a > first) != (b > second)
-    return _mean(wrong / ((2 * radius + 1) ** 2 - 1), visible)
+    return _mean(wrong, judged) / ((2 * radius + 1) ** 2 - 1)
 
 
 def still(image: UInt8Array, before: UInt8Array) -> BoolArray:
@@ -200,7 +210,7 @@ def _ssim(first: _Grey, second: _Grey) -> _Grey:
     return np.clip(luminance * structure, -1.0, 1.0).astype(np.float32)
 
 
-def _mean(values: npt.NDArray[np.floating], judged: BoolArray) -> float:
+def _mean(values: npt.NDArray[Any], judged: BoolArray) -> float:
     if judged.mean() < FEWEST_SHARE:
         return float('nan')
     return float(values[judged].mean(dtype=np.float64))
