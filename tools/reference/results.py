@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from dtp_stereo_ros.evaluation.anatomy import CLASSES
-from dtp_stereo_ros.evaluation.columns import COLUMNS
+from dtp_stereo_ros.evaluation.columns import COLUMNS, PAIR_COLUMNS, TRUTH_FREE, Column
 from dtp_stereo_ros.evaluation.comparison import Accuracy
 from dtp_stereo_ros.evaluation.intervals import CONFIDENCE_LEVEL, RESAMPLES
 from dtp_stereo_ros.evaluation.result_file import FORMAT, VERSION, as_document
@@ -46,7 +46,6 @@ def sections() -> dict[str, str]:
         LookupError: a key of the document has no meaning above.
     """
     document = as_document([])
-    measures = [[code(c.key), c.name, c.unit, c.meaning] for c in COLUMNS.values()]
     entries = (
         f'An entry of `rows` has {_fields(Row)}.',
         f'An entry of `accuracy` has {_fields(Accuracy)}. Each value of the last two is the mean '
@@ -58,12 +57,19 @@ def sections() -> dict[str, str]:
             ['key', 'meaning'],
             [[code(key), described(key, _KEYS, 'tools/reference/results.py')] for key in document],
         ),
-        'measures': table(['key', 'name', 'unit', 'meaning'], measures),
+        'measures': _measures(COLUMNS),
+        'without truth': _measures(TRUTH_FREE),
+        'pair': _measures(PAIR_COLUMNS),
         'rows': '\n\n'.join(entries),
         'classes': table(
             ['class', 'meaning'], [[code(key), text] for key, text in CLASSES.items()]
         ),
     }
+
+
+def _measures(columns: dict[str, Column]) -> str:
+    rows = [[code(c.key), c.name, c.unit, c.meaning] for c in columns.values()]
+    return table(['key', 'name', 'unit', 'meaning'], rows)
 
 
 def _fields(cls: type) -> str:

@@ -6,7 +6,7 @@ Each section calls them with the input of one fault, so that the page has the wo
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
+from dtp_stereo_ros.config import NodeConfig
 from dtp_stereo_ros.errors import CalibrationError
 from dtp_stereo_ros.health.brightness import BrightnessCheck
 from dtp_stereo_ros.health.dds_settings import (
@@ -24,6 +25,7 @@ from dtp_stereo_ros.health.dds_settings import (
 )
 from dtp_stereo_ros.health.finding import Finding, from_line
 from dtp_stereo_ros.health.loss import lost_beside_infos_findings, lost_findings
+from dtp_stereo_ros.health.recording import camera_findings
 from dtp_stereo_ros.health.stamps import stamp_findings
 from dtp_stereo_ros.health.sync import (
     gap_findings,
@@ -36,6 +38,7 @@ from dtp_stereo_ros.health.views import Rectification
 from dtp_stereo_ros.messages.camera_info import calibration_warnings, stereo_calibration
 from dtp_stereo_ros.ros.output_publishers import doubled, same_name
 from dtp_stereo_ros.ros.publisher_qos import publisher_faults
+from dtp_stereo_ros.stereo import SIDES
 
 from .markdown import code, table
 
@@ -61,6 +64,7 @@ def sections() -> dict[str, str]:
         ),
         'lost': _rows(_lost()),
         'wrong': _rows([*_views(), *_brightness(), *_calibration_doubts()]),
+        'recording': _rows(_recorded()),
         'twice': _rows([same_name(_NODE, 2), doubled('/disparity', ['/disparity_node'])]),
     }
 
@@ -184,6 +188,46 @@ def _brightness() -> list[Finding]:
     """Finding on 12-bit images."""
     check = BrightnessCheck(images=1)
     return check.look(np.zeros((2, 2, 3), np.uint8), 'mono16', _TOPICS['left'])
+
+
+def _recorded() -> list[Finding]:
+    """Findings on the messages of a bag."""
+    count = 60
+    steady = [_START_NS + index * _PERIOD_NS for index in range(count)]
+    gaps = [stamp for index, stamp in enumerate(steady) if index % 5 not in (1, 3)]
+    shifted = [stamp + 7_000_000 for stamp in steady]
+    seldom = [stamp + 7_000_000 * (index % 4 == 0) for index, stamp in enumerate(steady)]
+    infos = {'left': count, 'right': count}
+
+    def found(
+        right: Sequence[int],
+        paired: int,
+        *,
+        left: Sequence[int] = steady,
+        infos: Mapping[str, int] = infos,
+        topics: Mapping[str, str] = _TOPICS,
+        undescribed: int = 0,
+        approximate: bool = False,
+    ) -> list[Finding]:
+        arrivals = {
+            side: [(s, s) for s in stamps]
+            for side, stamps in zip(SIDES, (left, right), strict=True)
+        }
+        config = NodeConfig(approximate_sync=approximate)
+        of_all = camera_findings(arrivals, infos, topics, config, {'paired': paired}, undescribed)
+        return [finding for finding in of_all if finding.level != 'ok']
+
+    return [
+        *found([], 0),
+        *found(gaps, len(gaps), left=gaps),
+        *found(shifted, 0),
+        *found(shifted, 0, approximate=True),
+        *found(seldom, 45),
+        *found(steady, count, topics={**_TOPICS, 'right_info': ''}),
+        *found(steady, count, infos={'left': count, 'right': 0}),
+        *found(steady, count, undescribed=3),
+        *_exchanged(ViewSetting(_NODE, '', False, _TOPICS, recorded=True)),
+    ]
 
 
 # What makes the P of a stereo camera a faulty one: (side, index of P) -> value.
