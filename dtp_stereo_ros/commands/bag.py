@@ -12,7 +12,7 @@ from typing import Any
 from ..config import BACKENDS, NodeConfig, PipelineConfig
 from ..errors import InputError
 from ..evaluation.bounds import Bound, parse_bound
-from ..evaluation.columns import ALL_COLUMNS, meanings
+from ..evaluation.columns import ALL_COLUMNS, RECORDING_KEYS, meanings
 from ..evaluation.page_pictures import PagePictures
 from ..evaluation.recorded import CONSISTENCY_EVERY, RecordingJudge, RecordingResult
 from ..evaluation.report_page import write_page
@@ -309,8 +309,8 @@ def _report(
     for result in results:
         print(f'{result.name}\n\n{findings_table(result.findings)}\n')
         print(f'{measures_table(result)}\n')
-    keys = tuple(dict.fromkeys(key for result in results for key in result.measured_keys()))
-    print(meanings(keys))
+    known = {key for result in results for key in result.measured_keys()}
+    print(meanings(tuple(key for key in RECORDING_KEYS if key in known)))
     if args.report:
         print(f'\nreport: {(args.report / "report.html").resolve()}')
     broken = [line for bound in bounds for line in bound.broken(results)]

@@ -103,8 +103,8 @@ TRUTH_FREE: dict[str, Column] = {
             'photometric',
             'photometric',
             '',
-            'difference of the left image and the right one warped by the disparity, '
-            'by SSIM and L1, where both cameras see the point; 0 is none, 0.5 the most',
+            'left image less the right one warped by the disparity, by SSIM and L1, where both '
+            'cameras see the point, 0 to 0.5',
         ),
         Column(
             'census',
@@ -143,6 +143,10 @@ ALL_COLUMNS: dict[str, Column] = {**COLUMNS, **TRUTH_FREE, **PAIR_COLUMNS}
 # Of the table of all treatments, and of the table of accuracy.
 SCORE_KEYS = ('epe_px', 'bad_0_5', 'bad_1', 'bad_2', 'bad_3', 'd1', 'density')
 ACCURACY_KEYS = ('epe_px', 'bad_1', 'bad_2', 'bad_3', 'd1', 'bad_3_at_density', 'ause_px')
+# Of the table of a recording, as far as they are known.
+RECORDING_KEYS = (
+    'epe_px', 'bad_1', 'bad_3', 'd1', 'bad_3_at_density', 'ause_px', *TRUTH_FREE,
+)  # fmt: skip
 # What only a confidence gives.
 CONFIDENCE_KEYS = ('epe_px_at_density', 'bad_3_at_density', 'ause_px', 'ause_bad_3')
 
