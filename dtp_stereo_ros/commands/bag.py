@@ -19,7 +19,7 @@ from ..evaluation.report_page import write_page
 from ..evaluation.result_file import as_document
 from ..evaluation.runner import BASELINE, DatasetResult, Method, method_name
 from ..evaluation.tables import measures_table
-from ..health.finding import Finding
+from ..health.finding import Finding, findings_table
 from ..image_io import silence_opencv, write_json
 from ..node_params import read_node_params
 from ..pipeline import StereoPipeline
@@ -27,7 +27,6 @@ from ..progress import progress
 from ..recordings.recorded_frames import RecordedCamera, Selection
 from ..recordings.recording import Recording
 from ..recordings.stereo_topics import StereoTopics, chosen_topics, unused_truth
-from .doctor import table as findings_table
 from .options import add_models_option, add_pipeline_options, pipeline_config, typed_command
 
 HELP = 'run and judge on a rosbag, with truth or without; one page'

@@ -89,7 +89,8 @@ COLUMNS: dict[str, Column] = {
     )
 }
 
-# Measures that need no truth, of recordings; see `truth_free`.
+# Measures that need no truth, of recordings; see `truth_free`. In the order in which they tell
+# good from bad: docs/reports/truth_free.md.
 TRUTH_FREE: dict[str, Column] = {
     column.key: column
     for column in (
@@ -98,6 +99,13 @@ TRUTH_FREE: dict[str, Column] = {
             'left-right',
             '%',
             'pixels whose disparity differs from that of the right view by more than 1 px',
+        ),
+        Column(
+            'agreement',
+            'SGBM agrees',
+            '%',
+            'pixels with an estimate of SGBM too that differ from it by at most 1 px',
+            True,
         ),
         Column(
             'photometric',
@@ -119,13 +127,6 @@ TRUTH_FREE: dict[str, Column] = {
             'mean change of the disparity since the pair before, where the images did not change',
         ),
         Column('coverage', 'coverage', '%', 'pixels of the image with an estimate', True),
-        Column(
-            'agreement',
-            'SGBM agrees',
-            '%',
-            'pixels with an estimate of SGBM too that differ from it by at most 1 px',
-            True,
-        ),
     )
 }
 

@@ -146,7 +146,7 @@ class RecordingResult:
     def main_key(self) -> str:
         """The measure that frames are ordered by: bad-3 with truth, else the best without."""
         keys = self.measured_keys()
-        return next((k for k in ('bad_3', 'photometric', 'census') if k in keys), 'coverage')
+        return next((k for k in ('bad_3', 'inconsistent', 'photometric') if k in keys), 'coverage')
 
 
 class RecordingJudge:
