@@ -19,7 +19,7 @@ def test_differences_are_taken_around_the_match(batch, height, width, data):
     left2, right2 = torch.randn(2, batch, 3, 2 * height, 2 * width)
     whole = torch.randint(0, 2 * width + 3, (batch, 1, height, width)).float()
     with torch.no_grad():
-        left, right = layer.descriptors(left2), layer.descriptors(right2)
+        left, right = (layer.described(half).permute(0, 2, 3, 1) for half in (left2, right2))
         got = layer.differences(left2, right2, whole)
     assert got.shape == (batch, layer.compared, height, width)
     got = got.reshape(batch, 2 * REACH + 1, 4, height, width)
@@ -35,7 +35,7 @@ def test_descriptors_see_both_rows_of_a_quarter_size_pixel():
     changed = flat.clone()
     changed[0, :, 5, 6] += 1
     with torch.no_grad():
-        moved = (layer.descriptors(changed) - layer.descriptors(flat)).abs().sum(dim=3)[0]
+        moved = (layer.described(changed) - layer.described(flat)).abs().sum(dim=1)[0]
     assert moved.shape == (4, 12)
     assert torch.nonzero(moved).tolist() == [[2, 5], [2, 6], [2, 7]]
 
