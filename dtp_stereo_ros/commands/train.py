@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from dtp_stereo_ros import models
+
 from ..training.learning.train_config import NETWORKS, architecture
-from ..training.settings import TrainConfig
+from ..training.settings import TrainConfig, declared
 from .training_options import (
     DATA_HELP,
     TORCHRUN_HELP,
@@ -52,9 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--also',
         nargs='+',
         default=[],
-        choices=NETWORKS,
         metavar='NAME',
-        help='Networks that are trained on the same batches, each in a folder of its name.',
+        help=declared(TrainConfig)['also'].description,
     )
     add_run_options(parser, steps=10000, learning_rate=1.5e-3, data='synthetic')
 
@@ -66,7 +67,10 @@ def config(args: argparse.Namespace) -> TrainConfig:
         ConfigError: see `architecture` and `train_config`.
         ModelError: there is no such model to start from.
     """
-    return train_config(args, network=architecture(args.network), also=tuple(args.also))
+    also = tuple(
+        name if name in NETWORKS else str(models.resolve(name, ('.pt',))) for name in args.also
+    )
+    return train_config(args, network=architecture(args.network), also=also)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -331,6 +331,8 @@ class TrainConfig(Course, Computing):
         False, 'Give a light network learned upsampling to half size (with --only upsampling).'
     )
     also: tuple[str, ...] = setting(
-        (), 'Networks that are trained on the same batches, each in a folder of its name.'
+        (),
+        'Networks that are trained on the same batches, each in a folder of its name; a '
+        'checkpoint (.pt) goes on from its weights.',
     )
     command: str = ''

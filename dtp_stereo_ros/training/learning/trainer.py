@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -83,10 +84,7 @@ class Trainer:
         self._told = 0
         self._restore(before)
         self.renderer: Renderer | None = None
-        self.others = [
-            Trainer(replace(config, out=config.out / name, network=preset(name), also=()))
-            for name in config.also
-        ]
+        self.others = [Trainer(beside(config, name)) for name in config.also]
 
     @property
     def seconds(self) -> float:
@@ -372,6 +370,28 @@ class Trainer:
                     f'moments.pt is not of step {self.step}: the optimizer starts afresh'
                 )
         self.schedule.first, self._told = self.step, self.samples
+
+
+def beside(config: TrainConfig, name: str) -> TrainConfig:
+    """The run of a network that learns from the same batches, in a folder of its name.
+
+    Args:
+        config: of the run that makes the batches.
+        name: of an architecture, or a checkpoint (.pt) to start from.
+
+    Raises:
+        ConfigError: there is no such network.
+    """
+    init = Path(name) if name.endswith('.pt') else None
+    folder = Path(name).stem
+    return replace(
+        config,
+        out=config.out / folder,
+        network=config.network if init else preset(name),
+        init=init,
+        resume=config.resume / folder if config.resume else None,
+        also=(),
+    )
 
 
 def freeze_others(network: nn.Module, only: tuple[str, ...]) -> list[nn.Module]:

@@ -331,3 +331,22 @@ def test_the_ray_caster_is_a_source(tmp_path):
     assert not torch.equal(batch['clean_left'], batch['left'])
     assert batch['disparity'].max() <= 60
     assert batch['known'].all()
+
+
+def test_another_network_learns_from_the_same_batches_from_its_own_weights(tmp_path):
+    torch.manual_seed(3)
+    start = build({**NETWORK, 'quarter': 24})
+    checkpoint.save(tmp_path / 'wide.pt', start, {})
+    frozen = config(tmp_path / 'run', steps=1, learning_rate=0.0, also=(str(tmp_path / 'wide.pt'),))
+    Trainer(frozen).run()
+    kept = checkpoint.load(tmp_path / 'run' / 'wide' / 'best.pt')
+    for (name, before), after in zip(start.named_parameters(), kept.parameters(), strict=True):
+        torch.testing.assert_close(after, before, msg=name)
+    own = checkpoint.load(tmp_path / 'run' / 'best.pt')
+    assert own.config.quarter == NETWORK['quarter']
+
+
+def test_an_unknown_network_beside_is_named(tmp_path, capsys):
+    out = str(tmp_path / 'run')
+    assert main(['train', '--out', out, '--also', 'mega', '--device', 'cpu']) == 2
+    assert 'mega' in capsys.readouterr().err
