@@ -58,6 +58,7 @@ _RUN = (
     'compile',
     'only',
     'half_upsampling',
+    'one_correlation',
 )
 _COMPUTING = ('precision', 'device', 'workers', 'threads')
 _GENERATOR = (

@@ -330,3 +330,25 @@ def with_half_upsampling(network: DTPNetLight) -> DTPNetLight:
         state[name] = scores.mean(dim=(2, 4)).reshape(36, *state[name].shape[1:])
     made.load_state_dict(state)
     return made.train(network.training)
+
+
+def with_one_correlation(network: DTPNetLight) -> DTPNetLight:
+    """The same network with its first correlation alone; its aggregation has to be retrained."""
+    c = network.config
+    if c.heads == 1:
+        return network
+    state = network.state_dict()
+    made = DTPNetLight(dataclasses.replace(c, heads=1))
+    widths = read_widths(network)
+    for name in ('project_left', 'project_right'):
+        widths[name] = [c.head_channels, *widths[name][1:]]
+        for kind in ('weight', 'bias'):
+            state[f'{name}.{kind}'] = state[f'{name}.{kind}'][: c.head_channels]
+    bins, enter = network.bins, 'aggregation.enter.0'
+    out, channels_in, groups = widths[enter]
+    widths[enter] = [out, channels_in - (c.heads - 1) * bins, groups]
+    weight = state[f'{enter}.weight']
+    state[f'{enter}.weight'] = torch.cat((weight[:, :bins], weight[:, c.heads * bins :]), dim=1)
+    apply_widths(made, widths)
+    made.load_state_dict(state)
+    return made.train(network.training)

@@ -1,11 +1,18 @@
 """The shipped network: shapes, budget, what it learns from, and that pictures decide."""
 
+import copy
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dtp_stereo_ros.network.blocks import peak_disparity
-from dtp_stereo_ros.network.light import DTPNetLight, LightConfig, with_half_upsampling
+from dtp_stereo_ros.network.light import (
+    DTPNetLight,
+    LightConfig,
+    with_half_upsampling,
+    with_one_correlation,
+)
 from dtp_stereo_ros.network.outputs import Outputs
 
 
@@ -108,3 +115,19 @@ def test_half_upsampling_starts_near_the_network_it_is_made_of(network):
     # Fresh weights upsample alike everywhere, so that the mean of four pixels says the same.
     assert (before - after).abs().median() < 1.0
     assert with_half_upsampling(half) is half
+
+
+def test_one_correlation_is_the_first_of_two(network):
+    one = with_one_correlation(network)
+    pair = torch.rand(2, 1, 3, 64, 96) * 255
+    with torch.no_grad():
+        both = network.predict(*pair)
+        alone = one.predict(*pair)
+        # Without the weights of the second correlation both compute the same.
+        bins, silent = network.bins, copy.deepcopy(network)
+        silent.aggregation.enter[0].weight[:, bins : 2 * bins] = 0
+        silenced = silent.predict(*pair)
+    torch.testing.assert_close(alone.matching, both.matching)
+    torch.testing.assert_close(alone.disparity_px, silenced.disparity_px)
+    assert (alone.disparity_px - both.disparity_px).abs().max() > 0
+    assert with_one_correlation(one) is one

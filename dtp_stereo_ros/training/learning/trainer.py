@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from dtp_stereo_ros.errors import ConfigError, InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network, build, describe
-from dtp_stereo_ros.network.light import DTPNetLight, with_half_upsampling
+from dtp_stereo_ros.network.light import DTPNetLight, with_half_upsampling, with_one_correlation
 
 from ..data.batches import Batch
 from ..data.device_pool import PooledFeed, is_assets
@@ -197,8 +197,9 @@ class Trainer:
         config = self.config
         if config.init:
             network = checkpoint.load(config.init)
-            if config.half_upsampling and isinstance(network, DTPNetLight):
-                network = with_half_upsampling(network)
+            if isinstance(network, DTPNetLight):
+                network = with_half_upsampling(network) if config.half_upsampling else network
+                network = with_one_correlation(network) if config.one_correlation else network
         else:
             network = build(before.get('config', config.network))
         channels_last(network)
