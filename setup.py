@@ -40,6 +40,7 @@ ROS = [
     'ros-diagnostic-msgs~=5.5',
     'ros-std-msgs~=5.5',
     'rosbags>=0.11',
+    'tqdm>=4.60',
 ]
 ONNX = ['onnxruntime>=1.16']
 OPENVINO = ['openvino>=2024.0']

@@ -195,7 +195,9 @@ def onnx_metadata(content: bytes) -> dict[str, str]:
     """Read `metadata_props` out of an .onnx file without an ONNX library.
 
     Walks the protobuf wire format of ModelProto: field 7 is the graph, field 14 the repeated
-    StringStringEntryProto (1: key, 2: value) (onnx.proto, protobuf encoding guide).
+    StringStringEntryProto (1: key, 2: value) (onnx.proto, protobuf encoding guide). By hand,
+    though the runtimes read them too: a file is described, and refused in one line, before a
+    runtime is chosen that loads its graph.
 
     Raises:
         ValueError: the bytes are no ModelProto with a graph.

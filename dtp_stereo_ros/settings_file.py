@@ -1,4 +1,8 @@
-"""Plain values (of YAML) to dataclasses, with one-line errors that name the setting."""
+"""Plain values (of YAML) to dataclasses, with one-line errors that name the setting.
+
+By hand: OmegaConf has no ranges and pydantic tells an error in several lines, and a robot would
+need another package for either.
+"""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class Fuzzer:
         for side in SIDES:
             inputs.infos.add(side, messages[f'{side}/camera_info'])
         for side in SIDES:
-            inputs._filters[side].signalMessage(messages[f'{side}/image_rect'])
+            inputs.sync.add(side, messages[f'{side}/image_rect'])
         self._node._report()
         if self._rig.statistics.snapshot().results > before:
             return 'result'

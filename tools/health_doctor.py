@@ -24,6 +24,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dtp_stereo_ros import markdown
 from dtp_stereo_ros.config import Setting
 from dtp_stereo_ros.evaluation import motorcycle
 from dtp_stereo_ros.messages.images import to_image, to_rgb
@@ -164,13 +165,12 @@ def rows(system: System, runs: int, folder: Path) -> list[str]:
         looks = [look(system) for _ in range(runs)]
     loud = sum(bool(found) for _, _, found in looks)
     took_s = sum(took for _, took, _ in looks) / runs
-    lines = [
-        f'| **{system.name}** | {runs} | {sum(code for code, _, _ in looks)} | {loud} | '
-        f'{took_s:.1f} s | | |'
-    ]
+    codes = str(sum(code for code, _, _ in looks))
+    cells = [f'**{system.name}**', str(runs), codes, str(loud), f'{took_s:.1f} s', '', '']
+    lines = [markdown.row(cells)]
     for finding in looks[-1][2]:
-        text, mend = (finding[key].replace('|', '/') for key in ('text', 'mend'))
-        lines.append(f'| | | | | | {finding["level"]}, {finding["subject"]}: {text} | `{mend}` |')
+        text = f'{finding["level"]}, {finding["subject"]}: {finding["text"]}'
+        lines.append(markdown.row([*[''] * 5, text, f'`{finding["mend"]}`']))
     return lines
 
 
@@ -189,7 +189,7 @@ def main() -> None:
     os.environ.update(LOCAL_ENV)
     os.environ['ROS_DOMAIN_ID'] = domain_of(os.getpid())
     head = ('system', 'runs', 'exit code 1', 'with a finding', 'one run', 'finding', 'mend')
-    lines = ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)]
+    lines = [markdown.header(head)]
     with tempfile.TemporaryDirectory() as folder:
         for system in SYSTEMS:
             lines += rows(system, args.runs if system is SYSTEMS[0] else 3, Path(folder))

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from rosbags.highlevel import AnyReader
 
+from dtp_stereo_ros import markdown
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.evaluation import motorcycle
 from dtp_stereo_ros.evaluation.datasets import SHARED_LAYOUT, open_dataset
@@ -241,8 +242,7 @@ def main() -> None:
         *('data', 'pairs', 'false alarms', 'exchanged found', *turned),
         *('rows differ by at most [px]', 'least confidence', 'most confidence exchanged'),
     ]
-    lines = ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)]
-    lines += ['| ' + ' | '.join([name, *row.cells()]) + ' |' for name, row in rows.items()]
+    lines = [markdown.table(head, [[name, *row.cells()] for name, row in rows.items()])]
     took_ms = 1e3 * np.median(np.concatenate([row.took_s for row in rows.values()]))
     lines += ['', f'A look takes {took_ms:.0f} ms on one core (median).']
     text = '\n'.join(lines)

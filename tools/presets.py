@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from dtp_stereo_ros import markdown
 from dtp_stereo_ros.config import PipelineConfig, tunables
 from dtp_stereo_ros.evaluation.datasets import open_dataset, shared_sets
 from dtp_stereo_ros.pipeline import StereoPipeline
@@ -50,8 +51,8 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     pipelines = {name: pipeline(name) for name in NAMES}
-    print('| data | preset | density % | bad-3 % of the estimates | phantoms % | time |')
-    print('|---|---|---|---|---|---|')
+    headings = ('data', 'preset', 'density %', 'bad-3 % of the estimates', 'phantoms %', 'time')
+    print(markdown.header(headings))
     for spec in shared_sets(Path(sys.argv[1])):
         title, scenes = open_dataset(spec)
         rows: dict[str, list[tuple[float, float, float]]] = {name: [] for name in NAMES}
@@ -70,8 +71,8 @@ def main() -> int:
             density, bad, phantoms = np.mean(rows[name], axis=0)
             ratios = [t / d for t, d in zip(times[name], times['dense'], strict=True)]
             relative = statistics.median(ratios)
-            cells = f'{density:.1f} | {bad:.2f} | {phantoms:.2f} | {relative:.2f}'
-            print(f'| {title} ({len(rows[name])}) | {name} | {cells} |', flush=True)
+            cells = [f'{density:.1f}', f'{bad:.2f}', f'{phantoms:.2f}', f'{relative:.2f}']
+            print(markdown.row([f'{title} ({len(rows[name])})', name, *cells]), flush=True)
     return 0
 
 

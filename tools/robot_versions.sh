@@ -73,7 +73,7 @@ if [ ! -e "$stamp" ]; then
   else
     printf '%s\n' "${packages[@]}" >"$venv/constraint"
   fi
-  "${pip[@]}" -c "$venv/constraint" "${packages[@]}" 'openvino>=2024.0' 'rosbags>=0.10' \
+  "${pip[@]}" -c "$venv/constraint" "${packages[@]}" 'openvino>=2024.0' 'rosbags>=0.10' tqdm \
     'pytest>=8' 'pytest-xdist>=3.6' 'hypothesis>=6.90'
   if [ "$rclpy" ]; then
     "${pip[@]}" -c "$venv/constraint" "ros-rclpy[fastrtps]==$rclpy.*" \

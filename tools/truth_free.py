@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 import numpy.typing as npt
 
 from dtp_stereo_ros.config import PipelineConfig
@@ -26,9 +27,8 @@ from dtp_stereo_ros.evaluation.datasets import Scene, Truth, open_dataset, share
 from dtp_stereo_ros.evaluation.fill import fill_holes
 from dtp_stereo_ros.evaluation.metrics import score
 from dtp_stereo_ros.evaluation.recorded import mirrored_frame
-from dtp_stereo_ros.evaluation.tables import table
+from dtp_stereo_ros.evaluation.tables import even_table
 from dtp_stereo_ros.pipeline import StereoPipeline
-from dtp_stereo_ros.progress import progress
 from dtp_stereo_ros.stereo import Float32Array, StereoFrame, UInt8Array
 from tools.doc_sections import check_section, write_section
 
@@ -78,7 +78,7 @@ def main() -> None:
         name, scenes = open_dataset(spec)
         chosen = [scene for scene in scenes if scene.load_truth][:: args.every]
         names.append(f'{name} ({len(chosen)})')
-        for scene in progress(chosen, desc=name, unit='scene'):
+        for scene in tqdm(chosen, desc=name, unit='scene'):
             figures += _of_scene(f'{name} {scene.name}', scene, methods)
     text = report(figures, ', '.join(names))
     if args.write:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import BACKENDS, NodeConfig, PipelineConfig
-from ..errors import InputError
+from ..errors import InputError, StereoError
 from ..evaluation.bounds import Bound, parse_bound
 from ..evaluation.columns import ALL_COLUMNS, RECORDING_KEYS, meanings
 from ..evaluation.page_pictures import PagePictures
@@ -23,7 +23,6 @@ from ..health.finding import Finding, findings_table
 from ..image_io import silence_opencv, write_json
 from ..node_params import read_node_params
 from ..pipeline import StereoPipeline
-from ..progress import progress
 from ..recordings.recorded_frames import RecordedCamera, Selection
 from ..recordings.recording import Recording
 from ..recordings.stereo_topics import StereoTopics, chosen_topics, unused_truth
@@ -198,6 +197,15 @@ def _judge_bag(
         _refuse(args, error)
 
 
+def _bar(**how: Any) -> Any:
+    """A progress bar."""
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise StereoError(f'{error}; pip install tqdm') from error
+    return tqdm(**how)
+
+
 def _judge_camera(
     args: argparse.Namespace, camera: RecordedCamera, methods: list[Method], node: NodeConfig
 ) -> _Judged:
@@ -206,7 +214,7 @@ def _judge_camera(
     judge = RecordingJudge(result, methods, args.consistency_every)
     pictures = PagePictures(args.report is not None)
     key = ''
-    with progress(total=camera.expected(), unit='pair', desc=name, mininterval=0.5) as bar:
+    with _bar(total=camera.expected(), unit='pair', desc=name, mininterval=0.5) as bar:
         try:
             for recorded in camera.frames():
                 frame = judge.add(recorded)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..evaluation import result_file
 from ..evaluation.columns import ALL_COLUMNS
 from ..evaluation.paired_results import PairedMeasure, paired_measures
-from ..evaluation.tables import table
+from ..markdown import table
 
 HELP = 'which differences between two result files are real'
 
@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
         table(
             ['data', 'method', 'frames', 'measure', 'A', 'B', 'B - A', ''],
             [_row(measure) for measure in found],
+            even=True,
         )
     )
     if args.changed:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
+from ..markdown import table
 from .anatomy import CLASSES
 from .calibration import EDGES_PX, SigmaBins, total
 from .columns import (
@@ -27,27 +29,15 @@ NO_TRUTH = 'no truth'
 NO_CONFIDENCE = 'no confidence'
 NO_VALUE = '-'
 
+even_table = partial(table, even=True)
+
 _Cell = Callable[[Accuracy, str], str]
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with columns of even width."""
-    cells = [headings, *rows]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(headings))]
-    lines = [
-        '| '
-        + ' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        + ' |'
-        for line in cells
-    ]
-    lines.insert(1, '|' + '|'.join('-' * (width + 2) for width in widths) + '|')
-    return '\n'.join(lines)
 
 
 def score_table(rows: Sequence[Row]) -> str:
     """Mean scores by data set, method, region and treatment of holes."""
     headings = [COLUMNS[key].heading for key in SCORE_KEYS]
-    return table(
+    return even_table(
         ['data', 'images', 'pixels', 'method', 'holes', *headings, 'ms'],
         [
             [
@@ -67,7 +57,7 @@ def score_table(rows: Sequence[Row]) -> str:
 def measures_table(result: RecordingResult) -> str:
     """Means over the frames of a recording, one line for each method."""
     keys = [key for key in RECORDING_KEYS if key in result.measured_keys()]
-    return table(
+    return even_table(
         ['method', 'frames', 'ms', *(ALL_COLUMNS[key].heading for key in keys)],
         [
             [
@@ -126,7 +116,7 @@ def anatomy_table(result: DatasetResult) -> str:
     last = ['all', '100.0']
     for method in methods:
         last += [f'{100 * points[method].sum():.2f}'] * 2
-    return table(headings, [*rows, last])
+    return even_table(headings, [*rows, last])
 
 
 def calibration_table(results: Sequence[DatasetResult]) -> str:
@@ -147,7 +137,7 @@ def calibration_table(results: Sequence[DatasetResult]) -> str:
             else:
                 cells = _calibration_cells(total(s.sigma for s in scenes if s.sigma))
             rows.append([result.dataset, method, *cells])
-    return table(['data', 'method', 'calibration error px', *labels], rows)
+    return even_table(['data', 'method', 'calibration error px', *labels], rows)
 
 
 def times_table(times: Times) -> str:
@@ -160,11 +150,11 @@ def times_table(times: Times) -> str:
         [f'{ref.name} {ref.precision} (elsewhere)', f'{ref.ratio_to_sgbm:.2f}', NO_VALUE]
         for ref in REFERENCES
     ]
-    return table(['method', 'times SGBM', 'ms'], rows)
+    return even_table(['method', 'times SGBM', 'ms'], rows)
 
 
 def _accuracy_lines(rows: Sequence[Accuracy], cell: _Cell) -> str:
-    return table(
+    return even_table(
         ['data', 'images', 'pixels', 'method', *(COLUMNS[k].heading for k in ACCURACY_KEYS)],
         [
             [

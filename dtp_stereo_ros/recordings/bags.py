@@ -22,8 +22,6 @@ from dtp_stereo_ros.pairing.image_stream import Arrival
 from dtp_stereo_ros.paths import split_at_commas
 from dtp_stereo_ros.stereo import Float32Array, StereoCalibration, UInt8Array
 
-from ..progress import progress
-
 # What rectified images are called by stereo_image_proc and by common camera drivers.
 _ENDINGS = {
     'left': ('left/image_rect_color', 'left/image_rect', 'infra1/image_rect_raw'),
@@ -87,9 +85,10 @@ def unpack_bag(place: str, cache: Path) -> Path:
     if target.is_dir():
         return target
     try:
+        import tqdm  # noqa: F401
         from rosbags.highlevel import AnyReader, AnyReaderError
     except ImportError as error:
-        raise InputError(f'{bag}: {error}; pip install rosbags rosbags-image') from error
+        raise InputError(f'{bag}: {error}; pip install rosbags rosbags-image tqdm') from error
     cache.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f'{target.name}.{os.getpid()}.tmp')
     temporary.mkdir()
@@ -170,7 +169,9 @@ def _write_pairs(bag: Path, reader: Any, topics: Topics, folder: Path, arrivals:
     total = sum(c.msgcount for c in connections if c.topic == topics.left)
     every = -(-total // _MAX_PAIRS) or 1
     count = 0
-    bar = progress(total=total, unit='pair', desc=bag.name, mininterval=1)
+    from tqdm import tqdm
+
+    bar = tqdm(total=total, unit='pair', desc=bag.name, mininterval=1)
     with bar:
         for index, (moment, infos) in enumerate(_moments(reader, connections, topics, arrivals)):
             bar.update()

@@ -24,7 +24,7 @@ from ..pairing.camera_infos import CameraInfos, InfoGate
 from ..pairing.pair_policy import PairPolicy
 from ..stereo import SIDES
 from .publisher_qos import latched_qos
-from .synchronizer import SimpleFilter, StereoSynchronizer, Subscriber
+from .synchronizer import StereoSynchronizer, subscribe
 
 _OVERRIDABLE = (
     QoSPolicyKind.HISTORY,
@@ -85,15 +85,12 @@ class Inputs:
             self.types[side] = CompressedImage if compressed else Image
             self.topics[f'{side}_info'] = node.resolve_topic_name(f'{prefix}{side}/camera_info')
             self.types[f'{side}_info'] = CameraInfo
-        # The filters stay when subscriptions come and go.
-        self._filters = {side: SimpleFilter() for side in SIDES}
         policy = PairPolicy(
             config.queue_size,
             config.approximate_sync,
             config.approximate_sync_tolerance_seconds,
         )
-        self.sync = StereoSynchronizer(self._filters['left'], self._filters['right'], policy)
-        self.sync.registerCallback(self.gate.pair)
+        self.sync = StereoSynchronizer(policy, self.gate.pair)
 
     @property
     def listening(self) -> bool:
@@ -108,10 +105,10 @@ class Inputs:
     def listen(self) -> None:
         """Subscribe to the images."""
         for side in SIDES:
-            made = Subscriber(self._node, self.types[side], self.topics[side], **self._options())
-            made.registerCallback(self._measure)
-            made.registerCallback(self._filters[side].signalMessage)
-            self._keep(side, made.sub)
+            receive = partial(self._receive, side)
+            types, topics = self.types, self.topics
+            made = subscribe(self._node, types[side], topics[side], receive, **self._options())
+            self._keep(side, made)
 
     def pause(self) -> None:
         """Unsubscribe from the images and forget those that wait for a partner."""
@@ -168,8 +165,9 @@ class Inputs:
         self.infos.add(side, info)
         self.gate.look()
 
-    def _measure(self, msg: Any) -> None:
+    def _receive(self, side: str, msg: Any) -> None:
         self.image_bytes = len(msg.data)
+        self.sync.add(side, msg)
 
     def _keep(self, key: str, subscription: Subscription) -> None:
         self._subscriptions[key] = subscription

@@ -13,6 +13,7 @@ import torch
 from dtp_stereo_ros import models
 from dtp_stereo_ros.errors import ModelError
 from dtp_stereo_ros.image_io import atomic
+from dtp_stereo_ros.markdown import table
 from dtp_stereo_ros.models import ModelSpec
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network
@@ -159,6 +160,14 @@ def model_card(name: str, folder: Path, parity: Parity, evaluation: str) -> str:
     content = checkpoint.read(folder / f'{name}.pt')
     network = checkpoint.load(folder / f'{name}.pt')
     meta: dict[str, Any] = content['meta']
+    facts = {
+        'architecture': f'`{content["config"]}`',
+        **{key.replace('_', ' '): _cell(value) for key, value in meta.items()},
+        f'`{name}.pt` sha256': f'`{models.sha256(folder / f"{name}.pt")}`',
+        f'`{name}.onnx` sha256': f'`{models.sha256(folder / f"{name}.onnx")}`',
+        'ONNX Runtime against PyTorch': f'median {parity.median_px:.5f} px, '
+        f'99 % below {parity.p99_px:.5f} px on the Motorcycle pair',
+    }
     lines = [
         f'# {name}',
         '',
@@ -166,14 +175,7 @@ def model_card(name: str, folder: Path, parity: Parity, evaluation: str) -> str:
         f'{network.max_disparity_px} px; width and height multiples of '
         f'{network.padding_multiple} (the pipeline pads).',
         '',
-        '| | |',
-        '|---|---|',
-        f'| architecture | `{content["config"]}` |',
-        *(f'| {key.replace("_", " ")} | {_cell(value)} |' for key, value in meta.items()),
-        f'| `{name}.pt` sha256 | `{models.sha256(folder / f"{name}.pt")}` |',
-        f'| `{name}.onnx` sha256 | `{models.sha256(folder / f"{name}.onnx")}` |',
-        f'| ONNX Runtime against PyTorch | median {parity.median_px:.5f} px, '
-        f'99 % below {parity.p99_px:.5f} px on the Motorcycle pair |',
+        table(('', ''), list(facts.items())),
     ]
     if evaluation:
         lines += ['', '## Evaluation', '', _report_within(evaluation)]
@@ -190,4 +192,6 @@ def _report_within(evaluation: str) -> str:
 def _cell(value: object) -> str:
     if isinstance(value, dict):
         return ', '.join(f'{key} {entry}' for key, entry in value.items())
-    return str(value).replace('|', r'\|')
+    if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
+        return '; '.join(value)
+    return str(value)

@@ -17,6 +17,8 @@ from dtp_stereo_ros.network.presets import PRESETS
 
 SYNTHETIC = 'synthetic'
 RAYCAST = 'raycast'
+# Kinds of sources with 3D models of others: KIND:PLACE.
+ASSETS, RENDERED = 'assets', 'rendered'
 
 # A setting without a default.
 REQUIRED = dataclasses.MISSING

@@ -18,7 +18,7 @@ from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.network import checkpoint, psmnet
 from dtp_stereo_ros.network.family import Network
 from dtp_stereo_ros.pipeline import StereoPipeline
-from dtp_stereo_ros.stereo import Float32Array, StereoFrame, UInt8Array
+from dtp_stereo_ros.stereo import StereoFrame, UInt8Array
 
 # Left and right estimates of a point that differ by more contradict each other.
 _AGREEMENT_PX = 1.0
@@ -176,50 +176,25 @@ class PipelineTeacher:
     Args:
         config: of the pipeline.
         fingerprint: see `Teacher`.
-        check: also match the mirrored pair, and be sure only where both agree.
     """
 
-    def __init__(self, config: PipelineConfig, fingerprint: str, check: bool) -> None:
+    def __init__(self, config: PipelineConfig, fingerprint: str) -> None:
         self.pipeline = StereoPipeline(config)
         self.name = self.pipeline.backend.spec.name
         self.fingerprint = fingerprint
-        self.check = check
 
     def __call__(self, left: Tensor, right: Tensor, grid: BinGrid) -> Taught:
         """See `Teacher`."""
-        found = np.stack([self._match(*pair) for pair in zip(left, right, strict=True)])
+        frames = (
+            StereoFrame(_image(one), _image(other)) for one, other in zip(left, right, strict=True)
+        )
+        found = np.stack([self.pipeline.process(frame).disparity_px for frame in frames])
         disparity = torch.from_numpy(found).to(left.device)
         valid = torch.isfinite(disparity)
         return Taught(torch.where(valid, disparity, 0.0), valid, None)
 
     def to(self, device: torch.device) -> None:
         """The pipeline chose its device itself."""
-
-    def _match(self, left: Tensor, right: Tensor) -> Float32Array:
-        one, other = _image(left), _image(right)
-        found = self.pipeline.process(StereoFrame(one, other)).disparity_px
-        if not self.check:
-            return found
-        mirrored = StereoFrame(
-            np.ascontiguousarray(other[:, ::-1]), np.ascontiguousarray(one[:, ::-1])
-        )
-        back = self.pipeline.process(mirrored).disparity_px[:, ::-1]
-        return left_right_checked(found, back)
-
-
-def left_right_checked(left_px: Float32Array, right_px: Float32Array) -> Float32Array:
-    """The left disparity, NaN where the right one contradicts it or knows nothing.
-
-    Args:
-        left_px, right_px: (H, W) px, each of its own view's pixels, NaN unknown.
-    """
-    width = left_px.shape[1]
-    column = np.arange(width) - np.nan_to_num(left_px)
-    nearest = np.rint(column).astype(np.int64)
-    there = np.take_along_axis(right_px, np.clip(nearest, 0, width - 1), axis=1)
-    with np.errstate(invalid='ignore'):
-        agreed = (nearest >= 0) & (np.abs(there - left_px) <= _AGREEMENT_PX)
-    return np.where(agreed, left_px, np.float32(np.nan))
 
 
 def _image(planes: Tensor) -> UInt8Array:
@@ -240,13 +215,16 @@ def _psmnet(place: str) -> Teacher:
 def _onnx(place: str) -> Teacher:
     path = models.resolve(place, ('.onnx',))
     config = PipelineConfig(backend='onnx', model=str(path), precision='fp32')
-    return PipelineTeacher(config, models.sha256(path), check=False)
+    return PipelineTeacher(config, models.sha256(path))
 
 
 def _sgbm(place: str) -> Teacher:
     if place:
         raise ConfigError(f'teacher sgbm takes no file, not {place!r}')
-    return PipelineTeacher(PipelineConfig(backend='sgbm'), 'sgbm, checked both ways', check=True)
+    return PipelineTeacher(
+        PipelineConfig(backend='sgbm', left_right_check=_AGREEMENT_PX),
+        f'sgbm, left_right_check {_AGREEMENT_PX:g} px',
+    )
 
 
 TEACHERS: dict[str, Callable[[str], Teacher]] = {

@@ -42,4 +42,4 @@ def test_a_full_disk_costs_the_engine_cache_only(node: Node, tmp_path: Path) -> 
 def test_table() -> None:
     rows = {'a fault': matrix.Outcome('said | so', 1, 2, 30, recovery_s=0.25, bad=5)}
     lines = matrix.table(rows).splitlines()
-    assert lines[2:] == ['| a fault | said / so (1x) | stays up | 5, 0 | 30, 2 | 0.25 s |']
+    assert lines[2:] == [r'| a fault | said \| so (1x) | stays up | 5, 0 | 30, 2 | 0.25 s |']

@@ -103,7 +103,7 @@ def test_a_short_soak(tmp_path: Path) -> None:
     rows = dict(
         line.strip('| ').split(' | ', 1)
         for line in text.splitlines()
-        if line.startswith('| ') and line != '| | |'
+        if line.startswith('| ') and line not in ('|  |  |', '| --- | --- |')
     )
     assert rows['duration'] == '0.2 min'
     assert rows['backend'] == 'sgbm as asked: sgbm in fp32 on CPU'

@@ -19,7 +19,6 @@ from dtp_stereo_ros.training.settings import GeneratorConfig
 from dtp_stereo_ros.training.teachers import (
     BinGrid,
     NetworkTeacher,
-    left_right_checked,
     onto_bins,
     open_teacher,
     two_hot_logits,
@@ -114,15 +113,6 @@ def test_files_are_known_by_their_endings(tmp_path, make_onnx):
 def test_unusable_teachers_are_named(spec, error, message):
     with pytest.raises(error, match=message):
         open_teacher(spec)
-
-
-def test_the_check_keeps_what_both_views_agree_on():
-    left = np.full((1, 10), 2.0, np.float32)
-    right = np.full((1, 10), 2.0, np.float32)
-    right[0, 4] = 7.0  # contradicts left column 6
-    right[0, 5] = np.nan  # knows nothing of left column 7
-    found = left_right_checked(left, right)[0]
-    assert np.isnan(found).tolist() == [x in (0, 1, 6, 7) for x in range(10)]
 
 
 def test_sgbm_is_sparse_and_right_where_it_is_sure(make_frame):

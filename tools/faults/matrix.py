@@ -24,6 +24,7 @@ import numpy as np
 import rclpy
 from rclpy.node import Node
 
+from dtp_stereo_ros import markdown
 from dtp_stereo_ros.config import Scalar
 from dtp_stereo_ros.errors import BackendError, ModelError
 from dtp_stereo_ros.ros.harness.node_process import (
@@ -181,21 +182,25 @@ def scene() -> StereoFrame:
     return StereoFrame(left, right, calibration=_CALIBRATION)
 
 
+_HEADINGS = (
+    'fault',
+    'the node says (diagnostics; times in the log)',
+    'process',
+    'bad frames, with a result',
+    'good frames, lost',
+    'recovers after',
+)
+
+
 def table(rows: Mapping[str, Outcome]) -> str:
     """The matrix in Markdown."""
-    lines = [
-        '| fault | the node says (diagnostics; times in the log) | process '
-        '| bad frames, with a result | good frames, lost | recovers after |',
-        '|---|---|---|---|---|---|',
-    ]
+    lines = []
     for name, row in rows.items():
         times = f' ({row.logged}x)' if row.logged else ''
         said = f'{row.said}{times}' or '-'
-        lines.append(
-            f'| {name} | {said.replace("|", "/")} | {row.process} | {row.bad}, {row.served} '
-            f'| {row.sent}, {row.lost} | {row.recovery_s:.2f} s |'
-        )
-    return '\n'.join(lines)
+        frames = (f'{row.bad}, {row.served}', f'{row.sent}, {row.lost}')
+        lines.append((name, said, row.process, *frames, f'{row.recovery_s:.2f} s'))
+    return markdown.table(_HEADINGS, lines)
 
 
 def main() -> int:

@@ -7,8 +7,9 @@ import importlib
 import re
 
 from dtp_stereo_ros.cli import COMMANDS
+from dtp_stereo_ros.markdown import table
 
-from .markdown import code, table
+from .markdown import code
 
 # A default has a column of its own.
 _DEFAULT = re.compile(r' ?\(default: [^()]*\)|(^|[,;]? )[Dd]efault: [^ ]*\.?$')

@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from dtp_stereo_ros.markdown import table
 from dtp_stereo_ros.ros import launch_arguments
 
-from .markdown import code, table
+from .markdown import code
 
 _FILE = Path(__file__).resolve().parents[2] / 'launch/depth.launch.py'
 _TABLE = '_OPTIONS'

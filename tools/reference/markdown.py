@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table without padding, so that one changed cell changes one line."""
-    lines = [headings, ['---'] * len(headings), *rows]
-    return '\n'.join(f'| {" | ".join(map(cell, line))} |' for line in lines)
-
-
-def cell(text: str) -> str:
-    """A text that stays within its cell."""
-    return ' '.join(text.split()).replace('|', '\\|')
+from collections.abc import Mapping
 
 
 def code(text: object) -> str:

@@ -11,8 +11,9 @@ from dtp_stereo_ros.config import (
     Tunable,
     tunables,
 )
+from dtp_stereo_ros.markdown import table
 
-from .markdown import code, table
+from .markdown import code
 
 
 def sections() -> dict[str, str]:

@@ -10,8 +10,9 @@ from dtp_stereo_ros.evaluation.comparison import Accuracy
 from dtp_stereo_ros.evaluation.intervals import CONFIDENCE_LEVEL, RESAMPLES
 from dtp_stereo_ros.evaluation.result_file import FORMAT, VERSION, as_document
 from dtp_stereo_ros.evaluation.runner import TREATMENTS, Row
+from dtp_stereo_ros.markdown import table
 
-from .markdown import code, described, table
+from .markdown import code, described
 
 # Key of the document -> meaning.
 _KEYS = {

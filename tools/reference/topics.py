@@ -10,10 +10,11 @@ from pathlib import Path
 
 from sensor_msgs.msg import CameraInfo, Image
 
+from dtp_stereo_ros.markdown import table
 from dtp_stereo_ros.ros.outputs import OUTPUT_TYPES
 from dtp_stereo_ros.ros.publisher_qos import type_name
 
-from .markdown import code, described, table
+from .markdown import code, described
 
 _POLICY = Path(__file__).resolve().parents[2] / 'config/sros2/policy.xml'
 

@@ -10,11 +10,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from dtp_stereo_ros.commands import distill, prune, train
 from dtp_stereo_ros.config import Tunable
+from dtp_stereo_ros.markdown import table
 from dtp_stereo_ros.training import settings
 from dtp_stereo_ros.training.recipes import ablation_plan, recipe
 from dtp_stereo_ros.training.settings import declared, option
 
-from .markdown import code, table
+from .markdown import code
 
 _GROUPS: tuple[tuple[type, str], ...] = (
     (settings.TrainConfig, 'Training run'),

@@ -35,12 +35,13 @@ from dtp_stereo_ros.health.sync import (
 )
 from dtp_stereo_ros.health.view_check import ViewCheck, ViewSetting, rectification_findings
 from dtp_stereo_ros.health.views import Rectification
+from dtp_stereo_ros.markdown import table
 from dtp_stereo_ros.messages.camera_info import calibration_warnings, stereo_calibration
 from dtp_stereo_ros.ros.output_publishers import doubled, same_name
 from dtp_stereo_ros.ros.publisher_qos import publisher_faults
 from dtp_stereo_ros.stereo import SIDES
 
-from .markdown import code, table
+from .markdown import code
 
 _NODE = '/depth_node'
 _TOPICS = {

@@ -12,6 +12,7 @@ from statistics import mean, median
 
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.image_io import atomic
+from dtp_stereo_ros.markdown import table
 
 # What the model compiles and allocates for its first frames is not judged.
 _WARM_UP_S = 60.0
@@ -117,8 +118,8 @@ def section(soak: Soak, plot: str, command: str) -> str:
     """
     verdict = judge(soak.samples)
     rows = {**_measured(soak), **soak.facts}
-    lines = [f'{soak.title}; made by `{command}`.', '', '| | |', '|---|---|']
-    lines += [f'| {label} | {text.replace("|", "/")} |' for label, text in rows.items()]
+    lines = [f'{soak.title}; made by `{command}`.', '']
+    lines.append(table(('', ''), list(rows.items())))
     return '\n'.join(
         [*lines, '', *_judged(verdict, soak.failure), '', f'![Memory and rate]({plot})']
     )

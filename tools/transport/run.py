@@ -21,6 +21,7 @@ from pathlib import Path
 import rclpy
 from rclpy.executors import ExternalShutdownException
 
+from dtp_stereo_ros import markdown
 from dtp_stereo_ros.errors import InputError, StereoError
 from dtp_stereo_ros.ros.harness.node_process import LOCAL_ENV, PROFILE, domain_of, profile_env
 from dtp_stereo_ros.sizes import parse_size
@@ -135,7 +136,7 @@ def _table(args: argparse.Namespace) -> None:
     if args.write:
         check_section(args.write, name)  # in time
     columns = ('Fast DDS', 'cloud', *(NODE_COLUMNS if args.node else RELAY_COLUMNS))
-    lines = [f'| {" | ".join(columns)} |', '|---' * len(columns) + '|']
+    lines = [markdown.header(columns)]
     print('\n'.join(lines))
     for index, setting in enumerate(settings(args.profile.resolve())):
         if args.only not in setting.name:
@@ -153,7 +154,8 @@ def _table(args: argparse.Namespace) -> None:
         pixels = 'every pixel' if setting.decimation == 1 else 'every 2nd row and column'
         cloud = f'{setting.point_step} bytes, {pixels}'
         measured = done.stdout.strip() or ' '.join(done.stderr.split())[-300:]
-        lines.append(f'| {setting.name} | {cloud} | {measured} |')
+        # The process prints its cells with the bars between them.
+        lines.append(markdown.row([setting.name, cloud, *measured.split(' | ')]))
         print(lines[-1], flush=True)
     if args.write:
         write_section(args.write, name, '\n'.join(lines))

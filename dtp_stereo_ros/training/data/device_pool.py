@@ -19,18 +19,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from ..settings import RAYCAST, GeneratorConfig
+from ..settings import ASSETS, RAYCAST, GeneratorConfig
 from ..synthetic.assets.library import Library
 from ..synthetic.assets.pairs import Assets, render_pairs
 from ..synthetic.photometric_batch import distort_batch, draw_distortion
 from ..synthetic.planar.render import StereoPair
 from ..synthetic.planar.scenes import SceneMaker
 from ..synthetic.planar.textures import TextureBank, load_photos
-from ..synthetic.raycast import visible
+from ..synthetic.visibility import visible
 from .batches import Batch, MakePairs, PooledBatches, make_pair
 from .raycast_source import Renderer
 
-ASSETS = 'assets'
 # Size of the pairs that are rendered from assets for a pool; crops are cut out of them.
 RENDERED_SIZE = (384, 640)
 # Pairs that a pool holds, by source.

@@ -6,8 +6,9 @@ import numpy as np
 
 from dtp_stereo_ros.stereo import BoolArray, Float32Array
 
-# Two points closer in disparity than this do not hide each other, and neighbours on one surface
-# differ by less.
+from ..synthetic.visibility import visible
+
+# Neighbours on one surface differ by less.
 _SAME_SURFACE_PX = 1.0
 
 
@@ -28,8 +29,7 @@ def visible_from_disparity(disparity: Float32Array) -> BoolArray:
     rows = np.broadcast_to(np.arange(height)[:, None], d.shape)
     nearest = np.full((height, width), -np.inf, np.float32)
     np.maximum.at(nearest, (rows[inside], column[inside]), d[inside])
-    there = nearest[rows, np.clip(column, 0, width - 1)]
-    return np.asarray(inside & (there - d < _SAME_SURFACE_PX))
+    return np.asarray(known & visible(d, nearest, -1))
 
 
 def right_disparity(disparity: Float32Array, visible: BoolArray) -> Float32Array:

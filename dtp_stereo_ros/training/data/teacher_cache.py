@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.evaluation.datasets import Scene
 from dtp_stereo_ros.image_io import atomic
-from dtp_stereo_ros.progress import progress
 from dtp_stereo_ros.stereo import StereoFrame
 
 from ..teachers import BinGrid, Taught, Teacher
@@ -55,7 +55,7 @@ class TaughtCache:
         """Ask the teacher about every pair that it was not asked about yet; returns how many."""
         self.folder.mkdir(parents=True, exist_ok=True)
         asked = 0
-        for scene in progress(scenes, unit='pair', desc=f'teacher {teacher.name}', mininterval=1):
+        for scene in tqdm(scenes, unit='pair', desc=f'teacher {teacher.name}', mininterval=1):
             frame = scene.load_frame()
             path = self.path(scene, frame)
             if path.exists():

@@ -8,7 +8,9 @@ from typing import Any
 
 from dtp_stereo_ros.network import checkpoint
 
-from ..settings import SYNTHETIC, TrainConfig
+from ..settings import ASSETS, RENDERED, SYNTHETIC, TrainConfig
+from ..synthetic.assets.library import Library
+from ..synthetic.assets.packages import read_packages
 from ..teachers import Teacher
 
 
@@ -35,12 +37,34 @@ def describe_run(config: TrainConfig, teacher: Teacher | None, **done: Any) -> d
         if distil.trust_px and distil.supervision == 'both':
             how.append(f'within {distil.trust_px:g} px of the truth')
         meta['teacher'] = f'{teacher.name} ({", ".join(how)})'
+    used = _packages(config.sources)
     if config.init:
         before = checkpoint.read(config.init)['meta']
         meta['before'] = [*before.get('before', []), _history(config.init, before)]
+        used = [*dict.fromkeys([*before.get('assets', []), *used])]
         if 'pruned' in before:
             meta['pruned'] = before['pruned']
+    if used:
+        meta['assets'] = used
     return meta
+
+
+def _packages(sources: tuple[str, ...]) -> list[str]:
+    """Packages of the 3D models in rendered pairs, with their licences."""
+    used: list[str] = []
+    for spec in dict.fromkeys(sources):
+        kind, _, place = spec.partition(':')
+        path = Path(place).expanduser()
+        if kind == ASSETS:
+            packages = Library(path).packages
+        elif kind == RENDERED:
+            packages = read_packages(path)
+        else:
+            continue
+        used += [f'{name} ({licence})' for name, licence in packages.items()]
+        if not packages:
+            used.append(f'{path.name}: packages were not written down')
+    return list(dict.fromkeys(used))
 
 
 def _named(sources: tuple[str, ...]) -> str:

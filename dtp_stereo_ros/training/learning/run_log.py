@@ -1,7 +1,6 @@
 """What a run tells: a line for each checkpoint, a progress bar, TensorBoard.
 
-Neither tqdm nor TensorBoard is needed to train: where one is missing, it is left out, and the
-lines tell the same.
+TensorBoard is not needed to train: where it is missing, the lines tell the same.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from dtp_stereo_ros.progress import progress
+from tqdm import tqdm
 
 
 class Log:
@@ -41,9 +39,7 @@ class Log:
         """
         if not self.active:
             return
-        self._bar = progress(
-            total=total or None, initial=done, unit='step', desc=name, mininterval=10
-        )
+        self._bar = tqdm(total=total or None, initial=done, unit='step', desc=name, mininterval=10)
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:

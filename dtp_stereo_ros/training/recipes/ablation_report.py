@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.image_io import atomic
+from dtp_stereo_ros.markdown import table
 
 from .ablation import Ablation, Outcome
 from .ablation_plan import Group
@@ -81,13 +82,13 @@ def _table(group: Group, ablation: Ablation) -> str:
     published = any(row.published for row in group.rows)
     heads = ['', 'EPE px', 'bad-1 %', 'bad-3 %', *ablation.real, 'M parameters', 'GMAC']
     heads += ['paper'] if published else []
-    lines = [heads, ['---', *['--:'] * (len(heads) - 1)]]
+    rows = []
     for row in group.rows:
         outcomes = [ablation.outcome(row.run, seed) for seed in ablation.plan.seeds(row.run)]
         done = [outcome for outcome in outcomes if outcome is not None]
         cells = _cells(done, list(ablation.real)) if done else ['-'] * (len(heads) - 1 - published)
-        lines.append([row.name, *cells, *([row.published or '-'] if published else [])])
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+        rows.append([row.name, *cells, *([row.published or '-'] if published else [])])
+    return table(heads, rows, numbers=True)
 
 
 def _cells(done: list[Outcome], sets: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dtp_stereo_ros import markdown
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.evaluation import motorcycle
 from dtp_stereo_ros.evaluation.datasets import open_dataset
@@ -185,8 +186,7 @@ def _table(links: Sequence[Link], measured: dict[str, Any]) -> str:
     if real:
         blank = ['-'] * (5 + len(backends))
         rows.append([_RIVAL, *blank, *(_cell(s.get(_RIVAL), 100) for s in real.values())])
-    lines = [heads, ['---'] * len(heads), *rows]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+    return markdown.table(heads, rows)
 
 
 def _cell(value: float | None, factor: float) -> str:

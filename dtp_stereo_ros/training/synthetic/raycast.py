@@ -20,6 +20,7 @@ from .flatten import CURTAIN, PILLAR, PLANE, ROUND, Surfaces, flatten
 from .hits import TILE_H, TILE_W, depth_keys
 from .scene import Scenes, pick
 from .shading import shade_pixels
+from .visibility import visible
 
 # PyTorch announces that its interface may change; the tests would show it.
 warnings.filterwarnings('ignore', 'index_reduce', UserWarning)
@@ -28,8 +29,6 @@ warnings.filterwarnings('ignore', 'index_reduce', UserWarning)
 RAYS_AT_ONCE = {'cpu': 1 << 17, 'device': 1 << 25}
 # Pixels rendered at once (about 100 float tensors of this size).
 PIXELS_AT_ONCE = {'cpu': 1 << 17, 'device': 1 << 24}
-# A left pixel is occluded when the right view shows something this much nearer there.
-OCCLUSION_TOLERANCE_PX = 1.0
 # Where in a pixel the colour is sampled, px from its centre, by number of samples.
 SAMPLES = {
     1: ((0.0, 0.0),),
@@ -248,13 +247,3 @@ def _tiling(scenes: Scenes) -> tuple[int, int]:
     """Columns of tiles, and tiles, of a picture; the last ones reach over its border."""
     columns = -(-scenes.width // TILE_W)
     return columns, columns * -(-scenes.height // TILE_H)
-
-
-def visible(own: Tensor, other: Tensor, sign: int) -> Tensor:
-    """Whether the point of each pixel is in the other view and in front there, (B, H, W)."""
-    width = own.shape[2]
-    columns = torch.arange(width, device=own.device) + sign * own
-    inside = (columns >= 0) & (columns <= width - 1)
-    there = other.gather(2, columns.round().long().clamp(0, width - 1))
-    # On a slanted surface the rounded column is up to half a pixel off: allow for its slope.
-    return inside & (there - own < OCCLUSION_TOLERANCE_PX)

@@ -166,12 +166,11 @@ def test_a_missing_run_is_named(textures, tmp_path):
         Trainer(call)
 
 
-def test_it_needs_neither_tensorboard_nor_tqdm(textures, tmp_path):
-    """Accelerate, which may bring tqdm itself, is imported first."""
+def test_it_needs_no_tensorboard(textures, tmp_path):
     call = arguments(tmp_path, textures, '--max-steps', '1')
     code = (
         'import sys, accelerate\n'
-        "for name in ('tqdm', 'tensorboard', 'torch_pruning', 'onnx', 'skimage', 'rosbags'):\n"
+        "for name in ('tensorboard', 'torch_pruning', 'onnx', 'skimage', 'rosbags'):\n"
         '    sys.modules[name] = None\n'
         'from dtp_stereo_ros.cli import main\n'
         f'raise SystemExit(main({["train", *call]!r}))'

@@ -19,6 +19,7 @@ from dtp_stereo_ros.stereo import UInt8Array
 
 from .codec import decode_mesh, encode_mesh
 from .mesh import Material, Mesh
+from .packages import licences
 
 INDEX = 'index.json'
 # Bumped when the layout changes; a file of another version is refused.
@@ -84,6 +85,11 @@ class Library:
         self.surfaces: list[str] = index['surfaces']
         self._meshes: OrderedDict[str, Mesh] = OrderedDict()
         self._textures: OrderedDict[str, UInt8Array] = OrderedDict()
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """Packages that the models are from, with their licences."""
+        return licences(model.source for model in self.models)
 
     def of_kind(self, *kinds: str) -> list[Model]:
         """Models of these kinds."""
@@ -167,7 +173,12 @@ class LibraryWriter:
 
     def close(self) -> None:
         """Write the index."""
-        index = {'version': VERSION, 'models': self._models, 'surfaces': self._surfaces}
+        index = {
+            'version': VERSION,
+            'packages': licences(model['source'] for model in self._models),
+            'models': self._models,
+            'surfaces': self._surfaces,
+        }
         self._zip.writestr(INDEX, json.dumps(index), zipfile.ZIP_DEFLATED)
         self._zip.close()
 

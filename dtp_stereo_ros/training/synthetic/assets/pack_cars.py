@@ -11,6 +11,7 @@ import numpy as np
 from .ac3d import read_ac3d
 from .library import Model
 from .mesh import Material, Mesh, merge
+from .packages import BUILDINGS, CARS
 from .packing import Found, PackLimits, packed_textures, solid
 
 _BUILDINGS = ('Buildings', 'Commercial', 'Residential', 'Industrial', 'Agriculture', 'Transport')
@@ -41,7 +42,7 @@ def pack_car(file: Path, limits: PackLimits) -> Found | None:
     if building and (tall > _TALLEST_M or max(wide, deep) > 2 * _TALLEST_M or tall < 1):
         return None
     torcs = file.suffix == '.acc'
-    source = 'torcs-data' if torcs else 'flightgear-data-models'
+    source = CARS if torcs else BUILDINGS
     key = f'{source}/{file.parent.name}'
     materials, textures = packed_textures(mesh.materials, file.parent, key, limits)
     mesh = replace(mesh.fitted((wide, tall, deep)), materials=materials)

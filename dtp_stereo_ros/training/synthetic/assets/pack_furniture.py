@@ -12,6 +12,7 @@ import numpy as np
 from .catalogue import Piece, read_catalogue
 from .library import Model
 from .obj import read_obj
+from .packages import FURNITURE
 from .packing import Found, PackLimits, packed_textures, solid
 
 _PLANTS = re.compile(
@@ -44,7 +45,7 @@ def pack_piece(piece: Piece, limits: PackLimits) -> Found | None:
     model = Model(
         f'{key}/{piece.model.stem}',
         kind_of(piece),
-        'sweethome3d-furniture',
+        FURNITURE,
         piece.size_m,
         piece.elevation_m,
         piece.top_m,

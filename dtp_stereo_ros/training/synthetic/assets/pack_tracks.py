@@ -14,13 +14,13 @@ from dtp_stereo_ros.stereo import UInt8Array
 
 from .library import Model
 from .mesh import Material, Mesh, merge
+from .packages import TRACKS
 from .packing import Found, PackLimits, read_texture
 from .spm import read_spm
 from .tracks import read_track, shaders
 
 _log = logging.getLogger(__name__)
 
-SOURCE = 'supertuxkart-data'
 # Of different looks, those of moderate size first; others are packed while there is room.
 PREFERRED = (
     'candela_city',
@@ -80,9 +80,9 @@ def tracks(data: Path, limits: PackLimits) -> Iterator[list[Found]]:
         extent = np.ptp(track.road, axis=0)
         road = tuple((float(x), float(y), float(z)) for x, y, z in np.round(track.road, 2))
         model = Model(
-            f'{SOURCE}/{name}',
+            f'{TRACKS}/{name}',
             'track',
-            SOURCE,
+            TRACKS,
             (float(extent[0]), float(extent[1]), float(extent[2])),
             road=road,
             parts=tuple(parts),
@@ -141,9 +141,9 @@ class _Parts:
         low, high = mesh.bounds
         wide, tall, deep = (float(x) for x in high - low)
         model = Model(
-            f'{SOURCE}/{file.parent.name}/{file.stem}',
+            f'{TRACKS}/{file.parent.name}/{file.stem}',
             'part',
-            SOURCE,
+            TRACKS,
             (wide, tall, deep),
             triangles=len(mesh.faces),
             materials=tuple(mesh.materials),
@@ -161,7 +161,7 @@ class _Parts:
         file = self._file(folder, material.texture)
         if not material.texture or file is None:
             return None
-        name = f'{SOURCE}/{file.parent.name}/{file.name}'
+        name = f'{TRACKS}/{file.parent.name}/{file.name}'
         holes = look.get('shader') in _HOLES
         if name not in textures:
             image = read_texture(file, self.limits.track_texture_px)

@@ -10,7 +10,8 @@ import numpy as np
 
 from dtp_stereo_ros.stereo import Float32Array, UInt8Array
 
-from ..planar.render import StereoPair, visible
+from ..planar.render import StereoPair
+from ..visibility import visible
 from .camera import StereoCamera
 from .cast import Caster, Hits
 from .images import Images

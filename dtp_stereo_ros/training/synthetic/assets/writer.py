@@ -23,6 +23,7 @@ from dtp_stereo_ros.stereo import BoolArray, Float32Array
 from ..planar.render import StereoPair
 from ..planar.textures import load_photos
 from .library import Library
+from .packages import write_packages
 from .pairs import Assets, PairSettings, render_pairs
 
 SETTINGS = 'settings.json'
@@ -87,9 +88,10 @@ def render_folder(
         InputError: the assets cannot be read.
     """
     # Errors of the assets are told here, in one line, and not by each worker.
-    Library(settings.assets)
+    packages = Library(settings.assets).packages
     out.mkdir(parents=True, exist_ok=True)
     _claim(out / SETTINGS, settings)
+    write_packages(out, packages)
     views = settings.pairs.views
     worlds = range((count + views - 1) // views)
     missing = [

@@ -9,10 +9,8 @@ import numpy as np
 
 from dtp_stereo_ros.stereo import BoolArray, Float32Array, UInt8Array
 
+from ..visibility import visible
 from .surface import Bump, Camera, Matrix, Surface
-
-# A left pixel is occluded when the right view shows something this much nearer there.
-OCCLUSION_TOLERANCE_PX = 1.0
 
 
 @dataclass(frozen=True)
@@ -66,17 +64,6 @@ def render(camera: Camera, surfaces: list[Surface], max_disparity_px: float) -> 
         visible(left.disparity, right_view.disparity, -1),
         visible(right_view.disparity, left.disparity, +1),
     )
-
-
-def visible(own: Float32Array, other: Float32Array, sign: int) -> BoolArray:
-    """Whether the point of each pixel is in the other view and in front there."""
-    width = own.shape[1]
-    columns = np.arange(width, dtype=np.float32)[None, :] + sign * own
-    nearest = np.rint(columns).astype(np.int32)
-    inside = (columns >= 0) & (columns <= width - 1)
-    there = np.take_along_axis(other, np.clip(nearest, 0, width - 1), axis=1)
-    # On a slanted surface the rounded column is up to half a pixel off: allow for its slope.
-    return inside & (there - own < OCCLUSION_TOLERANCE_PX)
 
 
 def _draw(view: _View, surface: Surface, right: bool, max_disparity_px: float) -> None:

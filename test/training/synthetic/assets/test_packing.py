@@ -1,12 +1,21 @@
 """What packages hold is packed once, and found again."""
 
+import json
+import zipfile
+
 import asset_models
 import numpy as np
 import pytest
+import torch
 
 from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.paper import DTPNetPaper
+from dtp_stereo_ros.training.learning.run_card import describe_run
+from dtp_stereo_ros.training.settings import TrainConfig
 from dtp_stereo_ros.training.synthetic.assets.library import Library
 from dtp_stereo_ros.training.synthetic.assets.pack import pack
+from dtp_stereo_ros.training.synthetic.assets.packages import read_packages, write_packages
 from dtp_stereo_ros.training.synthetic.assets.packing import PackLimits
 from dtp_stereo_ros.training.synthetic.assets.tracks import read_track
 
@@ -37,6 +46,46 @@ def test_furniture_has_its_kind_and_its_true_size(library):
     low, high = library.mesh(cup).bounds
     np.testing.assert_allclose(low, [-0.06, 0, -0.06], atol=1e-5)
     np.testing.assert_allclose(high, [0.06, 0.15, 0.06], atol=1e-5)
+
+
+def test_packages_are_named_with_their_licences(library):
+    expected = {
+        'supertuxkart-data': 'CC-BY-SA, CC0, GPL',
+        'sweethome3d-furniture': 'CC-BY, CC0',
+    }
+    assert library.packages == expected
+    with zipfile.ZipFile(library.path) as packed:
+        assert json.loads(packed.read('index.json'))['packages'] == expected
+
+
+def test_the_card_of_a_run_names_the_packages_of_its_pairs(library, tmp_path):
+    rendered, earlier = tmp_path / 'rendered', tmp_path / 'earlier'
+    rendered.mkdir()
+    earlier.mkdir()
+    write_packages(rendered, {'torcs-data': 'GPL, Free Art Licence'})
+    sources = (f'assets:{library.path}', f'rendered:{rendered}', f'rendered:{earlier}')
+    used = [
+        'supertuxkart-data (CC-BY-SA, CC0, GPL)',
+        'sweethome3d-furniture (CC-BY, CC0)',
+        'torcs-data (GPL, Free Art Licence)',
+        'earlier: packages were not written down',
+    ]
+    meta = describe_run(TrainConfig(out=tmp_path, sources=sources), None)
+    assert meta['assets'] == used
+    # What goes on from it names them too.
+    torch.manual_seed(0)
+    checkpoint.save(tmp_path / 'best.pt', DTPNetPaper(), meta)
+    next_run = TrainConfig(
+        out=tmp_path, sources=(sources[1], 'raycast'), init=tmp_path / 'best.pt'
+    )
+    assert describe_run(next_run, None)['assets'] == used
+    assert 'assets' not in describe_run(TrainConfig(out=tmp_path), None)
+
+
+def test_a_broken_list_of_packages_is_one_line(tmp_path):
+    (tmp_path / 'packages.json').write_text('[')
+    with pytest.raises(InputError, match=r'packages\.json: no list of packages'):
+        read_packages(tmp_path)
 
 
 def test_textures_are_kept_once_under_their_path(library):

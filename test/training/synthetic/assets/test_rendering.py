@@ -16,6 +16,7 @@ from dtp_stereo_ros.training.synthetic.assets.camera import StereoCamera, draw_b
 from dtp_stereo_ros.training.synthetic.assets.library import Library
 from dtp_stereo_ros.training.synthetic.assets.mesh import Material
 from dtp_stereo_ros.training.synthetic.assets.pack import pack
+from dtp_stereo_ros.training.synthetic.assets.packages import read_packages
 from dtp_stereo_ros.training.synthetic.assets.packing import PackLimits
 from dtp_stereo_ros.training.synthetic.assets.pairs import (
     Assets,
@@ -271,6 +272,7 @@ def folder(library, tmp_path_factory):
     out = tmp_path_factory.mktemp('pairs')
     settings = RenderSettings(library.path, size=SIZE, pairs=PairSettings(views=2))
     assert render_folder(settings, 3, out, 1) == 3
+    assert read_packages(out) == Library(settings.assets).packages
     return settings, out
 
 
