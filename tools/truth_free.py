@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 import numpy.typing as npt
+from tqdm import tqdm
 
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.evaluation import truth_free
@@ -109,7 +109,7 @@ def _correlations(figures: Sequence[Figures]) -> str:
         for group in ('within a scene', 'across scenes')
         for error in ERRORS
     ]
-    return table(
+    return even_table(
         ['measure', *headings],
         [
             [ALL_COLUMNS[key].name, *(_signed(value) for value in (*within, *across))]
@@ -120,7 +120,7 @@ def _correlations(figures: Sequence[Figures]) -> str:
 
 def _means(figures: Sequence[Figures]) -> str:
     keys = (*ERRORS, *MEASURES)
-    return table(
+    return even_table(
         ['mean over the scenes', *(ALL_COLUMNS[key].heading for key in keys)],
         [
             [method, *(ALL_COLUMNS[key].text(_mean(figures, method, key)) for key in keys)]

@@ -332,9 +332,7 @@ class TrainConfig(Course, Computing):
     half_upsampling: bool = setting(
         False, 'Give a light network learned upsampling to half size (with --only upsampling).'
     )
-    one_correlation: bool = setting(
-        False, 'Take the second correlation of a light network away.'
-    )
+    one_correlation: bool = setting(False, 'Take the second correlation of a light network away.')
     also: tuple[str, ...] = setting(
         (),
         'Networks that are trained on the same batches, each in a folder of its name; a '

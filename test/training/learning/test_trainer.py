@@ -337,7 +337,9 @@ def test_another_network_learns_from_the_same_batches_from_its_own_weights(tmp_p
     torch.manual_seed(3)
     start = build({**NETWORK, 'quarter': 24})
     checkpoint.save(tmp_path / 'wide.pt', start, {})
-    frozen = config(tmp_path / 'run', steps=1, learning_rate=0.0, also=(str(tmp_path / 'wide.pt'),))
+    frozen = config(
+        tmp_path / 'run', steps=1, learning_rate=0.0, also=(str(tmp_path / 'wide.pt'),)
+    )
     Trainer(frozen).run()
     kept = checkpoint.load(tmp_path / 'run' / 'wide' / 'best.pt')
     for (name, before), after in zip(start.named_parameters(), kept.parameters(), strict=True):
