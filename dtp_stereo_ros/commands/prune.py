@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..errors import ConfigError
 from .options import typed_command
 from .training_options import DATA_HELP, missing, parse_sizes
 
@@ -66,15 +67,20 @@ def run(args: argparse.Namespace) -> int:
         from ..training.data.raycast_source import RAYCAST, Renderer
         from ..training.data.sources import Sources
         from ..training.learning.device import accelerator_for
+        from ..training.learning.train_config import check
         from ..training.pruning.prune import PruneConfig
         from ..training.pruning.prune_checkpoint import prune_checkpoint, summary_line
     except ImportError as error:
         raise missing(error) from error
     config = PruneConfig(args.ratio, args.round_to, args.largest_cut, not args.even)
+    check(config)
+    if args.batches < 1:
+        raise ConfigError(f'--batches is {args.batches}, it must be at least 1')
     sources = Sources.open(tuple(args.data or ['synthetic']), args.out / 'cache')
     data = GeneratorConfig(
         textures=args.textures, sizes=sizes, batch_size=args.batch_size, seed=args.seed, pool=64
     )
+    check(data)
     accelerator = accelerator_for(args.device, not args.fp32)
     renderer = Renderer(data, accelerator.device) if RAYCAST in sources.specs else None
     batches = sources.validation(data, args.batches, renderer=renderer)

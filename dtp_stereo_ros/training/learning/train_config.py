@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dtp_stereo_ros import models
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.network.family import PRESETS
+from dtp_stereo_ros.settings_file import plain
 
 from ..data.batches import GeneratorConfig
 from ..data.sources import SYNTHETIC
@@ -92,6 +97,109 @@ class TrainConfig:
     half_upsampling: bool = False
     also: tuple[str, ...] = ()
     command: str = ''
+
+
+# Smallest and largest value of each number among the settings, by its name.
+_POSITIVE = 1e-12
+_LIMITS: dict[str, tuple[float, float]] = {
+    'steps': (1, 1e9),
+    'minutes': (0, 1e6),
+    'total_minutes': (0, 1e6),
+    'max_steps': (0, 1e9),
+    'decay_share': (0, 1),
+    'warmup_steps': (0, 1e9),
+    'learning_rate': (_POSITIVE, math.inf),
+    'weight_decay': (0, math.inf),
+    'average_decay': (0, 1),
+    'padded': (0, 1),
+    'workers': (0, 256),
+    'validate_every': (1, 1e9),
+    'checkpoint_s': (0, 1e7),
+    'validation_count': (1, 1e5),
+    'threads': (0, 1024),
+    'batch_size': (1, 1e5),
+    'max_disparity_px': (1, 4096),
+    'pool': (1, 1e6),
+    'reuse': (1, 1e6),
+    'seed': (0, 2**31),
+    'photos': (1, 1e6),
+    'temperature': (_POSITIVE, 1e3),
+    'distribution': (0, math.inf),
+    'disparity': (0, math.inf),
+    'features': (0, math.inf),
+    'trust_px': (0, math.inf),
+    'measure_batches': (1, 1e5),
+}
+
+
+def check(settings: Any) -> None:
+    """Refuse numbers that no run can have, of a dataclass and of those in it.
+
+    Raises:
+        ConfigError: names the setting, its value and what is allowed.
+    """
+    for part in dataclasses.fields(settings):
+        value = getattr(settings, part.name)
+        if dataclasses.is_dataclass(value):
+            check(value)
+        low, high = _LIMITS.get(part.name, (-math.inf, math.inf))
+        for number in value if isinstance(value, tuple) else (value,):
+            if part.name in _LIMITS and not (low <= number <= high and math.isfinite(number)):
+                least = 'above 0' if low == _POSITIVE else f'{low:g} or more'
+                most = f' and at most {high:g}' if high < 1e6 else ''
+                raise ConfigError(f'{part.name} is {number}, it must be {least}{most}')
+
+
+# Of a run: where it computes, and how long and how often it does what it does. All else decides
+# what it learns.
+_WHERE = ('out', 'command', 'workers', 'threads', 'device', 'cache')
+_PACE = (
+    'steps', 'minutes', 'total_minutes', 'max_steps', 'validate_every', 'checkpoint_s', 'split',
+    'compile', 'bf16', 'resume', 'also',
+)  # fmt: skip
+
+
+def training_settings(config: TrainConfig) -> dict[str, Any]:
+    """What a training run depends on; files by content, so that a folder may be moved."""
+    settings = plain(config)
+    for key in _WHERE:
+        del settings[key]
+    settings['init'] = models.sha256(config.init) if config.init else ''
+    if Path(config.distil.teacher).is_file():
+        settings['distil']['teacher'] = models.sha256(Path(config.distil.teacher))
+    return dict(settings)
+
+
+def lesson(config: TrainConfig) -> dict[str, Any]:
+    """What every call of a run has to agree on, as plain values: all but its length and pace."""
+    settings = {k: v for k, v in training_settings(config).items() if k not in _PACE}
+    # Of a run from a checkpoint that decides.
+    if settings['init']:
+        del settings['network']
+    return dict(json.loads(json.dumps(settings)))
+
+
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The first setting that differs and its values, '' where none does.
+
+    Args:
+        before, now: plain values, nested.
+    """
+    before, now = _flat(before), _flat(now)
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            return f'{key} ({before.get(key)!r}, now {now.get(key)!r})'
+    return ''
+
+
+def _flat(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Nested settings by dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= (
+            _flat(value, f'{prefix}{key}.') if isinstance(value, dict) else {prefix + key: value}
+        )
+    return found
 
 
 def preset(name: str) -> dict[str, Any]:

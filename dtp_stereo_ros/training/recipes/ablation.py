@@ -23,7 +23,7 @@ from ..data.batches import Batch
 from ..data.sources import SYNTHETIC, held_out
 from ..learning.device import accelerator_for
 from ..learning.distillation import DistilConfig
-from ..learning.train_config import TrainConfig, preset
+from ..learning.train_config import TrainConfig, preset, training_settings
 from ..learning.trainer import Trainer
 from ..learning.validation import validate
 from ..pruning.cost import ConvolutionCost
@@ -31,7 +31,7 @@ from ..pruning.prune import PruneConfig
 from ..pruning.prune_checkpoint import prune_checkpoint
 from ..teachers import open_teacher
 from .ablation_plan import Plan, Run
-from .resumable import TEST_SEED, do_once, finished, training_settings
+from .resumable import TEST_SEED, do_once, finished
 from .summary import filled_scores
 
 
