@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from .user_errors import failed_import
+
 
 def progress(items: Iterable[Any] | None = None, **how: Any) -> Any:
     """A bar of tqdm, or what does as if it were one."""
     try:
         from tqdm import tqdm
-    except ImportError:
+    except Exception as error:
+        if failed_import(error) is None:
+            raise
         return _NoBar(items)
     return tqdm(items, **how)
 
