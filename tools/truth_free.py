@@ -23,6 +23,7 @@ from dtp_stereo_ros.evaluation import truth_free
 from dtp_stereo_ros.evaluation.block_matching import BlockMatcher
 from dtp_stereo_ros.evaluation.columns import ALL_COLUMNS
 from dtp_stereo_ros.evaluation.datasets import Scene, Truth, open_dataset, shared_sets
+from dtp_stereo_ros.evaluation.fill import fill_holes
 from dtp_stereo_ros.evaluation.metrics import score
 from dtp_stereo_ros.evaluation.recorded import mirrored_frame
 from dtp_stereo_ros.evaluation.tables import table
@@ -33,21 +34,31 @@ from tools.doc_sections import check_section, write_section
 
 MEASURES = ('inconsistent', 'photometric', 'census', 'flicker_px', 'agreement', 'coverage')
 ERRORS = ('epe_px', 'bad_3')
+TREATED = ('filled', 'own')
 # Grey levels of noise: of a good camera, as between two frames of a still scene, and of a bad one.
 _SENSOR_LEVELS = 2.0
 _BAD_SENSOR_LEVELS = 15.0
 _SECTION = 'truth-free'
+_TITLES = {
+    'filled': 'Holes filled from the background, as `bag` judges',
+    'own': 'Only the pixels that a method estimates',
+}
 
 Match = Callable[[StereoFrame], Float32Array]
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Measures and errors of one method on one scene, by key; NaN unknown."""
+    """Measures and errors of one method on one scene, by key; NaN unknown.
+
+    Attributes:
+        treatment: 'own' pixels of the method, or 'filled' holes.
+    """
 
     scene: str
     method: str
     values: dict[str, float]
+    treatment: str = 'filled'
 
 
 def main() -> None:
@@ -78,33 +89,44 @@ def main() -> None:
 
 def report(figures: Sequence[Figures], data: str) -> str:
     """The tables: correlations, best measure first, and the means of the methods."""
+    parts = [f'Scenes: {data}.']
+    for treatment in TREATED:
+        own = [figure for figure in figures if figure.treatment == treatment]
+        if own:
+            parts += [f'**{_TITLES[treatment]}**', _correlations(own), _means(own)]
+    return '\n\n'.join(parts)
+
+
+def _correlations(figures: Sequence[Figures]) -> str:
     rows = []
     for key in MEASURES:
         within = [_mean_correlation(figures, key, error, 'scene') for error in ERRORS]
         across = [_mean_correlation(figures, key, error, 'method') for error in ERRORS]
         rows.append((key, within, across))
     rows.sort(key=lambda row: -sum(v for v in (*row[1], *row[2]) if np.isfinite(v)))
-    correlations = table(
-        [
-            'measure',
-            *(f'within a scene, {ALL_COLUMNS[e].name}' for e in ERRORS),
-            *(f'across scenes, {ALL_COLUMNS[e].name}' for e in ERRORS),
-        ],
+    headings = [
+        f'{group}, {ALL_COLUMNS[error].name}'
+        for group in ('within a scene', 'across scenes')
+        for error in ERRORS
+    ]
+    return table(
+        ['measure', *headings],
         [
             [ALL_COLUMNS[key].name, *(_signed(value) for value in (*within, *across))]
             for key, within, across in rows
         ],
     )
+
+
+def _means(figures: Sequence[Figures]) -> str:
     keys = (*ERRORS, *MEASURES)
-    methods = dict.fromkeys(figure.method for figure in figures)
-    means = table(
-        ['method', *(ALL_COLUMNS[key].heading for key in keys)],
+    return table(
+        ['mean over the scenes', *(ALL_COLUMNS[key].heading for key in keys)],
         [
             [method, *(ALL_COLUMNS[key].text(_mean(figures, method, key)) for key in keys)]
-            for method in methods
+            for method in dict.fromkeys(figure.method for figure in figures)
         ],
     )
-    return f'Scenes: {data}.\n\n{correlations}\n\nMeans over the scenes:\n\n{means}'
 
 
 def _signed(value: float) -> str:
@@ -181,26 +203,38 @@ def _of_scene(name: str, scene: Scene, methods: dict[str, Match]) -> list[Figure
     truth: Truth = scene.load_truth()
     truth_px = truth.region('noc')
     truth_px = truth.disparity_px if truth_px is None else truth_px
-    again, mirrored = _noisy(frame, _SENSOR_LEVELS, 2), mirrored_frame(frame)
-    everywhere = np.ones(truth_px.shape, np.bool_)
+    frames = frame, mirrored_frame(frame), _noisy(frame, _SENSOR_LEVELS, 2)
     sgbm_px = methods['sgbm'](frame)
     found = []
     for method, match in methods.items():
-        disparity_px = match(frame)
-        values = {key: getattr(score(disparity_px, truth_px), key) for key in ERRORS}
-        right_px = np.ascontiguousarray(match(mirrored)[:, ::-1])
-        warped = truth_free.warped_pair(frame.left, frame.right, disparity_px)
-        values |= {
-            'inconsistent': truth_free.inconsistent(disparity_px, right_px),
-            'photometric': truth_free.photometric(warped),
-            'census': truth_free.census(warped),
-            'flicker_px': truth_free.flicker_px(match(again), disparity_px, everywhere),
-            'coverage': float(np.isfinite(disparity_px).mean()),
-        }
-        if method != 'sgbm':
-            values['agreement'] = truth_free.agreement(disparity_px, sgbm_px)
-        found.append(Figures(name, method, values))
+        own = [match(one) for one in frames]
+        coverage = float(np.isfinite(own[0]).mean())
+        for treatment in TREATED:
+            maps = [fill_holes(one) for one in own] if treatment == 'filled' else own
+            values = _measured(frame, maps, truth_px)
+            values['coverage'] = coverage
+            if method != 'sgbm':
+                values['agreement'] = truth_free.agreement(maps[0], sgbm_px)
+            found.append(Figures(name, method, values, treatment))
     return found
+
+
+def _measured(
+    frame: StereoFrame, maps: Sequence[Float32Array], truth_px: Float32Array
+) -> dict[str, float]:
+    """Errors and measures of the disparities of a pair, of its mirror image, and with noise."""
+    disparity_px, mirrored_px, again_px = maps
+    warped = truth_free.warped_pair(frame.left, frame.right, disparity_px)
+    everywhere = np.ones(truth_px.shape, np.bool_)
+    return {
+        **{key: getattr(score(disparity_px, truth_px), key) for key in ERRORS},
+        'inconsistent': truth_free.inconsistent(
+            disparity_px, np.ascontiguousarray(mirrored_px[:, ::-1])
+        ),
+        'photometric': truth_free.photometric(warped),
+        'census': truth_free.census(warped),
+        'flicker_px': truth_free.flicker_px(again_px, disparity_px, everywhere),
+    }
 
 
 def _noisy(frame: StereoFrame, levels: float, seed: int) -> StereoFrame:

@@ -12,14 +12,14 @@ from typing import Any
 from ..config import BACKENDS, NodeConfig, PipelineConfig
 from ..errors import InputError
 from ..evaluation.bounds import Bound, parse_bound
-from ..evaluation.columns import ALL_COLUMNS, meanings
+from ..evaluation.columns import ALL_COLUMNS, RECORDING_KEYS, meanings
 from ..evaluation.page_pictures import PagePictures
 from ..evaluation.recorded import CONSISTENCY_EVERY, RecordingJudge, RecordingResult
 from ..evaluation.report_page import write_page
 from ..evaluation.result_file import as_document
 from ..evaluation.runner import BASELINE, DatasetResult, Method, method_name
 from ..evaluation.tables import measures_table
-from ..health.finding import Finding
+from ..health.finding import Finding, findings_table
 from ..image_io import silence_opencv, write_json
 from ..node_params import read_node_params
 from ..pipeline import StereoPipeline
@@ -27,7 +27,6 @@ from ..progress import progress
 from ..recordings.recorded_frames import RecordedCamera, Selection
 from ..recordings.recording import Recording
 from ..recordings.stereo_topics import StereoTopics, chosen_topics, unused_truth
-from .doctor import table as findings_table
 from .options import add_models_option, add_pipeline_options, pipeline_config, typed_command
 
 HELP = 'run and judge on a rosbag, with truth or without; one page'
@@ -309,8 +308,8 @@ def _report(
     for result in results:
         print(f'{result.name}\n\n{findings_table(result.findings)}\n')
         print(f'{measures_table(result)}\n')
-    keys = tuple(dict.fromkeys(key for result in results for key in result.measured_keys()))
-    print(meanings(keys))
+    known = {key for result in results for key in result.measured_keys()}
+    print(meanings(tuple(key for key in RECORDING_KEYS if key in known)))
     if args.report:
         print(f'\nreport: {(args.report / "report.html").resolve()}')
     broken = [line for bound in bounds for line in bound.broken(results)]

@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from ..errors import InputError
-
-if TYPE_CHECKING:
-    from ..health.finding import Finding
+from ..health.finding import findings_table
 
 HELP = 'examine a running node and report what is wrong'
 
@@ -24,8 +21,6 @@ exit code: 0 no errors (there may be warnings), 1 errors, 2 the node could not b
 examples:
   ros2 run dtp_stereo dtp-stereo doctor
   dtp-stereo doctor /front/depth_node --seconds 10"""
-
-_MARKS = {'ok': 'ok', 'warn': 'WARN', 'error': 'ERROR'}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,18 +54,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([asdict(f) for f in findings], indent=2))
     else:
-        print(table(findings))
+        print(findings_table(findings))
     return int(any(f.level == 'error' for f in findings))
-
-
-def table(findings: list[Finding]) -> str:
-    """Findings in columns; the mend stands below what it mends."""
-    width = max(len(f.subject) for f in findings)
-    lines = []
-    for finding in findings:
-        lines.append(f'{_MARKS[finding.level]:<5}  {finding.subject:<{width}}  {finding.text}')
-        if finding.mend and finding.level != 'ok':
-            lines.append(f'{"":<5}  {"":<{width}}  -> {finding.mend}')
-    wrong = sum(f.level == 'error' for f in findings)
-    warnings = sum(f.level == 'warn' for f in findings)
-    return '\n'.join([*lines, f'{wrong} wrong, {warnings} to look at'])

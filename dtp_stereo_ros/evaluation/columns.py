@@ -89,7 +89,8 @@ COLUMNS: dict[str, Column] = {
     )
 }
 
-# Measures that need no truth, of recordings; see `truth_free`.
+# Measures that need no truth, of recordings; see `truth_free`. In the order in which they tell
+# good from bad: docs/reports/truth_free.md.
 TRUTH_FREE: dict[str, Column] = {
     column.key: column
     for column in (
@@ -100,11 +101,18 @@ TRUTH_FREE: dict[str, Column] = {
             'pixels whose disparity differs from that of the right view by more than 1 px',
         ),
         Column(
+            'agreement',
+            'SGBM agrees',
+            '%',
+            'pixels with an estimate of SGBM too that differ from it by at most 1 px',
+            True,
+        ),
+        Column(
             'photometric',
             'photometric',
             '',
-            'difference of the left image and the right one warped by the disparity, '
-            'by SSIM and L1, where both cameras see the point; 0 is none, 0.5 the most',
+            'left image less the right one warped by the disparity, by SSIM and L1, where both '
+            'cameras see the point, 0 to 0.5',
         ),
         Column(
             'census',
@@ -119,13 +127,6 @@ TRUTH_FREE: dict[str, Column] = {
             'mean change of the disparity since the pair before, where the images did not change',
         ),
         Column('coverage', 'coverage', '%', 'pixels of the image with an estimate', True),
-        Column(
-            'agreement',
-            'SGBM agrees',
-            '%',
-            'pixels with an estimate of SGBM too that differ from it by at most 1 px',
-            True,
-        ),
     )
 }
 
@@ -143,6 +144,10 @@ ALL_COLUMNS: dict[str, Column] = {**COLUMNS, **TRUTH_FREE, **PAIR_COLUMNS}
 # Of the table of all treatments, and of the table of accuracy.
 SCORE_KEYS = ('epe_px', 'bad_0_5', 'bad_1', 'bad_2', 'bad_3', 'd1', 'density')
 ACCURACY_KEYS = ('epe_px', 'bad_1', 'bad_2', 'bad_3', 'd1', 'bad_3_at_density', 'ause_px')
+# Of the table of a recording, as far as they are known.
+RECORDING_KEYS = (
+    'epe_px', 'bad_1', 'bad_3', 'd1', 'bad_3_at_density', 'ause_px', *TRUTH_FREE,
+)  # fmt: skip
 # What only a confidence gives.
 CONFIDENCE_KEYS = ('epe_px_at_density', 'bad_3_at_density', 'ause_px', 'ause_bad_3')
 

@@ -23,6 +23,7 @@ from ..stereo import (
 from . import truth_free
 from .columns import COLUMNS, TRUTH_FREE
 from .datasets import Truth
+from .fill import fill_holes
 from .intervals import Interval, bootstrap, paired_difference
 from .runner import BASELINE, DatasetResult, Method
 from .scene_score import Estimate, SceneScore, judge
@@ -145,7 +146,7 @@ class RecordingResult:
     def main_key(self) -> str:
         """The measure that frames are ordered by: bad-3 with truth, else the best without."""
         keys = self.measured_keys()
-        return next((k for k in ('bad_3', 'photometric', 'census') if k in keys), 'coverage')
+        return next((k for k in ('bad_3', 'inconsistent', 'photometric') if k in keys), 'coverage')
 
 
 class RecordingJudge:
@@ -172,7 +173,7 @@ class RecordingJudge:
         self._warm: set[tuple[int, ...]] = set()
         self._count = 0
         self._first_ns = 0
-        self._before: tuple[StereoFrame, list[Estimate]] | None = None
+        self._before: tuple[StereoFrame, dict[str, Float32Array]] | None = None
         self._judging_s: list[float] = []
         self._consistency_s: list[float] = []
 
@@ -223,7 +224,6 @@ class RecordingJudge:
         if self._consistency_s:
             self.result.consistency_ms = 1e3 * float(np.median(self._consistency_s[-256:]))
         self.result.frames += scores
-        self._before = frame, estimates
         self._count += 1
         return JudgedFrame(recorded, estimates, right_px, scores)
 
@@ -258,7 +258,8 @@ class RecordingJudge:
         estimates: Sequence[Estimate],
         right_px: dict[str, Float32Array],
     ) -> list[dict[str, float]]:
-        """The measures without truth, by method."""
+        """The measures without truth, by method, holes filled as those with a truth are."""
+        filled = [_filled(estimate.disparity_px) for estimate in estimates]
         base = next((e for e in estimates if e.method == self._baseline), None)
         before: dict[str, Float32Array] = {}
         still: BoolArray | None = None
@@ -266,19 +267,18 @@ class RecordingJudge:
             last = self._before[0]
             still = truth_free.still(frame.left, last.left)
             still &= truth_free.still(frame.right, last.right)
-            before = {e.method: e.disparity_px for e in self._before[1]}
+            before = self._before[1]
         found = []
-        for estimate in estimates:
-            disparity_px = estimate.disparity_px
+        for estimate, disparity_px in zip(estimates, filled, strict=True):
             warped = truth_free.warped_pair(frame.left, frame.right, disparity_px)
             values = {
                 'photometric': truth_free.photometric(warped),
                 'census': truth_free.census(warped),
-                'coverage': float(np.isfinite(disparity_px).mean()),
+                'coverage': float(np.isfinite(estimate.disparity_px).mean()),
             }
             if estimate.method in right_px:
                 values['inconsistent'] = truth_free.inconsistent(
-                    disparity_px, right_px[estimate.method]
+                    disparity_px, _filled(right_px[estimate.method])
                 )
             if still is not None:
                 values['flicker_px'] = truth_free.flicker_px(
@@ -287,6 +287,7 @@ class RecordingJudge:
             if base is not None and estimate.method != self._baseline:
                 values['agreement'] = truth_free.agreement(disparity_px, base.disparity_px)
             found.append({k: v for k, v in values.items() if np.isfinite(v)})
+        self._before = frame, {e.method: d for e, d in zip(estimates, filled, strict=True)}
         return found
 
 
@@ -309,6 +310,10 @@ def mirrored_frame(frame: StereoFrame) -> StereoFrame:
 
 def _mirrored_back(result: StereoResult) -> Float32Array:
     return np.ascontiguousarray(result.disparity_px[:, ::-1])
+
+
+def _filled(disparity_px: Float32Array) -> Float32Array:
+    return disparity_px if np.isfinite(disparity_px).all() else fill_holes(disparity_px)
 
 
 def _of_truth(scene: SceneScore) -> dict[str, float]:

@@ -9,7 +9,14 @@ import numpy as np
 
 from .anatomy import CLASSES
 from .calibration import EDGES_PX, SigmaBins, total
-from .columns import ACCURACY_KEYS, ALL_COLUMNS, COLUMNS, CONFIDENCE_KEYS, SCORE_KEYS
+from .columns import (
+    ACCURACY_KEYS,
+    ALL_COLUMNS,
+    COLUMNS,
+    CONFIDENCE_KEYS,
+    RECORDING_KEYS,
+    SCORE_KEYS,
+)
 from .comparison import Accuracy, methods_of
 from .intervals import Interval
 from .latency import REFERENCES, Times
@@ -59,7 +66,7 @@ def score_table(rows: Sequence[Row]) -> str:
 
 def measures_table(result: RecordingResult) -> str:
     """Means over the frames of a recording, one line for each method."""
-    keys = result.measured_keys()
+    keys = [key for key in RECORDING_KEYS if key in result.measured_keys()]
     return table(
         ['method', 'frames', 'ms', *(ALL_COLUMNS[key].heading for key in keys)],
         [

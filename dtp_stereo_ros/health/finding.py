@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+_MARKS = {'ok': 'ok', 'warn': 'WARN', 'error': 'ERROR'}
 
 
 @dataclass(frozen=True)
@@ -31,3 +34,16 @@ def from_line(level: str, subject: str, line: str) -> Finding:
     """Finding of an error message, whose mend stands behind its last semicolon."""
     text, _, mend = line.rpartition('; ')
     return Finding(level, subject, text or mend, mend if text else '')
+
+
+def findings_table(findings: Sequence[Finding]) -> str:
+    """Findings in columns; the mend stands below what it mends."""
+    width = max(len(f.subject) for f in findings)
+    lines = []
+    for finding in findings:
+        lines.append(f'{_MARKS[finding.level]:<5}  {finding.subject:<{width}}  {finding.text}')
+        if finding.mend and finding.level != 'ok':
+            lines.append(f'{"":<5}  {"":<{width}}  -> {finding.mend}')
+    wrong = sum(f.level == 'error' for f in findings)
+    warnings = sum(f.level == 'warn' for f in findings)
+    return '\n'.join([*lines, f'{wrong} wrong, {warnings} to look at'])

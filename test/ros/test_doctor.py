@@ -113,10 +113,11 @@ def test_an_inactive_node_is_told(node: Node, start_depth_node: Start) -> None:
 
 
 def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
-    from dtp_stereo_ros.commands.doctor import table
-    from dtp_stereo_ros.health.finding import Finding
+    from dtp_stereo_ros.health.finding import Finding, findings_table
 
-    text = table([Finding('ok', 'a', 'fine'), Finding('error', 'bb', 'broken', 'mend it')])
+    text = findings_table(
+        [Finding('ok', 'a', 'fine'), Finding('error', 'bb', 'broken', 'mend it')]
+    )
     assert text.splitlines() == [
         'ok     a   fine',
         'ERROR  bb  broken',

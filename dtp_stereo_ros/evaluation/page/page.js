@@ -75,8 +75,8 @@
       body.append(line);
     }
     const notes = `Means over frames with 95 % intervals over frames; frames of a recording resemble
-      each other, so the intervals are too narrow. Each method is judged on the pixels that it
-      estimates, so read a measure beside the coverage.`;
+      each other, so the intervals are too narrow. Holes are filled from the background before
+      a method is judged.`;
     return make('section', {}, make('h2', {}, 'Summary'),
       make('div', { className: 'scroll', tabIndex: 0 },
         make('table', { id: 'summary' }, make('thead', {}, head), body)),
