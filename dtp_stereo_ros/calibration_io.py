@@ -23,7 +23,7 @@ from pathlib import Path
 from .calibration import Camera, calibration_doubts, stereo_calibration
 from .calibration_formats import one_camera, stereo_cameras
 from .errors import CalibrationError
-from .paths import split_at_commas
+from .paths import expanded, split_at_commas
 from .stereo import StereoCalibration
 
 # A calibration has a few kB; rows of thousands of distortion coefficients do not exist.
@@ -55,7 +55,7 @@ def read_calibration(
     Raises:
         CalibrationError: missing, unreadable, incomplete or no stereo pair; names the file.
     """
-    paths = [Path(item).expanduser() for item in split_at_commas(files)]
+    paths = [expanded(item) for item in split_at_commas(files)]
     texts = [_read(path) for path in paths]
     try:
         if len(paths) > 2:

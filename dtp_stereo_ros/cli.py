@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
+import select
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
 from . import __version__
-from .errors import StereoError
+from .user_errors import print_anything, user_line
 
 # Subcommand -> module in `commands/`, imported only when it is asked for. Each module has HELP
 # (a line), DESCRIPTION, add_arguments(parser) and run(args) -> exit code.
@@ -33,6 +35,8 @@ COMMANDS: dict[str, str] = {
     'export': 'export',
 }
 
+_NAME = 'dtp-stereo'
+
 _DESCRIPTION = 'Stereo depth with DTPnet. `dtp-stereo COMMAND -h` explains a command.'
 
 
@@ -44,33 +48,72 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand; a known error is one line on stderr and exit code 2."""
+    """Run a subcommand.
+
+    Args:
+        argv: arguments, default those of the process.
+
+    Returns:
+        What the subcommand returns; 2 after one line on stderr for what a user can mend, 130
+        after Ctrl-C, 141 where nobody reads the output any more.
+    """
+    print_anything()
     arguments = list(sys.argv[1:] if argv is None else argv)
+    program = f'dtp-stereo {arguments[0]}' if arguments[:1] and arguments[0] in COMMANDS else _NAME
+    try:
+        code = _run(program, arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(f'{program}: interrupted', file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        if _is_read():
+            raise
+        return 141
+    except Exception as error:
+        line = user_line(error)
+        if line is None:
+            raise
+        print(f'{program}: error: {line}', file=sys.stderr)
+        return 2
+    return code
+
+
+def _run(program: str, arguments: list[str]) -> int:
     name = arguments[0] if arguments else ''
     if name not in COMMANDS:
-        _top_parser().parse_args(arguments or ['-h'])
+        _top_parser(arguments).parse_args(arguments or ['-h'])
         return 0
     module = _load(name)
     parser = _Parser(
-        prog=f'dtp-stereo {name}',
+        prog=program,
         description=module.DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
     args = parser.parse_args(arguments[1:])
     logging.basicConfig(format='%(levelname)s: %(message)s')
-    try:
-        return int(module.run(args))
-    except StereoError as error:
-        print(f'{parser.prog}: error: {error}', file=sys.stderr)
-        return 2
+    return int(module.run(args))
 
 
-def _top_parser() -> argparse.ArgumentParser:
+def _is_read() -> bool:
+    """Whether somebody still reads the standard output, as `head` does not after its lines."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    broken = any(event & select.POLLERR for _, event in output.poll(0))
+    if broken:
+        # The interpreter flushes what is left when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return not broken
+
+
+def _top_parser(arguments: list[str]) -> argparse.ArgumentParser:
     """For -h, --version and wrong commands only: lists all commands with their help lines."""
-    lines = [f'  {name:<13} {_load(name).HELP}' for name in COMMANDS]
+    # The version is told even where a library is missing.
+    listed = () if arguments == ['--version'] else COMMANDS
+    lines = [f'  {name:<13} {_load(name).HELP}' for name in listed]
     parser = _Parser(
-        prog='dtp-stereo',
+        prog=_NAME,
         usage='dtp-stereo [-h] [--version] COMMAND ...',
         description=_DESCRIPTION + '\n\ncommands:\n' + '\n'.join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,

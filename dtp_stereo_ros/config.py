@@ -99,6 +99,34 @@ class PipelineConfig:
         maximum=256,
         slider=(0, 32),
     )
+    # How an .onnx file of others is used where it does not tell; see `backends.ports`.
+    model_inputs: str = tunable(
+        '',
+        "Inputs of an .onnx model for the left and the right image, as 'NAME,NAME'; empty finds "
+        'them by their names.',
+    )
+    model_output: str = tunable(
+        '',
+        'Output of an .onnx model that is the disparity; empty finds it by its name and size.',
+    )
+    model_input_range: str = tunable(
+        '0..255',
+        'Values that an .onnx model wants for black and white; imagenet is the mean and deviation '
+        'of that data set.',
+        choices=('0..255', '0..1', '-1..1', 'imagenet'),
+    )
+    model_channels: str = tunable(
+        'rgb', 'Order of the colours that an .onnx model wants.', choices=('rgb', 'bgr')
+    )
+    model_output_scale: float = tunable(
+        1.0,
+        'The output of an .onnx model times this is the disparity in px; negative where it counts '
+        'to the left.',
+        minimum=-10000.0,
+        maximum=10000.0,
+        slider=(0.1, 10.1),
+        step=0.1,
+    )
     input_scale: float = tunable(
         1.0,
         'Images are resized by this before matching; disparity is scaled back.',
@@ -370,6 +398,15 @@ class NodeConfig:
     )
 
 
+# How an .onnx file of others is used.
+MODEL_SETTINGS = (
+    'model_inputs',
+    'model_output',
+    'model_input_range',
+    'model_channels',
+    'model_output_scale',
+)
+
 # Parameters of stereo_image_proc that have no counterpart here, and what to do instead.
 WITHOUT_COUNTERPART = {
     'stereo_algorithm': 'set backend to sgbm for semi-global matching; there is no block matching',
@@ -410,13 +447,21 @@ def validate(config: PipelineConfig | NodeConfig) -> None:
             raise ConfigError(f'{name} is {value!r}, choose one of {", ".join(spec.choices)}')
         if expected in (int, float):
             check_range(name, value, spec)
-    if isinstance(config, PipelineConfig) and config.min_depth >= config.max_depth:
+    if isinstance(config, NodeConfig):
+        _check_cameras(config.cameras)
+    else:
+        _check_pipeline(config)
+
+
+def _check_pipeline(config: PipelineConfig) -> None:
+    """Refuse what the range of a single setting does not."""
+    if config.min_depth >= config.max_depth:
         raise ConfigError(
             f'min_depth {config.min_depth} m must be below max_depth {config.max_depth} m'
         )
-    if isinstance(config, NodeConfig):
-        _check_cameras(config.cameras)
-    elif config.correlation_window_size % 2 == 0:
+    if config.model_output_scale == 0:
+        raise ConfigError('model_output_scale is 0, it must not be; 1 leaves the output as it is')
+    if config.correlation_window_size % 2 == 0:
         size_px = config.correlation_window_size
         raise ConfigError(
             f'correlation_window_size is {size_px} px, it must be odd; take {size_px + 1}'

@@ -29,6 +29,6 @@ class BackendError(StereoError):
     """A backend is unknown, or cannot start on this machine, or failed while running."""
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """What an exception says, its line breaks and runs of blanks as single blanks."""
     return ' '.join(str(error).split())

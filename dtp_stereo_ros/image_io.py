@@ -6,6 +6,7 @@ nothing half-written.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
@@ -97,62 +98,101 @@ def read_pair(
         raise InputError(f'{left}, {right}: {error}') from error
 
 
-def check_output(path: Path, calibration: StereoCalibration | None) -> None:
+def check_output(
+    path: Path, calibration: StereoCalibration | None, what: str = 'disparity'
+) -> None:
     """Refuse an output that `write_result` could not write, before any work is done.
 
     Raises:
         InputError: unknown ending, or no such folder.
-        CalibrationError: a cloud without a calibration.
+        CalibrationError: a cloud or depth without a calibration.
     """
     if path.suffix.lower() not in OUTPUT_ENDINGS:
         raise InputError(f'{path}: unknown ending; choose one of {", ".join(OUTPUT_ENDINGS)}')
     if path.is_dir() or not path.parent.is_dir():
         raise InputError(f'{path}: there is no folder {path.parent} to write it in; create it')
+    if what == 'depth' and calibration is None:
+        raise CalibrationError(f'{path}: depth needs a calibration; give one by --calib')
     if path.suffix.lower() == '.ply' and calibration is None:
         raise CalibrationError(f'{path}: a point cloud needs a calibration; give one by --calib')
 
 
-def write_result(path: Path, frame: StereoFrame, result: StereoResult) -> None:
+def write_result(
+    path: Path, frame: StereoFrame, result: StereoResult, what: str = 'disparity'
+) -> None:
     """Write a result in the format that the ending of the path names.
 
-    .npy is the disparity as float32 (H, W) px with NaN unknown, .pfm the same with +Inf unknown
-    (Middlebury's convention), .png the disparity in colour, .ply the coloured cloud in metres.
+    .ply is the coloured cloud in metres. Of the disparity, .npy is float32 (H, W) px with NaN
+    unknown, .pfm the same with +Inf unknown (Middlebury's convention), .png a picture in colour.
+    Of the depth, .npy and .pfm are float32 (H, W) m with NaN unknown and +Inf beyond range
+    (REP 117), .png 16 bit in mm with 0 unknown or beyond range.
+
+    Args:
+        path: where to.
+        frame: the pair.
+        result: of it.
+        what: 'disparity' or 'depth'.
 
     Raises:
         InputError: the path cannot be written, or has an unknown ending.
-        CalibrationError: a cloud of a frame without calibration.
+        CalibrationError: a cloud or depth of a frame without calibration.
     """
-    check_output(path, frame.calibration)
+    check_output(path, frame.calibration, what)
     ending = path.suffix.lower()
-    try:
-        if ending == '.npy':
-            with atomic(path) as file:
-                np.save(file, result.disparity_px, allow_pickle=False)
-        elif ending == '.pfm':
-            write_pfm(path, result.disparity_px)
-        elif ending == '.png':
-            write_png(path, colorize(result.disparity_px))
-        elif frame.calibration is not None:
-            depth_m = frame.calibration.depth_m(result.disparity_px)
+    if frame.calibration is not None and (ending == '.ply' or what == 'depth'):
+        depth_m = frame.calibration.depth_m(result.disparity_px)
+        if ending == '.ply':
             write_ply(path, frame.calibration.points_m(depth_m), frame.left)
-    except OSError as error:
-        raise InputError(f'{path}: cannot be written ({error.strerror})') from error
+        elif ending == '.npy':
+            write_npy(path, depth_m)
+        elif ending == '.pfm':
+            _write_floats(path, depth_m)
+        else:
+            write_depth_png(path, depth_m)
+    elif ending == '.npy':
+        write_npy(path, result.disparity_px)
+    elif ending == '.pfm':
+        write_pfm(path, result.disparity_px)
+    else:
+        write_png(path, colorize(result.disparity_px))
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` only when the block ends without error."""
-    handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
+    """A file to write that takes the place of `path` only when the block ends without error.
+
+    Raises:
+        InputError: the file cannot be written: no such folder, no right, no space.
+    """
+    name = ''
     try:
+        handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
         with os.fdopen(handle, 'wb') as file:
             yield file
         umask = os.umask(0)
         os.umask(umask)
         Path(name).chmod(0o666 & ~umask)  # mkstemp makes files that only the owner may read
         Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+    except BaseException as error:
+        if name:
+            Path(name).unlink(missing_ok=True)
+        # That of another file which the block reads has its name.
+        foreign = name and getattr(error, 'filename', None) not in (None, name)
+        if isinstance(error, OSError) and not foreign:
+            reason = error.strerror or error
+            raise InputError(
+                f'{path}: cannot be written ({reason}); check the folder and the space in it'
+            ) from error
         raise
+
+
+def write_npy(path: Path, values: Float32Array) -> None:
+    """Write an array as .npy."""
+    # Into memory first: NumPy's own writing to files tells no reason where it fails.
+    content = io.BytesIO()
+    np.save(content, values, allow_pickle=False)
+    with atomic(path) as file:
+        file.write(content.getvalue())
 
 
 def write_json(path: Path, content: object) -> None:
@@ -163,11 +203,26 @@ def write_json(path: Path, content: object) -> None:
 
 def write_pfm(path: Path, disparity_px: Float32Array) -> None:
     """Write (H, W) float32 as a little-endian PFM, bottom row first, NaN as +Inf."""
-    height, width = disparity_px.shape
-    rows = np.where(np.isnan(disparity_px), np.float32(np.inf), disparity_px)[::-1]
+    _write_floats(path, np.where(np.isnan(disparity_px), np.float32(np.inf), disparity_px))
+
+
+def _write_floats(path: Path, values: Float32Array) -> None:
+    """Write (H, W) float32 as a little-endian PFM, bottom row first."""
+    height, width = values.shape
     with atomic(path) as file:
         file.write(f'Pf\n{width} {height}\n-1.0\n'.encode())
-        file.write(rows.astype('<f4').tobytes())
+        file.write(values[::-1].astype('<f4').tobytes())
+
+
+def write_depth_png(path: Path, depth_m: Float32Array) -> None:
+    """Write (H, W) float32 metres as PNG of 16 bit in mm, as the node has it in 16UC1 (REP 118).
+
+    0 is unknown or beyond range; what is farther than 65.535 m is 65535.
+    """
+    millimetres = np.where(np.isfinite(depth_m), depth_m * np.float32(1000), np.float32(0))
+    _, encoded = cv2.imencode('.png', np.rint(millimetres).clip(0, 65535).astype(np.uint16))
+    with atomic(path) as file:
+        file.write(encoded.tobytes())
 
 
 def write_png(path: Path, image: UInt8Array) -> None:

@@ -31,9 +31,14 @@ def mismatch() -> str:
             if error.name == 'cv2':
                 return 'OpenCV is missing; install it: apt install python3-opencv'
             return f'OpenCV cannot be imported: {error}'
-        except ImportError as error:
-            if int(np.__version__.split('.')[0]) < 2:
-                return f'OpenCV cannot be imported: {_last_line(error)}'
+        except Exception as error:  # a package may raise anything while it is imported
+            # libGL and others of a screen, which opencv-python asks for.
+            missing = 'cannot open shared object' in str(error)
+            if missing or int(np.__version__.split('.')[0]) < 2:
+                return (
+                    f'OpenCV cannot be imported: {_last_line(error)}; install one that needs no '
+                    f'screen: {_pip("install")} opencv-python-headless'
+                )
             return (
                 f'NumPy {np.__version__} of {Path(np.__file__).parent} hides the older one that '
                 'OpenCV and other apt modules were compiled for; take it away: '

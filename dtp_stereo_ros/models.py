@@ -18,13 +18,13 @@ An .onnx file describes itself by ``metadata_props``: ``dtp_stereo.name``,
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ModelError
+from .errors import ConfigError, ModelError
+from .paths import expanded
 
 MODEL_PATH_VARIABLE = 'DTP_STEREO_MODEL_PATH'
 METADATA_PREFIX = 'dtp_stereo.'
@@ -38,11 +38,11 @@ _MAX_BYTES = 2**31
 # Of paddings and disparities in the metadata.
 _MAX_PX = 4096
 
+_BLOCK_BYTES = 2**22
+
 _SHARE = Path('share', 'dtp_stereo', 'models')
 # From lib/python3.x/site-packages/dtp_stereo_ros up to the prefix, and one to spare (Debian).
 _LEVELS_TO_PREFIX = 5
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class ModelSpec:
         precision: 'fp32', 'bf16' or 'fp16': what inference really runs in.
         sha256: of the model file, hex, or '' where there is no file.
         has_confidence: whether `infer` returns a confidence.
+        foreign: whether the file says nothing about itself, and usual values are assumed.
     """
 
     name: str
@@ -70,6 +71,7 @@ class ModelSpec:
     min_disparity_px: int = 0
     min_width_px: int = 64
     has_confidence: bool = True
+    foreign: bool = False
 
 
 def folders() -> list[Path]:
@@ -101,7 +103,7 @@ def resolve(name_or_path: str, suffixes: Sequence[str]) -> Path:
     """
     kinds = ' or '.join(suffixes)
     if is_path(name_or_path):
-        path = Path(name_or_path).expanduser()
+        path = expanded(name_or_path)
         if path.suffix not in suffixes:
             raise ModelError(f'{path}: {kinds} is read here; name a model of that kind')
         if not path.is_file():
@@ -133,8 +135,36 @@ def _bounded(path: Path) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Hex digest of all of a model: its file, and those that an .onnx keeps its weights in.
+
+    Raises:
+        ModelError: a file cannot be read, or lies outside of the folder of the model.
+    """
+    try:
+        return _digest(path, path.read_bytes())
+    except OSError as error:
+        raise ModelError(f'{path}: cannot be read ({error.strerror}); check the file') from error
+
+
+def _digest(path: Path, content: bytes) -> str:
+    try:
+        outside = external_files(content) if path.suffix == '.onnx' else []
+    except ValueError:  # no ONNX model: whoever reads it says so
+        outside = []
+    digest = hashlib.sha256(content)
+    for name in outside:
+        place = path.parent / name
+        if not place.resolve().is_relative_to(path.parent.resolve()):
+            raise ModelError(
+                f'{path}: cannot load it: its weights are in {name}, outside of its folder; save '
+                'the model again, with them beside it'
+            )
+        if not place.is_file():
+            raise ModelError(f'{path}: its weights {name} are missing; put that file beside it')
+        with place.open('rb') as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def onnx_spec(path: Path, *, assume: bool) -> ModelSpec:
@@ -158,21 +188,16 @@ def onnx_spec(path: Path, *, assume: bool) -> ModelSpec:
         raise ModelError(
             f'{path}: is no ONNX model ({error}); download or export it again'
         ) from error
-    digest = hashlib.sha256(content).hexdigest()
+    digest = _digest(path, content)
     ours = {
         key[len(METADATA_PREFIX) :]: value
         for key, value in metadata.items()
         if key.startswith(METADATA_PREFIX)
     }
     if not ours and assume:
-        _log.warning(
-            '%s says nothing about itself: padding to multiples of %d and disparities up to %d px '
-            'are assumed',
-            path,
-            _ASSUMED_PADDING,
-            _ASSUMED_MAX_DISPARITY,
+        return ModelSpec(
+            path.stem, _ASSUMED_PADDING, _ASSUMED_MAX_DISPARITY, sha256=digest, foreign=True
         )
-        return ModelSpec(path.stem, _ASSUMED_PADDING, _ASSUMED_MAX_DISPARITY, sha256=digest)
     try:
         return ModelSpec(
             name=ours['name'],
@@ -213,6 +238,41 @@ def onnx_metadata(content: bytes) -> dict[str, str]:
     if not has_graph:
         raise ValueError('it holds no graph')
     return metadata
+
+
+# Where tensors are in a message of onnx.proto: field number to the kind of message in it.
+_WITH_TENSORS: dict[str, dict[int, str]] = {
+    'model': {7: 'graph', 20: 'training', 25: 'function'},
+    'training': {1: 'graph', 2: 'graph'},
+    'function': {7: 'node', 11: 'attribute'},
+    'graph': {1: 'node', 5: 'tensor', 15: 'sparse'},
+    'node': {5: 'attribute'},
+    'attribute': {5: 'tensor', 6: 'graph', 10: 'tensor', 11: 'graph', 22: 'sparse', 23: 'sparse'},
+    'sparse': {1: 'tensor', 2: 'tensor'},
+    'tensor': {},
+}
+_EXTERNAL_DATA = 13
+
+
+def external_files(content: bytes) -> list[str]:
+    """Names of the files that an .onnx file keeps tensors in, sorted; usually none.
+
+    Raises:
+        ValueError: the bytes are no ModelProto.
+    """
+    found: set[str] = set()
+    waiting = [('model', memoryview(content))]
+    while waiting:
+        kind, data = waiting.pop()
+        inner = _WITH_TENSORS[kind]
+        for number, value in _fields(data):
+            if number in inner:
+                waiting.append((inner[number], value))
+            elif kind == 'tensor' and number == _EXTERNAL_DATA:
+                entry = {n: bytes(v).decode() for n, v in _fields(value)}
+                if entry.get(1) == 'location':
+                    found.add(entry.get(2, ''))
+    return sorted(found)
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
@@ -259,4 +319,7 @@ def _positive(metadata: dict[str, str], key: str) -> int:
 
 
 def _paths_in(variable: str) -> list[Path]:
-    return [Path(p).expanduser() for p in os.environ.get(variable, '').split(os.pathsep) if p]
+    try:
+        return [expanded(p) for p in os.environ.get(variable, '').split(os.pathsep) if p]
+    except ConfigError as error:
+        raise ConfigError(f'{variable}: {error}') from None

@@ -1,8 +1,10 @@
-"""Lists of paths on the command line, separated by commas, where a path may have commas itself."""
+"""Paths as users write them: with ~, in lists separated by commas; folders that are made."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from .errors import ConfigError, InputError
 
 
 def split_at_commas(text: str) -> list[str]:
@@ -28,3 +30,34 @@ def _exists(text: str) -> bool:
         return bool(text.strip()) and Path(text).expanduser().exists()
     except (OSError, ValueError, RuntimeError):  # name too long, NUL, a user without a home
         return False
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with ``~`` and ``~NAME`` replaced by the home folder.
+
+    Raises:
+        ConfigError: there is no such home folder: no HOME and a user id without an entry in
+            passwd, as of a service or a container, or no user of that name.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        home = Path(path).parts[0]
+        raise ConfigError(
+            f'{path}: there is no home folder {home} here; write the path in full'
+        ) from None
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder with those above it, where it is missing; returns it.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f'{path}: the folder cannot be made ({error.strerror}); choose another'
+        ) from error
+    return path

@@ -6,11 +6,11 @@ import time
 
 from . import backends, postprocess, preprocess
 from .backends.base import Backend
-from .config import PipelineConfig, Setting, tunables, validate
+from .config import MODEL_SETTINGS, PipelineConfig, Setting, tunables, validate
 from .stereo import Float32Array, StereoCalibration, StereoFrame, StereoResult
 
 # A backend is built from these; changing any other setting keeps the one that runs.
-BACKEND_SETTINGS = ('backend', 'model', 'precision', 'threads')
+BACKEND_SETTINGS = ('backend', 'model', 'precision', 'threads', *MODEL_SETTINGS)
 
 
 def backend_settings(config: PipelineConfig) -> dict[str, Setting]:

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import yaml
 
 from .errors import ConfigError, InputError, one_line
+from .paths import expanded
 
 T = TypeVar('T')
 
@@ -160,7 +161,7 @@ def _tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
 
 def _scalar(hint: Any, value: Any, where: str) -> Any:
     if hint is Path and isinstance(value, str):
-        return Path(value).expanduser()
+        return expanded(value)
     if hint is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         # YAML 1.1 takes 1e-3 for text, because it has no point.
         try:

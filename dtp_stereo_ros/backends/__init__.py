@@ -17,6 +17,7 @@ from ..config import PipelineConfig
 from ..errors import BackendError, ModelError, StereoError
 from ..machine import our_command
 from ..models import ModelSpec
+from ..user_errors import failed_import
 from .base import Backend
 
 __all__ = ['AUTO_ORDER', 'TABLE', 'Backend', 'ModelSpec', 'choose', 'create']
@@ -83,15 +84,18 @@ def _build(name: str, config: PipelineConfig) -> Backend:
     module_name, class_name = target.split(':')
     try:
         module = importlib.import_module(f'.{module_name}', __name__)
-    except ImportError as error:
+        return cast(Backend, getattr(module, class_name)(config))
+    except StereoError:
+        raise
+    except Exception as error:
         # An import that fails inside this project is a bug, not a missing package.
-        if (error.name or '').startswith(__name__.split('.')[0]):
+        failed = failed_import(error)
+        if failed is None:
             raise
         # Of those two, pip might replace the NumPy that OpenCV was compiled for.
         safe = name in ('openvino', 'onnx')
         mend = f'{our_command()} setup-backend {name}' if safe else f'pip install {package}'
-        raise BackendError(f'backend {name}: {error}; install it with: {mend}') from error
-    return cast(Backend, getattr(module, class_name)(config))
+        raise BackendError(f'backend {name}: {failed[1]}; install it with: {mend}') from error
 
 
 def _describe(backend: Backend) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,18 @@ from ..errors import BackendError, ModelError, one_line
 from ..models import ModelSpec
 from ..stereo import Float32Array
 from .engine_cache import EngineCache
-from .onnx_file import OnnxFile, Ports, complete, smallest_size, to_planes
+from .onnx_file import OnnxFile, complete, tell, trial_size
+from .ports import AnyArray, Inputs, Outputs, Port, PortOptions
+from .trial import examine
 
 _TENSORRT, _CUDA, _CPU = (
     'TensorrtExecutionProvider',
     'CUDAExecutionProvider',
     'CPUExecutionProvider',
 )
+
+# Names of ONNX Runtime for types that NumPy calls otherwise.
+_TYPES = {'float': 'float32', 'double': 'float64'}
 
 _log = logging.getLogger(__name__)
 
@@ -46,11 +52,14 @@ class OnnxRuntimeBackend:
         self._cache = EngineCache(_cache_key(file)) if _in_tensorrt(config, file) else None
         self._session, precision = _start(config, file, self._cache)
         self._device = str(self._session.get_providers()[0])
-        inputs = [(i.name, i.shape) for i in self._session.get_inputs()]
-        outputs = [o.name for o in self._session.get_outputs()]
-        self._ports = Ports.of(file.path, inputs, outputs)
-        self._spec = complete(file.spec, inputs[0][1], self._ports, precision)
-        self._warm_up()
+        self._ports = [_port(i) for i in self._session.get_inputs()]
+        self._inputs = Inputs.of(file.path, self._ports, PortOptions.of(config))
+        self._names = [o.name for o in self._session.get_outputs() if _is_numbers(o.type)]
+        self._outputs = self._warm_up(complete(file.spec, self._inputs, precision))
+        self._spec = replace(
+            complete(file.spec, self._inputs, precision),
+            has_confidence=self._outputs.confidence is not None,
+        )
 
     @property
     def spec(self) -> ModelSpec:
@@ -67,44 +76,67 @@ class OnnxRuntimeBackend:
     ) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair; see `Backend.infer`."""
         size = (left.shape[2], left.shape[3])
-        if self._cache is None or size in self._sizes:
-            outputs = self._run(left, right)
-        else:
-            self.compiling = True
-            try:
-                outputs = self._run_first(self._cache, left, right)
-            finally:
-                self.compiling = False
-            self._sizes.add(size)
-        return to_planes(outputs, size, self._path)
+        found = self._run(self._outputs.names, self._inputs.feed(left, right), size)
+        return self._outputs.planes(found, size)
 
     def close(self) -> None:
         """Free the session."""
         del self._session
 
-    def _run_first(self, cache: EngineCache, left: Float32Array, right: Float32Array) -> Any:
+    def _run(
+        self, names: list[str], feed: dict[str, AnyArray], size: tuple[int, int]
+    ) -> list[AnyArray]:
+        """The outputs of these names; the first pair of a size may need an engine."""
+        if self._cache is None or size in self._sizes:
+            return self._run_once(names, feed)
+        self.compiling = True
+        try:
+            outputs = self._run_first(self._cache, names, feed)
+        finally:
+            self.compiling = False
+        self._sizes.add(size)
+        return outputs
+
+    def _run_first(
+        self, cache: EngineCache, names: list[str], feed: dict[str, AnyArray]
+    ) -> list[AnyArray]:
         """The first pair of a size, for which TensorRT loads or builds an engine."""
         try:
-            outputs = self._run(left, right)
+            outputs = self._run_once(names, feed)
         except BackendError:
             if not cache.clear():
                 raise
             self._session, _ = _start(self._config, self._file, cache)
-            outputs = self._run(left, right)
+            outputs = self._run_once(names, feed)
         cache.check()
         return outputs
 
-    def _run(self, left: Float32Array, right: Float32Array) -> Any:
-        ports = self._ports
+    def _run_once(self, names: list[str], feed: dict[str, AnyArray]) -> list[AnyArray]:
         try:
-            return self._session.run(ports.outputs, {ports.left: left, ports.right: right})
+            return list(self._session.run(names, feed))
         except Exception as error:  # the runtime's errors share no narrower base
-            raise BackendError(f'onnx on {self._device} failed: {one_line(error)}') from error
+            raise BackendError(
+                f'{self._path}: onnx on {self._device} failed: {one_line(error)}'
+            ) from error
 
-    def _warm_up(self) -> None:
-        """Run once on a small grey pair: what cannot run fails now, not at the first frame."""
-        grey = np.full((1, 3, *smallest_size(self._spec)), 128, np.float32)
-        self.infer(grey, grey)
+    def _warm_up(self, spec: ModelSpec) -> Outputs:
+        """Run once on a small pair: what cannot run fails now, not at the first frame."""
+        size, options = trial_size(spec), self._inputs.options
+        grey = np.full((1, 3, *size), 128, np.float32)
+        outputs = Outputs.of(self._path, self._all_outputs(options, grey, grey), size, options)
+        if spec.foreign:
+            finding = examine(self._path, self._inputs, outputs, size, self._all_outputs)
+            tell(self._file, self._inputs, outputs, finding)
+        return outputs
+
+    def _all_outputs(
+        self, options: PortOptions, left: Float32Array, right: Float32Array
+    ) -> dict[str, AnyArray]:
+        """Every output for a pair in the form of these options."""
+        inputs = Inputs.of(self._path, self._ports, options)
+        size = (left.shape[2], left.shape[3])
+        found = self._run(self._names, inputs.feed(left, right), size)
+        return dict(zip(self._names, found, strict=True))
 
 
 def _start(
@@ -142,6 +174,18 @@ def _start(
     if started != expected:
         _log.warning('%s does not start here, %s runs instead', expected, started)
     return session, precision
+
+
+def _port(port: Any) -> Port:
+    """An input as ONNX Runtime describes it, 'tensor(float)'; free dimensions are names."""
+    kind = port.type.removeprefix('tensor(').removesuffix(')')
+    shape = tuple(size if isinstance(size, int) else None for size in port.shape)
+    return Port(port.name, _TYPES.get(kind, kind), shape)
+
+
+def _is_numbers(kind: str) -> bool:
+    """Whether an output is an array that NumPy has numbers for; no sequence, map or text."""
+    return kind.startswith('tensor(') and kind[7:-1] not in ('bfloat16', 'bool', 'string')
 
 
 def _in_tensorrt(config: PipelineConfig, file: OnnxFile) -> bool:

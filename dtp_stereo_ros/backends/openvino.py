@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,19 @@ from ..errors import BackendError, ModelError, one_line
 from ..models import ModelSpec
 from ..stereo import Float32Array
 from ..timing import undisturbed
-from .onnx_file import OnnxFile, Ports, complete, smallest_size, to_planes
+from .onnx_file import OnnxFile, complete, tell, trial_size
+from .ports import AnyArray, Inputs, Outputs, Port, PortOptions
+from .trial import examine
 
 _DEVICE = 'CPU'
+# NumPy's names of the types that it has.
+_TYPES = {
+    'f16': 'float16',
+    'f32': 'float32',
+    'f64': 'float64',
+    **{f'i{bits}': f'int{bits}' for bits in (8, 16, 32, 64)},
+    **{f'u{bits}': f'uint{bits}' for bits in (8, 16, 32, 64)},
+}
 _PRECISIONS = {'fp32': 'f32', 'bf16': 'bf16', 'fp16': 'f16'}
 
 # Convolutions may take so much longer in bf16 before the rest no longer makes up for it.
@@ -58,13 +69,19 @@ class OpenVinoBackend:
             self._model = self._core.read_model(str(file.path))
         except RuntimeError as error:
             raise ModelError(f'{file.path}: OpenVINO cannot load it: {one_line(error)}') from error
-        inputs = [(port.get_any_name(), _shape(port)) for port in self._model.inputs]
-        outputs = [port.get_any_name() for port in self._model.outputs]
-        self._ports = Ports.of(file.path, inputs, outputs)
-        self._spec = complete(file.spec, inputs[0][1], self._ports, precision)
+        self._ports = [_port(port) for port in self._model.inputs]
+        self._inputs = Inputs.of(file.path, self._ports, PortOptions.of(config))
+        self._names = [
+            port.get_any_name()
+            for port in self._model.outputs
+            if port.get_element_type().get_type_name() in _TYPES
+        ]
         self._requests: OrderedDict[tuple[int, int], Any] = OrderedDict()
-        # What does not compile is to fail now, not at the first frame.
-        self._request(smallest_size(self._spec))
+        self._outputs = self._warm_up(file, complete(file.spec, self._inputs, precision))
+        self._spec = replace(
+            complete(file.spec, self._inputs, precision),
+            has_confidence=self._outputs.confidence is not None,
+        )
 
     @property
     def spec(self) -> ModelSpec:
@@ -80,19 +97,46 @@ class OpenVinoBackend:
         self, left: Float32Array, right: Float32Array
     ) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair; see `Backend.infer`."""
-        ports, size = self._ports, (left.shape[2], left.shape[3])
-        request = self._request(size)
-        try:
-            request.infer({ports.left: left, ports.right: right}, share_inputs=True)
-        except RuntimeError as error:
-            raise BackendError(f'openvino on {_DEVICE} failed: {one_line(error)}') from error
-        # Copies: the request's buffers are written again by the next frame.
-        outputs = [request.get_tensor(name).data.copy() for name in ports.outputs]
-        return to_planes(outputs, size, self._path)
+        size = (left.shape[2], left.shape[3])
+        found = self._run(self._outputs.names, self._inputs.feed(left, right), size)
+        return self._outputs.planes(found, size)
 
     def close(self) -> None:
         """Free the compiled models."""
         self._requests.clear()
+
+    def _run(
+        self, names: list[str], feed: dict[str, AnyArray], size: tuple[int, int]
+    ) -> list[AnyArray]:
+        """The outputs of these names."""
+        request = self._request(size)
+        try:
+            request.infer(feed, share_inputs=True)
+        except RuntimeError as error:
+            raise BackendError(
+                f'{self._path}: openvino on {_DEVICE} failed: {one_line(error)}'
+            ) from error
+        # Copies: the request's buffers are written again by the next frame.
+        return [request.get_tensor(name).data.copy() for name in names]
+
+    def _warm_up(self, file: OnnxFile, spec: ModelSpec) -> Outputs:
+        """Run once on a small pair: what cannot run fails now, not at the first frame."""
+        size, options = trial_size(spec), self._inputs.options
+        grey = np.full((1, 3, *size), 128, np.float32)
+        outputs = Outputs.of(self._path, self._all_outputs(options, grey, grey), size, options)
+        if spec.foreign:
+            finding = examine(self._path, self._inputs, outputs, size, self._all_outputs)
+            tell(file, self._inputs, outputs, finding)
+        return outputs
+
+    def _all_outputs(
+        self, options: PortOptions, left: Float32Array, right: Float32Array
+    ) -> dict[str, AnyArray]:
+        """Every output for a pair in the form of these options."""
+        inputs = Inputs.of(self._path, self._ports, options)
+        size = (left.shape[2], left.shape[3])
+        found = self._run(self._names, inputs.feed(left, right), size)
+        return dict(zip(self._names, found, strict=True))
 
     def _request(self, size: tuple[int, int]) -> Any:
         """The inference request of an image size (height, width), compiled at first use."""
@@ -100,7 +144,7 @@ class OpenVinoBackend:
         if request is None:
             model = self._model.clone()
             try:
-                model.reshape({port: [1, 3, *size] for port in model.inputs})
+                model.reshape(self._inputs.shapes(size))
                 compiled = self._core.compile_model(model, _DEVICE, self._properties)
             except RuntimeError as error:
                 raise BackendError(
@@ -122,7 +166,13 @@ def _core() -> Any:
     stack which it had given to the thread that loaded it; when another thread unloads it, the next
     signal to the former, Ctrl-C, ends the process by SIGSEGV.
     """
-    return ov.Core()
+    try:
+        return ov.Core()
+    except RuntimeError as error:  # its plugins are shared libraries
+        raise BackendError(
+            f'backend openvino does not start: {one_line(error)}; reinstall it with: '
+            'pip install --force-reinstall openvino'
+        ) from error
 
 
 def _precision(config: PipelineConfig, core: Any) -> str:
@@ -161,5 +211,11 @@ def _bf16_pays() -> bool:
     return bf16_s <= _BF16_MARGIN * fp32_s
 
 
-def _shape(port: Any) -> list[int | None]:
-    return [d.get_length() if d.is_static else None for d in port.get_partial_shape()]
+def _port(port: Any) -> Port:
+    """An input as OpenVINO describes it."""
+    kind = port.get_element_type().get_type_name()
+    shape = port.get_partial_shape()
+    if shape.rank.is_dynamic:
+        return Port(port.get_any_name(), _TYPES.get(kind, kind), None)
+    sizes = tuple(d.get_length() if d.is_static else None for d in shape)
+    return Port(port.get_any_name(), _TYPES.get(kind, kind), sizes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..paths import make_folder
 from .options import typed_command
 from .training_options import add_changes, missing, parse_changes
 
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         raise missing(error) from error
     plan = read_settings(Plan, args.file, changes)
     ablation = Ablation(plan, typed_command(), args.shared)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(args.out.parent)
     ablation_report.write(args.out, ablation)
     ablation.run([name for name in args.rows.split(',') if name])
     ablation_report.write(args.out, ablation)

@@ -19,6 +19,7 @@ import numpy as np
 from ..config import BACKENDS, PipelineConfig
 from ..errors import BackendError, InputError
 from ..evaluation import motorcycle
+from ..paths import make_folder
 from ..pipeline import StereoPipeline
 from ..stereo import Float32Array, StereoFrame, UInt8Array
 from .demo_report import Published, print_errors, write
@@ -119,7 +120,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.frames < 2 or args.rate <= 0:
         raise InputError('--frames must be at least 2 and --rate above 0')
     frame, truth_px = motorcycle.load()
-    out = _make_folder(args.out)
+    out = make_folder(args.out)
     with _ros(), _start_node(args, out / 'node.log') as node:
         print(f'node       depth_node, process {node.pid}, waiting for it to start', flush=True)
         session = _session(node)
@@ -295,11 +296,3 @@ def _sgbm(frame: StereoFrame) -> Float32Array:
     disparity_px = pipeline.process(frame).disparity_px
     pipeline.close()
     return disparity_px
-
-
-def _make_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f'{folder}: cannot be made ({error.strerror}); choose another') from error
-    return folder

@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import InputError
 from ..evaluation.fill import fill_holes
 from ..evaluation.metrics import density, score
 from ..evaluation.pictures import ERROR_SCALE_PX, error_image, panel
@@ -71,13 +70,10 @@ def write(
         confidence = colorize(published.confidence, 0.0, 1.0)
         pictures['confidence.png'] = (confidence, 'red is high, blue is low')
     estimates = [Estimate('depth_node', published.disparity_px), Estimate('SGBM', rival_px)]
-    try:
-        for name, (picture, _) in pictures.items():
-            write_png(out / name, picture)
-        write_jpeg(out / 'overview.jpg', _for_readme(panel(frame.left, truth_px, estimates)))
-        write_ply(out / 'cloud.ply', published.points_m, published.colors)
-    except OSError as error:
-        raise InputError(f'{out}: cannot be written ({error.strerror})') from error
+    for name, (picture, _) in pictures.items():
+        write_png(out / name, picture)
+    write_jpeg(out / 'overview.jpg', _for_readme(panel(frame.left, truth_px, estimates)))
+    write_ply(out / 'cloud.ply', published.points_m, published.colors)
     print(f'\nwritten to {out.resolve()}:')
     for name, (_, meaning) in pictures.items():
         print(f'  {name:15} {meaning}')

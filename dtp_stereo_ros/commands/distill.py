@@ -37,6 +37,8 @@ examples:
 
 A teacher is a checkpoint of this project (.pt), published PSMNet weights (psmnet:FILE.tar), an
 .onnx file that maps (left, right) to disparity, or sgbm, believed where left and right agree.
+Where an .onnx file wants another form of images, settings follow it, those that begin with model_
+in `dtp-stereo infer -h`: big.onnx,model_input_range=0..1.
 --cache asks it once about each pair on disk and keeps the answers.
 OUT is as of `dtp-stereo train`: last.pt to go on, best.pt to use or export.
 {TORCHRUN_HELP}"""
@@ -52,8 +54,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         learning_rate=5e-4,
         data='',
         init='dtpnet',
-        out='runs/distill-NAME, by the first data',
+        out='runs/distill-DATA-by-TEACHER',
     )
+
+
+def _short(spec: str) -> str:
+    """``KIND:PLACE,...`` for a folder's name; of a run its own folder, as all have a best.pt."""
+    place = spec.partition(',')[0]
+    path = Path(place.partition(':')[2] or place)
+    return path.parent.name if path.name == 'best.pt' and path.parent.name else path.stem
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
     if not args.data:
         raise ConfigError('--data is missing: name synthetic, folder:PATH or bag:FILE')
     if args.out is None:
-        place = args.data[0].partition(',')[0]
-        args.out = Path('runs', f'distill-{Path(place.partition(":")[2] or place).stem}')
+        data, teacher = (_short(text) for text in (args.data[0], args.teacher))
+        args.out = Path('runs', f'distill-{data}-by-{teacher}')
     distil = made(DistilConfig, args, ('teacher', *_DISTIL))
     config = train_config(args, distil=distil)
     try:

@@ -34,6 +34,7 @@ from ..evaluation.runner import (
 )
 from ..evaluation.tables import score_table
 from ..evaluation.thin import ThinStructures
+from ..paths import make_folder
 from ..pipeline import StereoPipeline
 from ..stereo import StereoFrame
 from .options import add_models_option, add_pipeline_options, pipeline_config, typed_command
@@ -134,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
     if times:
         _check_times(times, methods, args.bench)
     if args.out:
-        _make_folder(args.out)
+        make_folder(args.out)
     pictures = _Pictures()
     results = [_evaluate(name, scenes, methods, args.out, pictures) for name, scenes in datasets]
     left_out = [line for result in results for line in result.left_out]
@@ -240,10 +241,3 @@ def _evaluate(
             pictures.see(name, scene, frame, truth, estimates)
 
     return evaluate(name, scenes, methods, seen)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f'{folder}: cannot be made ({error.strerror}); choose another') from error

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..errors import InputError, StereoError
+from ..errors import InputError
 from ..evaluation import motorcycle
-from ..image_io import read_image
+from ..image_io import read_pair
+from ..paths import make_folder
 from ..stereo import StereoFrame
+from .training_options import missing
 
 HELP = 'export a checkpoint to ONNX and write its model card'
 
@@ -21,6 +23,9 @@ if the median difference exceeds 0.01 px, nothing is written.
 examples:
   dtp-stereo export runs/first/best.pt -o ~/models --name mycam
   DTP_STEREO_MODEL_PATH=~/models dtp-stereo infer left.png right.png -o d.png --model mycam"""
+
+
+_DEFAULT_PAIR = 'the Motorcycle pair'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,11 +61,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         from ..training.export import export_model
     except ImportError as error:
-        raise StereoError(
-            f"export needs {error.name}; install it with: pip install 'dtp_stereo[train]'"
-        ) from error
-    args.output.mkdir(parents=True, exist_ok=True)
-    parity = export_model(args.checkpoint, args.output, name, frame, evaluation)
+        raise missing(error) from error
+    make_folder(args.output)
+    # Names of the files; where this machine keeps them is nobody's affair.
+    pair = f'the pair {args.pair[0].name}, {args.pair[1].name}' if args.pair else _DEFAULT_PAIR
+    parity = export_model(args.checkpoint, args.output, name, frame, evaluation, pair)
     print(
         f'{args.output / name}.onnx, .pt, .md: ONNX Runtime and PyTorch differ by '
         f'{parity.median_px:.5f} px (median), {parity.p99_px:.5f} px (99 %)'
@@ -70,5 +75,5 @@ def run(args: argparse.Namespace) -> int:
 
 def _frame(pair: list[Path] | None) -> StereoFrame:
     if pair:
-        return StereoFrame(read_image(pair[0]), read_image(pair[1]))
+        return read_pair(pair[0], pair[1])
     return motorcycle.load()[0]

@@ -19,17 +19,22 @@ from .options import add_pipeline_options, pipeline_config
 HELP = 'disparity or point cloud of one image pair'
 
 DESCRIPTION = """\
-Match one rectified pair and write the result; the ending of OUT says what is written:
+Match one rectified pair and write the result; the ending of OUT says in which form:
 
   .npy   disparity x_left - x_right, float32 (H, W) in pixels of LEFT, NaN where unknown
   .pfm   the same, +Inf where unknown (Middlebury's convention)
   .png   the disparity in colour: near is red, far is blue, unknown is black
   .ply   coloured point cloud in metres, left optical frame (needs --calib)
 
+With --what depth (needs --calib):
+
+  .npy, .pfm   depth, float32 (H, W) in metres, NaN where unknown, +Inf beyond --max-depth
+  .png         depth, 16 bit in millimetres, 0 where unknown or beyond --max-depth
+
 examples:
   dtp-stereo infer left.png right.png -o disparity.npy
   dtp-stereo infer left.png right.png -o cloud.ply --calib calib.txt
-  dtp-stereo infer left.png right.png -o depth.png --calib left.yaml,right.yaml --max-depth 10
+  dtp-stereo infer left.png right.png -o depth.png --what depth --calib left.yaml,right.yaml
   dtp-stereo infer left.png right.png -o sgbm.png --backend sgbm
   dtp-stereo infer left.png right.png -o fast.png --scale 0.5 --json
 
@@ -48,7 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('left', metavar='LEFT', type=Path, help='left image, rectified')
     parser.add_argument('right', metavar='RIGHT', type=Path, help='right image, same size')
     parser.add_argument('-o', '--output', metavar='OUT', type=Path, required=True)
-    parser.add_argument('--calib', metavar='FILE', help='calibration: depth limits, .ply')
+    parser.add_argument(
+        '--what',
+        choices=('disparity', 'depth'),
+        default='disparity',
+        help='of a .png, .npy or .pfm (default: disparity)',
+    )
+    parser.add_argument('--calib', metavar='FILE', help='calibration: depth limits, depth, .ply')
     parser.add_argument('--json', action='store_true', help='print the summary as JSON')
     add_pipeline_options(parser)
 
@@ -60,11 +71,11 @@ def run(args: argparse.Namespace) -> int:
     if args.calib:
         size_px = frame.width_px, frame.height_px
         frame = replace(frame, calibration=read_calibration(args.calib, size_px))
-    check_output(args.output, frame.calibration)
+    check_output(args.output, frame.calibration, args.what)
     pipeline = StereoPipeline(config)
     try:
         result = pipeline.process(frame)
-        write_result(args.output, frame, result)
+        write_result(args.output, frame, result, args.what)
         summary = _summary(args.output, result, pipeline)
     finally:
         pipeline.close()

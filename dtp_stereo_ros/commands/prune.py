@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..errors import ConfigError
 from ..training.settings import RAYCAST, SYNTHETIC, Computing, GeneratorConfig, PruneConfig
 from .options import typed_command
 from .training_options import DATA_HELP, add_computing_options, add_settings, made, missing
@@ -59,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         from ..training.pruning.prune_checkpoint import prune_checkpoint, summary_line
     except ImportError as error:
         raise missing(error) from error
+    if args.batches < 1:
+        raise ConfigError(f'--batches is {args.batches}, it must be at least 1')
     sources = Sources.open(tuple(args.data or [SYNTHETIC]), args.out / 'cache')
     accelerator = accelerator_for(computing.device, computing.precision == 'bf16')
     renderer = Renderer(data, accelerator.device) if RAYCAST in sources.specs else None

@@ -16,6 +16,7 @@ from ..config import Tunable
 from ..errors import ConfigError, StereoError
 from ..sizes import parse_size
 from ..training.settings import Computing, GeneratorConfig, TrainConfig, declared, option
+from ..user_errors import failed_import, user_line
 from .options import help_text, typed_command
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ T = TypeVar('T')
 Sizes = tuple[tuple[int, int], ...]
 
 DATA_HELP = """\
-Data is any number of these, in turn; one in ten pairs of a folder or bag judges the run:
+Data is any number of these, in turn; the last tenth of a folder or bag judges the run:
   synthetic            generated pairs; --textures FOLDER covers them with photographs
   raycast              ray cast rooms, roads and woods, rendered on the GPU where there is one
   assets:FILE          rooms, streets and tracks rendered from the packed 3D assets of FILE
@@ -227,18 +228,24 @@ def train_config(args: argparse.Namespace, **more: Any) -> TrainConfig:
 
 
 def run_to_end(trainer: Trainer) -> None:
-    """Train, and print where the weights are and how good; SIGTERM ends it with a checkpoint."""
+    """Train, and print where the best weights are, how good, and of which step.
+
+    SIGTERM ends it with a checkpoint.
+    """
 
     def stop(*_: Any) -> None:
         trainer.stopped = True
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        figures = trainer.run()
+        trainer.run()
     finally:
         signal.signal(signal.SIGTERM, before)
-    shown = ', '.join(f'{k} {v:.3f}' for k, v in figures.items())
-    trainer.accelerator.print(f'{trainer.config.out / "best.pt"}: {shown}')
+    if trainer.step == trainer.schedule.first:
+        trainer.accelerator.print(f'no step was left to do after {trainer.step}')
+    path, meta = trainer.best_weights()
+    shown = ', '.join(f'{k} {v:.3f}' for k, v in meta['validation'].items())
+    trainer.accelerator.print(f'{path}: {shown} at step {meta["steps"]} of {trainer.step}')
 
 
 def add_changes(parser: argparse.ArgumentParser) -> None:
@@ -273,9 +280,12 @@ def parse_changes(texts: list[str]) -> dict[str, Any]:
 
 def missing(error: ImportError) -> StereoError:
     """The one-line error for a training package that is not installed; a bug stays a bug."""
-    if (error.name or '').startswith('dtp_stereo_ros'):
+    failed = failed_import(error)
+    if failed is None:
         raise error
-    return StereoError(f"this needs {error.name}; install it: pip install 'dtp_stereo[train]'")
+    if not isinstance(error, ModuleNotFoundError):  # installed, and broken
+        return StereoError(user_line(error))
+    return StereoError(f"this needs {failed[0]}; install it: pip install 'dtp_stereo[train]'")
 
 
 def parse_sizes(text: str) -> tuple[tuple[int, int], ...]:

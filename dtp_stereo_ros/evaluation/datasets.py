@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import InputError
+from ..paths import expanded
 from .folder_pairs import pairs
 from .kitti import kitti2012, kitti2015
 from .middlebury import eth3d, middlebury_2001, middlebury_2005, middlebury_classic, middlebury_v3
@@ -81,7 +82,7 @@ def open_dataset(spec: str) -> tuple[str, list[Scene]]:
         raise InputError(
             f'data {spec!r}: write it as NAME:PATH with NAME one of {", ".join(READERS)}'
         )
-    root = Path(path).expanduser()
+    root = expanded(path)
     if not root.is_dir():
         raise InputError(f'{root}: no such folder; give the folder of {name} after the colon')
     return name, named_apart(READERS[name](root))

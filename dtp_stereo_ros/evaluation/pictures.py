@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import InputError
 from ..image_io import colorize, write_png
+from ..paths import make_folder
 from ..stereo import Float32Array, StereoFrame, UInt8Array
 from .datasets import Scene, Truth
 from .scene_score import Estimate
@@ -26,12 +26,8 @@ def write_panel(
     Raises:
         InputError: the folder cannot be written.
     """
-    path = folder / f'{scene.name.replace("/", "_")}.png'
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_png(path, panel(frame.left, truth.disparity_px if truth else None, estimates))
-    except OSError as error:
-        raise InputError(f'{path}: cannot be written ({error.strerror})') from error
+    path = make_folder(folder) / f'{scene.name.replace("/", "_")}.png'
+    write_png(path, panel(frame.left, truth.disparity_px if truth else None, estimates))
 
 
 def panel(

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import InputError
 from ..image_io import atomic, write_jpeg
 from ..stereo import UInt8Array
 from . import plots
@@ -64,20 +63,17 @@ def write_report(
     """
     extras = extras or Extras()
     sections = [f'# Evaluation\n\n`{command}`']
-    try:
-        with atomic(folder / 'report.json') as file:
-            file.write(as_json(results, command, extras.times).encode())
-        sections.append(_accuracy(folder, results, extras.times))
-        sections.append(_confidence(folder, results))
-        sections.append(_anatomy(results))
-        sections.append(_pictures(folder, extras))
-        rows = [row for result in results for row in result.rows()]
-        sections.append(f'## Scores\n\n{score_table(rows)}\n\n{legend()}')
-        sections += [f'Left out: {line}' for result in results for line in result.left_out]
-        with atomic(folder / 'report.md') as file:
-            file.write(('\n\n'.join(filter(None, sections)) + '\n').encode())
-    except OSError as error:
-        raise InputError(f'{folder}: cannot be written ({error.strerror})') from error
+    with atomic(folder / 'report.json') as file:
+        file.write(as_json(results, command, extras.times).encode())
+    sections.append(_accuracy(folder, results, extras.times))
+    sections.append(_confidence(folder, results))
+    sections.append(_anatomy(results))
+    sections.append(_pictures(folder, extras))
+    rows = [row for result in results for row in result.rows()]
+    sections.append(f'## Scores\n\n{score_table(rows)}\n\n{legend()}')
+    sections += [f'Left out: {line}' for result in results for line in result.left_out]
+    with atomic(folder / 'report.md') as file:
+        file.write(('\n\n'.join(filter(None, sections)) + '\n').encode())
 
 
 def _accuracy(folder: Path, results: Sequence[DatasetResult], times: Times | None) -> str:

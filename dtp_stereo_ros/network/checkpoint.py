@@ -8,6 +8,7 @@ differ from the config. It is read with ``weights_only=True``, so that no file c
 from __future__ import annotations
 
 import dataclasses
+import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,11 @@ def save(path: Path, network: Network, meta: dict[str, Any]) -> None:
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain values to `path`, whole or not at all."""
+    # Into memory first: on a full disk PyTorch's writer raises errors of its own.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     with atomic(path) as file:
-        torch.save(content, file)
+        file.write(buffer.getbuffer())
 
 
 def read(path: Path) -> dict[str, Any]:

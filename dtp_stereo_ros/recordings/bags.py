@@ -17,9 +17,9 @@ import numpy as np
 from dtp_stereo_ros.calibration import Camera, stereo_calibration
 from dtp_stereo_ros.errors import CalibrationError, InputError
 from dtp_stereo_ros.health.stamps import recorded_findings
-from dtp_stereo_ros.image_io import write_pfm, write_png
+from dtp_stereo_ros.image_io import atomic, write_pfm, write_png
 from dtp_stereo_ros.pairing.image_stream import Arrival
-from dtp_stereo_ros.paths import split_at_commas
+from dtp_stereo_ros.paths import expanded, make_folder, split_at_commas
 from dtp_stereo_ros.stereo import Float32Array, StereoCalibration, UInt8Array
 
 # What rectified images are called by stereo_image_proc and by common camera drivers.
@@ -89,7 +89,7 @@ def unpack_bag(place: str, cache: Path) -> Path:
         from rosbags.highlevel import AnyReader, AnyReaderError
     except ImportError as error:
         raise InputError(f'{bag}: {error}; pip install rosbags rosbags-image tqdm') from error
-    cache.mkdir(parents=True, exist_ok=True)
+    make_folder(cache)
     temporary = target.with_name(f'{target.name}.{os.getpid()}.tmp')
     temporary.mkdir()
     try:
@@ -107,7 +107,8 @@ def unpack_bag(place: str, cache: Path) -> Path:
                 f'{bag}: no message of {topics.left} has one of {topics.right} within '
                 f'{_SLOP_NS / 1e6:g} ms; are they one camera?'
             )
-        (temporary / 'source.json').write_text(json.dumps({'bag': place, **vars(topics)}))
+        with atomic(temporary / 'source.json') as file:
+            file.write(json.dumps({'bag': place, **vars(topics)}).encode())
         temporary.replace(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -116,7 +117,7 @@ def unpack_bag(place: str, cache: Path) -> Path:
 
 def _parse(place: str) -> tuple[Path, dict[str, str]]:
     parts = split_at_commas(place)
-    bag = Path(parts[0]).expanduser()
+    bag = expanded(parts[0])
     if not bag.exists():
         raise InputError(f'{bag}: no such bag; check the path')
     options: dict[str, str] = {}
@@ -168,7 +169,7 @@ def _write_pairs(bag: Path, reader: Any, topics: Topics, folder: Path, arrivals:
     connections = [c for c in reader.connections if c.topic in wanted]
     total = sum(c.msgcount for c in connections if c.topic == topics.left)
     every = -(-total // _MAX_PAIRS) or 1
-    count = 0
+    count = known = 0
     from tqdm import tqdm
 
     bar = tqdm(total=total, unit='pair', desc=bag.name, mininterval=1)
@@ -183,7 +184,13 @@ def _write_pairs(bag: Path, reader: Any, topics: Topics, folder: Path, arrivals:
             if moment.truth is not None:
                 disparity = _disparity(bag, moment.truth, infos, topics)
                 write_pfm(folder / f'{name}_disp.pfm', disparity)
+                known += int(np.isfinite(disparity).sum())
             count += 1
+    if topics.truth and count and not known:
+        raise InputError(
+            f'{bag}: {topics.truth} knows no pixel of {count} pairs: no disparity is a number, '
+            'above 0 and within min_disparity and max_disparity of its message'
+        )
     return count
 
 
@@ -254,6 +261,8 @@ def _disparity(bag: Path, message: Any, infos: dict[str, Any], topics: Topics) -
     if hasattr(message, 'min_disparity'):
         disparity = np.asarray(message_to_cvimage(message.image), np.float32)
         low, high = message.min_disparity, message.max_disparity
+        if not high > low:  # left unset
+            low, high = 0.0, np.inf
         known = np.isfinite(disparity) & (disparity >= low) & (disparity <= high)
         return np.where(known, disparity, np.float32(np.nan))
     depth = np.asarray(message_to_cvimage(message), np.float32)

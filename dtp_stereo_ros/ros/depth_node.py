@@ -12,21 +12,23 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-import rclpy
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
-from rclpy.qos_overriding_options import InvalidQosOverridesError
-from rclpy.signals import SignalHandlerOptions
-
 from ..errors import StereoError, one_line
-from ..image_io import silence_opencv
-from . import arguments
-from .node import DepthNode
+from ..user_errors import one_line_imports, print_anything, user_line
 
-# What a user gets wrong on the command line or in a parameter file.
+with one_line_imports('depth_node'):
+    import rclpy
+    from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.impl.implementation_singleton import rclpy_implementation
+    from rclpy.qos_overriding_options import InvalidQosOverridesError
+    from rclpy.signals import SignalHandlerOptions
+
+    from ..image_io import silence_opencv
+    from . import arguments
+    from .node import DepthNode
+
+# Of rclpy: what a user gets wrong on the command line or in a parameter file.
 _USER_ERRORS = (
-    StereoError,
     InvalidParameterTypeException,
     InvalidParameterValueException,
     InvalidQosOverridesError,
@@ -49,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 after SIGINT, SIGTERM or `--help`, 1 when the worker died or hangs, 2 for what the user
         can mend.
     """
+    print_anything()
     stop = _Stop()
     given = list(sys.argv[1:] if argv is None else argv)
     if arguments.wants_help(given):
@@ -68,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal_handler_options=SignalHandlerOptions.NO,
         )
     except Exception as error:  # rclpy has no common base for malformed ROS arguments
-        print(f'depth_node: {one_line(error)}{_security_hint()}', file=sys.stderr)
+        print(f'depth_node: {one_line(error)}{_hint(error)}', file=sys.stderr)
         return 2
     try:
         return _run(stop, given)
@@ -85,7 +88,13 @@ def _run(stop: _Stop, given: Sequence[str]) -> int:
         print(f'depth_node: {one_line(error)}', file=sys.stderr)
         return 2
     except rclpy_implementation.RCLError as error:  # the middleware refuses
-        print(f'depth_node: {one_line(error)}{_security_hint()}', file=sys.stderr)
+        print(f'depth_node: {one_line(error)}{_hint(error)}', file=sys.stderr)
+        return 2
+    except Exception as error:
+        line = user_line(error)
+        if line is None:
+            raise
+        print(f'depth_node: {line}', file=sys.stderr)
         return 2
     for text in arguments.unread_files(given, node.get_fully_qualified_name()):
         node.get_logger().warning(text)
@@ -105,7 +114,10 @@ def _run(stop: _Stop, given: Sequence[str]) -> int:
     return 0
 
 
-def _security_hint() -> str:
+def _hint(error: Exception) -> str:
+    """The mend of what ROS itself refuses."""
+    if 'logging' in str(error) or 'log directory' in str(error):
+        return '; set ROS_LOG_DIR to a folder that can be written, as ROS_LOG_DIR=/tmp/ros_log'
     secured = os.environ.get('ROS_SECURITY_ENABLE') == 'true'
     return '; ROS_SECURITY_ENABLE is set: see docs/guides/security.md' if secured else ''
 

@@ -39,7 +39,12 @@ class Parity:
 
 
 def export_model(
-    source: Path, folder: Path, name: str, frame: StereoFrame, evaluation: str = ''
+    source: Path,
+    folder: Path,
+    name: str,
+    frame: StereoFrame,
+    evaluation: str = '',
+    pair: str = 'the Motorcycle pair',
 ) -> Parity:
     """Write NAME.onnx, NAME.pt and the card NAME.md to `folder`.
 
@@ -49,6 +54,7 @@ def export_model(
         name: of the model.
         frame: real pair on which the export is compared with the reference.
         evaluation: Markdown of `dtp-stereo eval` for the card, or ''.
+        pair: what the card calls `frame`.
 
     Raises:
         ModelError: see `export_onnx`.
@@ -59,7 +65,7 @@ def export_model(
         checkpoint.save(copy, checkpoint.load(source), checkpoint.read(source)['meta'])
     card = folder / f'{name}.md'
     with atomic(card) as file:
-        file.write(model_card(name, folder, parity, evaluation).encode())
+        file.write(model_card(name, folder, parity, evaluation, pair).encode())
     return parity
 
 
@@ -148,7 +154,9 @@ def _describe(network: Network, path: Path, source: Path, name: str) -> None:
     onnx.save(model, path)
 
 
-def model_card(name: str, folder: Path, parity: Parity, evaluation: str) -> str:
+def model_card(
+    name: str, folder: Path, parity: Parity, evaluation: str, pair: str = 'the Motorcycle pair'
+) -> str:
     """Markdown that tells what a shipped model is and how it was made.
 
     Args:
@@ -156,6 +164,7 @@ def model_card(name: str, folder: Path, parity: Parity, evaluation: str) -> str:
         folder: where they are.
         parity: of the export.
         evaluation: Markdown of `dtp-stereo eval`, or ''.
+        pair: that the parity is of.
     """
     content = checkpoint.read(folder / f'{name}.pt')
     network = checkpoint.load(folder / f'{name}.pt')
@@ -166,7 +175,7 @@ def model_card(name: str, folder: Path, parity: Parity, evaluation: str) -> str:
         f'`{name}.pt` sha256': f'`{models.sha256(folder / f"{name}.pt")}`',
         f'`{name}.onnx` sha256': f'`{models.sha256(folder / f"{name}.onnx")}`',
         'ONNX Runtime against PyTorch': f'median {parity.median_px:.5f} px, '
-        f'99 % below {parity.p99_px:.5f} px on the Motorcycle pair',
+        f'99 % below {parity.p99_px:.5f} px on {_cell(pair)}',
     }
     lines = [
         f'# {name}',

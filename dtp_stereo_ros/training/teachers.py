@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -13,10 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dtp_stereo_ros import models
-from dtp_stereo_ros.config import PipelineConfig
-from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.config import MODEL_SETTINGS, PipelineConfig
+from dtp_stereo_ros.errors import BackendError, ConfigError
 from dtp_stereo_ros.network import checkpoint, psmnet
 from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.paths import expanded
 from dtp_stereo_ros.pipeline import StereoPipeline
 from dtp_stereo_ros.stereo import StereoFrame, UInt8Array
 
@@ -207,15 +209,42 @@ def _family(place: str) -> Teacher:
 
 
 def _psmnet(place: str) -> Teacher:
-    path = Path(place).expanduser()
+    path = expanded(place)
     network = psmnet.load_published(path)
     return NetworkTeacher(network, models.sha256(path))
 
 
 def _onnx(place: str) -> Teacher:
-    path = models.resolve(place, ('.onnx',))
-    config = PipelineConfig(backend='onnx', model=str(path), precision='fp32')
-    return PipelineTeacher(config, models.sha256(path))
+    name, settings = _with_settings(place)
+    path = models.resolve(name, ('.onnx',))
+    config = replace(PipelineConfig(model=str(path), precision='fp32'), **settings)
+    fingerprint = ','.join([models.sha256(path), *(f'{k}={v}' for k, v in settings.items())])
+    # First that which may have a GPU.
+    missing: BackendError | None = None
+    for backend in ('onnx', 'openvino'):
+        try:
+            return PipelineTeacher(replace(config, backend=backend), fingerprint)
+        except BackendError as error:
+            missing = missing or error
+    raise missing or BackendError(f'{path}: no runtime')
+
+
+def _with_settings(place: str) -> tuple[str, dict[str, Any]]:
+    """``FILE[,model_NAME=VALUE...]`` as the file and the settings, sorted by name.
+
+    Raises:
+        ConfigError: a value is none of the setting.
+    """
+    name, *parts = re.split(rf',(?=(?:{"|".join(MODEL_SETTINGS)})=)', place)
+    settings: dict[str, Any] = {}
+    for part in sorted(parts):
+        key, _, value = part.partition('=')
+        kind = type(getattr(PipelineConfig(), key))
+        try:
+            settings[key] = kind(value)
+        except ValueError:
+            raise ConfigError(f'teacher {place!r}: {key} is {value!r}, no number') from None
+    return name, settings
 
 
 def _sgbm(place: str) -> Teacher:
@@ -240,6 +269,9 @@ _ENDINGS = {'.pt': 'family', '.onnx': 'onnx', '.tar': 'psmnet'}
 def open_teacher(spec: str) -> Teacher:
     """Build a teacher from ``KIND:FILE``, from a file whose ending tells the kind, or ``sgbm``.
 
+    An ONNX file may be followed by settings of its ports, as
+    ``big.onnx,model_input_range=0..1,model_output=disp``.
+
     Raises:
         ConfigError: the kind is unknown.
         ModelError: the file is missing or of another kind.
@@ -248,7 +280,7 @@ def open_teacher(spec: str) -> Teacher:
     kind, colon, place = spec.partition(':')
     if kind in TEACHERS and (colon or kind == 'sgbm'):
         return TEACHERS[kind](place)
-    ending = Path(spec).suffix
+    ending = Path(_with_settings(spec)[0]).suffix
     if ending not in _ENDINGS:
         raise ConfigError(
             f'teacher {spec!r}: give a file ending in {", ".join(_ENDINGS)}, or KIND:FILE with '

@@ -98,7 +98,7 @@ def test_sides_are_told_apart_by_name(name: str, make_onnx: MakeOnnx) -> None:
 
 def test_graphs_that_match_nothing_are_refused(name: str, make_onnx: MakeOnnx) -> None:
     path = make_onnx(inputs=('image',), outputs=('label',))
-    with pytest.raises(ModelError, match='has inputs image and outputs label'):
+    with pytest.raises(ModelError, match=r'has inputs image \(float32, 1, 3, '):
         create(_fp32(name, path))
 
 

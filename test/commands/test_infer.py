@@ -57,6 +57,39 @@ def test_every_ending(
         assert np.median(points[:, 2]) == pytest.approx(2.5, abs=0.02)
 
 
+@pytest.mark.parametrize('ending', ['npy', 'pfm', 'png'])
+@pytest.mark.parametrize('limit', [('--max-depth', '10'), ('--max-depth', '2')])
+def test_depth_in_metres_and_millimetres(
+    pair: tuple[Path, Path], tmp_path: Path, ending: str, limit: tuple[str, str]
+) -> None:
+    calib = tmp_path / 'calib.yaml'
+    calib.write_text(_CALIBRATION)
+    out = tmp_path / f'depth.{ending}'
+    options = ('--backend', 'sgbm', '--calib', calib, '--what', 'depth', *limit)
+    assert _infer(*pair, '-o', out, *options) == 0
+    depth = np.load(out) if ending == 'npy' else cv2.imread(str(out), cv2.IMREAD_UNCHANGED)
+    assert depth.shape == (120, 320)
+    assert depth.dtype == (np.uint16 if ending == 'png' else np.float32)
+    right_part = depth[:, 100:]
+    if limit[1] == '2':  # 2.5 m is beyond range
+        beyond = right_part == 0 if ending == 'png' else np.isposinf(right_part)
+        assert beyond.mean() > 0.9
+        return
+    metres = right_part / 1000 if ending == 'png' else right_part
+    assert np.median(metres[np.isfinite(metres)]) == pytest.approx(2.5, abs=0.02)
+    unknown = depth == 0 if ending == 'png' else np.isnan(depth)
+    assert unknown[:, :10].mean() > 0.9
+
+
+def test_depth_needs_a_calibration(
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'depth.png'
+    assert _infer(*pair, '-o', out, '--backend', 'sgbm', '--what', 'depth') == 2
+    assert 'depth needs a calibration; give one by --calib' in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_json_tells_all_there_is(
     pair: tuple[Path, Path],
     tmp_path: Path,

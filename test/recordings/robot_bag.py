@@ -40,14 +40,14 @@ def info(stamp_ns, tx=-FOCAL_BASELINE):
     )  # fmt: skip
 
 
-def disparity(values, stamp_ns):
+def disparity(values, stamp_ns, limits=(1.0, 32.0)):
     roi = kind('sensor_msgs/msg/RegionOfInterest')(0, 0, 0, 0, False)
     return kind('stereo_msgs/msg/DisparityImage')(
-        header(stamp_ns), image(values, '32FC1', stamp_ns), 100.0, 0.1, roi, 1.0, 32.0, 0.1
+        header(stamp_ns), image(values, '32FC1', stamp_ns), 100.0, 0.1, roi, *limits, 0.1
     )
 
 
-def write_bag(path, truth='', left_tx=None):
+def write_bag(path, truth='', left_tx=None, limits=(1.0, 32.0)):
     """Five frames; the right view is stamped 1 ms later, and its third image is lost.
 
     With `left_tx` there is a left camera info too, and both have a Tx.
@@ -80,7 +80,7 @@ def write_bag(path, truth='', left_tx=None):
                 send('right/image_rect', image(wide[:, SHIFT:], 'mono8', later), later)
             values = np.full((HEIGHT, WIDTH), SHIFT, np.float32)
             values[0] = -1.0
-            send('disparity', disparity(values, stamp), stamp)
+            send('disparity', disparity(values, stamp, limits), stamp)
             depth = np.full((HEIGHT, WIDTH), 1000 * FOCAL_BASELINE / SHIFT, np.uint16)
             depth[0] = 0
             send('depth', image(depth, '16UC1', stamp), stamp)

@@ -32,6 +32,20 @@ def test_pairs_of_a_bag(tmp_path, truth):
             assert scene.load_truth is None
 
 
+@pytest.mark.parametrize('limits', [(0.0, 0.0), (5.0, 5.0), (1.0, -1.0), (float('nan'),) * 2])
+def test_limits_that_are_empty_are_no_limits(tmp_path, limits):
+    spec = write_bag(tmp_path / 'robot', ',truth=/cam/disparity', limits=limits)
+    for scene in open_pairs(spec, tmp_path / 'cache'):
+        np.testing.assert_allclose(scene.load()[1].disparity_px[1:], SHIFT, rtol=1e-6)
+
+
+@pytest.mark.parametrize('limits', [(20.0, 30.0), (-9.0, -1.0)])
+def test_a_truth_of_which_nothing_is_known_is_refused(tmp_path, limits):
+    spec = write_bag(tmp_path / 'robot', ',truth=/cam/disparity', limits=limits)
+    with pytest.raises(InputError, match=r'robot: /cam/disparity knows no pixel of 4 pairs'):
+        open_pairs(spec, tmp_path / 'cache')
+
+
 @pytest.mark.parametrize('left_tx', [0.0, 22.0, -FOCAL_BASELINE, FOCAL_BASELINE / 2])
 def test_depth_by_the_tx_of_both_cameras(tmp_path, left_tx):
     spec = write_bag(tmp_path / 'my,robot', ',truth=/cam/depth', left_tx)

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from dtp_stereo_ros import models
+from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.errors import ModelError
+from dtp_stereo_ros.image_io import write_png
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
@@ -51,6 +53,19 @@ def test_export_writes_model_weights_and_card(source, frame, tmp_path):
     assert models.sha256(out / 'mine.pt') in card
     assert r'dtp-stereo train \| x' in card
     assert '| scene | bad-3 |' in card
+
+
+def test_the_card_names_the_pair_of_the_comparison(source, frame, tmp_path, capsys):
+    for side, image in (('l', frame.left), ('r', frame.right)):
+        write_png(tmp_path / f'{side}|1.png', image)
+    pair = [str(tmp_path / 'l|1.png'), str(tmp_path / 'r|1.png')]
+    arguments = ['export', str(source), '-o', str(tmp_path / 'out'), '--name', 'x']
+    assert main([*arguments, '--pair', *pair]) == 0
+    card = (tmp_path / 'out' / 'x.md').read_text()
+    assert r'px on the pair l\|1.png, r\|1.png |' in card
+    assert 'Motorcycle' not in card
+    export.export_model(source, tmp_path, 'mine', frame)
+    assert 'px on the Motorcycle pair |' in (tmp_path / 'mine.md').read_text()
 
 
 def test_a_report_becomes_a_section_of_the_card(source, frame, tmp_path):

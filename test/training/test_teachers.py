@@ -100,6 +100,26 @@ def test_files_are_known_by_their_endings(tmp_path, make_onnx):
     assert taught.logits is None
 
 
+def test_settings_of_the_ports_follow_an_onnx_teacher(make_onnx):
+    path = make_onnx(metadata={}, outputs=('one', 'two'))
+    with pytest.raises(ModelError, match='name the disparity with the setting model_output'):
+        open_teacher(str(path))
+    pair = torch.full((2, 1, 3, 32, 64), 100.0)
+    first = open_teacher(f'{path},model_output=one')
+    assert float(first(*pair, GRID).disparity_px.mean()) == pytest.approx(25, rel=0.01)
+    told = f'onnx:{path},model_output=one,model_output_scale=2,model_inputs=left,right'
+    twice = open_teacher(told)
+    assert float(twice(*pair, GRID).disparity_px.mean()) == pytest.approx(50, rel=0.01)
+    assert twice.fingerprint != first.fingerprint
+    for wrong, message in (
+        ('model_output_scale=x', "is 'x', no number"),
+        ('model_channels=grey', 'choose one of rgb, bgr'),
+        ('model_output=three', "model_output is 'three'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            open_teacher(f'{path},{wrong}')
+
+
 @pytest.mark.parametrize(
     ('spec', 'error', 'message'),
     [

@@ -234,10 +234,14 @@ def to_sample(pair: Pair, max_disparity_px: float, rng: np.random.Generator | No
 
 
 def held_out_batches(scenes: Sequence[Scene], config: GeneratorConfig, count: int) -> list[Batch]:
-    """Middle crops of the first size from at most `count` batches of scenes, undistorted."""
+    """Middle crops of the first size from at most `count` batches of scenes, undistorted.
+
+    Of more scenes those are taken that lie evenly apart.
+    """
     size = config.sizes[0]
     samples = []
-    for scene in scenes[: count * config.batch_size]:
+    wanted = min(len(scenes), count * config.batch_size)
+    for scene in (scenes[index * len(scenes) // wanted] for index in range(wanted)):
         pair = _at_least(load_pair(scene), size)
         y, x = (int(r) // 2 for r in np.array(pair.disparity.shape) - size)
         samples.append(to_sample(cropped(pair, y, x, size), config.max_disparity_px, None))

@@ -17,6 +17,7 @@ from dtp_stereo_ros.evaluation.datasets import Scene, Truth
 from dtp_stereo_ros.evaluation.folder_pairs import folder
 from dtp_stereo_ros.evaluation.scan import at_least_one, visible
 from dtp_stereo_ros.evaluation.sceneflow import flyingthings
+from dtp_stereo_ros.paths import expanded
 from dtp_stereo_ros.recordings.bags import unpack_bag
 from dtp_stereo_ros.stereo import Float32Array
 
@@ -83,7 +84,7 @@ def _at_folder(read: Callable[[Path], list[Scene]]) -> PairReader:
     """A reader of a folder as a reader of a place."""
 
     def reader(place: str, cache: Path) -> list[Scene]:
-        root = Path(place).expanduser()
+        root = expanded(place)
         if not root.is_dir():
             raise InputError(f'{root}: no such folder; give one after the colon')
         return read(root)

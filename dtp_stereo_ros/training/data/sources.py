@@ -26,7 +26,8 @@ from .teacher_cache import TaughtCache
 GENERATORS = (SYNTHETIC, RAYCAST)
 # Bins of a distribution that nobody looks at.
 _ANY_BINS = BinGrid(48, 4.0)
-# Of real scenes one in so many is kept for validation.
+# Of real scenes one part in so many is kept for validation: the last, in one piece, as frames of a
+# drive are nearly the same as their neighbours, which would be trained on.
 _HELD_OUT = 10
 
 
@@ -76,7 +77,7 @@ class Sources:
                 continue
             found = open_pairs(spec, cache)
             worlds = list(dict.fromkeys(scene.world or scene.name for scene in found))
-            kept = set(worlds[_HELD_OUT // 2 :: _HELD_OUT] or worlds[-1:])
+            kept = set(worlds[-max(1, round(len(worlds) / _HELD_OUT)) :])
             held_out += [s for s in found if (s.world or s.name) in kept]
             scenes[spec] = tuple(s for s in found if (s.world or s.name) not in kept) or tuple(
                 found
@@ -89,9 +90,10 @@ class Sources:
         return [scene for group in self.scenes.values() for scene in group]
 
     @property
-    def unlabelled(self) -> bool:
-        """Whether a scene that is trained on has no truth."""
-        return any(scene.load_truth is None for scene in self.all_scenes)
+    def unlabelled(self) -> list[str]:
+        """Names of the scenes that have no truth, those that are held out included."""
+        scenes = dict.fromkeys([*self.all_scenes, *self.held_out])
+        return [scene.name for scene in scenes if scene.load_truth is None]
 
     def stream(
         self,

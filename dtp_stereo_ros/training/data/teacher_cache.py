@@ -14,6 +14,7 @@ from tqdm import tqdm
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.evaluation.datasets import Scene
 from dtp_stereo_ros.image_io import atomic
+from dtp_stereo_ros.paths import make_folder
 from dtp_stereo_ros.stereo import StereoFrame
 
 from ..teachers import BinGrid, Taught, Teacher
@@ -53,7 +54,7 @@ class TaughtCache:
         device: torch.device | None = None,
     ) -> int:
         """Ask the teacher about every pair that it was not asked about yet; returns how many."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         asked = 0
         for scene in tqdm(scenes, unit='pair', desc=f'teacher {teacher.name}', mininterval=1):
             frame = scene.load_frame()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -14,7 +16,8 @@ def accelerator_for(device: str, bf16: bool) -> Accelerator:
     """The processes and the device that this run has.
 
     Raises:
-        ConfigError: the device is neither auto nor cpu.
+        ConfigError: the device is neither auto nor cpu, or the processes that were launched are
+            not joined.
     """
     if device not in ('auto', 'cpu'):
         raise ConfigError(
@@ -23,7 +26,16 @@ def accelerator_for(device: str, bf16: bool) -> Accelerator:
     if AcceleratorState._shared_state:
         # Runs one after the other in a process may differ in precision; processes stay joined.
         AcceleratorState._reset_state(reset_partial_state=AcceleratorState().num_processes == 1)
-    return Accelerator(mixed_precision='bf16' if bf16 else 'no', cpu=device == 'cpu')
+    launched = int(os.environ.get('WORLD_SIZE', '1'))
+    # Accelerate joins processes without a GPU only where it is told to use the CPU.
+    cpu = device == 'cpu' or (launched > 1 and not torch.cuda.is_available())
+    accelerator = Accelerator(mixed_precision='bf16' if bf16 else 'no', cpu=cpu)
+    if accelerator.num_processes != launched:
+        raise ConfigError(
+            f'{launched} processes were launched and do not train together; start one, or give '
+            '--device cpu'
+        )
+    return accelerator
 
 
 def bf16_cost() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from ..synthetic.assets.packages import read_packages
 from ..teachers import Teacher
 
 
-def describe_run(config: TrainConfig, teacher: Teacher | None, **done: Any) -> dict[str, Any]:
+def describe_run(
+    config: TrainConfig, teacher: Teacher | None, history: Sequence[str] = (), **done: Any
+) -> dict[str, Any]:
     """Plain values for `checkpoint.save`.
 
     Args:
         config: of the run.
         teacher: that took part, or None.
+        history: runs with other settings that this one went on from, see `history_of`.
         done: what the run did so far: steps, pairs, seconds, ...
     """
     data, distil = config.data, config.distil
@@ -40,10 +44,12 @@ def describe_run(config: TrainConfig, teacher: Teacher | None, **done: Any) -> d
     used = _packages(config.sources)
     if config.init:
         before = checkpoint.read(config.init)['meta']
-        meta['before'] = [*before.get('before', []), _history(config.init, before)]
+        history = [*before.get('before', []), _history(config.init, before), *history]
         used = [*dict.fromkeys([*before.get('assets', []), *used])]
         if 'pruned' in before:
             meta['pruned'] = before['pruned']
+    if history:
+        meta['before'] = list(history)
     if used:
         meta['assets'] = used
     return meta
@@ -67,6 +73,17 @@ def _packages(sources: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(used))
 
 
+def history_of(best: Path, steps: int) -> str:
+    """A run that another goes on from, for the card.
+
+    Args:
+        best: its best.pt.
+        steps: that it made.
+    """
+    meta = checkpoint.read(best)['meta'] if best.is_file() else {}
+    return _history(best.with_name(best.parent.name), {**meta, 'steps': steps})
+
+
 def _named(sources: tuple[str, ...]) -> str:
     """Sources for a card: the last folder of a path, not where this machine keeps it."""
     names = []
@@ -78,4 +95,5 @@ def _named(sources: tuple[str, ...]) -> str:
 
 
 def _history(path: Path, meta: dict[str, Any]) -> str:
-    return f'{path.stem}: {meta.get("steps", 0)} steps, {meta.get("data", "unknown data")}'
+    taught = f', taught by {meta["teacher"]}' if 'teacher' in meta else ''
+    return f'{path.stem}: {meta.get("steps", 0)} steps, {meta.get("data", "unknown data")}{taught}'

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from dtp_stereo_ros.user_errors import failed_import
+
 
 class Log:
     """Of one run; only the main process tells anything.
@@ -42,8 +44,11 @@ class Log:
         self._bar = tqdm(total=total or None, initial=done, unit='step', desc=name, mininterval=10)
         try:
             from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            self.line('TensorBoard is not installed; figures are in log.txt only')
+        except Exception as error:
+            failed = failed_import(error)
+            if failed is None:
+                raise
+            self.line(f'TensorBoard cannot be imported ({failed[1]}); figures are in log.txt only')
         else:
             self._writer = SummaryWriter(str(self.folder))
 
@@ -62,8 +67,8 @@ class Log:
             self._bar.write(line)
         else:
             print(line, file=sys.stdout, flush=True)
-        with (self.folder / 'log.txt').open('a') as log:
-            log.write(line + '\n')
+        with (self.folder / 'log.txt').open('ab') as log:
+            log.write((line + '\n').encode(errors='backslashreplace'))
 
     def figures(
         self, values: dict[str, float], step: int, picture: Callable[[], np.ndarray]

@@ -1,11 +1,20 @@
-"""The architecture of a run by its name. Imports no PyTorch, as options are made of it."""
+"""What a run is: its architecture by name, and the settings that it depends on.
+
+Imports no PyTorch, as options are made of it.
+"""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+from dtp_stereo_ros import models
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.network.presets import PRESETS
+from dtp_stereo_ros.settings_file import plain
+
+from ..settings import TrainConfig
 
 NETWORKS = tuple(PRESETS)
 
@@ -39,3 +48,55 @@ def architecture(words: list[str]) -> dict[str, Any]:
             ) from None
         network[width] = values if len(values) > 1 else values[0]
     return network
+
+
+# Of a run: where it computes, and how long and how often it does what it does. All else decides
+# what it learns.
+_WHERE = ('out', 'command', 'workers', 'threads', 'device', 'cache')
+_PACE = (
+    'steps', 'minutes', 'total_minutes', 'max_steps', 'validate_every', 'checkpoint_s', 'split',
+    'compile', 'precision', 'resume', 'also',
+)  # fmt: skip
+
+
+def training_settings(config: TrainConfig) -> dict[str, Any]:
+    """What a training run depends on; files by content, so that a folder may be moved."""
+    settings = plain(config)
+    for key in _WHERE:
+        del settings[key]
+    settings['init'] = models.sha256(config.init) if config.init else ''
+    if Path(config.distil.teacher).is_file():
+        settings['distil']['teacher'] = models.sha256(Path(config.distil.teacher))
+    return dict(settings)
+
+
+def lesson(config: TrainConfig) -> dict[str, Any]:
+    """What every call of a run has to agree on, as plain values: all but its length and pace."""
+    settings = {k: v for k, v in training_settings(config).items() if k not in _PACE}
+    # Of a run from a checkpoint that decides.
+    if settings['init']:
+        del settings['network']
+    return dict(json.loads(json.dumps(settings)))
+
+
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The first setting that differs and its values, '' where none does.
+
+    Args:
+        before, now: plain values, nested.
+    """
+    before, now = _flat(before), _flat(now)
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            return f'{key} ({before.get(key)!r}, now {now.get(key)!r})'
+    return ''
+
+
+def _flat(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Nested settings by dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= (
+            _flat(value, f'{prefix}{key}.') if isinstance(value, dict) else {prefix + key: value}
+        )
+    return found

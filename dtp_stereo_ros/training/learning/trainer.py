@@ -20,6 +20,7 @@ from dtp_stereo_ros.errors import ConfigError, InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network, build, describe
 from dtp_stereo_ros.network.light import DTPNetLight, with_half_upsampling, with_one_correlation
+from dtp_stereo_ros.paths import make_folder
 
 from ..data.batches import Batch
 from ..data.device_pool import PooledFeed, is_assets
@@ -35,12 +36,16 @@ from .compiled import compiled
 from .device import accelerator_for, bf16_cost
 from .distillation import Distillation
 from .ema import Average
-from .run_card import describe_run
+from .run_card import describe_run, history_of
 from .run_log import Log
 from .schedule import Schedule
 from .supervised import Objective, Parts, supervised
-from .train_config import preset
+from .train_config import difference, lesson, preset
 from .validation import draw, validate
+
+# Batches that a teacher is looked at on, and what its answers differ by at least.
+_ASKED = 2
+_SPREAD_PX = 0.05
 
 
 class Trainer:
@@ -50,8 +55,8 @@ class Trainer:
         stopped: set it from anywhere to end the call with a checkpoint after this step.
 
     Raises:
-        ConfigError: pairs without truth and no teacher; minutes for several processes; or see
-            `Distillation`.
+        ConfigError: a number that no run can have; another run in the folder; pairs without
+            truth and no teacher; minutes for several processes; or see `Distillation`.
         InputError: a source, or the folder to resume, is missing.
         ModelError: `init` or the teacher is unusable.
         StereoError: the device renders otherwise than the CPU.
@@ -66,7 +71,7 @@ class Trainer:
         if config.minutes and self.accelerator.num_processes > 1:
             raise ConfigError('minutes are counted by one process only; give steps')
         self.device: torch.device = self.accelerator.device
-        config.out.mkdir(parents=True, exist_ok=True)
+        make_folder(config.out)
         self.log = Log(config.out, self.accelerator.is_main_process)
         if config.threads:
             torch.set_num_threads(config.threads)
@@ -74,7 +79,8 @@ class Trainer:
         self._cache_folder = config.cache or config.out / 'cache'
         with self.accelerator.main_process_first():
             self.sources = Sources.open(config.sources, self._cache_folder)
-        before = self._read()
+        self.lesson = lesson(config)
+        before, self.history = self._read()
         self._build(before)
         self.step = self.samples = 0
         self.stopped = False
@@ -102,6 +108,7 @@ class Trainer:
         feed = self._feed(cache, process)
         self._examine()
         held_out = self._held_out(feed)
+        self._check_lessons(held_out)
         if config.compile:
             self._compile(next(feed))
         trainers = [self, *self.others]
@@ -146,6 +153,12 @@ class Trainer:
         if self.device.type == 'cuda':
             held_out = [feed.moved(batch) for batch in held_out]
         return held_out
+
+    def best_weights(self) -> tuple[Path, dict[str, Any]]:
+        """Path of best.pt, and its card."""
+        self.accelerator.wait_for_everyone()
+        path = self.config.out / 'best.pt'
+        return path, dict(checkpoint.read(path)['meta'])
 
     def _train(self, batch: Batch) -> None:
         """One step."""
@@ -228,10 +241,14 @@ class Trainer:
     def _objective(self, network: Network) -> Objective:
         distil = self.config.distil
         if not distil.teacher or distil.supervision == 'truth':
-            if self.sources.unlabelled:
+            if names := self.sources.unlabelled:
+                sources = self.sources
+                count = len({*sources.all_scenes, *sources.held_out})
+                more = ', ...' if len(names) > 3 else ''
                 raise ConfigError(
-                    'data without truth teaches nothing by itself; give a teacher, or take out '
-                    'the pairs without truth'
+                    f'{len(names)} of {count} pairs have no truth ({", ".join(names[:3])}{more}), '
+                    'and data without truth teaches nothing by itself; give a teacher, name the '
+                    'files of the truth as in the help of --data, or take these pairs out'
                 )
             return supervised(network, self.config.loss)
         objective = Distillation(network, open_teacher(distil.teacher), distil, self.config.loss)
@@ -259,6 +276,36 @@ class Trainer:
         if not isinstance(objective, Distillation):
             return None
         return lambda batch: objective.ask({k: v.to(self.device) for k, v in batch.items()})
+
+    def _check_lessons(self, held_out: list[Batch]) -> None:
+        """Refuse a truth or a teacher that teaches nothing, before anything is learned.
+
+        Raises:
+            ConfigError: no held-out pixel is known, or the teacher says the same everywhere.
+        """
+        teacher = self.objective.teacher if isinstance(self.objective, Distillation) else None
+        places = ', '.join(self.config.sources)
+        if not any(bool(batch['visible'].any()) for batch in held_out):
+            who = f'teacher {teacher.name} and the truth know' if teacher else 'the truth knows'
+            raise ConfigError(
+                f'{who} no pixel of the pairs that are held out of {places}; check them, or add '
+                'synthetic to the data'
+            )
+        if teacher is None:
+            return
+        answers = []
+        with torch.no_grad():
+            for batch in held_out[:_ASKED]:
+                taught = self._ask()(batch)
+                answers.append(taught.disparity_px[taught.valid])
+        told = torch.cat(answers)
+        if not len(told):
+            raise ConfigError(f'teacher {teacher.name} is sure of no pixel of {places}')
+        if float(told.max() - told.min()) < _SPREAD_PX:
+            raise ConfigError(
+                f'teacher {teacher.name} says {float(told.mean()):.2f} px everywhere in {places}; '
+                'check which images it wants (see its warnings)'
+            )
 
     def _examine(self) -> None:
         """Tell what trains on what; on a GPU the ray caster is held against the CPU."""
@@ -295,9 +342,16 @@ class Trainer:
         self._sums, self._counts, self._told = {}, {}, self.samples
         if not all(math.isfinite(value) for value in losses.values()):
             last = self.config.out / 'last.pt'
-            where = f'go on from {last}' if last.exists() else 'begin again'
+            where = 'begin again'
+            if last.exists():
+                where = f'go on by --resume {self.config.out} and another --out'
             raise StereoError(
-                f'training diverged before step {self.step}; {where} with a smaller learning rate'
+                f'training diverged before step {self.step}; {where}, with a smaller learning rate'
+            )
+        if losses.get('train/loss') == 0:
+            raise ConfigError(
+                f'no pixel of the pairs before step {self.step} was known to the truth or the '
+                'teacher: they teach nothing; check them'
             )
         figures = validate(self.average.network, held_out, self.accelerator)
         shown = ' '.join(f'{k} {v:.4f}' for k, v in {**losses, **figures}.items())
@@ -326,6 +380,7 @@ class Trainer:
             meta = describe_run(
                 self.config,
                 objective.teacher if isinstance(objective, Distillation) else None,
+                self.history,
                 steps=self.step,
                 pairs=self.samples,
                 train_seconds=round(self.seconds),
@@ -343,14 +398,34 @@ class Trainer:
             'samples': self.samples,
             'seconds': self.seconds,
             'best': self.best,
+            'settings': self.lesson,
+            'history': self.history,
         }
         run_state.write(out, content, self.config.split)
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> tuple[dict[str, Any], list[str]]:
+        """What an earlier call left, and the runs before it, for the card.
+
+        Raises:
+            ConfigError: it had other settings. Those of a run in another folder may differ.
+        """
         resume = self.config.resume
         if resume and not (resume / 'last.pt').exists():
             raise InputError(f'resume: {resume} holds no last.pt')
-        return run_state.read(resume or self.config.out)
+        out = self.config.out
+        before = run_state.read(out)
+        if before and (other := difference(before.get('settings', self.lesson), self.lesson)):
+            raise ConfigError(
+                f'{out}: this run was begun with another {other}; give another --out, or the '
+                'settings of before'
+            )
+        if before or not resume:
+            return before, before.get('history', [])
+        before = run_state.read(resume)
+        history = before.get('history', [])
+        if difference(before.get('settings', self.lesson), self.lesson):
+            history = [*history, history_of(resume / 'best.pt', before['step'])]
+        return before, history
 
     def _restore(self, before: dict[str, Any]) -> None:
         """Go on where an earlier call stopped."""
@@ -359,7 +434,10 @@ class Trainer:
             self.learned.load_state_dict(before.get('learned', {}))
             self.average.network.load_state_dict(before['average'])
             self.step, self.samples = before['step'], before['samples']
-            self.schedule.before_s, self.best = before['seconds'], before['best']
+            self.schedule.before_s = before['seconds']
+            # The best of another folder is not among the files of this one.
+            if (self.config.out / 'best.pt').exists():
+                self.best = before['best']
             moments = before.get('optimizer')
             if 'moments' in before:
                 groups = self.optimizer.state_dict()['param_groups']

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from dtp_stereo_ros.image_io import write_json
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.paths import make_folder
 
 from ..data.batches import Batch
 from ..learning.validation import validate
@@ -60,7 +61,7 @@ def prune_checkpoint(
         'command': command,
     }
     meta['pruned'] = [*meta.get('pruned', []), row]
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     if any(group.errors for group in report.groups):
         draw_sensitivity(out / 'sensitivity.png', report)
     write_json(out / 'prune.json', report.plain())

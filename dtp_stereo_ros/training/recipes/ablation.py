@@ -22,7 +22,7 @@ from dtp_stereo_ros.settings_file import plain
 from ..data.batches import Batch
 from ..data.sources import held_out
 from ..learning.device import accelerator_for
-from ..learning.train_config import preset
+from ..learning.train_config import preset, training_settings
 from ..learning.trainer import Trainer
 from ..learning.validation import validate
 from ..pruning.cost import ConvolutionCost
@@ -30,7 +30,7 @@ from ..pruning.prune_checkpoint import prune_checkpoint
 from ..settings import SYNTHETIC, DistilConfig, PruneConfig, TrainConfig
 from ..teachers import open_teacher
 from .ablation_plan import Plan, Run
-from .resumable import TEST_SEED, do_once, finished, training_settings
+from .resumable import TEST_SEED, do_once, finished
 from .summary import filled_scores
 
 

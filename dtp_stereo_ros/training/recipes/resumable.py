@@ -15,17 +15,14 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from dtp_stereo_ros import models
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.image_io import write_json
-from dtp_stereo_ros.settings_file import plain
+from dtp_stereo_ros.paths import make_folder
 
-from ..settings import TrainConfig
+from ..learning.train_config import difference
 
 # Generated test pairs are of a seed of their own: neither trained on nor used to choose.
 TEST_SEED = 7919
-# Settings of a run that do not change what it learns.
-_WHERE = ('out', 'command', 'workers', 'threads', 'device', 'cache')
 
 
 def finished(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
@@ -63,7 +60,7 @@ def do_once(
         accelerator.print(f'{heading}: done before', flush=True)
         return
     accelerator.print(heading, flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if accelerator.is_main_process:
         write_json(folder / 'settings.json', settings)
     start = time.perf_counter()
@@ -75,32 +72,8 @@ def do_once(
     accelerator.wait_for_everyone()
 
 
-def training_settings(config: TrainConfig) -> dict[str, Any]:
-    """What a training step depends on; files by content, so that a folder may be moved."""
-    settings = plain(config)
-    for key in _WHERE:
-        del settings[key]
-    settings['init'] = models.sha256(config.init) if config.init else ''
-    if Path(config.distil.teacher).is_file():
-        settings['distil']['teacher'] = models.sha256(Path(config.distil.teacher))
-    return dict(settings)
-
-
 def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    before, now = _flat(before), _flat(now)
-    for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
-            raise ConfigError(
-                f'{folder}: was begun with another {key} ({before.get(key)!r}, now '
-                f'{now.get(key)!r}); delete the folder, or give another out'
-            )
-
-
-def _flat(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
-    """Nested settings by dotted names."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= (
-            _flat(value, f'{prefix}{key}.') if isinstance(value, dict) else {prefix + key: value}
+    if other := difference(before, now):
+        raise ConfigError(
+            f'{folder}: was begun with another {other}; delete the folder, or give another out'
         )
-    return found

@@ -17,12 +17,13 @@ from dtp_stereo_ros import models
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.image_io import write_json
 from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.paths import make_folder
 from dtp_stereo_ros.settings_file import plain
 
 from ..data.batches import Batch
 from ..data.sources import held_out
 from ..learning.device import accelerator_for
-from ..learning.train_config import preset
+from ..learning.train_config import preset, training_settings
 from ..learning.trainer import Trainer
 from ..learning.validation import validate
 from ..pruning.cost import ConvolutionCost
@@ -30,7 +31,7 @@ from ..pruning.prune_checkpoint import prune_checkpoint, summary_line
 from ..settings import Computing, Course, DistilConfig, GeneratorConfig, TrainConfig, shared
 from . import summary
 from .recipe import DistilStep, Recipe, TrainStep
-from .resumable import TEST_SEED, do_once, training_settings
+from .resumable import TEST_SEED, do_once
 from .summary import Link
 
 
@@ -69,7 +70,7 @@ class Chain:
             StereoError: a step fails.
         """
         recipe = self.recipe
-        recipe.out.mkdir(parents=True, exist_ok=True)
+        make_folder(recipe.out)
         teacher = recipe.teacher.file or str(self._train('teacher', recipe.teacher))
         source: Path | None = recipe.student.init
         if recipe.student.file:

@@ -28,7 +28,7 @@ from .recipe import EvaluateStep
 _RIVAL = 'sgbm'
 _GENERATED = 'generated test pairs that were neither trained on nor used to choose weights'
 _REAL = (
-    'the one pair in ten that was not trained on; it also chose the weights, and where it has no '
+    'the last tenth of the pairs, not trained on; it also chose the weights, and where it has no '
     "truth the teacher's word stands for it"
 )
 

@@ -17,8 +17,12 @@ def standard_noise(rng: np.random.Generator, height: int, width: int) -> Float32
     if _noise_field is None:
         shape = (_NOISE_SIDE, _NOISE_SIDE, 3)
         _noise_field = np.random.default_rng(0).standard_normal(shape, np.float32)
-    y, x = (int(v) for v in rng.integers(0, (_NOISE_SIDE - height + 1, _NOISE_SIDE - width + 1)))
-    return _noise_field[y : y + height, x : x + width]
+    # Repeated where the picture is larger.
+    repeats = -(-height // _NOISE_SIDE), -(-width // _NOISE_SIDE)
+    room = (_NOISE_SIDE * repeats[0] - height + 1, _NOISE_SIDE * repeats[1] - width + 1)
+    y, x = (int(v) for v in rng.integers(0, room))
+    field = np.tile(_noise_field, (*repeats, 1)) if max(repeats) > 1 else _noise_field
+    return field[y : y + height, x : x + width]
 
 
 def sensed(
@@ -28,7 +32,7 @@ def sensed(
 
     Args:
         rng: source of chance.
-        left, right: RGB uint8 (H, W, 3), of at most 1024 x 1024.
+        left, right: RGB uint8 (H, W, 3).
 
     Returns:
         Same shapes.

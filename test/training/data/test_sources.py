@@ -6,6 +6,7 @@ import layouts
 import pytest
 import torch
 
+from dtp_stereo_ros.evaluation.scene import Scene
 from dtp_stereo_ros.training.data.sources import Sources
 from dtp_stereo_ros.training.settings import SYNTHETIC, GeneratorConfig
 from dtp_stereo_ros.training.teachers import Taught
@@ -39,6 +40,23 @@ def test_generated_pairs_judge_where_no_real_one_can(mixed):
         assert [len(batch['left']) for batch in sources.validation(config, 3)] == [2, 2, 2]
     for batch, other in zip(bare(mixed).validation(CONFIG, 3), generated, strict=True):
         assert torch.equal(batch['left'], other['left'])
+
+
+@pytest.mark.parametrize(('count', 'held_out'), [(1, 1), (4, 1), (10, 1), (25, 2), (200, 20)])
+def test_the_end_of_a_drive_is_held_out(monkeypatch, tmp_path, count, held_out):
+    """In one piece: neighbours in a drive are nearly the same picture."""
+    frames = [Scene(f'{i:03d}', tmp_path / 'l', tmp_path / 'r') for i in range(count)]
+    monkeypatch.setattr(
+        'dtp_stereo_ros.training.data.sources.open_pairs', lambda spec, cache: list(frames)
+    )
+    sources = Sources.open(['folder:drive'], tmp_path)
+    assert list(sources.held_out) == frames[-held_out:]
+    assert list(sources.all_scenes) == (frames[:-held_out] or frames)
+
+
+def test_scenes_without_truth_are_told_by_name(mixed):
+    assert mixed.unlabelled == []
+    assert bare(mixed).unlabelled == [scene.name for scene in mixed.held_out]
 
 
 def test_a_teacher_stands_for_the_truth_of_real_pairs(mixed):

@@ -28,7 +28,7 @@ from dtp_stereo_ros.training.settings import (
     LossWeights,
     TrainConfig,
 )
-from dtp_stereo_ros.training.teachers import NetworkTeacher, open_teacher
+from dtp_stereo_ros.training.teachers import NetworkTeacher, Taught, open_teacher
 
 LIGHT = LightConfig(64, 8, 16, 24, 32, 32, 1, 8, 16, (1, 1, 1, 1))
 NETWORK = {'member': 'light', **dataclasses.asdict(LIGHT)}
@@ -319,8 +319,9 @@ def test_the_shipped_model_is_adapted_to_the_camera_of_a_bag(tmp_path, monkeypat
     shipped = checkpoint.read(models.resolve('dtpnet', ('.pt',)))
     monkeypatch.chdir(tmp_path)
     assert main(['distill', '--data', spec, '--teacher', str(teacher), *TWO_STEPS]) == 0
-    assert 'runs/distill-robot/best.pt: val/epe_px' in capsys.readouterr().out
-    adapted = checkpoint.read(tmp_path / 'runs' / 'distill-robot' / 'best.pt')
+    run = 'runs/distill-robot-by-dtpnet-small'
+    assert f'{run}/best.pt: val/epe_px' in capsys.readouterr().out
+    adapted = checkpoint.read(tmp_path / run / 'best.pt')
     # A file of before has fewer settings than there are now.
     assert adapted['config'] == {**adapted['config'], **shipped['config']}
     assert adapted['widths'] == shipped['widths']
@@ -329,6 +330,49 @@ def test_the_shipped_model_is_adapted_to_the_camera_of_a_bag(tmp_path, monkeypat
         torch.equal(value, adapted['state_dict'][name])
         for name, value in shipped['state_dict'].items()
     )
+
+
+class Says:
+    """A teacher that says one thing."""
+
+    name, fingerprint = 'parrot', 'one'
+
+    def __init__(self, disparity_px, sure):
+        self.disparity_px, self.sure = disparity_px, sure
+
+    def __call__(self, left, right, grid):
+        shape = left[:, 0].shape
+        sure = torch.full(shape, self.sure)
+        return Taught(torch.full(shape, self.disparity_px), sure, None)
+
+    def to(self, device):
+        pass
+
+
+@pytest.mark.parametrize(
+    ('teacher', 'message'),
+    [
+        (Says(7.0, False), 'teacher parrot is sure of no pixel of synthetic'),
+        (Says(7.0, True), 'teacher parrot says 7.00 px everywhere in synthetic'),
+    ],
+)
+def test_a_teacher_that_teaches_nothing_is_named(tmp_path, monkeypatch, teacher, message):
+    monkeypatch.setattr(
+        'dtp_stereo_ros.training.learning.trainer.open_teacher', lambda spec: teacher
+    )
+    config = TrainConfig(
+        out=tmp_path,
+        network=NETWORK,
+        distil=DistilConfig(teacher='parrot'),
+        data=GeneratorConfig(sizes=((32, 64),), batch_size=2, max_disparity_px=60, pool=8),
+        device='cpu',
+        bf16=False,
+        workers=0,
+        steps=2,
+        validation_count=1,
+    )
+    with pytest.raises(ConfigError, match=message):
+        Trainer(config).run()
 
 
 def test_features_and_a_cache_exclude_each_other(tmp_path, teacher_file):

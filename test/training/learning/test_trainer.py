@@ -1,6 +1,7 @@
 """A short real run: it learns, resumes where it stopped, and what it writes can be used."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import torch
 from tensorboard.backend.event_processing import event_accumulator
 
 from dtp_stereo_ros.cli import main
-from dtp_stereo_ros.errors import InputError, StereoError
+from dtp_stereo_ros.commands.training_options import run_to_end
+from dtp_stereo_ros.errors import ConfigError, InputError, StereoError
+from dtp_stereo_ros.image_io import write_pfm, write_png
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import build
 from dtp_stereo_ros.training.data.batches import (
@@ -20,7 +23,7 @@ from dtp_stereo_ros.training.data.batches import (
 from dtp_stereo_ros.training.learning import device, trainer
 from dtp_stereo_ros.training.learning.schedule import Schedule, rate_after, rate_at
 from dtp_stereo_ros.training.learning.trainer import Trainer
-from dtp_stereo_ros.training.settings import GeneratorConfig, TrainConfig
+from dtp_stereo_ros.training.settings import DistilConfig, GeneratorConfig, TrainConfig
 from dtp_stereo_ros.training.synthetic.planar.scenes import SceneMaker
 from dtp_stereo_ros.training.synthetic.planar.textures import TextureBank
 
@@ -80,8 +83,8 @@ def test_a_run_that_diverges_says_so_and_keeps_what_was_good(tmp_path):
     tame = config(tmp_path, steps=2, validate_every=2)
     Trainer(tame).run()
     kept = (tmp_path / 'last.pt').read_bytes()
-    wild = dataclasses.replace(wild, steps=6)
-    with pytest.raises(StereoError, match=r'diverged before step 6; go on from .*last\.pt with'):
+    wild = dataclasses.replace(wild, steps=6, out=tmp_path / 'wild', resume=tmp_path)
+    with pytest.raises(StereoError, match='diverged before step 6; begin again'):
         Trainer(wild).run()
     assert (tmp_path / 'last.pt').read_bytes() == kept
 
@@ -283,6 +286,140 @@ def test_two_processes_train_one_network_and_its_average(tmp_path, two_processes
     assert 0 < (trained - average).abs().max() < moved
 
 
+def test_processes_without_a_gpu_are_joined_whatever_the_device(tmp_path, two_processes):
+    script = tmp_path / 'join.py'
+    script.write_text(
+        """
+import torch
+torch.cuda.is_available = lambda: False
+from dtp_stereo_ros.training.learning.device import accelerator_for
+accelerator = accelerator_for('auto', False)
+accelerator.print(accelerator.num_processes, accelerator.device)
+"""
+    )
+    assert '2 cpu' in two_processes(script)
+
+
+SHORT = {'steps': 2, 'validate_every': 1, 'validation_count': 1}
+
+
+@pytest.fixture(scope='module')
+def short(tmp_path_factory):
+    """A run of two steps."""
+    out = tmp_path_factory.mktemp('short')
+    Trainer(config(out, **SHORT)).run()
+    return out
+
+
+@pytest.mark.parametrize(
+    ('changes', 'named'),
+    [
+        ({'learning_rate': 1e-4}, r'learning_rate (0.003, now 0.0001)'),
+        ({'sources': ('synthetic', 'synthetic')}, 'sources ('),
+        ({'data': dataclasses.replace(DATA, seed=3)}, 'data.seed (0, now 3)'),
+        ({'distil': DistilConfig(teacher='sgbm')}, "distil.teacher ('', now 'sgbm')"),
+        ({'network': {**NETWORK, 'stem': 16}}, 'network.stem (8, now 16)'),
+    ],
+)
+def test_a_run_folder_belongs_to_one_set_of_settings(short, changes, named):
+    before = {path.name: path.read_bytes() for path in short.glob('*.pt')}
+    with pytest.raises(ConfigError, match='was begun with another') as caught:
+        Trainer(config(short, **{**SHORT, **changes}))
+    assert named in str(caught.value)
+    assert {path.name: path.read_bytes() for path in short.glob('*.pt')} == before
+
+
+def test_its_length_and_where_it_runs_may_change(short):
+    pace = {
+        'steps': 40,
+        'validate_every': 7,
+        'threads': 1,
+        'precision': 'bf16',
+        'command': 'other',
+    }
+    assert Trainer(config(short, **{**SHORT, **pace})).step == 2
+
+
+def test_another_folder_goes_on_with_other_settings_and_its_card_tells_both(short, tmp_path):
+    changes = {**SHORT, 'steps': 3, 'learning_rate': 1e-4, 'resume': short}
+    other = Trainer(config(tmp_path / 'other', **changes))
+    assert other.step == 2
+    other.run()
+    meta = checkpoint.read(tmp_path / 'other' / 'best.pt')['meta']
+    (before,) = meta['before']
+    assert before.startswith(f'{short.name}: 2 steps, procedural pairs')
+    assert Trainer(config(tmp_path / 'other', **changes)).step == 3  # the same command goes on
+
+
+def test_the_last_line_is_of_the_best_weights(tmp_path, monkeypatch, capsys):
+    errors = iter([5.0, 3.0, 9.0])
+    monkeypatch.setattr(
+        trainer, 'validate', lambda *_: {'val/epe_px': next(errors, 9.0), 'val/bad3': 0.5}
+    )
+    run = Trainer(config(tmp_path, **{**SHORT, 'steps': 3}))
+    run_to_end(run)
+    shown = f'{tmp_path / "best.pt"}: val/epe_px 3.000, val/bad3 0.500 at step 2 of 3'
+    assert capsys.readouterr().out.splitlines()[-1] == shown
+    run_to_end(Trainer(config(tmp_path, **{**SHORT, 'steps': 3})))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ['no step was left to do after 3', shown.replace('2 of 3', '2 of 3')]
+
+
+@pytest.mark.parametrize(
+    ('cls', 'name', 'value'),
+    [
+        (TrainConfig, 'steps', -5),
+        (TrainConfig, 'minutes', math.nan),
+        (TrainConfig, 'learning_rate', math.nan),
+        (TrainConfig, 'workers', -1),
+        (TrainConfig, 'threads', -3),
+        (TrainConfig, 'validate_every', 0),
+        (TrainConfig, 'decay_share', 7.0),
+        (GeneratorConfig, 'batch_size', 0),
+        (GeneratorConfig, 'seed', -1),
+        (GeneratorConfig, 'reuse', 0.0),
+        (DistilConfig, 'trust_px', -1.0),
+        (DistilConfig, 'temperature', (0.0, 1.0)),
+    ],
+)
+def test_numbers_that_no_run_can_have_are_named(tmp_path, cls, name, value):
+    others = {'out': tmp_path / 'out'} if cls is TrainConfig else {}
+    with pytest.raises(ConfigError, match=f'^{name} is .*it must be'):
+        cls(**others, **{name: value})
+
+
+def _folder(root, unlabelled=(), truth_px=12.0):
+    """Six pairs of known disparity."""
+    root.mkdir()
+    for i in range(6):
+        rng = np.random.default_rng(i)
+        wide = rng.integers(0, 255, (64, 180, 3)).astype(np.uint8)
+        write_png(root / f'{i}_left.png', wide[:, :160])
+        write_png(root / f'{i}_right.png', wide[:, 12:172])
+        if i not in unlabelled:
+            write_pfm(root / f'{i}_disp.pfm', np.full((64, 160), truth_px, np.float32))
+    return f'folder:{root}'
+
+
+@pytest.mark.parametrize(
+    ('unlabelled', 'named'),
+    [((2,), r'1 of 6 pairs have no truth \(2\)'), ((5,), r'1 of 6 .* \(5\)'),
+     (range(6), r'6 of 6 pairs have no truth \(0, 1, 2, \.\.\.\)')],
+)  # fmt: skip
+def test_pairs_without_truth_are_named(tmp_path, unlabelled, named):
+    source = _folder(tmp_path / 'data', unlabelled)
+    with pytest.raises(ConfigError, match=named):
+        Trainer(config(tmp_path / 'out', sources=(source,)))
+
+
+def test_truth_of_which_nothing_counts_is_told_before_anything_is_learned(tmp_path):
+    source = _folder(tmp_path / 'data', truth_px=61.0)  # beyond the largest disparity
+    run = Trainer(config(tmp_path / 'out', sources=(source,), **SHORT))
+    with pytest.raises(ConfigError, match='the truth knows no pixel of the pairs that are held'):
+        run.run()
+    assert run.step == 0
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
@@ -317,13 +454,13 @@ def test_the_ray_caster_is_a_source(tmp_path):
         validate_every=3,
         validation_count=1,
     )
-    trainer = Trainer(run)
-    figures = trainer.run()
+    made = Trainer(run)
+    figures = made.run()
     assert 0 < figures['val/epe_px'] < 64
-    assert trainer.samples == 6
+    assert made.samples == 6
     meta = checkpoint.read(tmp_path / 'best.pt')['meta']
     assert meta['data'].startswith('raycast pairs + procedural pairs')
-    batch, same, other = (next(iter(trainer.renderer.stream(skip))) for skip in (0, 0, 1))
+    batch, same, other = (next(iter(made.renderer.stream(skip))) for skip in (0, 0, 1))
     assert torch.equal(batch['right'], same['right'])
     assert not torch.equal(batch['right'], other['right'])
     assert batch['clean_left'].shape == batch['left'].shape == (2, 3, 32, 96)

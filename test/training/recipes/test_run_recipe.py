@@ -138,7 +138,7 @@ def test_a_camera_without_truth_makes_a_chain(chain, smoke, tmp_path):
     link = json.loads((tmp_path / 'out' / '01-distil' / 'link.json').read_text())
     assert 0 < link['epe_px'] < 64
     text = (tmp_path / 'out' / '05-export' / 'summary.md').read_text()
-    assert 'visible pixels of the one pair in ten that was not trained on' in text
+    assert 'visible pixels of the last tenth of the pairs, not trained on' in text
 
 
 def test_a_finished_student_is_pruned_without_being_taught_first(chain, smoke, tmp_path):

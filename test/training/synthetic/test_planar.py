@@ -153,6 +153,14 @@ def test_all_shapes_cover_something_but_not_everything():
     assert sum(c < 0.6 for c in covers) > 40
 
 
+@pytest.mark.parametrize('size', [(32, 1100), (1030, 40)])
+def test_pictures_larger_than_the_noise_field(size):
+    image = np.full((*size, 3), 128, np.uint8)
+    for seed in range(4):
+        left, right = distort_pair(np.random.default_rng(seed), image, image)
+        assert left.shape == right.shape == image.shape
+
+
 def test_distortion_is_mild_independent_and_keeps_shapes():
     image = smooth_texture(side=128)
     changes = []

@@ -18,6 +18,7 @@ import numpy as np
 
 from dtp_stereo_ros.errors import ConfigError, InputError
 from dtp_stereo_ros.image_io import atomic
+from dtp_stereo_ros.paths import make_folder
 from dtp_stereo_ros.stereo import BoolArray, Float32Array
 
 from ..planar.render import StereoPair
@@ -89,7 +90,7 @@ def render_folder(
     """
     # Errors of the assets are told here, in one line, and not by each worker.
     packages = Library(settings.assets).packages
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     _claim(out / SETTINGS, settings)
     write_packages(out, packages)
     views = settings.pairs.views
