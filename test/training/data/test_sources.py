@@ -55,8 +55,8 @@ def test_the_end_of_a_drive_is_held_out(monkeypatch, tmp_path, count, held_out):
 
 
 def test_scenes_without_truth_are_told_by_name(mixed):
-    assert mixed.unlabelled == []
-    assert bare(mixed).unlabelled == [scene.name for scene in mixed.held_out]
+    assert mixed.unlabelled == ['blank']
+    assert bare(mixed).unlabelled == ['blank', *(scene.name for scene in mixed.held_out)]
 
 
 def test_a_teacher_stands_for_the_truth_of_real_pairs(mixed):

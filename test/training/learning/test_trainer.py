@@ -77,7 +77,7 @@ def test_training_learns_to_match(finished):
 
 def test_a_run_that_diverges_says_so_and_keeps_what_was_good(tmp_path):
     wild = config(tmp_path, steps=4, validate_every=4, warmup_steps=0, learning_rate=1e30)
-    with pytest.raises(StereoError, match='diverged before step 4; begin again with a smaller'):
+    with pytest.raises(StereoError, match='diverged before step 4; begin again, with a smaller'):
         Trainer(wild).run()
     assert not (tmp_path / 'last.pt').exists()
     tame = config(tmp_path, steps=2, validate_every=2)
