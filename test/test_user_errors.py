@@ -86,6 +86,8 @@ def test_the_empty_rest_of_a_removed_runtime_is_passed_over(
     monkeypatch.setattr(sys, 'path', [str(tmp_path)])
     with pytest.raises(BackendError, match=r'has no attribute .*; install it with: '):
         backends.create(PipelineConfig(backend='onnx', model=str(make_onnx())))
+    # monkeypatch brings back what was there, and takes away nothing that was not.
+    sys.modules.pop('onnxruntime', None)
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,8 @@ def test_limits_that_are_empty_are_no_limits(tmp_path, limits):
         np.testing.assert_allclose(scene.load()[1].disparity_px[1:], SHIFT, rtol=1e-6)
 
 
-@pytest.mark.parametrize('limits', [(20.0, 30.0), (-9.0, -1.0)])
-def test_a_truth_of_which_nothing_is_known_is_refused(tmp_path, limits):
-    spec = write_bag(tmp_path / 'robot', ',truth=/cam/disparity', limits=limits)
+def test_a_truth_of_which_nothing_is_known_is_refused(tmp_path):
+    spec = write_bag(tmp_path / 'robot', ',truth=/cam/disparity', limits=(20.0, 30.0))
     with pytest.raises(InputError, match=r'robot: /cam/disparity knows no pixel of 4 pairs'):
         open_pairs(spec, tmp_path / 'cache')
 
