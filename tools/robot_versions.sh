@@ -115,12 +115,11 @@ if [ "$name" = debian ] && [ $# = 0 ]; then
   done
 fi
 if [ $# = 0 ]; then
-  # Wheels and colcon are tested with the project's own environment.
-  # Evaluation and bags need packages that this environment does not have yet.
-  set -- test/test_{cli,public_api,machine,pipeline,preprocess,postprocess,stereo}.py \
-    test/test_{calibration,calibration_io,image_io}.py test/commands/test_infer.py
+  # Wheels and colcon, tools and docs are tested with the project's own environment.
+  set -- test/{backends,commands,evaluation,health,messages,pairing,recordings} \
+    test/test_!(packaging).py
   if [ "$rclpy" ]; then
-    set -- "$@" test/messages test/pairing test/ros/test_{lifecycle,doctor}.py
+    set -- "$@" test/ros/test_{lifecycle,doctor,node}.py
   fi
 fi
 OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider -n 2 --dist loadfile "$@"
