@@ -34,6 +34,9 @@ class _Layout:
         to_rgb: takes uint8 (or uint16 where 16-bit) pixels, returns RGB uint8 (H, W, 3).
         bits: of one channel.
         even_width: pixels come in pairs.
+        even: so do rows as well.
+        rows: rows of data for one row of pixels, as numerator and denominator: planes of chroma
+            follow that of luma.
     """
 
     bytes_per_pixel: int
@@ -41,24 +44,59 @@ class _Layout:
     to_rgb: Callable[[Pixels], Pixels]
     bits: int = 8
     even_width: bool = False
+    even: bool = False
+    rows: tuple[int, int] = (1, 1)
 
 
 def _convert(code: int) -> Callable[[Pixels], Pixels]:
     return lambda pixels: cv2.cvtColor(pixels, code)
 
 
-def _mono16(pixels: Pixels) -> Pixels:
+def _narrowed(pixels: Pixels) -> UInt8Array:
     """Full 16-bit range to 8 bits, the same for both cameras (never stretched per image)."""
-    return cv2.cvtColor(cv2.convertScaleAbs(pixels, alpha=255.0 / 65535.0), cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.convertScaleAbs(pixels, alpha=255.0 / 65535.0), np.uint8)
+
+
+def _of_16_bits(to_rgb: Callable[[Pixels], Pixels]) -> Callable[[Pixels], Pixels]:
+    return lambda pixels: to_rgb(_narrowed(pixels))
+
+
+def _semi_planar_420(code: int) -> Callable[[Pixels], Pixels]:
+    """Rows of luma, then half as many rows of chroma pairs."""
+    return lambda rows: cv2.cvtColor(rows[..., 0], code)
+
+
+# ITU-R BT.601 with limited range, as OpenCV's other YUV conversions: columns are Y, V, U, 1.
+_RGB_OF_YVU = 1.164 * np.array([[1, 0, 0], [1, 0, 0], [1, 0, 0]], np.float32)
+_RGB_OF_YVU[:, 1:] = [[1.596, 0.0], [-0.813, -0.391], [0.0, 2.018]]
+_LOWEST_YVU = np.array([16, 128, 128], np.float32)
+
+
+def _nv24(rows: Pixels) -> Pixels:
+    """A plane of luma, then one of chroma pairs (U, V) in rows of twice the length."""
+    height = rows.shape[0] // 3
+    luma, width = rows[:height, :, 0], rows.shape[1]
+    chroma = rows[height:].reshape(height, width, 2)
+    yvu = np.dstack((luma, chroma[..., 1], chroma[..., 0])).astype(np.float32) - _LOWEST_YVU
+    return np.clip(np.rint(yvu @ _RGB_OF_YVU.T), 0, 255).astype(np.uint8)
 
 
 _MONO8 = _Layout(1, 0, _convert(cv2.COLOR_GRAY2RGB))
-_MONO16 = _Layout(2, 0, _mono16, bits=16)
+_MONO16 = _Layout(2, 0, _of_16_bits(_convert(cv2.COLOR_GRAY2RGB)), bits=16)
 _BGR8 = _Layout(3, 3, _convert(cv2.COLOR_BGR2RGB))
+_BGRA8 = _Layout(4, 4, _convert(cv2.COLOR_BGRA2RGB))
+_BGR16 = _Layout(6, 3, _of_16_bits(_convert(cv2.COLOR_BGR2RGB)), bits=16)
+_BGRA16 = _Layout(8, 4, _of_16_bits(_convert(cv2.COLOR_BGRA2RGB)), bits=16)
 _UYVY = _Layout(2, 2, _convert(cv2.COLOR_YUV2RGB_UYVY), even_width=True)
 _YUYV = _Layout(2, 2, _convert(cv2.COLOR_YUV2RGB_YUY2), even_width=True)
 
 # OpenCV names a Bayer pattern by its second row, ROS by its first: RGGB is OpenCV's BG.
+_BAYER = {
+    'rggb': cv2.COLOR_BayerBG2RGB,
+    'bggr': cv2.COLOR_BayerRG2RGB,
+    'gbrg': cv2.COLOR_BayerGR2RGB,
+    'grbg': cv2.COLOR_BayerGB2RGB,
+}
 _LAYOUTS: dict[str, _Layout] = {
     'mono8': _MONO8,
     '8UC1': _MONO8,
@@ -68,15 +106,29 @@ _LAYOUTS: dict[str, _Layout] = {
     'bgr8': _BGR8,
     '8UC3': _BGR8,  # OpenCV's order, as cv_bridge takes it
     'rgba8': _Layout(4, 4, _convert(cv2.COLOR_RGBA2RGB)),
-    'bgra8': _Layout(4, 4, _convert(cv2.COLOR_BGRA2RGB)),
-    'bayer_rggb8': _Layout(1, 0, _convert(cv2.COLOR_BayerBG2RGB)),
-    'bayer_bggr8': _Layout(1, 0, _convert(cv2.COLOR_BayerRG2RGB)),
-    'bayer_gbrg8': _Layout(1, 0, _convert(cv2.COLOR_BayerGR2RGB)),
-    'bayer_grbg8': _Layout(1, 0, _convert(cv2.COLOR_BayerGB2RGB)),
+    'bgra8': _BGRA8,
+    '8UC4': _BGRA8,
+    'rgb16': _Layout(6, 3, _of_16_bits(np.ascontiguousarray), bits=16),
+    'bgr16': _BGR16,
+    '16UC3': _BGR16,
+    'rgba16': _Layout(8, 4, _of_16_bits(_convert(cv2.COLOR_RGBA2RGB)), bits=16),
+    'bgra16': _BGRA16,
+    '16UC4': _BGRA16,
+    **{
+        f'bayer_{pattern}{bits}': _Layout(
+            bits // 8, 0, _convert(code) if bits == 8 else _of_16_bits(_convert(code)), bits
+        )
+        for bits in (8, 16)
+        for pattern, code in _BAYER.items()
+    },
     'yuv422': _UYVY,
     'uyvy': _UYVY,
     'yuv422_yuy2': _YUYV,
     'yuyv': _YUYV,
+    # nv12 is of libcamera and V4L2, not of image_encodings.hpp.
+    'nv12': _Layout(1, 1, _semi_planar_420(cv2.COLOR_YUV2RGB_NV12), even=True, rows=(3, 2)),
+    'nv21': _Layout(1, 1, _semi_planar_420(cv2.COLOR_YUV2RGB_NV21), even=True, rows=(3, 2)),
+    'nv24': _Layout(1, 1, _nv24, rows=(3, 1)),
 }
 
 ENCODINGS = tuple(_LAYOUTS)
@@ -118,23 +170,31 @@ def _pixels(msg: Image, layout: _Layout, topic: str) -> Pixels:
     row_bytes = width * layout.bytes_per_pixel
     if height == 0 or width == 0:
         raise InputError(f'{what} is empty; check the camera driver')
-    if layout.even_width and width % 2:
+    if (layout.even_width or layout.even) and width % 2:
         raise InputError(f'{what} has an odd width, its pixels come in pairs')
+    if layout.even and height % 2:
+        raise InputError(f'{what} has an odd height, its rows come in pairs')
     if step < row_bytes:
         raise InputError(f'{what} has step {step}, a row takes {row_bytes} bytes')
-    if len(msg.data) != step * height:
+    if layout.rows == (3, 1) and step != row_bytes:
+        raise InputError(f'{what} has step {step}; with padded rows it is not read')
+    rows_of_data = height * layout.rows[0] // layout.rows[1]
+    if len(msg.data) != step * rows_of_data:
+        times = '' if rows_of_data == height else f' x {layout.rows[0] / layout.rows[1]:g}'
         raise InputError(
-            f'{what} has {len(msg.data)} bytes of data, expected step x height = {step * height}'
+            f'{what} has {len(msg.data)} bytes of data, '
+            f'expected step x height{times} = {step * rows_of_data}'
         )
     if width * height > MAX_PIXELS:
         raise InputError(f'{what} is larger than any camera makes; check the camera driver')
-    rows = np.frombuffer(msg.data, np.uint8).reshape(height, step)[:, :row_bytes]
+    rows = np.frombuffer(msg.data, np.uint8).reshape(rows_of_data, step)[:, :row_bytes]
+    pixels: Pixels = np.ascontiguousarray(rows)
     if layout.bits == 16:
         order = '>u2' if msg.is_bigendian else '<u2'
-        return np.ascontiguousarray(rows).view(order).astype(np.uint16, copy=False)
+        pixels = pixels.view(order).astype(np.uint16, copy=False)
     if layout.channels:
-        return np.ascontiguousarray(rows).reshape(height, width, layout.channels)
-    return np.ascontiguousarray(rows)
+        return pixels.reshape(rows_of_data, width, layout.channels)
+    return pixels
 
 
 def to_image(types: MessageTypes, pixels: Pixels, encoding: str, header: Any) -> Image:

@@ -51,12 +51,13 @@ def random_pixels(seed: int, *shape: int) -> np.ndarray:
         ('8UC3', [2, 1, 0]),
         ('rgba8', [0, 1, 2]),
         ('bgra8', [2, 1, 0]),
+        ('8UC4', [2, 1, 0]),
     ],
 )
 def test_colour(
     encoding: str, order: list[int], seed: int, height: int, width: int, padding: int
 ) -> None:
-    pixels = random_pixels(seed, height, width, 4 if 'a' in encoding else 3)
+    pixels = random_pixels(seed, height, width, 4 if 'a' in encoding or '4' in encoding else 3)
     rgb = to_rgb(image(pixels, encoding, padding), TOPIC)
     assert rgb.dtype == np.uint8 and rgb.flags.c_contiguous
     assert np.array_equal(rgb, pixels[..., order])
@@ -79,11 +80,33 @@ def test_grey_of_16_bits_uses_the_whole_range(encoding: str, big_endian: bool) -
     assert np.array_equal(rgb[..., 0], rgb[..., 2])
 
 
+@pytest.mark.parametrize('big_endian', [False, True])
+@pytest.mark.parametrize(
+    ('encoding', 'order'),
+    [
+        ('rgb16', [0, 1, 2]),
+        ('bgr16', [2, 1, 0]),
+        ('16UC3', [2, 1, 0]),
+        ('rgba16', [0, 1, 2]),
+        ('bgra16', [2, 1, 0]),
+        ('16UC4', [2, 1, 0]),
+    ],
+)
+def test_colour_of_16_bits(encoding: str, order: list[int], big_endian: bool) -> None:
+    narrow = random_pixels(5, 3, 7, 4 if 'a' in encoding or '4' in encoding else 3)
+    pixels = narrow.astype(np.uint16) * 257
+    rgb = to_rgb(image(pixels, encoding, padding=6, big_endian=big_endian), TOPIC)
+    assert np.array_equal(rgb, narrow[..., order])
+
+
+@pytest.mark.parametrize('bits', [8, 16])
 @pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
-def test_bayer_of_one_colour(pattern: str) -> None:
+def test_bayer_of_one_colour(pattern: str, bits: int) -> None:
     value = {'r': 200, 'g': 100, 'b': 50}
     tile = np.array([value[c] for c in pattern], np.uint8).reshape(2, 2)
-    rgb = to_rgb(image(np.tile(tile, (4, 5)), f'bayer_{pattern}8', padding=3), TOPIC)
+    if bits == 16:
+        tile = tile.astype(np.uint16) * 257
+    rgb = to_rgb(image(np.tile(tile, (4, 5)), f'bayer_{pattern}{bits}', padding=4), TOPIC)
     assert rgb.shape == (8, 10, 3)
     assert np.array_equal(rgb[2:-2, 2:-2], np.full((4, 6, 3), [200, 100, 50]))
 
@@ -102,6 +125,49 @@ def test_yuv422(encoding: str, order: str) -> None:
     rgb = to_rgb(image(pixels, encoding, padding=1), TOPIC).astype(int)
     expected = np.repeat([[254, 0, 0], [0, 0, 0], [255, 255, 255]], 2, axis=0)[None]
     assert np.abs(rgb - expected).max() <= 2
+
+
+# (Y, U, V) of BT.601 with limited range.
+RED, BLACK, WHITE, BLUE = (81, 90, 240), (16, 128, 128), (235, 128, 128), (41, 240, 110)
+
+
+@pytest.mark.parametrize('encoding', ['nv12', 'nv21', 'nv24'])
+def test_planes_of_luma_and_chroma(encoding: str) -> None:
+    """Blocks of 2 x 2 px of one colour; the chroma of nv21 is V first."""
+    blocks = np.array([[RED, BLACK, WHITE], [BLUE, WHITE, RED]], np.uint8)
+    whole = blocks.repeat(2, axis=0).repeat(2, axis=1)
+    chroma = (whole if encoding == 'nv24' else blocks)[..., 1:]
+    if encoding == 'nv21':
+        chroma = chroma[..., ::-1]
+    rows = np.concatenate((whole[..., 0], np.ascontiguousarray(chroma).reshape(-1, 6)))
+    padding = 0 if encoding == 'nv24' else 5
+    msg = image(rows, encoding, padding)
+    msg.height = 4
+    rgb = to_rgb(msg, TOPIC).astype(int)
+    colours = {RED: (254, 0, 0), BLACK: (0, 0, 0), WHITE: (255, 255, 255), BLUE: (0, 0, 254)}
+    expected = np.array([[colours[tuple(map(int, p))] for p in row] for row in whole])
+    assert np.abs(rgb - expected).max() <= 2
+
+
+def test_planes_that_do_not_fit_are_named() -> None:
+    odd = image(random_pixels(0, 6, 6), 'nv12')
+    odd.height = 3
+    with pytest.raises(InputError, match='odd height'):
+        to_rgb(odd, TOPIC)
+    short = image(random_pixels(0, 5, 6), 'nv21')
+    short.height = 4
+    with pytest.raises(InputError, match=r'expected step x height x 1\.5 = 36'):
+        to_rgb(short, TOPIC)
+    padded = image(random_pixels(0, 12, 6), 'nv24', padding=2)
+    padded.height = 4
+    with pytest.raises(InputError, match='padded rows'):
+        to_rgb(padded, TOPIC)
+
+
+@pytest.mark.parametrize('encoding', ['8SC1', '16SC1', '32SC1', '32FC1', '64FC1', '8UC2', 'h264'])
+def test_what_is_no_picture_is_refused_by_name(encoding: str) -> None:
+    with pytest.raises(InputError, match=f"{TOPIC}: encoding '{encoding}' is not supported"):
+        to_rgb(image(random_pixels(0, 4, 6), encoding), TOPIC)
 
 
 def test_all_encodings_of_the_design_are_there() -> None:
