@@ -5,6 +5,8 @@ The checks, and what ROI and binning do, are those of `calibration`, as for file
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from ..calibration import CALIBRATE as CALIBRATE
@@ -43,6 +45,13 @@ def calibration_warnings(left: CameraInfo, right: CameraInfo, image_frame: str) 
     except CalibrationError:
         return warnings  # an error of its own
     return warnings + calibration_doubts(found)
+
+
+def left_of(right: CameraInfo) -> CameraInfo:
+    """The info of a left camera that differs from the right one by the Tx of P alone."""
+    left = copy.copy(right)
+    left.p = [0.0 if index == 3 else float(value) for index, value in enumerate(right.p)]
+    return left
 
 
 def camera_infos(

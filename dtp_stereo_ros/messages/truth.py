@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ..errors import InputError
 from ..stereo import Float32Array, StereoCalibration
-from .types import DisparityImage, Image
+from .compressed_images import MAX_PIXELS, declared_size
+from .types import CompressedImage, DisparityImage, Image
 
 _MM_PER_M = np.float32(1000)
 _DTYPES = {'32FC1': 'f4', '16UC1': 'u2', 'mono16': 'u2'}
+_PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
+# Header of compressed_depth_image_transport: format, and two parameters of inverse depth.
+_DEPTH_HEADER = struct.Struct('<iff')
 
 
 def raw_disparity(
-    msg: DisparityImage | Image, calibration: StereoCalibration | None, topic: str
+    msg: DisparityImage | Image | CompressedImage,
+    calibration: StereoCalibration | None,
+    topic: str,
 ) -> Float32Array:
     """Raw disparity `x_l - x_r`, (H, W) float32 px, NaN unknown.
 
     Args:
-        msg: a DisparityImage, or a depth image of the left view (32FC1 m or 16UC1 mm).
+        msg: a DisparityImage, or a depth image of the left view (32FC1 m or 16UC1 mm), raw, as a
+            16-bit PNG, or of compressed_depth_image_transport. Limits of a DisparityImage that
+            are empty are none: publishers leave them unset.
         calibration: of the pair. A depth image needs it; a DisparityImage is taken to be of
             equal principal points without.
         topic: named in errors.
@@ -31,16 +41,56 @@ def raw_disparity(
     if hasattr(msg, 'min_disparity'):
         published = _values(msg.image, topic)
         low, high = np.float32(msg.min_disparity), np.float32(msg.max_disparity)
+        if not high > low:
+            low, high = np.float32(0), np.float32(np.inf)
         known = np.isfinite(published) & (published >= low) & (published <= high)
         offset_px = np.float32(calibration.disparity_offset_px if calibration else 0.0)
         return np.where(known, published + offset_px, np.float32(np.nan)).astype(np.float32)
     if calibration is None:
         raise InputError(f'{topic}: depth needs a camera_info to become disparity; record it')
-    depth_m = _values(msg, topic)
-    if msg.encoding != '32FC1':
-        depth_m = depth_m / _MM_PER_M
+    depth_m = _compressed_m(msg, topic) if hasattr(msg, 'format') else _raw_m(msg, topic)
     known = np.isfinite(depth_m) & (depth_m > 0)
     return calibration.raw_disparity(np.where(known, depth_m, np.float32(np.nan)))
+
+
+def _raw_m(msg: Any, topic: str) -> Float32Array:
+    values = _values(msg, topic)
+    return values if msg.encoding == '32FC1' else values / _MM_PER_M
+
+
+def _compressed_m(msg: Any, topic: str) -> Float32Array:
+    """Depth of a CompressedImage.
+
+    Raises:
+        InputError: another compression than PNG, or it does not decode.
+    """
+    data = bytes(msg.data)
+    inverse = (0.0, 0.0)
+    is_float = False
+    if not data.startswith(_PNG_MAGIC):
+        _, *inverse_depth = _DEPTH_HEADER.unpack_from(data.ljust(_DEPTH_HEADER.size, b'\0'))
+        inverse = (inverse_depth[0], inverse_depth[1])
+        data = data[_DEPTH_HEADER.size :]
+        is_float = msg.format.startswith('32FC1')
+    size = declared_size(data)
+    if not data.startswith(_PNG_MAGIC) or size is None or not 0 < size[0] * size[1] <= MAX_PIXELS:
+        raise InputError(
+            f"{topic}: format '{msg.format}' is no depth, use a PNG of 16 bits or compressedDepth "
+            'with PNG'
+        )
+    try:
+        stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        stored = None
+    if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
+        raise InputError(f'{topic}: depth does not decode to 16 bits of one channel; damaged?')
+    values = stored.astype(np.float32)
+    if not is_float:
+        return values / _MM_PER_M
+    # compressed_depth_image_transport/src/codec.cpp: 0 stands for unknown.
+    scale, offset = (np.float32(parameter) for parameter in inverse)
+    unknown = stored == 0
+    return np.where(unknown, np.float32(np.nan), scale / np.where(unknown, 1, values - offset))
 
 
 def _values(msg: Any, topic: str) -> Float32Array:

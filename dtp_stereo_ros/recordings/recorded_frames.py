@@ -20,6 +20,7 @@ from ..messages.points import read_points
 from ..messages.rectify import Rectifier
 from ..messages.stamps import stamp_ns
 from ..messages.truth import raw_disparity
+from ..pairing.image_stream import Arrival
 from ..stereo import SIDES, Float32Array, StereoCalibration, StereoFrame, UInt8Array
 from .recorded_pairs import PairLog, RecordedPair, recorded_pairs
 from .recording import Recording
@@ -125,6 +126,19 @@ class RecordedCamera:
                 yield self._frame(index, pair)
             except StereoError as error:
                 self.faults[str(error)] += 1
+
+    @property
+    def arrivals(self) -> dict[str, list[Arrival]]:
+        """Side to the stamp and time of recording of each image that was read."""
+        return self._log.arrivals
+
+    def why_nothing(self) -> str:
+        """The reason for which not one pair could be used, in one line."""
+        findings = self.findings()
+        errors = [f.line for f in findings if f.level == 'error']
+        warnings = [f.line for f in findings if f.level == 'warn']
+        reason = (errors or warnings or ['no pair in this part of the bag; see --start'])[0]
+        return f'no pair of {self.topics.left} and {self.topics.right} could be used: {reason}'
 
     def findings(self) -> list[Finding]:
         """Findings on all that was read, errors first."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..config import NodeConfig
+from ..messages.camera_info import left_of
 from ..messages.stamps import stamp_ns
 from ..pairing.camera_infos import CameraInfos, InfoGate
 from ..pairing.image_stream import Arrival
@@ -74,7 +75,7 @@ def recorded_pairs(
         log: is filled.
         start_s, duration_s: part of the bag, from its start.
     """
-    synchroniser = _Synchroniser(topics, config, log)
+    synchroniser = _Synchroniser(topics, config, log, recording.counts)
     if start_s > 0:
         # A latched calibration was recorded once, before the part that is read.
         for topic in synchroniser.info_sides:
@@ -97,7 +98,9 @@ def recorded_pairs(
 class _Synchroniser:
     """Messages of one camera in, pairs with their infos out: the policy and gate of the node."""
 
-    def __init__(self, topics: StereoTopics, config: NodeConfig, log: PairLog) -> None:
+    def __init__(
+        self, topics: StereoTopics, config: NodeConfig, log: PairLog, counts: Mapping[str, int]
+    ) -> None:
         log.policy = PairPolicy(
             config.queue_size, config.approximate_sync, config.approximate_sync_tolerance_seconds
         )
@@ -107,16 +110,21 @@ class _Synchroniser:
         self._gate = InfoGate(self._infos, config.queue_size, self._give, self._drop)
         self._gate.cache = config.cache_camera_info
         self._image_sides = {topics.left: 'left', topics.right: 'right'}
-        has_infos = bool(topics.left_info and topics.right_info)
-        self.info_sides = (
-            {topics.left_info: 'left', topics.right_info: 'right'} if has_infos else {}
-        )
+        # The right info alone says all that disparity needs.
+        self._right_alone = not counts.get(topics.left_info)
+        self.info_sides: dict[str, list[str]] = {}
+        if counts.get(topics.right_info):
+            for side in SIDES:
+                info_topic = topics.by_part[f'{side}_info']
+                if counts.get(info_topic):
+                    self.info_sides.setdefault(info_topic, []).append(side)
         self.topics = {*self._image_sides, *self.info_sides}
 
     def add(self, topic: str, recorded_ns: int, message: Any) -> list[RecordedPair]:
         """Take a message; returns the pairs that it completes."""
         if topic in self.info_sides:
-            self._log.infos[self.info_sides[topic]] += 1
+            for side in self.info_sides[topic]:
+                self._log.infos[side] += 1
             self.add_info(topic, message)
         else:
             self._add_image(self._image_sides[topic], recorded_ns, message)
@@ -125,7 +133,10 @@ class _Synchroniser:
 
     def add_info(self, topic: str, message: Any) -> None:
         """Take a camera info."""
-        self._infos.add(self.info_sides[topic], message)
+        for side in self.info_sides[topic]:
+            self._infos.add(side, message)
+        if self._right_alone:
+            self._infos.add('left', left_of(message))
         self._gate.look()
 
     def _add_image(self, side: str, recorded_ns: int, message: Any) -> None:

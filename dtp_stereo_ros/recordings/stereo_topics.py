@@ -29,8 +29,8 @@ class StereoTopics:
         name: of the camera: what stands before 'left' in its topics, '' where nothing does.
         left, right: of the images.
         left_info, right_info: of the camera infos, '' where there are none.
-        truth: a DisparityImage or a depth image of the left view, or a LiDAR's PointCloud2; ''
-            where there is none.
+        truth: a DisparityImage or a depth image (raw or compressed) of the left view, or a
+            LiDAR's PointCloud2; '' where there is none.
     """
 
     name: str
@@ -83,7 +83,12 @@ def stereo_topics(types: Mapping[str, str], raw_first: bool = False) -> list[Ste
 
 
 def chosen_topics(
-    bag: str, types: Mapping[str, str], camera: str, given: Mapping[str, str], raw_first: bool
+    bag: str,
+    types: Mapping[str, str],
+    camera: str,
+    given: Mapping[str, str],
+    raw_first: bool,
+    spelt: str = '--{} TOPIC',
 ) -> list[StereoTopics]:
     """The cameras that are asked for.
 
@@ -93,6 +98,7 @@ def chosen_topics(
         camera: name of one camera, or '' for all.
         given: 'left', 'right', 'left_info', 'right_info', 'truth' to topics named by the user.
         raw_first: see `stereo_topics`.
+        spelt: how an option with a topic is written, for errors.
 
     Raises:
         InputError: a topic is not in the bag or of another type, or no stereo camera is found.
@@ -101,7 +107,8 @@ def chosen_topics(
         _check(bag, types, part, topic)
     if given.keys() & set(SIDES):
         if not given.keys() >= set(SIDES):
-            raise InputError(f'{bag}: --left and --right belong together; name both topics')
+            both = f'{spelt.format("left")} and {spelt.format("right")}'
+            raise InputError(f'{bag}: one view is named; name both: {both}')
         left, right = given['left'], given['right']
         left_info = given.get('left_info') or _info(left, types)
         right_info = given.get('right_info') or _info(right, types)
@@ -114,7 +121,7 @@ def chosen_topics(
     if not cameras:
         raise InputError(
             f'{bag}: no left and right image topic that belong together; name them by '
-            f'--left TOPIC --right TOPIC (images: {images or "none"})'
+            f'{spelt.format("left")} and {spelt.format("right")} (images: {images or "none"})'
         )
     if camera:
         names = ', '.join(repr(c.name) for c in cameras)
@@ -139,13 +146,13 @@ def _check(bag: str, types: Mapping[str, str], part: str, topic: str) -> None:
         'right': (IMAGE, COMPRESSED),
         'left_info': (CAMERA_INFO,),
         'right_info': (CAMERA_INFO,),
-        'truth': (DISPARITY, IMAGE, CLOUD),
+        'truth': (DISPARITY, IMAGE, COMPRESSED, CLOUD),
     }[part]
     if topic not in types:
         raise InputError(f'{bag}: no topic {topic}; it has {", ".join(sorted(types)) or "none"}')
     if types[topic] not in kinds:
         raise InputError(
-            f'{bag}: {topic} is {types[topic]}, --{part.replace("_", "-")} takes '
+            f'{bag}: {topic} is {types[topic]}, {part.replace("_", " ")} takes '
             f'{" or ".join(kinds)}'
         )
 
@@ -177,7 +184,7 @@ def _named_truth(camera: StereoTopics, types: Mapping[str, str], cameras: int) -
         topic
         for topic, kind in sorted(types.items())
         if _TRUTH.search(topic)
-        and (kind == DISPARITY or (kind == IMAGE and 'depth' in topic))
+        and (kind == DISPARITY or (kind in (IMAGE, COMPRESSED) and 'depth' in topic))
         and (cameras == 1 or topic.strip('/').startswith(f'{camera.name}/'))
     ]
     return min(own, key=lambda t: (types[t] != DISPARITY, t), default='')

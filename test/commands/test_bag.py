@@ -131,7 +131,7 @@ def test_bounds(tmp_path: Path, bound: str, code: int, make_onnx, capsys) -> Non
         (['--fail-if', 'bad3'], "--fail-if 'bad3': write it as 'bad3>5'"),
         (['--fail-if', 'beauty>3'], 'no measure beauty; choose one of '),
         (['--left', '/x', '--right', '/y'], 'no topic /x; it has /cam/ground_truth/disparity, '),
-        (['--left', '/cam/left/image_rect'], '--left and --right belong together'),
+        (['--left', '/cam/left/image_rect'], 'name both: --left TOPIC and --right TOPIC'),
         (['--truth', '/cam/left/camera_info'], '/cam/left/camera_info is sensor_msgs/msg/CameraI'),
         (['--camera', 'rear'], "no camera 'rear'; choose --camera from 'cam'"),
         (['--every', '0'], '--every must be at least 1'),
