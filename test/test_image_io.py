@@ -96,6 +96,8 @@ def test_an_orientation_for_viewers_turns_no_pixels(
     found = read_image(path)
     assert found.shape == image.shape
     assert np.abs(found.astype(int) - image).max() < 40  # JPEG's own errors
+    if ending == '.png' and cv2.__version__ < '4.6':
+        return  # it does not know the tag of a PNG
     # The tag is one that OpenCV obeys by itself.
     assert (cv2.imread(str(path)).shape == (40, 16, 3)) == (orientation > 4)
 
