@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from ..errors import InputError, StereoError
 from ..evaluation.bounds import Bound, parse_bound
 from ..evaluation.columns import ALL_COLUMNS, RECORDING_KEYS, meanings
 from ..evaluation.page_pictures import PagePictures
-from ..evaluation.recorded import CONSISTENCY_EVERY, RecordingJudge, RecordingResult
+from ..evaluation.recorded import CONSISTENCY_EVERY, JudgedFrame, RecordingJudge, RecordingResult
 from ..evaluation.report_page import write_page
 from ..evaluation.result_file import as_document
 from ..evaluation.runner import BASELINE, DatasetResult, Method, method_name
@@ -26,6 +28,8 @@ from ..pipeline import StereoPipeline
 from ..recordings.recorded_frames import RecordedCamera, Selection
 from ..recordings.recording import Recording
 from ..recordings.stereo_topics import StereoTopics, chosen_topics, unused_truth
+from ..recordings.written_bag import WrittenBag
+from ..recordings.written_results import ResultWriter
 from .options import add_models_option, add_pipeline_options, pipeline_config, typed_command
 
 HELP = 'run and judge on a rosbag, with truth or without; one page'
@@ -45,6 +49,7 @@ exit code: 0 judged, 2 unusable input, 3 judged and a bound of --fail-if is brok
 examples:
   dtp-stereo bag robot.mcap --report report
   dtp-stereo bag robot_bag --models dtpnet,dtpnet-small --params node.yaml --every 5
+  dtp-stereo bag robot.mcap --write result.mcap
   dtp-stereo bag run1 run2 --truth /ground_truth/disparity --fail-if 'bad3>5' --json result.json
 """
 
@@ -60,6 +65,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument('--report', type=Path, metavar='DIR', help='write report.html there')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the result file')
+    parser.add_argument(
+        '--write', type=Path, metavar='OUT.mcap',
+        help='write the pairs with disparity, picture, depth, confidence and cloud as a rosbag2',
+    )  # fmt: skip
+    parser.add_argument(
+        '--write-method', default='', metavar='NAME',
+        help='whose results are written, as the tables name it (default: the first; SGBM only if '
+        'it runs alone)',
+    )  # fmt: skip
     parser.add_argument(
         '--fail-if', action='append', default=[], metavar='BOUND',
         help="exit with 3 where a mean breaks it, as 'bad3>5' or 'coverage<60'; may be repeated",
@@ -102,6 +116,21 @@ class _Judged:
     pictures: PagePictures
 
 
+@dataclass(frozen=True)
+class _Writing:
+    """The bag of --write, and the method whose results it holds."""
+
+    bag: WrittenBag
+    method: str
+    node: NodeConfig
+    max_depth_m: float
+
+    def of(self, camera: RecordedCamera, several: bool) -> Callable[[JudgedFrame], None]:
+        """Writes the frames of one camera."""
+        writer = ResultWriter(self.bag, camera, self.node, self.max_depth_m, several)
+        return lambda frame: writer.add(frame.recorded, frame.results[self.method])
+
+
 def run(args: argparse.Namespace) -> int:
     """Judge, print and report.
 
@@ -124,15 +153,48 @@ def run(args: argparse.Namespace) -> int:
     )
     for folder in {args.report, args.json.parent if args.json else None} - {None}:
         _make_folder(folder)
+    written = _written_bag(args)
     methods = _methods(args, pipeline)
     judged: list[_Judged] = []
     try:
-        for bag in args.bags:
-            _judge_bag(args, bag, methods, node, selection, judged)
+        limits = pipeline_config(args, pipeline)
+        writing = written and _Writing(
+            written, _written_method(args, methods), node, limits.max_depth
+        )
+        with written or nullcontext():
+            for bag in args.bags:
+                _judge_bag(args, bag, methods, node, selection, judged, writing)
     finally:
         for method in methods:
             method.pipeline.close()
-    return _report(args, [j.result for j in judged], [j.pictures for j in judged], bounds)
+    code = _report(args, [j.result for j in judged], [j.pictures for j in judged], bounds)
+    if writing:
+        topics = ', '.join(f'{topic} ({count})' for topic, count in writing.bag.counts.items())
+        print(f'\nwritten: {args.write.resolve()}: results of {writing.method}: {topics}')
+    return code
+
+
+def _written_bag(args: argparse.Namespace) -> WrittenBag | None:
+    if not args.write:
+        if args.write_method:
+            raise InputError('--write-method names whose results --write takes; give both')
+        return None
+    if len(args.bags) > 1:
+        raise InputError(f'--write {args.write}: takes the pairs of one bag; give one BAG')
+    bag, target = args.bags[0].resolve(), args.write.resolve()
+    if bag in (target, target.parent):
+        raise InputError(f'--write {args.write}: is the bag that is read; name another file')
+    return WrittenBag(args.write)
+
+
+def _written_method(args: argparse.Namespace, methods: list[Method]) -> str:
+    names = [method.name for method in methods]
+    if args.write_method:
+        if args.write_method not in names:
+            quoted = ', '.join(repr(name) for name in names)
+            raise InputError(f'--write-method {args.write_method!r}: choose one of {quoted}')
+        return str(args.write_method)
+    return next((name for name in names if name != BASELINE), names[0])
 
 
 def _selection(args: argparse.Namespace) -> Selection:
@@ -180,6 +242,7 @@ def _judge_bag(
     node: NodeConfig,
     selection: Selection,
     judged: list[_Judged],
+    writing: _Writing | None,
 ) -> None:
     """Judge all cameras of a bag. A bag that cannot be used is reported, and the others kept."""
     try:
@@ -189,7 +252,8 @@ def _judge_bag(
             maybe = unused_truth(recording.types, cameras)
             for topics in cameras:
                 camera = RecordedCamera(recording, topics, node, selection)
-                found = _judge_camera(args, camera, methods, node)
+                write = writing.of(camera, len(cameras) > 1) if writing else None
+                found = _judge_camera(args, camera, methods, node, write)
                 if maybe and not topics.truth:
                     found.result.findings.append(_untaken(maybe))
                 judged.append(found)
@@ -207,7 +271,11 @@ def _bar(**how: Any) -> Any:
 
 
 def _judge_camera(
-    args: argparse.Namespace, camera: RecordedCamera, methods: list[Method], node: NodeConfig
+    args: argparse.Namespace,
+    camera: RecordedCamera,
+    methods: list[Method],
+    node: NodeConfig,
+    write: Callable[[JudgedFrame], None] | None,
 ) -> _Judged:
     name = _name(camera.recording.path, camera.topics.name)
     result = RecordingResult(name, scored=DatasetResult(name))
@@ -220,6 +288,8 @@ def _judge_camera(
                 frame = judge.add(recorded)
                 key = key or result.main_key()
                 pictures.see(frame, key)
+                if write:
+                    write(frame)
                 bar.update()
                 _show(bar, result, key)
         except KeyboardInterrupt:

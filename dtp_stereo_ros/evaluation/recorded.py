@@ -72,18 +72,20 @@ class Measures:
 
 @dataclass(frozen=True)
 class JudgedFrame:
-    """All that is known of one frame, for pictures.
+    """All that is known of one frame, for pictures and for a written bag.
 
     Attributes:
         estimates: one for each method.
         right_px: disparity of the right view by method; empty where it was not matched.
         scores: one for each method.
+        results: of the pipelines, by method.
     """
 
     recorded: RecordedFrame
     estimates: list[Estimate]
     right_px: dict[str, Float32Array]
     scores: list[FrameScore]
+    results: dict[str, StereoResult] = field(default_factory=dict)
 
 
 @dataclass
@@ -187,11 +189,12 @@ class RecordingJudge:
         shape = frame.left.shape
         self._first_ns = self._first_ns if self._count else frame.stamp_ns
         estimates, latencies_ms = [], []
+        results: dict[str, StereoResult] = {}
         for method in self._methods:
             if shape not in self._warm:
                 # The first frame of a size allocates and compiles; it is not timed.
                 method.pipeline.process(frame)
-            output = method.pipeline.process(frame)
+            output = results[method.name] = method.pipeline.process(frame)
             latencies_ms.append(1e3 * sum(output.latency_s.values()))
             ratio = method.width_ratio(frame)
             estimates.append(Estimate(method.name, output.disparity_px, output.confidence, ratio))
@@ -225,7 +228,7 @@ class RecordingJudge:
             self.result.consistency_ms = 1e3 * float(np.median(self._consistency_s[-256:]))
         self.result.frames += scores
         self._count += 1
-        return JudgedFrame(recorded, estimates, right_px, scores)
+        return JudgedFrame(recorded, estimates, right_px, scores, results)
 
     def _right_views(self, frame: StereoFrame) -> dict[str, Float32Array]:
         mirrored = mirrored_frame(frame)

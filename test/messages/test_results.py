@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 
 from dtp_stereo_ros.config import NodeConfig
 from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.messages.outputs import Computed, cloud_of
 from dtp_stereo_ros.messages.point_cloud import point_cloud, voxel_cloud
 from dtp_stereo_ros.messages.results import (
     confidence_image,
@@ -22,7 +23,6 @@ from dtp_stereo_ros.messages.results import (
     disparity_image,
 )
 from dtp_stereo_ros.ros.message_types import ROS_TYPES
-from dtp_stereo_ros.ros.outputs import Computed, cloud_of
 from dtp_stereo_ros.stereo import StereoCalibration, StereoResult
 
 HEADER = Header(stamp=Time(sec=7, nanosec=8), frame_id='left_optical')
@@ -179,11 +179,13 @@ def test_filters_of_the_cloud_work_together() -> None:
     result = StereoResult(depth, None, 0.0, 64.0)
     computed = Computed(result, CALIBRATION, COLOR, CameraInfo(), HEADER, 8.0)
     config = NodeConfig(decimation=2, invalid_as_inf=True, avoid_point_cloud_padding=True)
-    msg = cloud_of(depth, computed, config)
+    msg = cloud_of(ROS_TYPES, depth, computed, config)
     assert (msg.height, msg.width, msg.is_dense) == (1, 2, False)
     points = np.frombuffer(msg.data, '<f4').reshape(2, 4)[:, :3]
     # columns 0 and 2 of row 0: x = (column - 3) z / 400, y = -z / 400
     np.testing.assert_allclose(points, [[-0.015, -0.005, 2], [-0.02, -0.02, 8]], rtol=1e-5)
-    grid = cloud_of(depth, computed, dataclasses.replace(config, voxel_size=10.0, use_color=False))
+    grid = cloud_of(
+        ROS_TYPES, depth, computed, dataclasses.replace(config, voxel_size=10.0, use_color=False)
+    )
     assert (grid.width, grid.point_step) == (1, 12)
     np.testing.assert_allclose(np.frombuffer(grid.data, '<f4'), [-0.0175, -0.0125, 5.0], rtol=1e-5)
