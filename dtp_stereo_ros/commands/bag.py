@@ -157,10 +157,10 @@ def run(args: argparse.Namespace) -> int:
     methods = _methods(args, pipeline)
     judged: list[_Judged] = []
     try:
-        limits = pipeline_config(args, pipeline)
-        writing = written and _Writing(
-            written, _written_method(args, methods), node, limits.max_depth
-        )
+        writing = None
+        if written:
+            max_depth_m = pipeline_config(args, pipeline).max_depth
+            writing = _Writing(written, _written_method(args, methods), node, max_depth_m)
         with written or nullcontext():
             for bag in args.bags:
                 _judge_bag(args, bag, methods, node, selection, judged, writing)

@@ -5,6 +5,8 @@ RViz, rqt_image_view, Foxglove and Rerun show no `stereo_msgs/DisparityImage`.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -20,15 +22,17 @@ def colored_disparity(result: StereoResult, calibration: StereoCalibration | Non
     """RGB uint8 (H, W, 3): infinity is blue, the largest disparity red, unknown pixels are black.
 
     The range is that of the search, 0 to the largest disparity, and not of the image, so that one
-    colour is one distance as long as neither camera nor settings change.
+    colour is one distance as long as neither camera nor settings change. Colours go by the square
+    root: scenes of EuRoC and KITTI lie below 60 of 192 px, in the blue third of a linear map.
 
     Args:
         result: of the pipeline.
         calibration: at the size of the image; without, infinity is at 0 px.
     """
     offset_px = calibration.disparity_offset_px if calibration else 0.0
-    published_px = result.disparity_px - np.float32(offset_px)
-    return colorize(published_px, 0.0, result.max_disparity_px - offset_px)
+    published_px = np.maximum(result.disparity_px - np.float32(offset_px), 0)  # NaN stays
+    largest_px = max(result.max_disparity_px - offset_px, 0.0)
+    return colorize(np.sqrt(published_px), 0.0, math.sqrt(largest_px))
 
 
 def disparity_picture(
