@@ -29,22 +29,26 @@ def raw_disparity(
         InputError: another encoding or size of data, or depth without calibration.
     """
     if hasattr(msg, 'min_disparity'):
-        published = _values(msg.image, topic)
+        published = image_values(msg.image, topic)
         low, high = np.float32(msg.min_disparity), np.float32(msg.max_disparity)
         known = np.isfinite(published) & (published >= low) & (published <= high)
         offset_px = np.float32(calibration.disparity_offset_px if calibration else 0.0)
         return np.where(known, published + offset_px, np.float32(np.nan)).astype(np.float32)
     if calibration is None:
         raise InputError(f'{topic}: depth needs a camera_info to become disparity; record it')
-    depth_m = _values(msg, topic)
+    depth_m = image_values(msg, topic)
     if msg.encoding != '32FC1':
         depth_m = depth_m / _MM_PER_M
     known = np.isfinite(depth_m) & (depth_m > 0)
     return calibration.raw_disparity(np.where(known, depth_m, np.float32(np.nan)))
 
 
-def _values(msg: Any, topic: str) -> Float32Array:
-    """Pixels of a one-channel image as float32 (H, W)."""
+def image_values(msg: Any, topic: str) -> Float32Array:
+    """Pixels of a one-channel image as float32 (H, W).
+
+    Raises:
+        InputError: another encoding or size of data; names the topic.
+    """
     code = _DTYPES.get(msg.encoding)
     if code is None:
         raise InputError(

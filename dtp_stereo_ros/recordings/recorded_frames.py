@@ -54,7 +54,7 @@ class RecordedFrame:
         index: of the pair among all of the camera.
         frame: rectified images with their stamp and calibration.
         truth_px: raw disparity (H, W), NaN unknown, or None.
-        pair: the messages that it was made from, or None.
+        pair: its messages; None where the frame comes from elsewhere.
     """
 
     index: int
