@@ -1,4 +1,4 @@
-"""Options, progress and the report that `bag` and `replay` share."""
+"""Options, progress and the report that `bag`, `replay` and `view` share."""
 
 from __future__ import annotations
 
@@ -40,6 +40,11 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         '--fail-if', action='append', default=[], metavar='BOUND',
         help="exit with 3 where a mean breaks it, as 'bad3>5' or 'coverage<60'; may be repeated",
     )  # fmt: skip
+    add_params_option(parser)
+
+
+def add_params_option(parser: argparse.ArgumentParser) -> None:
+    """Add that of the parameter file."""
     parser.add_argument(
         '--params', type=Path, metavar='YAML',
         help='parameter file of the node; options that are given come before it',
@@ -47,7 +52,16 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_recording_options(parser: argparse.ArgumentParser) -> None:
-    """Add those of the topics and of the part of the bag."""
+    """Add those of the topics, of the part of the bag and of what is matched."""
+    add_topic_options(parser).add_argument(
+        '--consistency-every', type=int, default=CONSISTENCY_EVERY, metavar='N',
+        help='match the right view too on each N-th pair, for the left-right consistency and the '
+        'pictures; 0 never (default: %(default)s)',
+    )  # fmt: skip
+
+
+def add_topic_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add those of the topics and of the part of the bag; returns their group."""
     topics = parser.add_argument_group('topics and pairs')
     topics.add_argument('--camera', default='', metavar='NAME', help='one of several cameras')
     for part in _PARTS:
@@ -61,11 +75,7 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
     )
     topics.add_argument('--start', type=float, default=0.0, metavar='S', help='from the start')
     topics.add_argument('--duration', type=float, metavar='S', help='default: to the end')
-    topics.add_argument(
-        '--consistency-every', type=int, default=CONSISTENCY_EVERY, metavar='N',
-        help='match the right view too on each N-th pair, for the left-right consistency and the '
-        'pictures; 0 never (default: %(default)s)',
-    )  # fmt: skip
+    return topics
 
 
 def given_topics(args: argparse.Namespace) -> dict[str, str]:
@@ -115,7 +125,7 @@ def selection(args: argparse.Namespace) -> Selection:
         raise InputError('--every must be at least 1')
     if args.start < 0 or (args.duration is not None and args.duration <= 0):
         raise InputError('--start must not be negative, and --duration above 0 s')
-    if args.consistency_every < 0:
+    if getattr(args, 'consistency_every', 0) < 0:
         raise InputError('--consistency-every must not be negative')
     return Selection(args.every, args.start, args.duration)
 
