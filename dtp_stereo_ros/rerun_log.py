@@ -115,7 +115,7 @@ class RerunLog:
                 np.rint(millimetres).astype(np.uint16),
                 meter=_MM_PER_M,
                 depth_range=(0.0, _MM_PER_M * self._far_m.get(camera, 1.0)),
-                colormap='turbo',
+                colormap='viridis',
             ),
         )
         stream.log(f'{root}/points', self._points(depth_m, calibration, frame))
