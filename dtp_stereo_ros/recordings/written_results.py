@@ -13,7 +13,8 @@ from ..messages.stamps import stamp_ns
 from ..stereo import SIDES, StereoResult
 from .bag_messages import KINDS
 from .recorded_frames import RecordedCamera, RecordedFrame
-from .written_bag import WrittenBag
+from .recorded_pairs import RecordedPair
+from .written_bag import WrittenBag, uninterrupted
 
 # Of the cloud, unless the parameters thin it out otherwise: a full one is ten times the images.
 DECIMATION = 4
@@ -68,9 +69,13 @@ class ResultWriter:
         Raises:
             InputError: the depth limits leave no disparity range to publish.
         """
-        pair = recorded.pair
-        if pair is None:
+        if recorded.pair is None:
             return
+        outputs = self._outputs(recorded, result)
+        with uninterrupted():
+            self._write(recorded.pair, outputs)
+
+    def _write(self, pair: RecordedPair, outputs: list[tuple[str, Any]]) -> None:
         topics, time_ns = self._camera.topics, stamp_ns(pair.left)
         if not self.pairs:
             self._write_transforms(time_ns)
@@ -82,7 +87,7 @@ class ResultWriter:
             self._write_new(topics.by_part[side], stamp_ns(message), message)
         if pair.truth is not None:
             self._write_new(topics.truth, stamp_ns(pair.truth), pair.truth)
-        for topic, message in self._outputs(recorded, result):
+        for topic, message in outputs:
             self._bag.write(self.prefix + topic, KINDS[OUTPUTS[topic]], time_ns, message)
 
     def _outputs(self, recorded: RecordedFrame, result: StereoResult) -> list[tuple[str, Any]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -35,7 +38,7 @@ from dtp_stereo_ros.recordings.bag_messages import KINDS, BagMessages
 from dtp_stereo_ros.recordings.recorded_frames import RecordedCamera, RecordedFrame, Selection
 from dtp_stereo_ros.recordings.recording import Recording
 from dtp_stereo_ros.recordings.stereo_topics import chosen_topics
-from dtp_stereo_ros.recordings.written_bag import WrittenBag
+from dtp_stereo_ros.recordings.written_bag import WrittenBag, uninterrupted
 from dtp_stereo_ros.recordings.written_results import DECIMATION, ResultWriter
 from dtp_stereo_ros.stereo import StereoResult
 
@@ -321,6 +324,20 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
         bag.write('/a', IMAGE, -5, message)
     assert [path.name for path in tmp_path.iterdir()] == ['out.mcap']
     assert [t for t, _ in contents(out)['/a']] == [0]
+
+
+def test_ctrl_c_waits_until_a_pair_is_written() -> None:
+    done = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), uninterrupted():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+            done.append(True)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done
 
 
 @pytest.mark.parametrize(
