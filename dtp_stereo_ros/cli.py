@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     'eval': 'eval',
     'bag': 'bag',
     'compare': 'compare',
+    'view': 'view',
     'bench': 'bench',
     'doctor': 'doctor',
     'render': 'render',

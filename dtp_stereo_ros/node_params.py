@@ -26,16 +26,7 @@ def read_node_params(path: Path) -> tuple[PipelineConfig, NodeConfig, list[str]]
         InputError: no such file, or no parameter file.
         ConfigError: a value has the wrong type or is out of range.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, 'strerror', None) or 'no text'
-        raise InputError(f'{path}: cannot be read ({reason}); check the path') from error
-    except yaml.YAMLError as error:
-        raise InputError(f'{path}: is no YAML ({one_line(error)[:160]})') from error
-    values = _sections(content)
-    if not values:
-        raise InputError(f'{path}: has no {_PARAMETERS}; see config/dtp_stereo.yaml')
+    values = read_parameters(path)
     configs: list[Any] = []
     for cls in (PipelineConfig, NodeConfig):
         hints = get_type_hints(cls)
@@ -54,6 +45,25 @@ def read_node_params(path: Path) -> tuple[PipelineConfig, NodeConfig, list[str]]
             hint = f'; did you mean {near}?' if near else ''
             unknown.append(f'{path}: {name} is no setting of dtp_stereo{hint}')
     return configs[0], configs[1], unknown
+
+
+def read_parameters(path: Path) -> dict[str, Any]:
+    """All parameters of a ROS parameter file by name, of all sections, later ones first.
+
+    Raises:
+        InputError: no such file, or no parameter file.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, 'strerror', None) or 'no text'
+        raise InputError(f'{path}: cannot be read ({reason}); check the path') from error
+    except yaml.YAMLError as error:
+        raise InputError(f'{path}: is no YAML ({one_line(error)[:160]})') from error
+    values = _sections(content)
+    if not values:
+        raise InputError(f'{path}: has no {_PARAMETERS}; see config/dtp_stereo.yaml')
+    return values
 
 
 def _sections(content: Any) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def test_colcon_puts_everything_where_ros2_looks(colcon_prefix: Path) -> None:
         share / 'dtp_stereo/launch/depth.launch.py',
         share / 'dtp_stereo/config/dtp_stereo.yaml',
         share / 'dtp_stereo/config/rviz/depth.rviz',
+        share / 'dtp_stereo/config/foxglove/dtp_stereo.json',
         share / 'dtp_stereo/config/presets/navigation.yaml',
         share / 'dtp_stereo/config/examples/oak.yaml',
         share / 'dtp_stereo/launch/examples/oak.launch.py',

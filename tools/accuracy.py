@@ -169,8 +169,9 @@ def _groups(rows: Sequence[Row]) -> list[list[Row]]:
 def _names(row: Row, group: Sequence[Row]) -> list[str]:
     if row is not group[0]:
         return ['', '', '', _method(row['method'])]
-    region = REGIONS.get(row['region'], row['region'])
-    return [DATA[row['dataset']], str(row['images']), region, _method(row['method'])]
+    region = str(row['region'])
+    name = DATA[row['dataset']]
+    return [name, str(row['images']), REGIONS.get(region, region), _method(row['method'])]
 
 
 def _method(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from .columns import COLUMNS, TRUTH_FREE
 from .datasets import Truth
 from .fill import fill_holes
 from .intervals import Interval, bootstrap, paired_difference
+from .replay_figures import ReplayFigures
 from .runner import BASELINE, DatasetResult, Method
 from .scene_score import Estimate, SceneScore, judge
 
@@ -72,18 +73,20 @@ class Measures:
 
 @dataclass(frozen=True)
 class JudgedFrame:
-    """All that is known of one frame, for pictures.
+    """All that is known of one frame, for pictures and for a written bag.
 
     Attributes:
         estimates: one for each method.
         right_px: disparity of the right view by method; empty where it was not matched.
         scores: one for each method.
+        results: of the pipelines, by method.
     """
 
     recorded: RecordedFrame
     estimates: list[Estimate]
     right_px: dict[str, Float32Array]
     scores: list[FrameScore]
+    results: dict[str, StereoResult] = field(default_factory=dict)
 
 
 @dataclass
@@ -93,6 +96,7 @@ class RecordingResult:
     Attributes:
         name: of the bag and the camera.
         about: what was run: bag, topics, calibration, settings, as plain values.
+        replay: figures of the replay through the node, where there was one.
         findings: on the recording.
         frames: one for each method and frame.
         rows: mean and rms of the row offsets by frame index, of the frames that were looked at.
@@ -103,6 +107,7 @@ class RecordingResult:
 
     name: str
     about: dict[str, Any] = field(default_factory=dict)
+    replay: ReplayFigures | None = None
     findings: list[Finding] = field(default_factory=list)
     frames: list[FrameScore] = field(default_factory=list)
     rows: dict[int, tuple[float, float]] = field(default_factory=dict)
@@ -149,6 +154,17 @@ class RecordingResult:
         return next((k for k in ('bad_3', 'inconsistent', 'photometric') if k in keys), 'coverage')
 
 
+class Published:
+    """Matcher of a method whose results are given to the judge: nothing here computes them."""
+
+    def process(self, frame: StereoFrame) -> StereoResult:
+        """Refuse: the result of this frame was not given."""
+        raise LookupError(f'no result of the frame of {frame.stamp_ns} ns was given')
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
 class RecordingJudge:
     """Runs methods on one frame after another and gathers their figures in `result`.
 
@@ -177,28 +193,40 @@ class RecordingJudge:
         self._judging_s: list[float] = []
         self._consistency_s: list[float] = []
 
-    def add(self, recorded: RecordedFrame) -> JudgedFrame:
+    def add(
+        self, recorded: RecordedFrame, given: Mapping[str, StereoResult] | None = None
+    ) -> JudgedFrame:
         """Run and judge all methods on a frame.
+
+        Args:
+            recorded: the frame.
+            given: names of methods to their results, which are judged instead of computed; their
+                right views are not known, so they get no left-right consistency.
 
         Raises:
             BackendError: a backend failed.
         """
-        frame = recorded.frame
+        frame, given = recorded.frame, given or {}
         shape = frame.left.shape
         self._first_ns = self._first_ns if self._count else frame.stamp_ns
         estimates, latencies_ms = [], []
+        results: dict[str, StereoResult] = {}
         for method in self._methods:
-            if shape not in self._warm:
-                # The first frame of a size allocates and compiles; it is not timed.
-                method.pipeline.process(frame)
-            output = method.pipeline.process(frame)
+            if method.name in given:
+                output = given[method.name]
+            else:
+                if shape not in self._warm:
+                    # The first frame of a size allocates and compiles; it is not timed.
+                    method.pipeline.process(frame)
+                output = method.pipeline.process(frame)
+            results[method.name] = output
             latencies_ms.append(1e3 * sum(output.latency_s.values()))
             ratio = method.width_ratio(frame)
             estimates.append(Estimate(method.name, output.disparity_px, output.confidence, ratio))
         self._warm.add(shape)
         looked = self._consistency_every > 0 and self._count % self._consistency_every == 0
         started = time.perf_counter()
-        right_px = self._right_views(frame) if looked else {}
+        right_px = self._right_views(frame, given) if looked else {}
         matched = time.perf_counter()
         scenes = self._scenes(recorded, estimates, latencies_ms)
         values = self._values(frame, estimates, right_px)
@@ -225,11 +253,17 @@ class RecordingJudge:
             self.result.consistency_ms = 1e3 * float(np.median(self._consistency_s[-256:]))
         self.result.frames += scores
         self._count += 1
-        return JudgedFrame(recorded, estimates, right_px, scores)
+        return JudgedFrame(recorded, estimates, right_px, scores, results)
 
-    def _right_views(self, frame: StereoFrame) -> dict[str, Float32Array]:
+    def _right_views(
+        self, frame: StereoFrame, given: Mapping[str, StereoResult]
+    ) -> dict[str, Float32Array]:
         mirrored = mirrored_frame(frame)
-        return {m.name: _mirrored_back(m.pipeline.process(mirrored)) for m in self._methods}
+        return {
+            method.name: _mirrored_back(method.pipeline.process(mirrored))
+            for method in self._methods
+            if method.name not in given
+        }
 
     def _scenes(
         self,

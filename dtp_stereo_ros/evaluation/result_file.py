@@ -153,6 +153,7 @@ def _recording(recording: RecordingResult) -> dict[str, Any]:
     return {
         'name': recording.name,
         **recording.about,
+        'replay': None if recording.replay is None else recording.replay.as_values(),
         'ordered_by': recording.main_key(),
         'judging_ms': recording.judging_ms,
         'consistency_ms': recording.consistency_ms,

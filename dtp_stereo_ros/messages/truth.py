@@ -39,7 +39,7 @@ def raw_disparity(
         InputError: another encoding or size of data, or depth without calibration.
     """
     if hasattr(msg, 'min_disparity'):
-        published = _values(msg.image, topic)
+        published = image_values(msg.image, topic)
         low, high = np.float32(msg.min_disparity), np.float32(msg.max_disparity)
         if not high > low:
             low, high = np.float32(0), np.float32(np.inf)
@@ -54,7 +54,7 @@ def raw_disparity(
 
 
 def _raw_m(msg: Any, topic: str) -> Float32Array:
-    values = _values(msg, topic)
+    values = image_values(msg, topic)
     return values if msg.encoding == '32FC1' else values / _MM_PER_M
 
 
@@ -93,8 +93,12 @@ def _compressed_m(msg: Any, topic: str) -> Float32Array:
     return np.where(unknown, np.float32(np.nan), scale / np.where(unknown, 1, values - offset))
 
 
-def _values(msg: Any, topic: str) -> Float32Array:
-    """Pixels of a one-channel image as float32 (H, W)."""
+def image_values(msg: Any, topic: str) -> Float32Array:
+    """Pixels of a one-channel image as float32 (H, W).
+
+    Raises:
+        InputError: another encoding or size of data; names the topic.
+    """
     code = _DTYPES.get(msg.encoding)
     if code is None:
         raise InputError(

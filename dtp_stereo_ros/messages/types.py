@@ -23,7 +23,7 @@ class MessageTypes:
     """What makes an empty message; the writers fill it.
 
     Attributes:
-        image, camera_info, point_cloud, point_field: of sensor_msgs.
+        image, compressed_image, camera_info, point_cloud, point_field: of sensor_msgs.
         disparity_image: of stereo_msgs.
     """
 
@@ -32,3 +32,4 @@ class MessageTypes:
     disparity_image: Callable[..., DisparityImage]
     point_cloud: Callable[..., PointCloud2]
     point_field: Callable[..., PointField]
+    compressed_image: Callable[..., CompressedImage]

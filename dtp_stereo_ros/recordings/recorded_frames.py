@@ -55,11 +55,13 @@ class RecordedFrame:
         index: of the pair among all of the camera.
         frame: rectified images with their stamp and calibration.
         truth_px: raw disparity (H, W), NaN unknown, or None.
+        pair: its messages; None where the frame comes from elsewhere.
     """
 
     index: int
     frame: StereoFrame
     truth_px: Float32Array | None = None
+    pair: RecordedPair | None = None
 
 
 @dataclass
@@ -200,7 +202,7 @@ class RecordedCamera:
                 pair.infos['left'], pair.infos['right'], self.frame_id
             )
             self._look(pair, given['left'], given['right'], self.calibration)
-        return RecordedFrame(index, frame, self._truth(pair, frame))
+        return RecordedFrame(index, frame, self._truth(pair, frame), pair)
 
     def _truth(self, pair: RecordedPair, frame: StereoFrame) -> Float32Array | None:
         """The truth of a pair; where it cannot be used the pair is judged without."""

@@ -16,6 +16,7 @@ from ..errors import InputError, one_line
 
 _NS_PER_S = 1_000_000_000
 _ROS1_ENDING = '.bag'
+_TRANSFORMS = 'geometry_msgs/TransformStamped[] transforms'
 _MENDS = {
     '.mcap': 'mend it by: mcap recover FILE -o NEW',
     '.db3': 'mend it by: ros2 bag reindex FOLDER',
@@ -50,7 +51,7 @@ class Recording:
         try:
             from rosbags.rosbag1 import Reader as Reader1
             from rosbags.rosbag2 import Reader as Reader2
-            from rosbags.typesys import Stores, get_typestore
+            from rosbags.typesys import Stores, get_types_from_msg, get_typestore
         except ImportError as error:
             raise InputError(f'{path}: {error}; pip install rosbags') from error
         self._is_ros1 = path.suffix == _ROS1_ENDING
@@ -58,6 +59,8 @@ class Recording:
         # types is not looked at.
         store = Stores.ROS1_NOETIC if self._is_ros1 else Stores.ROS2_HUMBLE
         self._store = get_typestore(store)
+        if self._is_ros1:  # which rosbags has without those of tf2
+            self._store.register(get_types_from_msg(_TRANSFORMS, 'tf2_msgs/msg/TFMessage'))
         try:
             self._reader: Any = Reader1(path) if self._is_ros1 else Reader2(path)
             self._reader.open()

@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from std_msgs.msg import Header
-from stereo_msgs.msg import DisparityImage
 
-from ..cloud import beyond_range_at, decimated
 from ..config import NodeConfig
-from ..messages.point_cloud import point_cloud, voxel_cloud
-from ..messages.results import confidence_image, depth_camera_info, depth_image, disparity_image
-from ..stereo import Float32Array, StereoCalibration, StereoResult, UInt8Array
+from ..messages.outputs import OUTPUTS, Computed, output_messages
 from .message_types import ROS_TYPES
 
-OUTPUT_TYPES = {
-    'disparity': DisparityImage,
-    'points2': PointCloud2,
-    'depth/image': Image,
-    'depth/camera_info': CameraInfo,
-    'confidence': Image,
-}
+OUTPUT_TYPES = {topic: getattr(ROS_TYPES, kind) for topic, kind in OUTPUTS.items()}
 
 _OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-
-
-@dataclass(frozen=True)
-class Computed:
-    """One result with everything that its messages are made from.
-
-    Attributes:
-        result: of the pipeline.
-        calibration: at the size of the images.
-        left: RGB uint8 (H, W, 3), colours the cloud.
-        left_info: newest of the left camera.
-        header: of the left image.
-        max_depth_m: what is farther is beyond range, +Inf.
-    """
-
-    result: StereoResult
-    calibration: StereoCalibration
-    left: UInt8Array
-    left_info: CameraInfo
-    header: Header
-    max_depth_m: float
+_COMPRESSED = '/compressed'
 
 
 class Outputs:
@@ -68,7 +33,7 @@ class Outputs:
         self._publishers = {
             topic: node.create_publisher(
                 message_type,
-                prefix + topic,
+                _resolved(node, prefix + topic),
                 _OUTPUT_QOS,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
@@ -88,45 +53,13 @@ class Outputs:
         Raises:
             InputError: the depth limits leave no disparity range to publish.
         """
-        result, calibration, header = computed.result, computed.calibration, computed.header
-        if 'disparity' in wanted:
-            self._send('disparity', disparity_image(ROS_TYPES, result, calibration, header))
-        if 'confidence' in wanted and result.confidence is not None:
-            self._send('confidence', confidence_image(ROS_TYPES, result.confidence, header))
-        if 'depth/camera_info' in wanted:
-            self._send('depth/camera_info', depth_camera_info(computed.left_info, header))
-        if not wanted & {'depth/image', 'points2'}:
-            return
-        depth_m = calibration.depth_m(result.disparity_px)
-        if 'depth/image' in wanted:
-            self._send(
-                'depth/image', depth_image(ROS_TYPES, depth_m, config.depth_encoding, header)
-            )
-        if 'points2' in wanted:
-            self._send('points2', cloud_of(depth_m, computed, config))
-
-    def _send(self, topic: str, msg: object) -> None:
-        if self.enabled:
-            self._publishers[topic].publish(msg)
+        for topic, message in output_messages(ROS_TYPES, wanted, computed, config):
+            if self.enabled:
+                self._publishers[topic].publish(message)
 
 
-def cloud_of(depth_m: Float32Array, computed: Computed, config: NodeConfig) -> PointCloud2:
-    """The cloud after its filters."""
-    calibration, color = computed.calibration, computed.left if config.use_color else None
-    if config.decimation > 1:
-        every = slice(None, None, config.decimation)
-        depth_m, calibration = depth_m[every, every], decimated(calibration, config.decimation)
-        color = None if color is None else np.ascontiguousarray(color[every, every])
-    if config.invalid_as_inf:
-        depth_m = beyond_range_at(depth_m, computed.max_depth_m)
-    arguments = (
-        ROS_TYPES,
-        depth_m,
-        calibration,
-        computed.header,
-        color,
-        config.avoid_point_cloud_padding,
-    )
-    if config.voxel_size > 0:
-        return voxel_cloud(*arguments, config.voxel_size)
-    return point_cloud(*arguments)
+def _resolved(node: Node, topic: str) -> str:
+    """A picture lies below the topic that it shows, as of image_transport, remapped or not."""
+    if not topic.endswith(_COMPRESSED):
+        return topic
+    return str(node.resolve_topic_name(topic[: -len(_COMPRESSED)])) + _COMPRESSED

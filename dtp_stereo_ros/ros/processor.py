@@ -16,10 +16,10 @@ from ..errors import CalibrationError, InputError, StereoError
 from ..health.view_check import ViewSetting, rectified_matches
 from ..messages.camera_info import calibration_warnings, stereo_calibration
 from ..messages.images import to_rgb
+from ..messages.outputs import Computed
 from ..messages.stamps import stamp_ns
 from ..pipeline import StereoPipeline
 from ..stereo import SIDES, Float32Array, StereoCalibration, StereoFrame, UInt8Array
-from .outputs import Computed
 from .parameters import Parameters
 from .stereo_camera import Rig
 

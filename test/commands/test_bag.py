@@ -15,6 +15,7 @@ from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.evaluation import result_file
 from dtp_stereo_ros.evaluation.datasets import open_dataset
 from dtp_stereo_ros.evaluation.metrics import bad, epe_px
+from dtp_stereo_ros.recordings.recording import Recording
 
 FAST = ['--backend', 'sgbm', '--disparity-range', '64']
 # Neither near nor far points are cut off.
@@ -192,3 +193,52 @@ def test_an_estimate_of_the_robot_is_no_truth(tmp_path: Path, capsys) -> None:
     assert 'if it is the truth, add --truth /cam/disparity' in capsys.readouterr().out
     document = judged(tmp_path, bag, '--truth', '/cam/disparity')
     assert document['recordings'][0]['measures'][0]['values']['epe_px']['mean'] < 0.2
+
+
+def test_a_written_bag_is_judged_alike(tmp_path: Path, make_onnx, capsys) -> None:
+    pytest.importorskip('onnxruntime')
+    bag, out = write_scene_bag(tmp_path / 'b', planes(4)), tmp_path / 'out.mcap'
+    models = ['--backend', 'onnx', '--models', str(make_onnx())]
+    files = [tmp_path / 'a.json', tmp_path / 'b.json']
+    assert main(['bag', str(bag), *models, '--json', str(files[0]), '--write', str(out)]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if 'written: ' in line)
+    assert f'{out}: results of tiny onnx fp32: ' in line
+    assert '/disparity/compressed (4)' in line and '/cam/ground_truth/disparity (4)' in line
+    assert main(['bag', str(out), *models, '--json', str(files[1])]) == 0
+    first, second = (result_file.read(file)['recordings'][0]['frames'] for file in files)
+    assert len(first) == 8
+    for old, new in zip(first, second, strict=True):
+        assert (old['method'], old['stamp_ns']) == (new['method'], new['stamp_ns'])
+        assert old['values'] == new['values']
+    # The model's disparity is a quarter of the brightness of the left image; SGBM's is 8 px.
+    for name, options in (('tiny', []), ('sgbm', ['--write-method', 'sgbm'])):
+        assert main(['bag', str(bag), *models, '--write', str(out), *options]) == 0
+        with Recording(out) as recording:
+            _, _, message = next(recording.messages(['/disparity']))
+            topics = list(recording.types)
+        values = np.frombuffer(message.image.data, '<f4')
+        assert (abs(np.median(values) - 8) < 0.2) == (name == 'sgbm')
+        assert ('/confidence' in topics) == (name == 'tiny')
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--write', 'out.bag'], 'out.bag: a bag is written as one .mcap file'),
+        (['--write', 'b/b.mcap'], 'is the bag that is read; name another file'),
+        (['b', '--write', 'o.mcap'], 'takes the pairs of one bag'),
+        (['--write', 'o.mcap', '--write-method', 'dtpnet'], "'dtpnet': choose one of 'sgbm'"),
+        (['--write-method', 'sgbm'], 'give both'),
+        (['--write', 'o.mcap', '--start', '100'], 'no image in this part of the bag'),
+    ],
+)
+def test_what_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch, capsys, options: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_scene_bag(Path('b'), planes(2), storage='mcap')
+    before = sorted(Path().rglob('*'))
+    assert main(['bag', 'b', *options, *FAST]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if 'error' in line]
+    assert len(lines) == 1 and message in lines[0]
+    assert sorted(Path().rglob('*')) == before

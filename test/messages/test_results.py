@@ -14,6 +14,10 @@ from std_msgs.msg import Header
 
 from dtp_stereo_ros.config import NodeConfig
 from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.image_io import colorize
+from dtp_stereo_ros.messages.compressed_images import decompress
+from dtp_stereo_ros.messages.outputs import OUTPUTS, Computed, cloud_of, output_messages
+from dtp_stereo_ros.messages.pictures import colored_disparity, disparity_picture
 from dtp_stereo_ros.messages.point_cloud import point_cloud, voxel_cloud
 from dtp_stereo_ros.messages.results import (
     confidence_image,
@@ -22,7 +26,7 @@ from dtp_stereo_ros.messages.results import (
     disparity_image,
 )
 from dtp_stereo_ros.ros.message_types import ROS_TYPES
-from dtp_stereo_ros.ros.outputs import Computed, cloud_of
+from dtp_stereo_ros.ros.outputs import OUTPUT_TYPES
 from dtp_stereo_ros.stereo import StereoCalibration, StereoResult
 
 HEADER = Header(stamp=Time(sec=7, nanosec=8), frame_id='left_optical')
@@ -179,11 +183,52 @@ def test_filters_of_the_cloud_work_together() -> None:
     result = StereoResult(depth, None, 0.0, 64.0)
     computed = Computed(result, CALIBRATION, COLOR, CameraInfo(), HEADER, 8.0)
     config = NodeConfig(decimation=2, invalid_as_inf=True, avoid_point_cloud_padding=True)
-    msg = cloud_of(depth, computed, config)
+    msg = cloud_of(ROS_TYPES, depth, computed, config)
     assert (msg.height, msg.width, msg.is_dense) == (1, 2, False)
     points = np.frombuffer(msg.data, '<f4').reshape(2, 4)[:, :3]
     # columns 0 and 2 of row 0: x = (column - 3) z / 400, y = -z / 400
     np.testing.assert_allclose(points, [[-0.015, -0.005, 2], [-0.02, -0.02, 8]], rtol=1e-5)
-    grid = cloud_of(depth, computed, dataclasses.replace(config, voxel_size=10.0, use_color=False))
+    grid = cloud_of(
+        ROS_TYPES, depth, computed, dataclasses.replace(config, voxel_size=10.0, use_color=False)
+    )
     assert (grid.width, grid.point_step) == (1, 12)
     np.testing.assert_allclose(np.frombuffer(grid.data, '<f4'), [-0.0175, -0.0125, 5.0], rtol=1e-5)
+
+
+def test_colours_of_the_disparity_keep_their_range() -> None:
+    raw = np.array([[10, 9, 15, 26], [90, 110, 200, np.nan]], np.float32)
+    colors = colored_disparity(StereoResult(raw, None, 11.0, 110.0), CALIBRATION)
+    # 10 is infinity, 9 lies behind it; 200 is beyond the range.
+    assert (colors[0, 0] == colors[0, 1]).all()
+    assert (colors[1, 1] == colors[1, 2]).all()
+    assert colors[1, 3].tolist() == [0, 0, 0]
+    # By the square root: 16 of 100 px is at 0.4 of the map, and 80 px at 0.894.
+    expected = colorize(np.array([[0.4, 0.8**0.5]], np.float32), 0.0, 1.0)[0]
+    assert np.abs(colors[(0, 1), (3, 0)].astype(int) - expected).max() <= 1
+    # Another image of the same search has the same colours for the same disparities.
+    other = StereoResult(raw[:, :3], None, 11.0, 110.0)
+    assert np.array_equal(colored_disparity(other, CALIBRATION), colors[:, :3])
+    blank = StereoResult(np.full((2, 4), np.nan, np.float32), None, 0.0, 0.0)
+    assert not colored_disparity(blank, None).any()
+
+
+def test_picture_of_the_disparity_is_a_jpeg_that_we_decode() -> None:
+    raw = np.repeat(np.array([[10.0, 60.0]], np.float32), 32, axis=1).repeat(48, axis=0)
+    calibration = dataclasses.replace(CALIBRATION, width_px=64, height_px=48)
+    result = StereoResult(raw, None, 11.0, 110.0)
+    msg = disparity_picture(ROS_TYPES, result, calibration, HEADER)
+    assert (msg.header, msg.format) == (HEADER, 'jpeg')
+    decoded = decompress(msg, 'disparity/compressed').astype(int)
+    assert np.abs(decoded - colored_disparity(result, calibration)).mean() < 3
+
+
+def test_only_the_wanted_outputs_are_made() -> None:
+    raw = np.full((2, 4), 30, np.float32)
+    result = StereoResult(raw, np.ones_like(raw), 11.0, 110.0)
+    computed = Computed(result, CALIBRATION, COLOR, CameraInfo(), HEADER, 8.0)
+    for topic in OUTPUTS:
+        made = dict(output_messages(ROS_TYPES, {topic}, computed, NodeConfig()))
+        assert list(made) == [topic]
+        assert isinstance(made[topic], OUTPUT_TYPES[topic])
+        assert made[topic].header == HEADER
+    assert set(dict(output_messages(ROS_TYPES, OUTPUTS, computed, NodeConfig()))) == set(OUTPUTS)

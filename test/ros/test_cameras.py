@@ -236,6 +236,9 @@ def test_lazy_for_each_camera(
     arrived: list[Any] = []
     node.create_subscription(OUTPUT_TYPES['disparity'], '/out', arrived.append, 1)
     wait_until(lambda: len(arrived) > 0, probe)
+    # The picture goes with the topic that it shows.
+    assert node.count_publishers('/out/compressed') == 1
+    assert node.count_publishers('/front/disparity/compressed') == 0
     wait_until(lambda: cameras['rear'].heard('left/image_rect') == 0, probe)
     said(probe, 'depth_node: rear/input', 'idle: nobody subscribes')
     before = len(arrived)

@@ -27,6 +27,8 @@ from std_msgs.msg import Header
 
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables
 from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.image_io import colorize
+from dtp_stereo_ros.messages.compressed_images import decompress
 from dtp_stereo_ros.ros.harness.node_process import NodeProcess
 from dtp_stereo_ros.ros.harness.player import FramePublisher, play_frames
 from dtp_stereo_ros.ros.harness.probe import Probe, image_array, stamps_ns
@@ -94,7 +96,7 @@ def test_all_outputs_of_a_known_scene(
     node: Node, start_depth_node: Start, frame: StereoFrame
 ) -> None:
     start_depth_node()
-    topics = ('disparity', 'points2', 'depth/image', 'depth/camera_info')
+    topics = ('disparity', 'disparity/compressed', 'points2', 'depth/image', 'depth/camera_info')
     probe = Probe(node, topics)
     with Stream(node, frame) as stream:
         for topic in topics:
@@ -108,6 +110,11 @@ def test_all_outputs_of_a_known_scene(
     assert (disparity.f, disparity.t) == (400.0, pytest.approx(0.1))
     inside = (slice(10, -10), slice(60, -10))
     assert np.median(image_array(disparity.image)[inside]) == pytest.approx(20, abs=0.1)
+    picture = decompress(probe.newest('disparity/compressed'), 'disparity/compressed')
+    assert picture.shape == (HEIGHT, WIDTH, 3)
+    levels = np.sqrt(np.array([[20.0]], np.float32))
+    expected = colorize(levels, 0.0, disparity.max_disparity**0.5)[0, 0]
+    assert np.median(picture[inside], axis=(0, 1)) == pytest.approx(expected, abs=8)
     depth = image_array(probe.newest('depth/image'))
     assert np.nanmedian(depth[inside]) == pytest.approx(2.0, abs=0.02)
     info = probe.newest('depth/camera_info')

@@ -35,7 +35,7 @@ _KEYS = {
     'not timed together',
     'scenes': 'one entry for each image and method: latency, density and all scores',
     'recordings': 'one entry for each stereo camera of a bag: topics, findings, pairs and the '
-    'measures of each method, with truth and without',
+    'measures of each method, with truth and without; `replay` is null where no node took part',
     'left_out': 'scenes that could not be read; they are in no mean',
 }
 

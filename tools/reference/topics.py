@@ -50,6 +50,9 @@ _READ = {
 _SENT = {
     'disparity': '`image` is 32FC1: d = x_l - x_r - (cx_l - cx_r) in px, so that Z = f · T / d; '
     'a pixel below `min_disparity` (-1) is unknown',
+    'disparity/compressed': 'the disparity in colour as JPEG, for viewers that show no '
+    'DisparityImage: square root from 0 (blue) to the largest of the search (red), unknown is '
+    'black',
     'depth/image': '32FC1 in metres, NaN unknown, +Inf beyond range (REP 117, REP 118); or 16UC1 '
     'in millimetres, 0 unknown (`depth_encoding`)',
     'depth/camera_info': 'calibration of the depth image: that of the left camera',

@@ -1,0 +1,246 @@
+"""Options, progress and the report that `bag`, `replay` and `view` share."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..config import NodeConfig, PipelineConfig
+from ..errors import InputError, StereoError
+from ..evaluation.bounds import Bound
+from ..evaluation.columns import ALL_COLUMNS, RECORDING_KEYS, meanings
+from ..evaluation.page_pictures import PagePictures
+from ..evaluation.recorded import CONSISTENCY_EVERY, RecordingResult
+from ..evaluation.report_page import write_page
+from ..evaluation.result_file import as_document
+from ..evaluation.runner import Method
+from ..evaluation.tables import measures_table
+from ..health.finding import Finding, findings_table
+from ..image_io import write_json
+from ..node_params import read_node_params
+from ..pipeline import StereoPipeline
+from ..recordings.recorded_frames import RecordedCamera, Selection
+from ..recordings.stereo_topics import StereoTopics
+from .options import typed_command
+
+BROKEN_BOUND = 3
+_PARTS = ('left', 'right', 'left_info', 'right_info', 'truth')
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Add those of the report, the bounds and the parameter file."""
+    parser.add_argument('--report', type=Path, metavar='DIR', help='write report.html there')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the result file')
+    parser.add_argument(
+        '--fail-if', action='append', default=[], metavar='BOUND',
+        help="exit with 3 where a mean breaks it, as 'bad3>5' or 'coverage<60'; may be repeated",
+    )  # fmt: skip
+    add_params_option(parser)
+
+
+def add_params_option(parser: argparse.ArgumentParser) -> None:
+    """Add that of the parameter file."""
+    parser.add_argument(
+        '--params', type=Path, metavar='YAML',
+        help='parameter file of the node; options that are given come before it',
+    )  # fmt: skip
+
+
+def add_recording_options(parser: argparse.ArgumentParser) -> None:
+    """Add those of the topics, of the part of the bag and of what is matched."""
+    add_topic_options(parser).add_argument(
+        '--consistency-every', type=int, default=CONSISTENCY_EVERY, metavar='N',
+        help='match the right view too on each N-th pair, for the left-right consistency and the '
+        'pictures; 0 never (default: %(default)s)',
+    )  # fmt: skip
+
+
+def add_topic_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add those of the topics and of the part of the bag; returns their group."""
+    topics = parser.add_argument_group('topics and pairs')
+    topics.add_argument('--camera', default='', metavar='NAME', help='one of several cameras')
+    for part in _PARTS:
+        topics.add_argument(f'--{part.replace("_", "-")}', dest=part, metavar='TOPIC')
+    topics.add_argument('--rectify', action='store_true', help='the images are raw')
+    topics.add_argument(
+        '--approximate-sync', action='store_true', help='pair images whose stamps differ'
+    )
+    topics.add_argument(
+        '--every', type=int, default=1, metavar='N', help='take each N-th pair (default: 1)'
+    )
+    topics.add_argument('--start', type=float, default=0.0, metavar='S', help='from the start')
+    topics.add_argument('--duration', type=float, metavar='S', help='default: to the end')
+    return topics
+
+
+def given_topics(args: argparse.Namespace) -> dict[str, str]:
+    """'left', 'right', 'left_info', 'right_info', 'truth' to the topics that are typed."""
+    return {part: value for part in _PARTS if (value := getattr(args, part))}
+
+
+def read_settings(args: argparse.Namespace) -> tuple[PipelineConfig, NodeConfig]:
+    """Settings of the parameter file, and of the node's those that are typed.
+
+    Names that nobody knows are told on stderr.
+
+    Raises:
+        InputError: the file cannot be read.
+        ConfigError: a value is wrong.
+    """
+    pipeline, node, unknown = (
+        read_node_params(args.params) if args.params else (PipelineConfig(), NodeConfig(), [])
+    )
+    for line in unknown:
+        print(f'note: {line}', file=sys.stderr)
+    node = replace(
+        node,
+        rectify=args.rectify or node.rectify,
+        approximate_sync=args.approximate_sync or node.approximate_sync,
+    )
+    return pipeline, node
+
+
+def make_folders(args: argparse.Namespace) -> None:
+    """Make those of the report and of the result file.
+
+    Raises:
+        InputError: they cannot be made.
+    """
+    for folder in {args.report, args.json.parent if args.json else None} - {None}:
+        _make_folder(folder)
+
+
+def selection(args: argparse.Namespace) -> Selection:
+    """The part of the bag that is asked for.
+
+    Raises:
+        InputError: an option is out of range.
+    """
+    if args.every < 1:
+        raise InputError('--every must be at least 1')
+    if args.start < 0 or (args.duration is not None and args.duration <= 0):
+        raise InputError('--start must not be negative, and --duration above 0 s')
+    if getattr(args, 'consistency_every', 0) < 0:
+        raise InputError('--consistency-every must not be negative')
+    return Selection(args.every, args.start, args.duration)
+
+
+def progress_bar(**how: Any) -> Any:
+    """A progress bar."""
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise StereoError(f'{error}; pip install tqdm') from error
+    return tqdm(**how)
+
+
+def show_running(bar: Any, result: RecordingResult, key: str) -> None:
+    """The running mean of the first method beside the bar."""
+    if not hasattr(bar, 'set_postfix_str') or bar.n % 8 != 1:
+        return
+    method = result.frames[0].method
+    values = [f.values[key] for f in result.frames if f.method == method and key in f.values]
+    if values:
+        column = ALL_COLUMNS[key]
+        mean = column.shown(sum(values) / len(values))
+        bar.set_postfix_str(f'{column.name} {mean:.3g} {column.unit}'.rstrip(), refresh=False)
+
+
+def nothing(camera: RecordedCamera, findings: list[Finding]) -> str:
+    """Why there is no frame of a camera, in one line."""
+    errors = [f.line for f in findings if f.level == 'error']
+    warnings = [f.line for f in findings if f.level == 'warn']
+    topics = f'{camera.topics.left} and {camera.topics.right}'
+    reason = (errors or warnings or ['no pair in this part of the bag; see --start'])[0]
+    return f'no pair of {topics} could be judged: {reason}'
+
+
+def untaken_truth(topics: Sequence[str]) -> Finding:
+    """Finding on disparity topics that are not taken as truth."""
+    text = f'{", ".join(topics)}: not taken as truth, it may be an estimate of the robot'
+    return Finding('ok', 'truth', f'{text}; if it is the truth, add --truth {topics[0]}')
+
+
+def recording_name(bag: Path, camera: str) -> str:
+    """Name of a camera of a bag, for reports."""
+    name = bag.resolve().name if bag.is_dir() else bag.stem
+    return f'{name} {camera}' if camera else name
+
+
+def about(camera: RecordedCamera, methods: Sequence[Method], node: NodeConfig) -> dict[str, Any]:
+    """What was run, for the result file."""
+    specs = {}
+    for method in methods:
+        if isinstance(method.pipeline, StereoPipeline):
+            pipeline = method.pipeline
+            specs[method.name] = {
+                'sha256': pipeline.backend.spec.sha256,
+                'settings': dataclasses.asdict(pipeline.config),
+            }
+    names = (
+        'rectify', 'approximate_sync', 'approximate_sync_tolerance_seconds',
+        'cache_camera_info', 'queue_size',
+    )  # fmt: skip
+    topics: StereoTopics = camera.topics
+    return {
+        'bag': str(camera.recording.path),
+        'camera': topics.name,
+        'topics': {**topics.by_part, 'truth': topics.truth},
+        'calibration': dataclasses.asdict(camera.calibration) if camera.calibration else None,
+        'pairs': camera.pairs,
+        'selection': dataclasses.asdict(camera.selection),
+        'node': {name: getattr(node, name) for name in names},
+        'methods': specs,
+    }
+
+
+def report(
+    args: argparse.Namespace,
+    results: Sequence[RecordingResult],
+    pictures: Sequence[PagePictures],
+    bounds: Sequence[Bound],
+) -> int:
+    """Print the tables, write the result file and the page, and look at the bounds.
+
+    Returns:
+        0, or `BROKEN_BOUND`.
+
+    Raises:
+        InputError: nothing was judged, or a file cannot be written.
+    """
+    if not results:
+        raise InputError('no bag could be judged')
+    scored = [result.scored for result in results if result.scored.scores]
+    document = as_document(scored, typed_command(), None, results)
+    try:
+        if args.json:
+            write_json(args.json, document)
+        if args.report:
+            write_page(args.report / 'report.html', document, pictures)
+    except OSError as error:
+        raise InputError(f'{error.filename}: cannot be written ({error.strerror})') from error
+    for result in results:
+        print(f'{result.name}\n\n{findings_table(result.findings)}\n')
+        print(f'{measures_table(result)}\n')
+        if result.replay is not None:
+            print('\n'.join(result.replay.lines()) + '\n')
+    known = {key for result in results for key in result.measured_keys()}
+    print(meanings(tuple(key for key in RECORDING_KEYS if key in known)))
+    if args.report:
+        print(f'\nreport: {(args.report / "report.html").resolve()}')
+    broken = [line for bound in bounds for line in bound.broken(results)]
+    for line in broken:
+        print(f'broken bound: {line}', file=sys.stderr)
+    return BROKEN_BOUND if broken else 0
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f'{folder}: cannot be made ({error.strerror}); choose another') from error
