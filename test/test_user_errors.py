@@ -81,6 +81,7 @@ def test_the_empty_rest_of_a_removed_runtime_is_named(tmp_path: Path, make_onnx:
     (tmp_path / 'onnxruntime').mkdir()
     code = f"""
 import sys
+import cv2
 from dtp_stereo_ros import backends
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import BackendError
