@@ -159,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass
 class _Pictures:
-    """What is gathered for the pictures of a report while scenes are judged."""
+    """Material for the pictures of a report, gathered while scenes are judged."""
 
     extremes: Extremes = field(default_factory=Extremes)
     thin: dict[str, ThinStructures] = field(default_factory=dict)

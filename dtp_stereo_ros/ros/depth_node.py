@@ -125,7 +125,7 @@ def _hint(error: Exception) -> str:
 def _leave(node: DepthNode, code: int) -> NoReturn:
     """End the process whatever its other threads hold: one that hangs cannot be waited for.
 
-    The other side is told by DDS, if that still works: it would go on sending to us for the 20 s
+    DDS informs the other side, if it still works: it would go on sending to us for the 20 s
     of its lease, and lose messages for those who live.
     """
     backstop = threading.Timer(_LEAVE_S, os._exit, (code,))

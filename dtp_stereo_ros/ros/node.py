@@ -239,7 +239,7 @@ class DepthNode(LifecycleNode):
         self._diagnostics.tick(self.state, self._pipeline, self.failure)
 
     def _watch(self) -> None:
-        """Listen only while somebody wants a result; notice what loaded, and what hangs."""
+        """Subscribe on demand; take over a loaded backend; watch the worker."""
         if self._reconfiguration:
             self._reconfiguration.poll()
         if self.state == 'active':
@@ -250,7 +250,7 @@ class DepthNode(LifecycleNode):
             return
         before, self._compiling = self._compiling, backend.compiling
         if self._compiling:
-            self.worker.excuse()
+            self.worker.restart_count()
             if not before:
                 text = 'compiles the model for this image size, which may take minutes'
                 self.get_logger().info(f'backend {backend.name} {text}')
