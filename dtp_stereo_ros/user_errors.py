@@ -24,7 +24,6 @@ _PACKAGES = {
     'cv2': 'opencv-python-headless',
     'yaml': 'PyYAML',
     'skimage': 'scikit-image',
-    'rosbags.image': 'rosbags-image',
     'torch_pruning': 'torch-pruning',
     'rclpy': "'dtp_stereo[ros]', or source ROS 2",
 }

@@ -104,7 +104,7 @@ def _run(stop: _Stop, given: Sequence[str]) -> int:
     while not (stop.asked or node.failure or node.state == 'finalized'):
         executor.spin_once(timeout_sec=_SIGNAL_LATENCY_S)
     if node.failure:
-        node.last_words()
+        node.report_failure()
         time.sleep(_FAREWELL_S)
         _leave(node, 1)
     if node.state == 'finalized':
