@@ -2,7 +2,8 @@
 
 We decode the listed encodings ourselves, with NumPy and OpenCV: it is one table and one code path
 on every machine, and a `cv_bridge` built against another NumPy ABI (it crashes on import then)
-cannot take the node down. Other encodings go to cv_bridge where the node finds it. Encoding names: `sensor_msgs/image_encodings.hpp`.
+cannot take the node down. Other encodings go to cv_bridge where the node finds it. Encoding
+names: `sensor_msgs/image_encodings.hpp`.
 """
 
 from __future__ import annotations
