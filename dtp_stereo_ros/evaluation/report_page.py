@@ -64,6 +64,9 @@ def page(document: dict[str, Any], pictures: Sequence[PagePictures]) -> str:
         'PAGE_CSS': _asset('page.css'),
         'UPLOT_JS': _asset('uplot-1.6.32.min.js'),
         'UPLOT_LICENSE': _asset('uplot-1.6.32.LICENSE').replace('--', '- -'),
+        'REGL_LICENSE': _asset('regl-2.1.1.LICENSE').replace('--', '- -'),
+        'REGL_JS': _asset('regl-2.1.1.min.js'),
+        'CLOUD_JS': _asset('cloud.js'),
         'PAGE_JS': _asset('page.js'),
         'DATA': data,
     }
@@ -96,6 +99,15 @@ def _encoded(frame: FramePictures) -> dict[str, Any]:
         'index': frame.index,
         'time_s': frame.time_s,
         'left': _data_uri(frame.left),
+        'cloud': {
+            'width': frame.cloud.width,
+            'height': frame.cloud.height,
+            'step': frame.cloud.step,
+            'methods': {
+                method: base64.b64encode(stored).decode()
+                for method, stored in frame.cloud.methods.items()
+            },
+        },
         'methods': {
             method: {kind: _data_uri(picture) for kind, picture in kinds.items()}
             for method, kinds in frame.methods.items()
