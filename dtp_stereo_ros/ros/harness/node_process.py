@@ -106,6 +106,24 @@ def profile_env(profile: Path) -> dict[str, str]:
     }
 
 
+def transport_env() -> dict[str, str]:
+    """Environment that carries large messages best; both sides need it.
+
+    What the user has set up himself stays: then that is measured. Else it is our profile, where it
+    is found: in the source checkout, or in `share` below a folder above this package.
+    """
+    names = {*LARGE_MESSAGES_ENV, *profile_env(PROFILE)}
+    given = {name: os.environ[name] for name in names if name in os.environ}
+    if given:
+        return given
+    inner = Path('config', 'dds', PROFILE.name)
+    for folder in Path(__file__).parents:
+        for profile in (folder / inner, folder / 'share' / 'dtp_stereo' / inner):
+            if profile.is_file():
+                return profile_env(profile)
+    return dict(LARGE_MESSAGES_ENV)
+
+
 def _yaml(value: Setting) -> str:
     if isinstance(value, tuple):
         return f'[{", ".join(value)}]'

@@ -131,6 +131,8 @@ class TimedPlayer:
 
     def _take(self, stamp: int, message: Any, arrived_s: float) -> None:
         """A result has come."""
+        if not any(stamp in play.sent for play in self._plays):
+            return
         self._arrived_s[stamp] = self._last_s = arrived_s
         sent = self._plays[0].sent.get(stamp) if self._plays else None
         if sent is not None and sent.index % self._selection.every == 0:

@@ -41,7 +41,7 @@ from dtp_stereo_ros.recordings.recorded_pairs import RecordedPair
 from dtp_stereo_ros.stereo import SIDES
 
 from ..outputs import OUTPUT_TYPES
-from .node_process import LARGE_MESSAGES_ENV, LOCAL_ENV, NodeProcess
+from .node_process import LOCAL_ENV, NodeProcess, transport_env
 from .probe import image_array
 from .process_load import ProcessLoad
 
@@ -60,7 +60,8 @@ _SETTLE_S = 0.5
 _DIAGNOSTICS_S = 4.0
 _DIAGNOSTICS_PERIOD_S = 0.5
 # A first result may have to wait until the model is compiled for the size of the images.
-_FIRST_S, _NEXT_S = 60.0, 5.0
+_FIRST_S, _FIRST_AGAIN_S = 120.0, 2.0
+_NEXT_S = 5.0
 _TIMES_USUAL = 10
 _EXTRA_S = 1.0
 _BEFORE_NS = 10 * NS_PER_S
@@ -96,7 +97,7 @@ def ros_context(domain: str | None) -> Iterator[tuple[Context, dict[str, str]]]:
         domain: ROS_DOMAIN_ID of a replay that nobody else shall hear: it sends /clock, and images
             under the names of the robot's. None is that of the environment.
     """
-    own = {} if domain is None else {**LARGE_MESSAGES_ENV, **LOCAL_ENV}
+    own = {} if domain is None else {**LOCAL_ENV, **transport_env()}
     before = {name: os.environ.get(name) for name in own}
     os.environ.update(own)
     context = Context()
@@ -274,11 +275,20 @@ class Replayer:
             NodeGoneError: it brought no result.
         """
         figures, self.figures = self.figures, ReplayFigures(self.figures.mode)
+        got, self._asking = self._got['disparity'], True
+        deadline = time.monotonic() + _FIRST_S
+        shift_ns = -_BEFORE_NS
         try:
-            if self.ask(pair, DisparityHash(), -_BEFORE_NS) is None:
-                raise NodeGoneError(f'the first pair brought no result{self._why()}')
+            while not got:
+                if time.monotonic() > deadline:
+                    raise NodeGoneError(f'the first pair brings no result{self._why()}')
+                # Images that are not sent reliably may be lost.
+                shift_ns += _BEFORE_NS // 100
+                self._send_pair(pair, shift_ns)
+                self.spin(lambda: bool(got), _FIRST_AGAIN_S)
+            self.spin(lambda: False, _SETTLE_S)
         finally:
-            self.figures = figures
+            self._asking, self.figures = False, figures
 
     def begin(self) -> None:
         """Start the time, and take the state of the node's counters."""
@@ -314,19 +324,13 @@ class Replayer:
 
     def _ask(self, pair: RecordedPair, digest: DisparityHash, shift_ns: int) -> Answered | None:
         stamp = stamp_ns(pair.left) + shift_ns
-        messages = self.messages(pair, shift_ns)
         for found in self._got.values():
             found.clear()
         self.figures.sent += 1
         usual_s = np.median([a.arrival_ms for a in self.figures.answers[-64:]] or [0.0]) / 1e3
         patience_s = max(_NEXT_S, _TIMES_USUAL * float(usual_s))
-        if not self.figures.answers:
-            patience_s = _FIRST_S
         for _ in range(2):
-            self.set_clock(stamp)
-            for part, message in messages.items():
-                self.send(part, message)
-            sent_s = time.monotonic()
+            sent_s = self._send_pair(pair, shift_ns)
             if self.spin(lambda: stamp in self._got['disparity'], patience_s):
                 break
             patience_s = _NEXT_S
@@ -407,8 +411,8 @@ class Replayer:
             self._executor.spin_once(timeout_sec=min(left_s, _SPIN_S))
         return True
 
-    def messages(self, pair: RecordedPair, shift_ns: int) -> dict[str, Any]:
-        """Our messages of a pair, by part, infos first."""
+    def _send_pair(self, pair: RecordedPair, shift_ns: int) -> float:
+        """Send all messages of a pair; returns when the last one was sent (monotonic)."""
         given = {'left': pair.left, 'right': pair.right}
         given |= {f'{side}_info': pair.infos[side] for side in SIDES if side in pair.infos}
         made = {part: self.message(part, given[part], shift_ns) for part in PARTS if part in given}
@@ -417,7 +421,10 @@ class Replayer:
             # They are a pair already: the node need not find its tolerance first.
             if left_ns != right_ns and part in made and stamp_ns(given[part]) == right_ns:
                 made[part].header.stamp = made['left'].header.stamp
-        return made
+        self.set_clock(left_ns + shift_ns)
+        for part, message in made.items():
+            self.send(part, message)
+        return time.monotonic()
 
     def message(self, part: str, given: Any, shift_ns: int = 0) -> Any:
         """A message of the bag in the class of this ROS."""
