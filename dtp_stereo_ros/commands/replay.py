@@ -189,16 +189,17 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _unwinding() -> Iterator[None]:
-    """SIGTERM unwinds the stack as Ctrl-C does, so that the node is stopped."""
+    """SIGTERM unwinds the stack as Ctrl-C does, so that the node is stopped.
 
-    def stop(number: int, _: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
+    A shell starts what runs in the background with SIGINT ignored; launch sends it all the same.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {n: signal.signal(n, signal.default_int_handler) for n in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _replay_camera(setup: _Setup, camera: RecordedCamera) -> _Replayed | None:
