@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,9 +161,9 @@ def run(args: argparse.Namespace) -> int:
         backend=BASELINE, min_depth=pipeline.min_depth, max_depth=pipeline.max_depth
     )
     replayed: list[_Replayed] = []
-    with Recording(args.bag) as recording, _unwinding():
-        baseline = Method(BASELINE, StereoPipeline(limits))
-        setup = _Setup(args, part, pipeline, node, baseline)
+    ended: list[str] = []
+    with Recording(args.bag) as recording, _unwinding(), closing(StereoPipeline(limits)) as sgbm:
+        setup = _Setup(args, part, pipeline, node, Method(BASELINE, sgbm))
         cameras = chosen_topics(
             str(args.bag), recording.types, args.camera, given_topics(args), node.rectify
         )
@@ -171,20 +171,20 @@ def run(args: argparse.Namespace) -> int:
         for topics in cameras:
             found = _replay_camera(setup, RecordedCamera(recording, topics, node, part))
             if found is None:
-                return _ENDED
+                ended.append('')
+                break
             if maybe and not topics.truth:
                 found.result.findings.append(untaken_truth(maybe))
             replayed.append(found)
-            if found.result.replay is not None and found.result.replay.ended:
+            if reason := _figures(found.result).ended or recording.broken:
+                ended.append(reason)
                 break
-        baseline.pipeline.close()
-    code = report(args, [r.result for r in replayed], [r.pictures for r in replayed], bounds)
-    figures = [r.result.replay for r in replayed if r.result.replay is not None]
-    ended = [f.ended for f in figures if f.ended]
-    if ended or recording.broken:
-        print(f'dtp-stereo replay: {ended[0] if ended else recording.broken}', file=sys.stderr)
+    if not replayed:
         return _ENDED
-    return code
+    code = report(args, [r.result for r in replayed], [r.pictures for r in replayed], bounds)
+    for reason in filter(None, ended):
+        print(f'dtp-stereo replay: error: {reason}', file=sys.stderr)
+    return _ENDED if ended else code
 
 
 @contextmanager
@@ -338,12 +338,16 @@ def _in_time(setup: _Setup, camera: RecordedCamera, found: _Replayed, folder: Pa
         player = TimedPlayer(
             replayer, args.bag, camera.topics, setup.node, setup.part, args.rate, spool
         )
-        print(
-            f'playing at rate {args.rate:g}, about {camera.expected() * setup.part.every} pairs',
-            file=sys.stderr,
-        )
+        pairs = camera.expected() * setup.part.every * args.loops
+        title = f'{result.name} at rate {args.rate:g}'
         try:
-            player.play(args.loops)
+            with progress_bar(total=pairs, unit='pair', desc=title, mininterval=0.5) as bar:
+
+                def seen(sent: int, answered: int) -> None:
+                    bar.update(sent - bar.n)
+                    bar.set_postfix_str(f'{answered} answered', refresh=False)
+
+                player.play(args.loops, seen)
         except (KeyboardInterrupt, NodeGoneError) as error:
             figures.ended = _why(error)
         replayer.finish()

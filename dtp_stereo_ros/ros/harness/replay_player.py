@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,14 @@ class TimedPlayer:
         self._failure: BaseException | None = None
         replayer.on_disparity = self._take
 
-    def play(self, loops: int) -> None:
+    def play(self, loops: int, seen: Callable[[int, int], None]) -> None:
         """Play the part so many times, each with later stamps than the one before.
 
         The figures of the replayer are filled in any case.
+
+        Args:
+            loops: how many times.
+            seen: called now and then with the numbers of pairs and of results so far.
 
         Raises:
             NodeGoneError: the node has ended.
@@ -102,7 +107,12 @@ class TimedPlayer:
         self._replayer.figures.duration_s = 0.0
         thread.start()
         try:
-            self._replayer.spin(lambda: not thread.is_alive(), float('inf'))
+
+            def sent_all() -> bool:
+                seen(sum(len(play.sent) for play in self._plays), len(self._arrived_s))
+                return not thread.is_alive()
+
+            self._replayer.spin(sent_all, float('inf'))
             self._last_s = max(self._last_s, time.monotonic())
             self._replayer.figures.duration_s = self._replayer.elapsed_s
             self._replayer.spin(self._is_quiet, float('inf'))
