@@ -61,7 +61,7 @@ _REPLAY = {
     'arrival_to_result_ms': 'wall time from sending the last image of a pair to its disparity',
     'stamp_to_result_ms': 'from the stamp to the disparity, in the time of the bag; null in '
     'lockstep, and where the stamps are of another clock',
-    'age_ms': 'of the newest result when it was published, as the node tells',
+    'age_ms': 'of the newest result when it was published, as the node tells; null in lockstep',
     'cpu_percent': 'of the process of the node; 100 is one core',
     'memory_mib': 'resident memory of the node',
     'sent_late_ms': 'how late the player sent the messages',
