@@ -70,7 +70,7 @@ class ReplayFigures:
         answers: in the order of their arrival.
         loads: in order of time.
         late_ms: how late messages were sent, of a machine that cannot keep up with the rate.
-        hashes: SHA-256 of the disparities of each loop in lockstep.
+        hashes: SHA-256 of the disparities of each whole loop in lockstep.
         ended: why the play ended early, '' where it did not.
     """
 
@@ -112,7 +112,9 @@ class ReplayFigures:
         loads = self.loads[:: -(-len(self.loads) // _MOST_POINTS) or 1]
         answers = self.answers[:: -(-len(self.answers) // _MOST_POINTS) or 1]
         rates = [len(self.answers), self.sent]
-        out, into = (count / self.duration_s if self.duration_s else None for count in rates)
+        # In lockstep most of the time goes into judging.
+        timed = self.mode == REAL_TIME and self.duration_s > 0
+        out, into = (count / self.duration_s if timed else None for count in rates)
         return {
             'mode': self.mode,
             'rate': self.rate,

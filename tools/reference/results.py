@@ -54,10 +54,10 @@ _REPLAY = {
     'middleware before they were a pair in the node; `no result` for no cause that is known',
     'images': 'counts of the synchroniser of the node',
     'sha256': 'of all disparities of the first loop, little-endian float32 as published, in the '
-    'order of their stamps; null in real time',
+    'order of their stamps; null in real time, and where it ended early',
     'sha256_of_loops': 'the same of each loop',
-    'rate_in_hz': 'pairs sent, by wall time',
-    'rate_out_hz': 'results, by wall time',
+    'rate_in_hz': 'pairs sent, by wall time; null in lockstep',
+    'rate_out_hz': 'results, by wall time; null in lockstep',
     'arrival_to_result_ms': 'wall time from sending the last image of a pair to its disparity',
     'stamp_to_result_ms': 'from the stamp to the disparity, in the time of the bag; null in '
     'lockstep, and where the stamps are of another clock',

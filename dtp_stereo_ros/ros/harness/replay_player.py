@@ -137,6 +137,9 @@ class TimedPlayer:
     def _is_quiet(self) -> bool:
         sent = sum(len(play.sent) for play in self._plays)
         answered = len(self._arrived_s)
+        # The time goes on, or the last results would have no age.
+        if self._plays and self._plays[-1].start_s:
+            self._replayer.set_clock(round(self._bag_ns(self._plays[-1], time.monotonic())))
         return answered >= sent or time.monotonic() > self._last_s + _QUIET_S
 
     def _take(self, stamp: int, message: Any, arrived_s: float) -> None:
@@ -243,6 +246,10 @@ class TimedPlayer:
         finally:
             give(None)
 
+    def _bag_ns(self, play: _Play, at_s: float) -> float:
+        """Time of the bag at a moment of the monotonic clock."""
+        return play.first_ns + (at_s - play.start_s) * self._rate * NS_PER_S
+
     def _fill(self) -> None:
         """Figures of all results, in the order of their arrival."""
         figures = self._replayer.figures
@@ -254,8 +261,7 @@ class TimedPlayer:
                 arrived_s = self._arrived_s.get(stamp)
                 if arrived_s is None:
                     continue
-                now_ns = play.first_ns + (arrived_s - play.start_s) * self._rate * NS_PER_S
-                late_ns = now_ns - stamp
+                late_ns = self._bag_ns(play, arrived_s) - stamp
                 stamp_ms = late_ns / 1e6 if abs(late_ns) < _SAME_CLOCK_NS else float('nan')
                 answers.append(
                     Answer(arrived_s - began_s, 1e3 * (arrived_s - sent.sent_s), stamp_ms)

@@ -367,7 +367,8 @@ class Replayer:
         """Take what the node counted since `begin`."""
         self.figures.duration_s = self.figures.duration_s or self.elapsed_s
         before = self._before
-        if self.gone() == '':
+        gone = self.gone()
+        if not gone:
             self._next_report()
         for key, value in self.told.items():
             kind, _, cause = key.partition(' ')
@@ -376,7 +377,8 @@ class Replayer:
                 continue
             number = int(value) - int(before.get(key, '0'))
             if cause == 'paired':
-                self.figures.paired = number
+                # What the node told last is older than its end.
+                self.figures.paired = None if gone else number
             else:
                 counts[cause] = number
         # Those of the wait above are of an idle node.
@@ -479,6 +481,7 @@ class Replayer:
                 break
         else:
             return
+        results = self.told.get('results', '0')
         self.told = {**values, **by_name.get(name.removesuffix('input') + 'matching', {})}
         self._reports += 1
         cpu, memory_mib = self._load.read()
@@ -487,8 +490,8 @@ class Replayer:
             age_ms = float(age)
         except ValueError:
             age_ms = float('nan')
-        # In lockstep the time stands still until the result has come.
-        if self.told.get('results', '0') == '0' or self.figures.mode == LOCKSTEP:
+        # Without a new result it is that of an old one; in lockstep the time stands still.
+        if self.told.get('results', '0') == results or self.figures.mode == LOCKSTEP:
             age_ms = float('nan')
         self.figures.loads.append(Load(self.elapsed_s, cpu, memory_mib, age_ms))
 
