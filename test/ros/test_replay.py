@@ -282,6 +282,42 @@ def test_a_bag_of_ros_1_with_compressed_images(tmp_path: Path) -> None:
     assert recording['topics']['left'] == '/cam/left/image_rect/compressed'
 
 
+def test_two_cameras_and_the_parameter_file_of_the_node(tmp_path: Path) -> None:
+    """Each camera has a node of its own, whose images differ by a millisecond."""
+    rosbag2 = pytest.importorskip('rosbags.rosbag2')
+    params = tmp_path / 'node.yaml'
+    params.write_text(
+        'depth_node:\n  ros__parameters:\n    approximate_sync: true\n    backend: sgbm\n'
+        '    disparity_range: 64\n    min_depth: 1.0\n    max_depth: 2.25\n'
+    )
+    store = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
+    with rosbag2.Writer(tmp_path / 'b', version=9) as writer:
+        for name, shift_px in (('front', 10), ('rear', 8)):
+            one = write_scene_bag(
+                tmp_path / name, planes(12, shift_px), late_ns=1_000_000, leave_out=['truth']
+            )
+            with rosbag2.Reader(one) as reader:
+                made = {
+                    c.topic: writer.add_connection(
+                        c.topic.replace('/cam', f'/{name}', 1), c.msgtype, typestore=store
+                    )
+                    for c in reader.connections
+                }
+                for connection, recorded_ns, raw in reader.messages():
+                    writer.write(made[connection.topic], recorded_ns, raw)
+    file = tmp_path / 'result.json'
+    options = ['--params', str(params), '--disparity-range', '32', '--json', str(file)]
+    assert main(['replay', str(tmp_path / 'b'), *options]) == 0
+    front, rear = result_file.read(file)['recordings']
+    assert (front['camera'], rear['camera']) == ('front', 'rear')
+    for recording in (front, rear):
+        assert recording['replay']['sent'] == recording['replay']['answered'] > 5
+        assert recording['methods']['node sgbm']['settings']['disparity_range'] == 32
+        # 2 m and 2.5 m: with the limit of the file, the rear plane is beyond range, not a hole.
+        assert means(recording)['node sgbm', 'coverage'] > 0.8
+    assert front['replay']['sha256'] != rear['replay']['sha256']
+
+
 def test_a_node_that_runs_already(
     bag: Path, tmp_path: Path, start_depth_node: Callable[..., Any]
 ) -> None:
