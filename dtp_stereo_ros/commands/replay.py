@@ -169,7 +169,13 @@ def run(args: argparse.Namespace) -> int:
         )
         maybe = unused_truth(recording.types, cameras)
         for topics in cameras:
-            found = _replay_camera(setup, RecordedCamera(recording, topics, node, part))
+            try:
+                found = _replay_camera(setup, RecordedCamera(recording, topics, node, part))
+            except (InputError, BackendError) as error:
+                if len(cameras) == 1:
+                    raise
+                ended.append(str(error))  # the other cameras are judged
+                continue
             if found is None:
                 ended.append('')
                 break
@@ -179,9 +185,8 @@ def run(args: argparse.Namespace) -> int:
             if reason := _figures(found.result).ended or recording.broken:
                 ended.append(reason)
                 break
-    if not replayed:
-        return _ENDED
-    code = report(args, [r.result for r in replayed], [r.pictures for r in replayed], bounds)
+    results, pictures = [r.result for r in replayed], [r.pictures for r in replayed]
+    code = report(args, results, pictures, bounds) if replayed else _ENDED
     for reason in filter(None, ended):
         print(f'dtp-stereo replay: error: {reason}', file=sys.stderr)
     return _ENDED if ended else code

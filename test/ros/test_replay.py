@@ -282,20 +282,12 @@ def test_a_bag_of_ros_1_with_compressed_images(tmp_path: Path) -> None:
     assert recording['topics']['left'] == '/cam/left/image_rect/compressed'
 
 
-def test_two_cameras_and_the_parameter_file_of_the_node(tmp_path: Path) -> None:
-    """Each camera has a node of its own, whose images differ by a millisecond."""
+def merged(path: Path, bags: dict[str, Path]) -> None:
+    """One bag of several, each under a name of its own instead of /cam."""
     rosbag2 = pytest.importorskip('rosbags.rosbag2')
-    params = tmp_path / 'node.yaml'
-    params.write_text(
-        'depth_node:\n  ros__parameters:\n    approximate_sync: true\n    backend: sgbm\n'
-        '    disparity_range: 64\n    min_depth: 1.0\n    max_depth: 2.25\n'
-    )
     store = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
-    with rosbag2.Writer(tmp_path / 'b', version=9) as writer:
-        for name, shift_px in (('front', 10), ('rear', 8)):
-            one = write_scene_bag(
-                tmp_path / name, planes(12, shift_px), late_ns=1_000_000, leave_out=['truth']
-            )
+    with rosbag2.Writer(path, version=9) as writer:
+        for name, one in bags.items():
             with rosbag2.Reader(one) as reader:
                 made = {
                     c.topic: writer.add_connection(
@@ -305,6 +297,19 @@ def test_two_cameras_and_the_parameter_file_of_the_node(tmp_path: Path) -> None:
                 }
                 for connection, recorded_ns, raw in reader.messages():
                     writer.write(made[connection.topic], recorded_ns, raw)
+
+
+def test_two_cameras_and_the_parameter_file_of_the_node(tmp_path: Path) -> None:
+    """Each camera has a node of its own, whose images differ by a millisecond."""
+    params = tmp_path / 'node.yaml'
+    params.write_text(
+        'depth_node:\n  ros__parameters:\n    approximate_sync: true\n    backend: sgbm\n'
+        '    disparity_range: 64\n    min_depth: 1.0\n    max_depth: 2.25\n'
+    )
+    bags = {'front': tmp_path / 'front', 'rear': tmp_path / 'rear'}
+    for path, shift_px in zip(bags.values(), (10, 8), strict=True):
+        write_scene_bag(path, planes(12, shift_px), late_ns=1_000_000, leave_out=['truth'])
+    merged(tmp_path / 'b', bags)
     file = tmp_path / 'result.json'
     options = ['--params', str(params), '--disparity-range', '32', '--json', str(file)]
     assert main(['replay', str(tmp_path / 'b'), *options]) == 0
@@ -316,6 +321,18 @@ def test_two_cameras_and_the_parameter_file_of_the_node(tmp_path: Path) -> None:
         # 2 m and 2.5 m: with the limit of the file, the rear plane is beyond range, not a hole.
         assert means(recording)['node sgbm', 'coverage'] > 0.8
     assert front['replay']['sha256'] != rear['replay']['sha256']
+
+
+def test_a_camera_that_cannot_be_replayed_costs_the_others_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, leave_out in (('front', ['truth', 'left_info', 'right_info']), ('rear', ['truth'])):
+        write_scene_bag(tmp_path / name, planes(2), leave_out=leave_out)
+    merged(tmp_path / 'b', {name: tmp_path / name for name in ('front', 'rear')})
+    recording = replay(tmp_path, tmp_path / 'b', *SGBM, code=1)
+    assert (recording['camera'], recording['replay']['answered']) == ('rear', 2)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert '/front/left/image_rect and /front/right/image_rect have no camera_info' in error
 
 
 def test_a_node_that_runs_already(
