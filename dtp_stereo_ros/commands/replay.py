@@ -253,7 +253,8 @@ def _connected(
     """The node and our side of it; the node is always stopped at the end."""
     try:
         from ..ros.harness.node_process import domain_of
-        from ..ros.harness.replayer import Replayer, node_process, ros_context
+        from ..ros.harness.replay_node import node_process, ros_context
+        from ..ros.harness.replayer import Replayer
     except ImportError as error:
         raise InputError(
             f"replay needs ROS 2: {error}; pip install 'dtp_stereo[ros]', or source ROS 2"

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
-import yaml
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from dtp_stereo_ros.config import Setting
 from dtp_stereo_ros.errors import BackendError, InputError
 from dtp_stereo_ros.evaluation.replay_figures import (
     LOCKSTEP,
@@ -41,14 +34,14 @@ from dtp_stereo_ros.recordings.recorded_pairs import RecordedPair
 from dtp_stereo_ros.stereo import SIDES
 
 from ..outputs import OUTPUT_TYPES
-from .node_process import LOCAL_ENV, NodeProcess, transport_env
+from .node_process import NodeProcess
 from .probe import image_array
 from .process_load import ProcessLoad
+from .replay_node import DIAGNOSTICS_PERIOD_S
 
 NS_PER_S = 1_000_000_000
 # Camera infos first, so that no image waits for its own.
 PARTS = ('left_info', 'right_info', 'left', 'right')
-_COMPRESSED = '/compressed'
 
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 _EXTRAS = ('depth/image', 'confidence')
@@ -58,7 +51,6 @@ _LISTENER_S = 10.0
 # Between the graph that knows of a subscriber and the first message that reaches it.
 _SETTLE_S = 0.5
 _DIAGNOSTICS_S = 4.0
-_DIAGNOSTICS_PERIOD_S = 0.5
 # A first result may have to wait until the model is compiled for the size of the images.
 _FIRST_S, _FIRST_AGAIN_S = 120.0, 2.0
 _NEXT_S = 5.0
@@ -86,82 +78,6 @@ class Answered:
     depth: Any
     confidence: Any
     latency_s: float
-
-
-@contextmanager
-def ros_context(domain: str | None) -> Iterator[tuple[Context, dict[str, str]]]:
-    """An rclpy context of our own, and the environment that the node needs to be heard in it.
-
-    Signals stay with Python, so that Ctrl-C unwinds the stack and takes the node down.
-
-    Args:
-        domain: ROS_DOMAIN_ID of a replay that nobody else shall hear: it sends /clock, and images
-            under the names of the robot's. None is that of the environment.
-    """
-    own = {} if domain is None else {**LOCAL_ENV, **transport_env()}
-    before = {name: os.environ.get(name) for name in own}
-    os.environ.update(own)
-    context = Context()
-    number = None if domain is None else int(domain)
-    rclpy.init(
-        args=[],
-        context=context,
-        domain_id=number,
-        signal_handler_options=SignalHandlerOptions.NO,
-    )
-    try:
-        yield context, own if domain is None else {**own, 'ROS_DOMAIN_ID': domain}
-    finally:
-        context.try_shutdown()
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def node_process(
-    inputs: Mapping[str, str],
-    compressed: bool,
-    settings: Mapping[str, Any],
-    folder: Path,
-    log: Path,
-    env: Mapping[str, str],
-    reliable: bool,
-) -> NodeProcess:
-    """The node, set up for the topics of a replay; not yet started.
-
-    Args:
-        inputs: 'left', 'right', 'left_info', 'right_info' to the topics that are sent.
-        compressed: the images are CompressedImage.
-        settings: parameters by name.
-        folder: takes the parameter file.
-        log: takes its output.
-        env: for its environment.
-        reliable: images are subscribed to reliably: they arrive late instead of never.
-    """
-    remaps = {}
-    for side in SIDES:
-        # As image_transport does it: the suffix goes onto the remapped name.
-        topic = inputs[side].removesuffix(_COMPRESSED if compressed else '')
-        remaps[f'{side}/image_rect'] = topic
-        remaps[f'{side}/camera_info'] = inputs[f'{side}_info']
-    merged = {
-        **settings,
-        'use_sim_time': True,
-        'autostart': True,
-        'cameras': [''],
-        'image_transport': 'compressed' if compressed else 'raw',
-        'diagnostics_period': _DIAGNOSTICS_PERIOD_S,
-    }
-    file = folder / 'node.yaml'
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in merged.items()}
-    file.write_text(yaml.safe_dump({'/**': {'ros__parameters': plain}}))
-    qos: dict[str, Setting] = {}
-    if reliable:
-        for topic in inputs.values():
-            qos[f'qos_overrides.{topic}.subscription.reliability'] = 'reliable'
-    return NodeProcess(qos, remaps, log, ['--params-file', str(file)], env)
 
 
 class Replayer:
@@ -382,7 +298,7 @@ class Replayer:
             else:
                 counts[cause] = number
         # Those of the wait above are of an idle node.
-        end_s = self.figures.duration_s + _DIAGNOSTICS_PERIOD_S
+        end_s = self.figures.duration_s + DIAGNOSTICS_PERIOD_S
         self.figures.loads = [load for load in self.figures.loads if load.time_s <= end_s]
 
     def _next_report(self) -> None:
