@@ -213,5 +213,6 @@ def test_the_cloud_turns(browse: Callable[..., Any]) -> None:
     assert driver.find_element(By.ID, 'caption').text == caption
     canvas.send_keys('0')
     assert driver.execute_script(shown) == first
+    assert canvas.get_attribute('data-frame') == '0'
     driver.find_element(By.TAG_NAME, 'body').send_keys(Keys.ARROW_RIGHT)
-    WebDriverWait(driver, 10).until(lambda _: driver.execute_script(shown) != first)
+    WebDriverWait(driver, 10).until(lambda _: canvas.get_attribute('data-frame') != '0')

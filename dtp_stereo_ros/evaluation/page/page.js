@@ -292,7 +292,8 @@
     }
     document.getElementById('pictures').replaceChildren(...pictures);
     if (cloud && recording().calibration) {
-      cloud.show(frame.left, frame.cloud, chosen, recording().calibration);
+      cloud.show(frame.left, frame.cloud, chosen, recording().calibration)
+        .then(() => { canvas.dataset.frame = frame.index; });
     }
   }
 
