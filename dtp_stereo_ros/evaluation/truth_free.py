@@ -30,6 +30,10 @@ _MOST_PHOTOMETRIC = 0.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _CENSUS_RADIUS_PX = 2
 _STILL_WINDOW_PX = 5
+# Of `followed_flicker_px` and `plane_noise_px`; see there.
+_SAME_LEVELS = 10.0
+_SMOOTH_PX = 31
+_PATCH_PX = 16
 
 _Grey = npt.NDArray[np.float32]
 
@@ -162,6 +166,62 @@ def flicker_px(
     return _mean(change, still_pixels & np.isfinite(change))
 
 
+def followed_flicker_px(
+    disparity_px: Float32Array,
+    before_px: Float32Array,
+    image: UInt8Array,
+    before: UInt8Array,
+) -> float:
+    """Mean change of the disparity since the frame before along the optical flow, px.
+
+    Motion in depth changes the disparity too, and smoothly: the mean change in a window of 31 px
+    is taken off. Judged are pixels whose flow there and back agrees within 1 px and whose grey
+    level is the same within 10 (DIS flow, Kroeger et al., ECCV 2016, at half size).
+    """
+    now, then = (_halved(_grey(i)) for i in (image, before))
+    # This name is of every OpenCV, but not in its stubs.
+    create = cv2.DISOpticalFlow_create  # type: ignore[attr-defined]
+    flow = create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    to_before = flow.calc(now.astype(np.uint8), then.astype(np.uint8), None)
+    to_now = flow.calc(then.astype(np.uint8), now.astype(np.uint8), None)
+    height, width = now.shape
+    columns, rows = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
+    at = columns + to_before[..., 0], rows + to_before[..., 1]
+    back = cv2.remap(to_now, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    seen = cv2.remap(then, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    # Not between two surfaces: each pixel takes the nearest disparity.
+    moved = cv2.remap(_halved_nearest(before_px), *at, cv2.INTER_NEAREST, borderValue=np.nan)
+    change = _halved_nearest(disparity_px) - moved
+    judged = np.linalg.norm(to_before + back, axis=2) <= 1.0
+    judged &= (np.abs(seen - now) <= _SAME_LEVELS) & np.isfinite(change)
+    window = (_SMOOTH_PX, _SMOOTH_PX)
+    weight = cv2.blur(judged.astype(np.float32), window)
+    smooth = cv2.blur(np.where(judged, change, np.float32(0)), window) / np.maximum(weight, 1e-6)
+    return _mean(np.abs(change - smooth), judged)
+
+
+def plane_noise_px(disparity_px: Float32Array) -> float:
+    """Deviation of the disparity from planes, px: the median rms of the flattest patches.
+
+    A plane in the world has a disparity that is affine in the pixel. Of the patches of 16 px
+    without a hole, the quarter that fits best is taken to be flat.
+    """
+    side = _PATCH_PX
+    height, width = (length // side * side for length in disparity_px.shape)
+    blocks = disparity_px[:height, :width].reshape(height // side, side, width // side, side)
+    patches = blocks.transpose(0, 2, 1, 3).reshape(-1, side * side)
+    patches = patches[np.isfinite(patches).all(axis=1)].astype(np.float64)
+    if len(patches) * side * side < FEWEST_SHARE * disparity_px.size or len(patches) < 4:
+        return float('nan')
+    rows, columns = np.divmod(np.arange(side * side), side)
+    basis, _ = np.linalg.qr(np.stack((np.ones(side * side), columns, rows), axis=1))
+    off = patches - (patches @ basis) @ basis.T
+    rms = np.sort(np.sqrt((off**2).mean(axis=1)))
+    return float(np.median(rms[: len(rms) // 4]))
+
+
 def agreement(disparity_px: Float32Array, other_px: Float32Array) -> float:
     """Share of the pixels, 0..1, that both estimate and that differ by at most `AGREES_PX`."""
     difference = np.abs(disparity_px - other_px)
@@ -179,6 +239,15 @@ def row_offsets_px(matches: Matches) -> tuple[float, float]:
     distance = np.abs(offsets - np.median(offsets))
     kept = offsets[distance <= np.quantile(distance, 0.9)]
     return float(kept.mean()), float(np.sqrt(np.mean(kept**2)))
+
+
+def _halved(image: _Grey) -> _Grey:
+    return np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+
+
+def _halved_nearest(plane: Float32Array) -> Float32Array:
+    height, width = (round(length / 2) for length in plane.shape)
+    return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST))
 
 
 def _grey(image: UInt8Array) -> _Grey:

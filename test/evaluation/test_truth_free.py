@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -94,3 +95,53 @@ def test_row_offsets():
     assert truth_free.row_offsets_px(Matches(left, right, 640)) == (0.5, 0.5)
     few = Matches(left[:5], right[:5], 640)
     assert np.isnan(truth_free.row_offsets_px(few)).all()
+
+
+def texture(size=(120, 200), seed=0):
+    noise = np.random.default_rng(seed).integers(0, 255, size).astype(np.uint8)
+    return np.repeat(cv2.GaussianBlur(noise, (0, 0), 3)[..., None], 3, axis=2)
+
+
+def moving(shift_px):
+    """A picture, the same moved to the right, and the disparity of both, which moves with it."""
+    wide = texture((120, 240))
+    ramp = np.tile(np.linspace(10, 20, 240, dtype=np.float32), (120, 1))
+    now, before = slice(20 - shift_px, 220 - shift_px), slice(20, 220)
+    return wide[:, now], wide[:, before], ramp[:, now], ramp[:, before]
+
+
+@pytest.mark.parametrize('shift_px', [0, 4, 10])
+def test_flicker_is_followed_along_the_motion(shift_px):
+    image, before, disparity, disparity_before = (
+        np.ascontiguousarray(a) for a in moving(shift_px)
+    )
+    quiet = truth_free.followed_flicker_px(disparity, disparity_before, image, before)
+    assert quiet < 0.05
+    # A camera that comes nearer adds the same everywhere; noise is what flickers.
+    nearer = truth_free.followed_flicker_px(disparity + 3, disparity_before, image, before)
+    assert nearer < 0.05
+    noise = np.random.default_rng(1).normal(0, 0.5, disparity.shape).astype(np.float32)
+    noisy = truth_free.followed_flicker_px(disparity + noise, disparity_before, image, before)
+    assert noisy == pytest.approx(0.5 * np.sqrt(2 / np.pi), abs=0.06)
+
+
+def test_flicker_of_other_pictures_is_not_known():
+    disparity = np.full((120, 200), 9, np.float32)
+    found = truth_free.followed_flicker_px(disparity, disparity, texture(seed=1), texture(seed=2))
+    assert np.isnan(found) or found < 0.05
+    holes = np.full((120, 200), NAN)
+    assert np.isnan(truth_free.followed_flicker_px(holes, disparity, texture(), texture()))
+
+
+def test_noise_on_planes_whatever_their_slope():
+    rows, columns = np.mgrid[:128, :160].astype(np.float32)
+    plane_px = 20 + 0.1 * columns - 0.05 * rows
+    assert truth_free.plane_noise_px(plane_px) == pytest.approx(0, abs=1e-4)
+    noise = np.random.default_rng(0).normal(0, 0.25, plane_px.shape).astype(np.float32)
+    assert truth_free.plane_noise_px(plane_px + noise) == pytest.approx(0.25, rel=0.1)
+    # Steps and holes are in other patches than the flattest.
+    stepped = plane_px + noise
+    stepped[:64, 70:] += 15
+    stepped[100:, :40] = NAN
+    assert truth_free.plane_noise_px(stepped) == pytest.approx(0.25, rel=0.1)
+    assert np.isnan(truth_free.plane_noise_px(np.full((64, 64), NAN)))
