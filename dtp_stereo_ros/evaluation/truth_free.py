@@ -166,18 +166,23 @@ def flicker_px(
     return _mean(change, still_pixels & np.isfinite(change))
 
 
-def followed_flicker_px(
-    disparity_px: Float32Array,
-    before_px: Float32Array,
-    image: UInt8Array,
-    before: UInt8Array,
-) -> float:
-    """Mean change of the disparity since the frame before along the optical flow, px.
+@dataclass(frozen=True)
+class Motion:
+    """Where the pixels of an image were in the frame before, at half size.
 
-    Motion in depth changes the disparity too, and smoothly: the mean change in a window of 31 px
-    is taken off. Judged are pixels whose flow there and back agrees within 1 px and whose grey
-    level is the same within 10 (DIS flow, Kroeger et al., ECCV 2016, at half size).
+    Attributes:
+        columns, rows: place in the frame before, (h, w) float32 px of half size.
+        sure: pixels whose flow there and back agrees within 1 px and whose grey level is the same
+            within 10.
     """
+
+    columns: _Grey
+    rows: _Grey
+    sure: BoolArray
+
+
+def motion(image: UInt8Array, before: UInt8Array) -> Motion:
+    """Dense optical flow to the frame before (DIS, Kroeger et al., ECCV 2016), at half size."""
     now, then = (_halved(_grey(i)) for i in (image, before))
     # This name is of every OpenCV, but not in its stubs.
     create = cv2.DISOpticalFlow_create  # type: ignore[attr-defined]
@@ -185,17 +190,29 @@ def followed_flicker_px(
     to_before = flow.calc(now.astype(np.uint8), then.astype(np.uint8), None)
     to_now = flow.calc(then.astype(np.uint8), now.astype(np.uint8), None)
     height, width = now.shape
-    columns, rows = np.meshgrid(
-        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-    )
-    at = columns + to_before[..., 0], rows + to_before[..., 1]
-    back = cv2.remap(to_now, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    seen = cv2.remap(then, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    columns = np.arange(width, dtype=np.float32) + to_before[..., 0]
+    rows = np.arange(height, dtype=np.float32)[:, None] + to_before[..., 1]
+    back = cv2.remap(to_now, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    seen = cv2.remap(then, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    sure = np.linalg.norm(to_before + back, axis=2) <= 1.0
+    return Motion(columns, rows, sure & (np.abs(seen - now) <= _SAME_LEVELS))
+
+
+def followed_flicker_px(
+    disparity_px: Float32Array, before_px: Float32Array, found: Motion
+) -> float:
+    """Mean change of the disparity since the frame before along the optical flow, px.
+
+    Motion in depth changes the disparity too, and smoothly: the mean change in a window of 31 px
+    is taken off.
+    """
     # Not between two surfaces: each pixel takes the nearest disparity.
-    moved = cv2.remap(_halved_nearest(before_px), *at, cv2.INTER_NEAREST, borderValue=np.nan)
+    moved = cv2.remap(
+        _halved_nearest(before_px), found.columns, found.rows, cv2.INTER_NEAREST,
+        borderValue=np.nan,
+    )  # fmt: skip
     change = _halved_nearest(disparity_px) - moved
-    judged = np.linalg.norm(to_before + back, axis=2) <= 1.0
-    judged &= (np.abs(seen - now) <= _SAME_LEVELS) & np.isfinite(change)
+    judged = found.sure & np.isfinite(change)
     window = (_SMOOTH_PX, _SMOOTH_PX)
     weight = cv2.blur(judged.astype(np.float32), window)
     smooth = cv2.blur(np.where(judged, change, np.float32(0)), window) / np.maximum(weight, 1e-6)

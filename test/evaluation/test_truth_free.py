@@ -112,25 +112,25 @@ def moving(shift_px):
 
 @pytest.mark.parametrize('shift_px', [0, 4, 10])
 def test_flicker_is_followed_along_the_motion(shift_px):
-    image, before, disparity, disparity_before = (
-        np.ascontiguousarray(a) for a in moving(shift_px)
-    )
-    quiet = truth_free.followed_flicker_px(disparity, disparity_before, image, before)
-    assert quiet < 0.05
+    parts = (np.ascontiguousarray(part) for part in moving(shift_px))
+    image, before, disparity, disparity_before = parts
+    found = truth_free.motion(image, before)
+    assert truth_free.followed_flicker_px(disparity, disparity_before, found) < 0.05
     # A camera that comes nearer adds the same everywhere; noise is what flickers.
-    nearer = truth_free.followed_flicker_px(disparity + 3, disparity_before, image, before)
-    assert nearer < 0.05
+    assert truth_free.followed_flicker_px(disparity + 3, disparity_before, found) < 0.05
     noise = np.random.default_rng(1).normal(0, 0.5, disparity.shape).astype(np.float32)
-    noisy = truth_free.followed_flicker_px(disparity + noise, disparity_before, image, before)
+    noisy = truth_free.followed_flicker_px(disparity + noise, disparity_before, found)
     assert noisy == pytest.approx(0.5 * np.sqrt(2 / np.pi), abs=0.06)
 
 
 def test_flicker_of_other_pictures_is_not_known():
     disparity = np.full((120, 200), 9, np.float32)
-    found = truth_free.followed_flicker_px(disparity, disparity, texture(seed=1), texture(seed=2))
-    assert np.isnan(found) or found < 0.05
+    other = truth_free.motion(texture(seed=1), texture(seed=2))
+    assert other.sure.mean() < 0.2
+    same = truth_free.motion(texture(), texture())
+    assert same.sure.all()
     holes = np.full((120, 200), NAN)
-    assert np.isnan(truth_free.followed_flicker_px(holes, disparity, texture(), texture()))
+    assert np.isnan(truth_free.followed_flicker_px(holes, disparity, same))
 
 
 def test_noise_on_planes_whatever_their_slope():
