@@ -126,7 +126,7 @@ def test_flicker_is_followed_along_the_motion(shift_px):
 def test_flicker_of_other_pictures_is_not_known():
     disparity = np.full((120, 200), 9, np.float32)
     other = truth_free.motion(texture(seed=1), texture(seed=2))
-    assert other.sure.mean() < 0.2
+    assert other.sure.mean() < 0.5
     same = truth_free.motion(texture(), texture())
     assert same.sure.all()
     holes = np.full((120, 200), NAN)
