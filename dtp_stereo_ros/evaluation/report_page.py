@@ -35,23 +35,31 @@ def write_page(path: Path, document: dict[str, Any], pictures: Sequence[PagePict
         file.write(page(document, pictures).encode())
 
 
+def pictures_limit_bytes(recordings: int) -> int:
+    """Size of the pictures of each of so many recordings, before base64."""
+    return _PICTURES_BYTES // max(1, recordings)
+
+
 def page(document: dict[str, Any], pictures: Sequence[PagePictures]) -> str:
     """The page as text; see `write_page`.
 
     An asset that is missing is an error of this package, and raises FileNotFoundError.
     """
     recordings = document['recordings']
-    limit_bytes = _PICTURES_BYTES // max(1, len(recordings))
+    for found in pictures:
+        found.shrink(pictures_limit_bytes(len(recordings)))
     shown = {
         'version': __version__,
         'command': document['command'],
         'baseline': document['baseline'],
         'columns': document['columns'],
+        'jobs': document['jobs'],
+        'left_out': document['left_out'],
         'recordings': [
             {
                 **{key: value for key, value in recording.items() if key != 'frames'},
                 'series': _series(recording),
-                'pictures': [_encoded(frame) for frame in found.frames(limit_bytes)],
+                'pictures': [_encoded(frame) for frame in found.frames()],
                 'extremes': found.extremes(),
             }
             for recording, found in zip(recordings, pictures, strict=True)

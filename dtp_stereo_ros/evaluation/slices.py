@@ -121,7 +121,7 @@ def slices(datasets: Sequence[tuple[str, Sequence[Scene]]], work: SliceWork) -> 
         datasets: name and scenes of each.
         work: that judges them.
     """
-    tasks = []
+    tasks: list[Task] = []
     for name, scenes in datasets:
         size = max(1, min(_MOST_SCENES, len(scenes) // _SLICES))
         for start in range(0, len(scenes), size):

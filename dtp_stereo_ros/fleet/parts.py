@@ -17,7 +17,8 @@ from ..paths import make_folder
 _ENDING = '.part'
 # Modules whose classes a part holds; nothing else is made when a file is read.
 _ROOMS = tuple(
-    f'dtp_stereo_ros.{room}.' for room in ('evaluation', 'fleet', 'health', 'recordings')
+    f'dtp_stereo_ros.{room}.'
+    for room in ('commands.bag_work', 'evaluation', 'fleet', 'health', 'recordings')
 )
 _NUMPY = {
     '_reconstruct', '_frombuffer', 'scalar', 'ndarray', 'dtype', 'bool_', 'float32', 'float64',
@@ -101,8 +102,8 @@ def state_of(path: Path) -> tuple[str, int, int]:
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         numpy = module == 'numpy' or module.startswith(('numpy.core.', 'numpy._core.'))
-        if (numpy and name in _NUMPY) or (module.startswith(_ROOMS) and '.' not in name):
+        if (numpy and name in _NUMPY) or (f'{module}.'.startswith(_ROOMS) and '.' not in name):
             found = super().find_class(module, name)
-            if numpy or (isinstance(found, type) and found.__module__.startswith(_ROOMS)):
+            if numpy or (isinstance(found, type) and f'{found.__module__}.'.startswith(_ROOMS)):
                 return found
         raise pickle.UnpicklingError(f'{module}.{name} does not belong into a result')

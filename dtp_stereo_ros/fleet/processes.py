@@ -157,6 +157,7 @@ def _serve(pipe: connection.Connection, work: Work, threads: int) -> None:
             given = pipe.recv()
         except EOFError:
             return
+        answer: tuple[Any, Exception | None, str]
         try:
             answer = perform(work, threads, given), None, ''
         except Exception as error:  # raised again by the process that gave the task

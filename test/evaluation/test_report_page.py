@@ -149,7 +149,8 @@ def test_the_number_of_pictures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         frame = RecordedFrame(index, StereoFrame(pixels, pixels))
         right = {'m': disparity}
         pictures.see(JudgedFrame(frame, [Estimate('m', disparity)], right, [score]), 'photometric')
-    found = pictures.frames(10**9)
+    pictures.shrink(10**9)
+    found = pictures.frames()
     ends = pictures.extremes()
     order = np.argsort(values)
     assert ends == {'worst': order[::-1][:4].tolist(), 'best': order[:4].tolist()}
@@ -157,6 +158,13 @@ def test_the_number_of_pictures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     assert 4 <= len(even) <= 10
     assert all(index % 32 == 0 for index in even)
     size = sum(f.size_bytes for f in found)
-    smaller = pictures.frames(size - 1)
+    pictures.shrink(size - 1)
+    smaller = pictures.frames()
     assert len(smaller) < len(found)
     assert {*ends['worst'], *ends['best']} <= {f.index for f in smaller}
+    # Of a page of very many recordings little is left, the most extreme last.
+    pictures.shrink(3 * found[0].size_bytes)
+    assert len(pictures.frames()) == 3
+    assert ends['worst'][0] in pictures.extremes()['worst']
+    pictures.shrink(0)
+    assert len(pictures.frames()) == 1

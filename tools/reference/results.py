@@ -23,7 +23,7 @@ _KEYS = {
     'columns': 'the measures below: key, heading and meaning of each',
     'intervals': f'level ({CONFIDENCE_LEVEL:g}), number of resamples ({RESAMPLES}) and seed of '
     'the bootstrap',
-    'jobs': 'number of scenes or bags that were judged at the same time; above 1 the latencies are '
+    'jobs': 'number of scenes or bags that were judged at the same time; above 1 latencies are '
     'comparable with no others',
     'rows': 'one entry for each data set, method, region and treatment of holes',
     'accuracy': 'one entry for each data set, method and region: means and differences to the '
