@@ -22,7 +22,7 @@ from ..evaluation.extremes import Extremes
 from ..evaluation.latency import Times
 from ..evaluation.methods import settings_of
 from ..evaluation.report import Extras, legend, write_report
-from ..evaluation.result_file import as_json
+from ..evaluation.result_file import as_document, json_pieces
 from ..evaluation.runner import (
     BASELINE,
     DatasetResult,
@@ -211,7 +211,9 @@ def _report(args: argparse.Namespace, judged: _Judged, times: Times | None) -> i
     if args.out:
         write_report(args.out, results, typed_command(), judged.extras(times), jobs)
     if args.json:
-        print(as_json(results, typed_command(), times, jobs=jobs))
+        document = as_document(results, typed_command(), times, jobs=jobs)
+        sys.stdout.writelines(json_pieces(document))
+        print()
     else:
         print(score_table([row for result in results for row in result.rows()], jobs))
         print(f'\n{legend(jobs)}')

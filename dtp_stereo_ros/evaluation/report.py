@@ -13,7 +13,7 @@ from .columns import ACCURACY_KEYS, meanings
 from .comparison import accuracy
 from .intervals import RESAMPLES
 from .latency import REFERENCES_SOURCE, Times
-from .result_file import as_json
+from .result_file import as_document, json_pieces
 from .runner import TREATMENTS, DatasetResult
 from .tables import (
     accuracy_table,
@@ -67,7 +67,8 @@ def write_report(
     extras = extras or Extras()
     sections = [f'# Evaluation\n\n`{command}`']
     with atomic(folder / 'report.json') as file:
-        file.write(as_json(results, command, extras.times, jobs=jobs).encode())
+        document = as_document(results, command, extras.times, jobs=jobs)
+        file.writelines(piece.encode() for piece in json_pieces(document))
     sections.append(_accuracy(folder, results, extras.times))
     sections.append(_confidence(folder, results))
     sections.append(_anatomy(results))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,8 @@ def as_document(
         ],
         'left_out': [*(line for result in results for line in result.left_out), *left_out],
     }
-    return {key: _plain(value) for key, value in document.items()}
+    # One after the other, so that there are not two of all.
+    return {key: _plain(document.pop(key)) for key in list(document)}
 
 
 def as_json(
@@ -111,8 +112,12 @@ def as_json(
     jobs: int = 1,
 ) -> str:
     """The result file as text."""
-    document = as_document(results, command, times, recordings, jobs)
-    return json.dumps(document, indent=1, allow_nan=False)
+    return ''.join(json_pieces(as_document(results, command, times, recordings, jobs)))
+
+
+def json_pieces(document: dict[str, Any]) -> Iterator[str]:
+    """The text of a result file piece by piece, as it is long for a large set."""
+    return json.JSONEncoder(indent=1, allow_nan=False).iterencode(document)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -85,3 +85,10 @@ def test_many_images_have_the_interval_that_the_bootstrap_approaches(
     width = drawn.high - drawn.low
     assert found.low == pytest.approx(drawn.low, abs=0.05 * width)
     assert found.high == pytest.approx(drawn.high, abs=0.05 * width)
+
+
+def test_draws_in_pieces_are_those_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(size=701).tolist()
+    whole = bootstrap(values)
+    monkeypatch.setattr(intervals, '_CHUNK', 10_000)
+    assert bootstrap(values) == whole
