@@ -65,6 +65,16 @@ def page(document: dict[str, Any], pictures: Sequence[PagePictures]) -> str:
             for recording, found in zip(recordings, pictures, strict=True)
         ],
     }
+    return filled_page(shown, 'page.js')
+
+
+def filled_page(shown: dict[str, Any], script: str) -> str:
+    """The text of a page.
+
+    Args:
+        shown: plain values that the script reads.
+        script: name of its asset.
+    """
     # Nothing in a text may end the script that holds it.
     data = json.dumps(shown, allow_nan=False, separators=(',', ':')).replace('<', '\\u003c')
     parts = {
@@ -72,7 +82,7 @@ def page(document: dict[str, Any], pictures: Sequence[PagePictures]) -> str:
         'PAGE_CSS': _asset('page.css'),
         'UPLOT_JS': _asset('uplot-1.6.32.min.js'),
         'UPLOT_LICENSE': _asset('uplot-1.6.32.LICENSE').replace('--', '- -'),
-        'PAGE_JS': _asset('page.js'),
+        'PAGE_JS': _asset(script),
         'DATA': data,
     }
     text = _asset('page.html')

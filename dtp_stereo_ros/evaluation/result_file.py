@@ -101,7 +101,7 @@ def as_document(
         'left_out': [*(line for result in results for line in result.left_out), *left_out],
     }
     # One after the other, so that there are not two of all.
-    return {key: _plain(document.pop(key)) for key in list(document)}
+    return {key: plain(document.pop(key)) for key in list(document)}
 
 
 def as_json(
@@ -221,14 +221,14 @@ def _scenes(result: DatasetResult, method: str) -> list[SceneScore]:
     return [scene for scene in result.scores if scene.method == method]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Lists for arrays, and null for NaN, which JSON does not know."""
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browser import chromium
 from scene_bag import Pair, planes, write_scene_bag
 
 from dtp_stereo_ros.cli import main
@@ -39,35 +39,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def browse(page: Path) -> Iterator[Callable[..., Any]]:
     """Open the page in Chromium."""
-    webdriver = pytest.importorskip('selenium.webdriver')
-    programs = [shutil.which(name) for name in ('chromium', 'chromedriver')]
-    if None in programs:
-        pytest.skip('no chromium and chromedriver; on Debian: apt install chromium-driver')
-    from selenium.webdriver.chrome.service import Service
-
-    drivers = []
-
-    def start(width: int = 1280, dark: bool = False) -> Any:
-        options = webdriver.ChromeOptions()
-        options.binary_location = programs[0]
-        for argument in ('--headless=new', '--no-sandbox', '--disable-gpu'):
-            options.add_argument(argument)
-        options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-        driver = webdriver.Chrome(options=options, service=Service(programs[1]))
-        drivers.append(driver)
-        driver.execute_cdp_cmd(
-            'Emulation.setDeviceMetricsOverride',
-            {'width': width, 'height': 900, 'deviceScaleFactor': 1, 'mobile': width < 600},
-        )
-        features = [{'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}]
-        driver.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': features})
-        driver.get(page.as_uri())
-        return driver
-
-    yield start
-    for driver in drivers:
-        assert driver.get_log('browser') == []
-        driver.quit()
+    yield from chromium(page)
 
 
 def test_the_page_needs_nothing_else(page: Path) -> None:
