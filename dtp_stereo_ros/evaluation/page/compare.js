@@ -2,6 +2,8 @@
 (() => {
   const data = JSON.parse(document.getElementById('data').textContent);
   const columns = Object.fromEntries(data.columns.map((column) => [column.key, column]));
+  // Bars that have their names below them; those of more are told under the pointer.
+  const MOST_NAMED = 20;
   const COLOURS = { light: '#0b62b8', dark: '#6cb2f5' };
   const WORDS = { better: 'better', worse: 'worse', '': 'not told from zero' };
   // In the order of the table: real differences first, then by their size in half widths.
@@ -60,7 +62,8 @@
       list.append(make('li', { className: row.verdict === 'worse' ? 'error' : 'ok' },
         make('b', {}, `${columns[row.key].heading} ${row.verdict}: `),
         `${row.method} on ${row.source}: ${text(row.key, row.first.mean)} to ` +
-        `${text(row.key, row.second.mean)}, B − A ${interval(row.key, row.difference)}`));
+        `${text(row.key, row.second.mean)}, B − A ${interval(row.key, row.difference)}, ` +
+        `${row.difference.images} frames`));
     }
     const others = rows.length - real.length;
     if (others) {
@@ -71,8 +74,8 @@
     return make('section', {}, make('h2', {}, 'Which differences are real'), list,
       make('p', { className: 'dim' }, `A: ${data.files[0].name}. B: ${data.files[1].name}. ` +
         'Differences are paired: the same frames in both files, with 95 % intervals over frames. ' +
-        'Frames of a recording resemble each other, so that these intervals are too narrow; ' +
-        'of many measures, one in twenty seems real by chance.'));
+        'Frames of a recording resemble each other, so that these intervals are too narrow, ' +
+        'as are those of few frames. Of many measures, one in twenty seems real by chance.'));
   }
 
   function table() {
@@ -147,11 +150,12 @@
     };
     const under = document.getElementById('under');
     const options = {
-      width: Math.max(200, box.clientWidth - 20), height: 220, padding: [8, 8, 0, 0],
+      width: Math.max(200, box.clientWidth - 20), height: 220, padding: [8, 8, timed || xs.length <= MOST_NAMED ? 0 : 10, 0],
       scales: { x: timed ? { time: false } : { time: false, range: [-0.7, Math.max(xs.length - 0.3, 0.7)] } },
       cursor: { bind: { dblclick: () => null } },
-      axes: [{
-        ...axis, size: 34, show: timed, values: (u, ticks) => ticks.map((t) => `${t} s`),
+      axes: [timed ? { ...axis, size: 34, values: (u, ticks) => ticks.map((t) => `${t} s`) } : {
+        ...axis, size: 90, rotate: -35, show: xs.length <= MOST_NAMED, splits: () => xs,
+        values: (u, ticks) => ticks.map((t) => row.names[t]),
       }, axis],
       series: [{}, timed ? {
         stroke: COLOURS[theme()], width: 1.5, points: { show: xs.length < 80, size: 4 },
