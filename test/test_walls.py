@@ -72,7 +72,8 @@ def _blocking(*packages: str) -> str:
 def test_the_core_imports_without_ros_pytorch_and_training_tools() -> None:
     modules = _modules()
     rooms = {
-        'pipeline', 'messages', 'pairing', 'health', 'recordings', 'fleet', 'evaluation', 'commands',
+        'pipeline', 'messages', 'pairing', 'health', 'recordings', 'fleet', 'evaluation',
+        'commands',
     }  # fmt: skip
     assert {f'dtp_stereo_ros.{room}' for room in rooms} <= set(modules)
     declared = {f'dtp_stereo_ros.{name}' for name in _DECLARATIONS}
