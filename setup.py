@@ -47,7 +47,7 @@ OPENVINO = ['openvino>=2024.0']
 # Brings the Motorcycle pair.
 PAIR = ['scikit-image>=0.22']
 EVAL = [*PAIR, 'matplotlib>=3.6']
-BAG = ['rosbags>=0.11', 'tqdm>=4.60']
+BAG = ['rosbags>=0.11', 'mcap>=1.1', 'tqdm>=4.60']
 FLEET = ['ray>=2.9']
 VIEW = ['rerun-sdk>=0.23', *BAG]
 TRAIN = [
@@ -56,9 +56,7 @@ TRAIN = [
     'accelerate>=1.0',
     'onnx>=1.15',
     'tensorboard>=2.14',
-    'tqdm>=4.60',
-    'rosbags>=0.11',
-    'rosbags-image>=0.10',
+    *BAG,
     'embreex>=2.17',
     *ONNX,
     *EVAL,

@@ -203,7 +203,7 @@ _TEXTS: list[tuple[str, str, Callable[[str], Cameras]]] = [
 
 
 def _opencv_pair(entries: Entries) -> Cameras:
-    """What stereoRectify gave: P1 and P2."""
+    """Result of stereoRectify: P1 and P2."""
     size = _document_size(entries)
     return _named_pair(entries, 'P1', 'P2', size)
 

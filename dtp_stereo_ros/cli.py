@@ -110,7 +110,7 @@ def _is_read() -> bool:
 
 def _top_parser(arguments: list[str]) -> argparse.ArgumentParser:
     """For -h, --version and wrong commands only: lists all commands with their help lines."""
-    # The version is told even where a library is missing.
+    # The version is printed even where a library is missing.
     listed = () if arguments == ['--version'] else COMMANDS
     lines = [f'  {name:<13} {_load(name).HELP}' for name in listed]
     parser = _Parser(

@@ -111,12 +111,12 @@ class PipelineConfig:
     )
     model_input_range: str = tunable(
         '0..255',
-        'Values that an .onnx model wants for black and white; imagenet is the mean and deviation '
+        'Values that an .onnx model takes for black and white; imagenet is the mean and deviation '
         'of that data set.',
         choices=('0..255', '0..1', '-1..1', 'imagenet'),
     )
     model_channels: str = tunable(
-        'rgb', 'Order of the colours that an .onnx model wants.', choices=('rgb', 'bgr')
+        'rgb', 'Order of the colours that an .onnx model takes.', choices=('rgb', 'bgr')
     )
     model_output_scale: float = tunable(
         1.0,
@@ -438,7 +438,7 @@ def validate(config: PipelineConfig | NodeConfig) -> None:
         expected = hints[name]
         if expected == tuple[str, ...]:
             if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
-                raise ConfigError(f'{name} is {value!r}, it must be a list of texts')
+                raise ConfigError(f'{name} is {value!r}, it must be a list of strings')
             continue
         accepted = (int, float) if expected is float else (expected,)
         if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):

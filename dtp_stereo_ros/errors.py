@@ -30,5 +30,5 @@ class BackendError(StereoError):
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, its line breaks and runs of blanks as single blanks."""
+    """Message of an exception, line breaks and runs of blanks as single blanks."""
     return ' '.join(str(error).split())

@@ -47,7 +47,7 @@ _LEVELS_TO_PREFIX = 5
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What the pipeline must know of a model, read from the model file's own metadata.
+    """Properties of a model that the pipeline needs, from the model file's own metadata.
 
     Attributes:
         name: under which the model was exported, or 'sgbm' for the classical matcher.

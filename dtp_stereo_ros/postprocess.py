@@ -9,7 +9,7 @@ from .config import PipelineConfig
 from .preprocess import Geometry
 from .stereo import Float32Array, StereoCalibration
 
-# filterSpeckles wants 16-bit integers; 1/16 px is the resolution of OpenCV's own disparities.
+# filterSpeckles takes 16-bit integers; 1/16 px is the resolution of OpenCV's own disparities.
 _SPECKLE_STEPS_PER_PX = 16.0
 _SPECKLE_INVALID = -32768
 

@@ -1,4 +1,4 @@
-"""Images to what a network eats: resized, padded, float32 (1, 3, H, W).
+"""Images to the input of a network: resized, padded, float32 (1, 3, H, W).
 
 The matching frame is the input frame resized by one width and one height ratio and then padded
 at the top and at the right. Pixels keep their column under padding, and both cameras are padded

@@ -190,7 +190,7 @@ class StereoFrame:
 
 @dataclass(frozen=True)
 class StereoResult:
-    """What the pipeline makes of one frame.
+    """Result of the pipeline on one frame.
 
     Attributes:
         disparity_px: (H, W) float32, raw ``x_l - x_r`` in pixels of the input image, NaN unknown;

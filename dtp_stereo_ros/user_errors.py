@@ -24,7 +24,6 @@ _PACKAGES = {
     'cv2': 'opencv-python-headless',
     'yaml': 'PyYAML',
     'skimage': 'scikit-image',
-    'rosbags.image': 'rosbags-image',
     'torch_pruning': 'torch-pruning',
     'rclpy': "'dtp_stereo[ros]', or source ROS 2",
 }
@@ -60,7 +59,7 @@ _OUT_OF_MEMORY = ("can't allocate memory", 'Insufficient memory', 'bad_alloc', '
 
 
 def user_line(error: BaseException) -> str | None:
-    """What went wrong and how to mend it, or None where that is no user's affair."""
+    """Fault and mend in one line, or None where the user cannot have caused it."""
     if isinstance(error, StereoError):
         return one_line(error)
     for cause in _chain(error):

@@ -133,7 +133,7 @@ def _rviz(
 
 
 def _typed_arguments() -> list[str]:
-    """What was typed after this file; nothing where another launch file includes it."""
+    """Arguments typed after this file; none where another launch file includes it."""
     names = [Path(word).name for word in sys.argv]
     name = Path(__file__).name
     return sys.argv[names.index(name) + 1 :] if name in names else []

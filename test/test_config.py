@@ -116,9 +116,9 @@ def test_cameras(names: tuple[str, ...]) -> None:
         (('front', ''), "cameras: '' cannot be a part of a topic name; use letters"),
         (('front', 'rear', 'front'), "cameras: 'front' stands there twice"),
         *(((name,), 'cannot be') for name in ('1st', '_hidden', 'a/b', '~', 'ü', 'a b', 'a__b')),
-        (['front'], r"cameras is \['front'\], it must be a list of texts"),
-        (('front', 1), 'it must be a list of texts'),
-        ('front', "cameras is 'front', it must be a list of texts"),
+        (['front'], r"cameras is \['front'\], it must be a list of strings"),
+        (('front', 1), 'it must be a list of strings'),
+        ('front', "cameras is 'front', it must be a list of strings"),
     ],
 )
 def test_wrong_cameras(names: object, message: str) -> None:

@@ -117,6 +117,7 @@ def test_the_version_and_the_node_without_opencv(tmp_path: Path) -> None:
     (tmp_path / 'cv2' / '__init__.py').write_text("raise OSError('libGL.so.1: not found')")
     path = str(tmp_path)
     assert _run('dtp_stereo_ros.cli', '--version', PYTHONPATH=path).stdout.startswith('dtp-stereo')
+    pytest.importorskip('rclpy')
     done = _run('dtp_stereo_ros.ros.depth_node', PYTHONPATH=path)
     assert done.returncode == 2
     assert done.stderr.startswith('depth_node: cv2 cannot be imported')

@@ -20,7 +20,7 @@ def write_section(page: Path, name: str, text: str) -> None:
 
 
 def check_section(page: Path, name: str) -> tuple[str, str]:
-    """What stands before and after a section, its marks included.
+    """Text before and after a section, its marks included.
 
     Raises:
         InputError: the page cannot be read, or has no such section.

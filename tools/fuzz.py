@@ -57,7 +57,7 @@ _LENSES = ('plumb_bob', 'rational_polynomial', 'equidistant', 'thin_prism', '')
 
 @dataclass(frozen=True)
 class Report:
-    """What a run saw.
+    """Counts of a run.
 
     Attributes:
         cases: that were run.

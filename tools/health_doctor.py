@@ -1,4 +1,4 @@
-"""What `dtp-stereo doctor` says of systems that are well and of some that are not.
+"""Findings of `dtp-stereo doctor` on systems that are well and on some that are not.
 
     python -m tools.health_doctor --runs 20 --write docs/reports/health.md
 

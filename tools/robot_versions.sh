@@ -73,7 +73,7 @@ if [ ! -e "$stamp" ]; then
   else
     printf '%s\n' "${packages[@]}" >"$venv/constraint"
   fi
-  "${pip[@]}" -c "$venv/constraint" "${packages[@]}" 'openvino>=2024.0' 'rosbags>=0.10' tqdm \
+  "${pip[@]}" -c "$venv/constraint" "${packages[@]}" 'openvino>=2024.0' 'rosbags>=0.10' mcap tqdm \
     'pytest>=8' 'pytest-xdist>=3.6' 'hypothesis>=6.90'
   if [ "$rclpy" ]; then
     "${pip[@]}" -c "$venv/constraint" "ros-rclpy[fastrtps]==$rclpy.*" \
@@ -116,10 +116,9 @@ if [ "$name" = debian ] && [ $# = 0 ]; then
 fi
 if [ $# = 0 ]; then
   # Wheels and colcon, tools and docs are tested with the project's own environment.
-  set -- test/{backends,commands,evaluation,health,messages,pairing,recordings} \
-    test/test_!(packaging).py
+  set -- test/{backends,commands,evaluation,health,pairing,recordings} test/test_!(packaging).py
   if [ "$rclpy" ]; then
-    set -- "$@" test/ros/test_{lifecycle,doctor,node}.py
+    set -- "$@" test/messages test/ros/test_{lifecycle,doctor,node}.py
   fi
 fi
 OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider -n 2 --dist loadfile "$@"

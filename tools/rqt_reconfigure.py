@@ -250,7 +250,7 @@ class _Window:
 
 
 class _Context:
-    """What rqt hands to a plugin, as far as this one asks."""
+    """Context that rqt hands to a plugin, as far as this one asks."""
 
     def __init__(self, node: Any) -> None:
         self.node = node

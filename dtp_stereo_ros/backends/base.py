@@ -1,4 +1,4 @@
-"""What a backend is: one Protocol."""
+"""Protocol of a backend."""
 
 from __future__ import annotations
 

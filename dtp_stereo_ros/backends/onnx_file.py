@@ -1,4 +1,4 @@
-"""What the runtimes that read .onnx files share: the file, its inputs and its outputs."""
+"""ONNX file, its inputs and outputs: shared by the runtimes that read it."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def _core() -> Any:
 
 
 def _precision(config: PipelineConfig, core: Any) -> str:
-    """What the processor computes in: as asked, or with 'auto' bf16 where that is faster."""
+    """Precision on this processor: as asked, or with 'auto' bf16 where that is faster."""
     capabilities = core.get_property(_DEVICE, 'OPTIMIZATION_CAPABILITIES')
     if config.precision == 'auto':
         return 'bf16' if 'BF16' in capabilities and _bf16_pays() else 'fp32'

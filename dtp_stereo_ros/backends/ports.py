@@ -201,7 +201,7 @@ class Inputs:
 
     @property
     def exchanged(self) -> str:
-        """What `PortOptions.inputs` would be with the views exchanged."""
+        """Value of `PortOptions.inputs` with the views exchanged."""
         if self.left is self.right:
             return 'left,right' if self.swapped else 'right,left'
         return f'{self.right.name},{self.left.name}'

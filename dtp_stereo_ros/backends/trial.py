@@ -92,7 +92,7 @@ def pair_of(size: tuple[int, int]) -> Pair:
 def examine(
     path: Path, inputs: Inputs, outputs: Outputs, size: tuple[int, int], run: RunOutputs
 ) -> str | None:
-    """What a model seems to want, or None where its disparity is right as it is set.
+    """Settings that a model seems to want, or None where its disparity is right as it is set.
 
     Args:
         path: of the model.
@@ -121,7 +121,7 @@ def examine(
     if not fits:
         return (
             f'{wrong}, in every range of the input, order of the views, sign and scale that was '
-            'tried; check what the model wants'
+            'tried; check which input the model takes'
         )
     wanted = [fit for fit in fits if fit.output == outputs.disparity]
     best = _best(wanted or [fit for fit in fits if fit.output == fits[0].output], size, run)

@@ -49,7 +49,7 @@ _OUTPUTS = ('disparity', 'confidence', 'points2')
 
 @dataclass(frozen=True)
 class Stream:
-    """What came of the streamed frames.
+    """Results of the streamed frames.
 
     Attributes:
         sent: frames that were sent in all.
@@ -271,7 +271,7 @@ def _send(camera: FramePublisher, frame: StereoFrame) -> int:
 
 def _log_of(node: NodeProcess) -> str:
     lines = node.output().strip().splitlines()
-    return f'its last words: {lines[-1]}' if lines else 'it printed nothing'
+    return f'its last line: {lines[-1]}' if lines else 'it printed nothing'
 
 
 def _cloud(cloud: Any) -> tuple[Float32Array, UInt8Array]:

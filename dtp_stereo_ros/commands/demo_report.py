@@ -1,4 +1,4 @@
-"""What the demo prints, draws and writes of the node's outputs."""
+"""Figures and pictures of the demo from the node's outputs."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ examples:
 
 A teacher is a checkpoint of this project (.pt), published PSMNet weights (psmnet:FILE.tar), an
 .onnx file that maps (left, right) to disparity, or sgbm, believed where left and right agree.
-Where an .onnx file wants another form of images, settings follow it, those that begin with model_
+Where an .onnx file takes another form of images, settings follow it, those that begin with model_
 in `dtp-stereo infer -h`: big.onnx,model_input_range=0..1.
 --cache asks it once about each pair on disk and keeps the answers.
 OUT is as of `dtp-stereo train`: last.pt to go on, best.pt to use or export.

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise missing(error) from error
     make_folder(args.output)
-    # Names of the files; where this machine keeps them is nobody's affair.
+    # Names of the files without their folders, which differ between machines.
     pair = f'the pair {args.pair[0].name}, {args.pair[1].name}' if args.pair else _DEFAULT_PAIR
     parity = export_model(args.checkpoint, args.output, name, frame, evaluation, pair)
     print(

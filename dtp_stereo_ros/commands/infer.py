@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _summary(output: Path, result: StereoResult, pipeline: StereoPipeline) -> dict[str, Any]:
-    """Everything that is worth knowing of a run; latencies are of a first, cold run."""
+    """Figures of a run for --json; latencies are of a first, cold run."""
     height, width = result.disparity_px.shape
     known = result.disparity_px[np.isfinite(result.disparity_px)]
     spec = pipeline.backend.spec

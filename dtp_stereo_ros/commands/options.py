@@ -57,7 +57,7 @@ def add_models_option(
 
 
 def typed_command() -> str:
-    """What was typed, for reports and cards."""
+    """Command line as typed, for reports and cards."""
     return shlex.join(['dtp-stereo', *sys.argv[1:]])
 
 

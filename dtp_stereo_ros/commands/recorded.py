@@ -86,7 +86,7 @@ def given_topics(args: argparse.Namespace) -> dict[str, str]:
 def read_settings(args: argparse.Namespace) -> tuple[PipelineConfig, NodeConfig]:
     """Settings of the parameter file, and of the node's those that are typed.
 
-    Names that nobody knows are told on stderr.
+    Unknown names are printed to stderr.
 
     Raises:
         InputError: the file cannot be read.
@@ -173,7 +173,7 @@ def recording_name(bag: Path, camera: str) -> str:
 
 
 def about(camera: RecordedCamera, methods: Sequence[Method], node: NodeConfig) -> dict[str, Any]:
-    """What was run, for the result file."""
+    """Bag, topics, settings and models of a run, for the result file."""
     specs = {}
     for method in methods:
         if isinstance(method.pipeline, StereoPipeline):

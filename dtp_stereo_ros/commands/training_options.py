@@ -261,7 +261,7 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_changes(texts: list[str]) -> dict[str, Any]:
-    """What `add_changes` gathered: values by dotted names.
+    """Values that `add_changes` gathered, by dotted names.
 
     Raises:
         ConfigError: not of that form.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,9 +20,26 @@ from .scene_score import Estimate
 WIDTH_PX = 480
 CONSISTENCY_SCALE_PX = 3.0
 _JPEG_QUALITY = 75
+# Points of the 3D view in a row, at most, and the resolution of their disparities.
+_CLOUD_WIDTH = 160
+_CLOUD_STEPS_PER_PX = 64
 # Frames of the scrubber, at least half as many of a long recording; and of each end.
 _MOST_FRAMES = 48
 _EXTREMES = 4
+
+
+@dataclass(frozen=True)
+class FrameCloud:
+    """Disparities of one frame for the 3D view, every `step`-th pixel.
+
+    Attributes:
+        methods: method to (height, width) little-endian uint16 in 1/64 px, 0 unknown.
+    """
+
+    width: int
+    height: int
+    step: int
+    methods: dict[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -39,12 +57,13 @@ class FramePictures:
     left: bytes
     methods: dict[str, dict[str, bytes]]
     value: float
+    cloud: FrameCloud
 
     @property
     def size_bytes(self) -> int:
-        """Of all pictures."""
+        """Of all pictures and disparities."""
         kinds = [picture for found in self.methods.values() for picture in found.values()]
-        return len(self.left) + sum(len(picture) for picture in kinds)
+        return sum(map(len, (self.left, *kinds, *self.cloud.methods.values())))
 
 
 class PagePictures:
@@ -150,7 +169,19 @@ def _pictures(frame: JudgedFrame, value: float) -> FramePictures:
     }
     score = frame.scores[0]
     left = jpeg(frame.recorded.frame.left)
-    return FramePictures(score.index, score.time_s, left, methods, value)
+    cloud = _cloud(frame.estimates)
+    return FramePictures(score.index, score.time_s, left, methods, value, cloud)
+
+
+def _cloud(estimates: Sequence[Estimate]) -> FrameCloud:
+    height, width = estimates[0].disparity_px.shape
+    step = -(-width // _CLOUD_WIDTH)
+    methods = {}
+    for estimate in estimates:
+        coarse = np.nan_to_num(estimate.disparity_px[::step, ::step], posinf=0.0, neginf=0.0)
+        stored = np.rint(coarse * _CLOUD_STEPS_PER_PX).clip(0, np.iinfo(np.uint16).max)
+        methods[estimate.method] = stored.astype('<u2').tobytes()
+    return FrameCloud(-(-width // step), -(-height // step), step, methods)
 
 
 def _of_method(

@@ -28,7 +28,7 @@ from .tables import (
 
 @dataclass(frozen=True)
 class Extras:
-    """What a report may have besides its scores.
+    """Parts of a report besides its scores.
 
     Attributes:
         extremes: picture of the best and the worst scene, RGB.
@@ -42,7 +42,7 @@ class Extras:
 
 
 def legend(jobs: int = 1) -> str:
-    """What the columns of the table of scores mean; `jobs` scenes were judged at a time."""
+    """Meaning of the columns of the table of scores; `jobs` scenes were judged at a time."""
     treatments = ', '.join(f'*{name}*: {text}' for name, text in TREATMENTS.items())
     return (
         'Averages are over pixels within an image and over images within a set. Pixels: *noc* '
@@ -125,7 +125,7 @@ def _confidence(folder: Path, results: Sequence[DatasetResult]) -> str:
         f'{calibration_table(results)}\n\nMean |d - d*| in px, and share of the pixels, by the '
         'predicted error sigma_px, for which the confidence is read as 1 / (1 + sigma_px). '
         'Calibration error: mean difference of predicted and true error. A network whose '
-        'confidence was not trained to mean this is not calibrated, whatever its order is worth.'
+        'confidence was not trained to mean this is not calibrated, however good its order is.'
     )
     if plots.available() and plots.draw_calibration(folder / 'calibration.png', results):
         text += '\n\n![Predicted and true errors](calibration.png)'

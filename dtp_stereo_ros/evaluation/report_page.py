@@ -65,15 +65,16 @@ def page(document: dict[str, Any], pictures: Sequence[PagePictures]) -> str:
             for recording, found in zip(recordings, pictures, strict=True)
         ],
     }
-    return filled_page(shown, 'page.js')
+    return filled_page(shown, 'page.js', shows_clouds=True)
 
 
-def filled_page(shown: dict[str, Any], script: str) -> str:
+def filled_page(shown: dict[str, Any], script: str, shows_clouds: bool = False) -> str:
     """The text of a page.
 
     Args:
         shown: plain values that the script reads.
         script: name of its asset.
+        shows_clouds: whether it has the 3D view.
     """
     # Nothing in a text may end the script that holds it.
     data = json.dumps(shown, allow_nan=False, separators=(',', ':')).replace('<', '\\u003c')
@@ -82,6 +83,9 @@ def filled_page(shown: dict[str, Any], script: str) -> str:
         'PAGE_CSS': _asset('page.css'),
         'UPLOT_JS': _asset('uplot-1.6.32.min.js'),
         'UPLOT_LICENSE': _asset('uplot-1.6.32.LICENSE').replace('--', '- -'),
+        'REGL_LICENSE': _asset('regl-2.1.1.LICENSE').replace('--', '- -'),
+        'REGL_JS': _asset('regl-2.1.1.min.js') if shows_clouds else '',
+        'CLOUD_JS': _asset('cloud.js') if shows_clouds else '',
         'PAGE_JS': _asset(script),
         'DATA': data,
     }
@@ -114,6 +118,15 @@ def _encoded(frame: FramePictures) -> dict[str, Any]:
         'index': frame.index,
         'time_s': frame.time_s,
         'left': _data_uri(frame.left),
+        'cloud': {
+            'width': frame.cloud.width,
+            'height': frame.cloud.height,
+            'step': frame.cloud.step,
+            'methods': {
+                method: base64.b64encode(stored).decode()
+                for method, stored in frame.cloud.methods.items()
+            },
+        },
         'methods': {
             method: {kind: _data_uri(picture) for kind, picture in kinds.items()}
             for method, kinds in frame.methods.items()

@@ -99,7 +99,7 @@ def below(root: Path, name: str, marker: str) -> Path:
 
 
 def at_least_one(found: list[Item], root: Path, pattern: str) -> list[Item]:
-    """What was found.
+    """Scenes that were found.
 
     Raises:
         InputError: nothing; names the pattern that found none.

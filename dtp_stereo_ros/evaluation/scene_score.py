@@ -20,7 +20,7 @@ REGIONS = ('noc', 'all')
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a method made of one scene.
+    """Estimate of one method on one scene.
 
     Attributes:
         method: name for reports.

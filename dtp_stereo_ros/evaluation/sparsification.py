@@ -22,7 +22,7 @@ from .metrics import absolute_errors_px
 
 Float64Array = npt.NDArray[np.float64]
 
-# Shares of the pixels that a curve is told at: 1 %, 2 % ... 100 %.
+# Shares of the pixels at which a curve is sampled: 1 %, 2 % ... 100 %.
 KEPT_SHARES: Float64Array = np.arange(1, 101) / 100.0
 
 

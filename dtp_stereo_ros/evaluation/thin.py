@@ -47,7 +47,7 @@ class Structure:
 
 @dataclass(frozen=True)
 class Crop:
-    """What is drawn of one structure: a row of tiles, and what crops are ordered by."""
+    """Picture of one structure: a row of tiles, and the key by which crops are ordered."""
 
     thinness: float
     picture: UInt8Array

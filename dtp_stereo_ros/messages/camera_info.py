@@ -20,7 +20,7 @@ from .types import CameraInfo, Header, MessageTypes
 def stereo_calibration(
     left: CameraInfo, right: CameraInfo, width_px: int, height_px: int
 ) -> StereoCalibration:
-    """What the two messages say about images of this size.
+    """Calibration of images of this size from the two messages.
 
     Args:
         left, right: newest message of each camera.

@@ -2,7 +2,8 @@
 
 We decode the listed encodings ourselves, with NumPy and OpenCV: it is one table and one code path
 on every machine, and a `cv_bridge` built against another NumPy ABI (it crashes on import then)
-cannot take the node down. Encoding names: `sensor_msgs/image_encodings.hpp`.
+cannot take the node down. Other encodings go to cv_bridge where the node finds it. Encoding
+names: `sensor_msgs/image_encodings.hpp`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ..errors import InputError, one_line
 from ..stereo import UInt8Array
 from .compressed_images import MAX_PIXELS, decompress
 from .types import CompressedImage, Image, MessageTypes
@@ -133,6 +134,16 @@ _LAYOUTS: dict[str, _Layout] = {
 
 ENCODINGS = tuple(_LAYOUTS)
 
+# Decodes encodings that are not listed to RGB uint8 (H, W, 3), or raises; set by the node, where
+# cv_bridge is installed.
+OtherDecoder = Callable[[Image], Pixels]
+_other: list[OtherDecoder] = []
+
+
+def set_other_decoder(decoder: OtherDecoder | None) -> None:
+    """Use a decoder for encodings that are not in `ENCODINGS`; None for none."""
+    _other[:] = [decoder] if decoder else []
+
 
 def to_rgb(msg: Image | CompressedImage, topic: str) -> UInt8Array:
     """Decode a raw or compressed image.
@@ -151,16 +162,31 @@ def to_rgb(msg: Image | CompressedImage, topic: str) -> UInt8Array:
         return decompress(msg, topic)
     layout = _LAYOUTS.get(msg.encoding)
     if layout is None:
-        raise InputError(
-            f"{topic}: encoding '{msg.encoding}' is not supported, use one of "
-            f'{", ".join(ENCODINGS)}'
-        )
+        return _of_other_decoder(msg, topic)
     try:
         return layout.to_rgb(_pixels(msg, layout, topic))
     except cv2.error as error:
         raise InputError(
             f'{topic}: {msg.width}x{msg.height} {msg.encoding} image does not decode: {error.err}'
         ) from error
+
+
+def _of_other_decoder(msg: Image, topic: str) -> UInt8Array:
+    reason = ''
+    if _other:
+        try:
+            rgb = np.asarray(_other[0](msg))
+        except Exception as error:  # of cv_bridge
+            reason = one_line(error)
+        else:
+            if rgb.dtype == np.uint8 and rgb.shape == (msg.height, msg.width, 3):
+                return np.ascontiguousarray(rgb)
+            reason = f'cv_bridge made {rgb.dtype} {rgb.shape} of it'
+    raise InputError(
+        f"{topic}: encoding '{msg.encoding}' is not supported"
+        + (f' ({reason})' if reason else '')
+        + f', use one of {", ".join(ENCODINGS)}'
+    )
 
 
 def _pixels(msg: Image, layout: _Layout, topic: str) -> Pixels:

@@ -1,4 +1,4 @@
-"""What the node has published, back to the result of the pipeline that it was made from."""
+"""Published messages back to the result of the pipeline that they were made from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stereo_result(
     """The result whose messages these are, as far as they tell.
 
     A DisparityImage has the same value for a hole and for what is beyond max_depth; a depth image
-    in metres tells the two apart (+Inf, REP 117).
+    in metres distinguishes the two (+Inf, REP 117).
 
     Args:
         disparity, depth, confidence: of one pair.

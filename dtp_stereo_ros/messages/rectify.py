@@ -105,11 +105,15 @@ def _pinhole_maps(*arguments: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 
 
 def _distortion(info: CameraInfo, side: str) -> tuple[str, Matrix]:
-    """Model and coefficients; none at all is a lens without distortion."""
+    """Model and coefficients.
+
+    Zeros alone are a lens without distortion, whatever the driver calls it, but for the four of
+    the fisheye models, whose projection differs from a pinhole's without any coefficient.
+    """
     d = np.asarray(info.d, np.float64)
-    if not d.any() and info.distortion_model in ('', 'plumb_bob'):
-        return 'plumb_bob', np.zeros(5)
     model = info.distortion_model
+    if not d.any() and not (model in _FISHEYE and d.size in _FISHEYE[model]):
+        return 'plumb_bob', np.zeros(5)
     if model not in _MODELS:
         raise CalibrationError(
             f"{side} camera_info: distortion_model '{model}' is not known, use one of "
@@ -117,7 +121,10 @@ def _distortion(info: CameraInfo, side: str) -> tuple[str, Matrix]:
         )
     if d.size not in _MODELS[model]:
         wanted = ' or '.join(str(n) for n in _MODELS[model])
+        fits = next((name for name, sizes in _MODELS.items() if d.size in sizes), '')
+        mend = f'set distortion_model to {fits} if that is meant, or {CALIBRATE}'
         raise CalibrationError(
-            f'{side} camera_info: {model} has {wanted} coefficients but D has {d.size}'
+            f'{side} camera_info: {model} has {wanted} coefficients but D has {d.size}; '
+            f'{mend if fits else CALIBRATE}'
         )
     return model, d

@@ -20,7 +20,7 @@ PointField: TypeAlias = Any
 
 @dataclass(frozen=True)
 class MessageTypes:
-    """What makes an empty message; the writers fill it.
+    """Factories of empty messages; the writers fill them.
 
     Attributes:
         image, compressed_image, camera_info, point_cloud, point_field: of sensor_msgs.

@@ -217,7 +217,7 @@ def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) 
 def both_surfaces(
     coarse: Tensor, weights: Tensor, factor: int, jump: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What `surface_upsample` chooses between, and how: training needs the gradient of both.
+    """Both surfaces that `surface_upsample` chooses between: training needs the gradient of both.
 
     In channels-last memory and as one product per coarse pixel, which trains three times faster
     than the sums of `surface_upsample`.

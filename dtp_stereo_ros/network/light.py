@@ -1,6 +1,6 @@
 """The shipped member of the family: correlation instead of channel-to-disparity, no wide tail.
 
-It keeps DTPnet's idea (disparity lives in the channels of a 2D network; no 3D convolution, no
+It keeps DTPnet's idea (disparity lies in the channels of a 2D network; no 3D convolution, no
 iteration) and replaces what the paper's network spends most on. The 48 disparity channels come
 from normalised correlations at 1/4 resolution, so matching has not to be learned from examples;
 the distribution stays at 1/4, and a learned convex combination of the neighbours on one side of an

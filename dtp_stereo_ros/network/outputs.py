@@ -1,4 +1,4 @@
-"""What every member of the family returns while it is trained."""
+"""Outputs of every network of the family in training."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Hypotheses(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What training supervises.
+    """Outputs that training supervises.
 
     Attributes:
         disparity_px: (B, 1, H, W), full size.

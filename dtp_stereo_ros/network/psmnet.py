@@ -26,7 +26,7 @@ _FEATURES = 32
 
 @dataclass(frozen=True)
 class PSMNetConfig:
-    """What varies.
+    """Widths of PSMNet.
 
     Attributes:
         max_disparity_px: disparities seen are 0 .. this - 1; a multiple of 16.

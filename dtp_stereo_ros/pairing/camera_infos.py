@@ -66,7 +66,7 @@ class CameraInfos:
             return min((abs(known - stamp) for known in self._kept[side]), default=None)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all."""
         with self._lock:
             for kept in self._kept.values():
                 kept.clear()
@@ -137,7 +137,7 @@ class InfoGate:
                 self._lacking_since = time.monotonic()
 
     def clear(self) -> None:
-        """Forget the pairs that wait."""
+        """Remove the waiting pairs."""
         self._give_up(len(self._waiting))
         self.lacking, self._lacking_since = {}, None
 

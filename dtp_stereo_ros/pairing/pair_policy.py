@@ -78,7 +78,7 @@ class PairPolicy:
         return pairs
 
     def clear(self) -> None:
-        """Forget the images that wait; they count as unmatched. What was learnt stays."""
+        """Remove the waiting images, which count as unmatched. The measured period stays."""
         for stream in self._streams.values():
             self.counts['unmatched'] += len(stream.stamps)
             stream.discard(len(stream.stamps))
@@ -172,7 +172,7 @@ class PairPolicy:
         return min(self.queue_size * stream.period_ns() or _JUMP_NS, _JUMP_NS)
 
     def _restart(self, side: str, stamp: int) -> None:
-        """Forget what came before a jump. The other side keeps what is not ahead of the jump."""
+        """Remove what came before a jump. The other side keeps what is not ahead of the jump."""
         stream = self._streams[side]
         other = self._streams['right' if side == 'left' else 'left']
         self.counts['jump'] += 1

@@ -75,7 +75,7 @@ class BagMessages:
         return [self._nothing((element, name)) for _ in range(count if node == _ARRAY else 0)]
 
     def _plain(self, message: Any, kind: str) -> SimpleNamespace:
-        """The message with NumPy arrays, as the serialiser wants them."""
+        """The message with NumPy arrays, as the serialiser takes them."""
         fields = self.store.fielddefs[kind][1]
         return SimpleNamespace(
             **{name: self._value(_field(message, name), desc) for name, desc in fields}

@@ -46,7 +46,7 @@ def unpack_bag(place: str, cache: Path) -> Path:
 
     Raises:
         InputError: no such bag, no such topics, stamps by which images cannot be paired, not one
-            pair that can be decoded, or a truth that knows nothing.
+            pair that can be decoded, or a truth without one known pixel.
     """
     bag, options = _parse(place)
     label = f'{place}|{bag.stat().st_size}|{bag.stat().st_mtime_ns}'
@@ -128,7 +128,7 @@ def _write_pairs(bag: Path, camera: RecordedCamera, folder: Path) -> None:
     if not written:
         reason = next((f.line for f in camera.findings() if f.subject == 'truth'), '')
         raise InputError(
-            f'{bag}: {truth} knows no pixel of {seen} pairs'
+            f'{bag}: {truth} has no known pixel in {seen} pairs'
             + (f': {reason}' if reason else '; check its units and limits')
         )
     for line, count in camera.faults.items():

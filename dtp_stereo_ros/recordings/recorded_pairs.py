@@ -41,7 +41,7 @@ class RecordedPair:
 
 @dataclass
 class PairLog:
-    """What was seen while a recording was read.
+    """Counts and stamps of a recording that was read.
 
     Attributes:
         arrivals: side to the stamp and time of recording of each image.

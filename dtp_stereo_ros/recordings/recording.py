@@ -13,6 +13,7 @@ from types import SimpleNamespace, TracebackType
 from typing import Any
 
 from ..errors import InputError, one_line
+from .cut_mcap import CutMcap
 
 _NS_PER_S = 1_000_000_000
 _ROS1_ENDING = '.bag'
@@ -29,13 +30,15 @@ class Recording:
     """One bag; a context manager.
 
     Args:
-        path: folder of a rosbag2, one .mcap or .db3 file, or a .bag of ROS 1.
+        path: folder of a rosbag2, one .mcap or .db3 file, or a .bag of ROS 1. A folder without
+            metadata.yaml is read if it holds one such file, and an .mcap that ends early up to
+            there.
 
     Attributes:
         types: topic to message type, as 'sensor_msgs/msg/Image'.
         counts: topic to number of messages.
         start_ns, end_ns: times of recording.
-        broken: why reading ended early, '' where it did not.
+        broken: why some of it may be missing, '' where nothing is.
 
     Raises:
         InputError: there is no bag, or it cannot be read.
@@ -46,15 +49,17 @@ class Recording:
         self.broken = ''
         if not path.exists():
             raise InputError(f'{path}: no such bag; check the path')
+        file = path
         if path.is_dir() and not (path / 'metadata.yaml').exists():
-            raise InputError(f'{path}: has no metadata.yaml; {_MENDS[""]}')
+            file = self._only_file()
+            self.broken = f'{path}: has no metadata.yaml; mend it by: ros2 bag reindex {path.name}'
         try:
             from rosbags.rosbag1 import Reader as Reader1
             from rosbags.rosbag2 import Reader as Reader2
             from rosbags.typesys import Stores, get_types_from_msg, get_typestore
         except ImportError as error:
             raise InputError(f'{path}: {error}; pip install rosbags') from error
-        self._is_ros1 = path.suffix == _ROS1_ENDING
+        self._is_ros1 = file.suffix == _ROS1_ENDING
         # The types of images have not changed between distributions; what a bag says of other
         # types is not looked at.
         store = Stores.ROS1_NOETIC if self._is_ros1 else Stores.ROS2_HUMBLE
@@ -62,10 +67,15 @@ class Recording:
         if self._is_ros1:  # which rosbags has without those of tf2
             self._store.register(get_types_from_msg(_TRANSFORMS, 'tf2_msgs/msg/TFMessage'))
         try:
-            self._reader: Any = Reader1(path) if self._is_ros1 else Reader2(path)
+            self._reader: Any = Reader1(file) if self._is_ros1 else Reader2(file)
             self._reader.open()
         except Exception as error:  # of rosbags, struct, zstd, sqlite3 and yaml, by file
-            raise self._unreadable(error) from error
+            files = sorted(file.glob('*.mcap')) if file.is_dir() else [file]
+            if [f.suffix for f in files] != ['.mcap']:
+                raise self._unreadable(error) from error
+            self._reader = self._cut(files[0], error)
+            mend = f'mend it by: mcap recover {files[0].name} -o NEW'
+            self.broken = f'{files[0]}: ends early, what is whole was read; {mend}'
         self.types: dict[str, str] = {c.topic: c.msgtype for c in self._reader.connections}
         self.counts: dict[str, int] = {}
         for connection in self._reader.connections:
@@ -84,6 +94,24 @@ class Recording:
         trace: TracebackType | None,
     ) -> None:
         self._reader.close()
+
+    def _cut(self, file: Path, refusal: Exception) -> CutMcap:
+        try:
+            return CutMcap(file)
+        except InputError as error:
+            raise self._unreadable(refusal) from error
+
+    def _only_file(self) -> Path:
+        """The file of a folder without metadata.yaml.
+
+        Raises:
+            InputError: there is none, or there are several.
+        """
+        files = sorted(f for e in ('*.mcap', '*.db3') for f in self.path.glob(e))
+        if len(files) == 1:
+            return files[0]
+        held = f'{len(files)} files' if files else 'no .mcap or .db3 file'
+        raise InputError(f'{self.path}: has no metadata.yaml and {held}; {_MENDS[""]}')
 
     def messages(
         self, topics: Collection[str], start_s: float = 0.0, duration_s: float | None = None

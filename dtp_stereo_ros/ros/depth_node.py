@@ -104,7 +104,7 @@ def _run(stop: _Stop, given: Sequence[str]) -> int:
     while not (stop.asked or node.failure or node.state == 'finalized'):
         executor.spin_once(timeout_sec=_SIGNAL_LATENCY_S)
     if node.failure:
-        node.last_words()
+        node.report_failure()
         time.sleep(_FAREWELL_S)
         _leave(node, 1)
     if node.state == 'finalized':
@@ -125,7 +125,7 @@ def _hint(error: Exception) -> str:
 def _leave(node: DepthNode, code: int) -> NoReturn:
     """End the process whatever its other threads hold: one that hangs cannot be waited for.
 
-    The other side is told by DDS, if that still works: it would go on sending to us for the 20 s
+    DDS informs the other side, if it still works: it would go on sending to us for the 20 s
     of its lease, and lose messages for those who live.
     """
     backstop = threading.Timer(_LEAVE_S, os._exit, (code,))

@@ -172,7 +172,7 @@ def findings_of(status: DiagnosticStatus) -> list[Finding]:
 
 
 def _model_values(snapshot: Snapshot, pipeline: StereoPipeline) -> dict[str, str]:
-    """What runs, and how it runs for this camera."""
+    """Backend and rates of this camera."""
     backend = pipeline.backend
     return {
         'backend': pipeline.choice,

@@ -157,7 +157,7 @@ class _Examination:
         return next((self._values(part).get('state', '') for part in parts), '') or 'unknown'
 
     def _topics(self, camera: str) -> dict[str, str]:
-        """'left', 'right', 'left_info', 'right_info' to topics, as the node tells them."""
+        """'left', 'right', 'left_info', 'right_info' to topics, as the node publishes them."""
         prefix = f'{camera}/' if camera else ''
         images, infos = self._values(f'{prefix}input'), self._values(f'{prefix}calibration')
         topics = {side: images[f'{side} topic'] for side in SIDES}

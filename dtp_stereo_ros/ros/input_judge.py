@@ -69,7 +69,7 @@ class InputJudge:
             self._judge_idle()
 
     def _judge_idle(self) -> None:
-        """Nobody wants a result, so no image is asked for; is there somebody to ask?"""
+        """Finding on publishers while no output has a subscriber and no image is subscribed to."""
         self._judged_at = time.monotonic()
         self._lossy = 0
         for came in self._came.values():

@@ -111,7 +111,7 @@ class Inputs:
             self._keep(side, made)
 
     def pause(self) -> None:
-        """Unsubscribe from the images and forget those that wait for a partner."""
+        """Unsubscribe from the images and remove those that wait for a partner."""
         for side in SIDES:
             self._unsubscribe(side)
         with self.sync.lock:

@@ -17,8 +17,10 @@ from rclpy.qos_overriding_options import InvalidQosOverridesError
 
 from ..config import NodeConfig, PipelineConfig
 from ..errors import BackendError, ConfigError, StereoError
+from ..messages.images import set_other_decoder
 from ..pipeline import StereoPipeline
 from .core_log import ToRos
+from .cv_bridge_decoder import CvBridgeDecoder
 from .diagnostics import Diagnostics
 from .parameters import Parameters
 from .processor import Pair, Processor
@@ -65,6 +67,7 @@ class DepthNode(LifecycleNode):
         refuse_impossible(self)
         self._core_log = ToRos(self.get_logger())
         _CORE_LOGGER.addHandler(self._core_log)
+        set_other_decoder(CvBridgeDecoder(self.get_logger().warning))
         self.state = 'unconfigured'
         self.failure = ''
         self._compiling = False
@@ -138,10 +141,11 @@ class DepthNode(LifecycleNode):
         with contextlib.suppress(BackendError):  # a worker that hangs ends with the process
             self._cleanup()
         _CORE_LOGGER.removeHandler(self._core_log)
+        set_other_decoder(None)
         self.destroy_node()
 
-    def last_words(self) -> None:
-        """Say in the log and in diagnostics why the process is about to end."""
+    def report_failure(self) -> None:
+        """Report in the log and in diagnostics why the process is about to end."""
         self.get_logger().error(self.failure)
         self._report()
 
@@ -239,7 +243,7 @@ class DepthNode(LifecycleNode):
         self._diagnostics.tick(self.state, self._pipeline, self.failure)
 
     def _watch(self) -> None:
-        """Listen only while somebody wants a result; notice what loaded, and what hangs."""
+        """Subscribe on demand; take over a loaded backend; watch the worker."""
         if self._reconfiguration:
             self._reconfiguration.poll()
         if self.state == 'active':
@@ -250,7 +254,7 @@ class DepthNode(LifecycleNode):
             return
         before, self._compiling = self._compiling, backend.compiling
         if self._compiling:
-            self.worker.excuse()
+            self.worker.restart_count()
             if not before:
                 text = 'compiles the model for this image size, which may take minutes'
                 self.get_logger().info(f'backend {backend.name} {text}')

@@ -1,4 +1,4 @@
-"""What the ROS graph says about the publishers of a topic: do they fit a subscription?"""
+"""QoS of the publishers of a topic, and whether it fits a subscription."""
 
 from __future__ import annotations
 

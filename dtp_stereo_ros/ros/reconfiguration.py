@@ -81,7 +81,7 @@ class Reconfiguration:
                 self._fail(_known(bug))
 
     def close(self) -> None:
-        """Forget the backend that is being loaded."""
+        """Abandon the backend that is being loaded."""
         if self._load:
             self._load.abandon()
         self._load = None

@@ -20,7 +20,7 @@ from .outputs import Outputs
 from .statistics import Statistics
 
 # Images stay subscribed to for this long after the last subscriber left, and at the start: tools
-# come and go, and the state of the input is told once.
+# come and go, and the state of the input is logged once.
 _LINGER_S = 2.0
 
 
@@ -86,7 +86,7 @@ class Rig:
         self.view_check = ViewCheck()
 
     def follow_demand(self) -> None:
-        """Listen to the images only while somebody wants a result."""
+        """Subscribe to the images only while an output has a subscriber."""
         now = time.monotonic()
         if self.outputs.wanted():
             self._wanted_at = now

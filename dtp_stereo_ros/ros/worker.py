@@ -35,7 +35,7 @@ class Worker:
         self._calls: list[tuple[Callable[[], None], Future[None]]] = []
         self._stopping = False
         self._began_s: float | None = None
-        self._excused_s = 0.0
+        self._counted_from_s = 0.0
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name='stereo worker', daemon=True)
 
@@ -62,11 +62,11 @@ class Worker:
     def busy_s(self) -> float:
         """For how long the item in work has been there, seconds; 0 when there is none."""
         began = self._began_s
-        return 0.0 if began is None else time.monotonic() - max(began, self._excused_s)
+        return 0.0 if began is None else time.monotonic() - max(began, self._counted_from_s)
 
-    def excuse(self) -> None:
+    def restart_count(self) -> None:
         """Count `busy_s` of the item in work, if there is one, from now on."""
-        self._excused_s = time.monotonic()
+        self._counted_from_s = time.monotonic()
 
     def between_frames(self, call: Callable[[], None]) -> Future[None]:
         """Run `call` in the worker before the next frame; the future has its outcome."""

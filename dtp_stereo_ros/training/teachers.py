@@ -50,7 +50,7 @@ class BinGrid:
 
 
 class Taught(NamedTuple):
-    """What a teacher says of a batch.
+    """Answer of a teacher on a batch.
 
     Attributes:
         disparity_px: (B, H, W).
@@ -67,7 +67,7 @@ class Taught(NamedTuple):
 
 
 class Teacher(Protocol):
-    """Tells the disparity of pairs.
+    """Source of disparities that a student learns from.
 
     Attributes:
         name: for progress and reports.
@@ -267,7 +267,7 @@ _ENDINGS = {'.pt': 'family', '.onnx': 'onnx', '.tar': 'psmnet'}
 
 
 def open_teacher(spec: str) -> Teacher:
-    """Build a teacher from ``KIND:FILE``, from a file whose ending tells the kind, or ``sgbm``.
+    """Build a teacher from ``KIND:FILE``, from a file, by its ending, or ``sgbm``.
 
     An ONNX file may be followed by settings of its ports, as
     ``big.onnx,model_input_range=0..1,model_output=disp``.

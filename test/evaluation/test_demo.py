@@ -92,6 +92,6 @@ def test_a_node_that_cannot_start_is_one_line_with_its_reason(tmp_path: Path) ->
         text=True,
     )
     assert done.returncode == 2
-    assert 'the node ended with code 2; its last words:' in done.stderr
+    assert 'the node ended with code 2; its last line:' in done.stderr
     assert '/none.onnx' in done.stderr
     assert done.stderr.count('\n') == 1

@@ -47,7 +47,7 @@ def test_the_page_needs_nothing_else(page: Path) -> None:
     assert len(text) < LIMIT_BYTES
     for mark in ('src="', "src='", '<link rel="stylesheet"', '@import', 'url('):
         assert mark not in text
-    assert 'Permission is hereby granted' in text  # the licence of uPlot
+    assert text.count('Permission is hereby granted') == 2  # licences of uPlot and regl
 
 
 def test_the_scrubber_and_its_keys(browse: Callable[..., Any]) -> None:
@@ -140,3 +140,27 @@ def test_the_number_of_pictures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     assert ends['worst'][0] in pictures.extremes()['worst']
     pictures.shrink(0)
     assert len(pictures.frames()) == 1
+
+
+def test_the_cloud_turns(browse: Callable[..., Any]) -> None:
+    """Points of the frame; the keys that turn them do not change the frame."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    driver = browse()
+    canvas = driver.find_element(By.ID, 'cloud')
+    WebDriverWait(driver, 10).until(lambda _: canvas.get_attribute('data-points'))
+    assert 1000 < int(canvas.get_attribute('data-points')) <= 200 * 100
+    shown = "return document.getElementById('cloud').toDataURL()"
+    first, view = driver.execute_script(shown), canvas.get_attribute('data-view')
+    assert view == '0.000 0.000 1.000'
+    caption = driver.find_element(By.ID, 'caption').text
+    canvas.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_DOWN, '+')
+    assert canvas.get_attribute('data-view') == '0.100 0.100 0.900'
+    assert driver.execute_script(shown) != first
+    assert driver.find_element(By.ID, 'caption').text == caption
+    canvas.send_keys('0')
+    assert driver.execute_script(shown) == first
+    driver.find_element(By.TAG_NAME, 'body').send_keys(Keys.ARROW_RIGHT)
+    WebDriverWait(driver, 10).until(lambda _: driver.execute_script(shown) != first)

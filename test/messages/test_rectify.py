@@ -125,6 +125,43 @@ def short_d(info: CameraInfo) -> None:
 
 
 @pytest.mark.parametrize(
+    ('model', 'size'),
+    [
+        ('plumb_bob', 0), ('plumb_bob', 8), ('plumb_bob', 14), ('rational_polynomial', 5),
+        ('equidistant', 0), ('equidistant', 5), ('none', 5), ('none', 0), ('', 5), ('', 0),
+    ],
+)  # fmt: skip
+def test_zeros_are_no_distortion_whatever_the_model_is_called(model: str, size: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    wanted = Rectifier('left').rectify(picture, camera('plumb_bob', [0.0] * 5))
+    assert np.array_equal(Rectifier('left').rectify(picture, camera(model, [0.0] * size)), wanted)
+
+
+def test_a_fisheye_without_coefficients_is_no_pinhole() -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    pinhole = Rectifier('left').rectify(picture, camera('plumb_bob', [0.0] * 4))
+    fisheye = Rectifier('left').rectify(picture, camera('equidistant', [0.0] * 4))
+    assert not np.array_equal(pinhole, fisheye)
+
+
+@pytest.mark.parametrize(
+    ('model', 'size', 'fits'),
+    [
+        ('plumb_bob', 8, 'set distortion_model to rational_polynomial'),
+        ('plumb_bob', 14, 'set distortion_model to rational_polynomial'),
+        ('rational_polynomial', 5, 'set distortion_model to plumb_bob'),
+        ('equidistant', 5, 'set distortion_model to plumb_bob'),
+        ('plumb_bob', 6, 'run the stereo calibrator'),
+    ],
+)
+def test_coefficients_of_another_model_are_named(model: str, size: int, fits: str) -> None:
+    with pytest.raises(CalibrationError, match=fits):
+        Rectifier('left').rectify(
+            np.zeros((HEIGHT, WIDTH, 3), np.uint8), camera(model, [0.01] * size)
+        )
+
+
+@pytest.mark.parametrize(
     ('change', 'text'),
     [
         (no_rotation, 'right camera_info: R is no rotation'),

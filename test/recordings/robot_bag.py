@@ -6,7 +6,6 @@ import pytest
 
 rosbag2 = pytest.importorskip('rosbags.rosbag2', reason='writes the bag of this test')
 typesys = pytest.importorskip('rosbags.typesys')
-pytest.importorskip('rosbags.image', reason='rosbags-image decodes images')
 
 STORE = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
 HEIGHT, WIDTH, SHIFT = 24, 64, 6

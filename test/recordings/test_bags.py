@@ -41,7 +41,7 @@ def test_limits_that_are_empty_are_no_limits(tmp_path, limits):
 
 def test_a_truth_of_which_nothing_is_known_is_refused(tmp_path):
     spec = write_bag(tmp_path / 'robot', ',truth=/cam/disparity', limits=(20.0, 30.0))
-    with pytest.raises(InputError, match=r'robot: /cam/disparity knows no pixel of 4 pairs'):
+    with pytest.raises(InputError, match=r'robot: /cam/disparity has no known pixel in 4 pairs'):
         open_pairs(spec, tmp_path / 'cache')
 
 

@@ -137,12 +137,12 @@ def test_calls_that_wait_when_the_worker_stops_are_answered() -> None:
         call.result(WAIT_S)
 
 
-def test_what_is_excused_counts_from_then_on(slow: Slow) -> None:
-    slow.worker.excuse()
+def test_the_count_can_be_restarted(slow: Slow) -> None:
+    slow.worker.restart_count()
     assert slow.worker.busy_s() == 0.0  # nothing is in work
     slow.worker.offer('a')
     assert slow.begun.acquire(timeout=WAIT_S)
     time.sleep(0.5)
     before = slow.worker.busy_s()
-    slow.worker.excuse()
+    slow.worker.restart_count()
     assert 0 <= slow.worker.busy_s() < before

@@ -49,7 +49,7 @@ _CALIBRATION = StereoCalibration(400.0, 400.0, 160.0, 160.0, 60.0, 0.1, 320, 120
 
 @dataclass
 class Outcome:
-    """What became of a fault.
+    """Outcome of a fault.
 
     Attributes:
         said: by diagnostics while it lasted.

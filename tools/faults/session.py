@@ -1,4 +1,4 @@
-"""What a fault of the matrix is, and the session that it is injected into."""
+"""A fault of the matrix, and the session that it is injected into."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a soak hears of the node, and sees of its process."""
+"""Messages of the node and figures of its process, for a soak test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a soak showed: verdict, Markdown and plot of its samples."""
+"""Verdict, Markdown and plot of the samples of a soak test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOLERANCE = 0.02
 
 @dataclass(frozen=True)
 class Sample:
-    """What was seen since the sample before.
+    """Counts since the sample before.
 
     Attributes:
         time_s: since the first result.

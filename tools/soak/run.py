@@ -94,7 +94,7 @@ def soak(args: argparse.Namespace, stop: Stop, folder: Path) -> Iterator[Soak]:
 
 
 def _transports() -> dict[str, str]:
-    """What Fast DDS is told in our environment, which `NodeProcess` would change."""
+    """Fast DDS settings of our environment, which `NodeProcess` would change."""
     names = profile_env(PROFILE)
     return {name: os.environ[name] for name in names if os.environ.get(name)}
 

@@ -128,7 +128,7 @@ def spin(node: Node) -> None:
 
 
 def relay_row(lost: dict[str, float]) -> str:
-    """What `measure` gave, in Markdown."""
+    """Result of `measure`, in Markdown."""
     return (
         f'{lost["rate"]:.1f} Hz | {100 * lost["disparity"]:.1f} % | {100 * lost["points2"]:.1f} %'
     )

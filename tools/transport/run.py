@@ -49,7 +49,7 @@ class Setting:
 
 
 def settings(profile_file: Path) -> list[Setting]:
-    """What the table of docs/reports/large_messages.md compares."""
+    """Settings that the table of docs/reports/large_messages.md compares."""
     large = {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'}
     tuned = {
         'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA?max_msg_size=1MB&sockets_size=4MB'

@@ -158,7 +158,7 @@ def measure_node(
 
 
 def row(seen: Mapping[str, int], count: int, sent_hz: float, latency_ms: str) -> str:
-    """What was counted for `count` pairs, in percent.
+    """Counts of `count` pairs, in percent.
 
     In is lost what the node did not receive; out, of what it published, what did not come here.
     """

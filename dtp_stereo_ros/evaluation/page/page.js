@@ -202,7 +202,22 @@
     section.append(make('div', { className: 'scrubber' }, step(-1), slider, step(1), picker),
       make('p', { id: 'caption', className: 'dim', ariaLive: 'polite' }),
       make('div', { id: 'pictures', className: 'pictures' }));
+    if (recording().calibration) section.append(cloudBox());
     return section;
+  }
+
+  // One context of WebGL for the whole page: browsers end the oldest of many.
+  const canvas = make('canvas', { id: 'cloud', tabIndex: 0 });
+  canvas.setAttribute('role', 'img');
+  canvas.setAttribute('aria-label', 'Point cloud of the frame; arrow keys turn it, + and - zoom, 0 resets');
+  const cloud = pointCloud(canvas);
+
+  function cloudBox() {
+    const hint = cloud ? `Point cloud of the method that is chosen, of every
+      ${recording().pictures[0].cloud.step}th pixel. Drag or arrow keys turn it, wheel or + and - change the
+      distance, 0 goes back.` : 'This browser has no WebGL: no point cloud.';
+    return make('div', { className: 'cloud' }, make('h3', {}, '3D'), cloud ? canvas : null,
+      make('p', { className: 'dim' }, hint));
   }
 
   function show(place) {
@@ -223,6 +238,9 @@
       pictures.push(figure(uri, KINDS[kind]));
     }
     document.getElementById('pictures').replaceChildren(...pictures);
+    if (cloud && recording().calibration) {
+      cloud.show(frame.left, frame.cloud, chosen, recording().calibration);
+    }
   }
 
   const figure = (uri, caption) => make('figure', {},
@@ -296,6 +314,6 @@
   });
   setTheme(window.matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
   document.getElementById('footer').textContent =
-    `dtp-stereo ${data.version}. Plots by uPlot (MIT licence, in the source of this page).`;
+    `dtp-stereo ${data.version}. Plots by uPlot, points by regl (MIT licences, in the source of this page).`;
   render();
 })();

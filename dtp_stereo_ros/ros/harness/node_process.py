@@ -78,7 +78,7 @@ class NodeProcess:
         return self._process.pid
 
     def output(self) -> str:
-        """What the node has printed and logged so far."""
+        """Output and log of the node so far."""
         return self._log.read_text(errors='replace')
 
     def poll(self) -> int | None:

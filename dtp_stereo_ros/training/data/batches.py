@@ -110,7 +110,7 @@ class PooledBatches(IterableDataset[Batch]):
         self.seed: tuple[int, ...] = (skip, process) if process else (skip,)
 
     def maker(self, rng: np.random.Generator) -> MakePairs:
-        """What makes fresh pairs of a size, called once in each worker."""
+        """Factory of fresh pairs of a size, called once in each worker."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[Batch]:

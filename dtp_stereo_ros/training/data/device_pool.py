@@ -248,7 +248,7 @@ class PooledFeed:
             for pair in loader:
                 self._arrived.put((spec, tuple(pair)))
         except Exception as error:
-            # Raised where the pairs are awaited: a thread that dies alone is waited for for ever.
+            # Raised where the pairs are awaited: they would be awaited for ever.
             self._arrived.put((spec, error))
 
     def _receive(self) -> None:

@@ -252,7 +252,7 @@ def held_out_batches(scenes: Sequence[Scene], config: GeneratorConfig, count: in
 def _at_least(pair: Pair, size: tuple[int, int]) -> Pair:
     """Enlarged where it is smaller than a crop; both axes alike.
 
-    Where a cached teacher speaks, it is mirrored at the border instead, as enlarging would break
+    With a cached teacher, the pair is mirrored at the border instead, as enlarging would break
     what the cache says; nothing is known there.
     """
     height, width = pair.disparity.shape

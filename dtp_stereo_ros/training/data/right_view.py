@@ -1,4 +1,4 @@
-"""What the disparity of one view tells about the other."""
+"""Disparity of one view from that of the other."""
 
 from __future__ import annotations
 

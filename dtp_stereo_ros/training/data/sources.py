@@ -48,7 +48,7 @@ class Alternating(IterableDataset[Item]):
 
 @dataclass(frozen=True)
 class Sources:
-    """What a run learns from.
+    """Training pairs of a run.
 
     Attributes:
         specs: as named, in turn.
@@ -179,7 +179,7 @@ def held_out(
     accelerator: Accelerator,
     teacher: str = '',
 ) -> tuple[list[Batch], bool]:
-    """What a network is judged by that learns from some sources, see `Sources.validation`.
+    """Validation batches of a network that learns from some sources, see `Sources.validation`.
 
     Args:
         specs: sources of the training.

@@ -1,4 +1,4 @@
-"""What a teacher says of whole pairs, kept on disk, so that it is asked once."""
+"""Answers of a teacher on whole pairs, kept on disk, so that it runs once."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _entry(
 
 
 def from_batch(batch: dict[str, torch.Tensor]) -> Taught | None:
-    """What a cached teacher says of a batch, or None where the batch is not of cached pairs."""
+    """Cached answer of a teacher on a batch, or None where the batch is not of cached pairs."""
     if 'taught_disparity' not in batch:
         return None
     logits = batch.get('taught_logits')

@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""Terms of the training loss."""
 
 from __future__ import annotations
 

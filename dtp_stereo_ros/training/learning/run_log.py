@@ -1,4 +1,4 @@
-"""What a run tells: a line for each checkpoint, a progress bar, TensorBoard.
+"""Log of a run: a line for each checkpoint, a progress bar, TensorBoard.
 
 TensorBoard is not needed to train: where it is missing, the lines tell the same.
 """

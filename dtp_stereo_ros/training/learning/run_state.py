@@ -33,7 +33,7 @@ def write(folder: Path, state: dict[str, Any], split: bool) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What `write` wrote, on the CPU; {} where there is nothing.
+    """Contents that `write` wrote, on the CPU; {} where there is nothing.
 
     'moments' are the optimizer's entries by number where they are in a file of their own and of
     the same step.

@@ -1,4 +1,4 @@
-"""What a run minimises, and the truth's part of it."""
+"""Objective of a run, and the truth's part of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Parts = dict[str, Tensor]
 
 
 class Objective(Protocol):
-    """What a run minimises.
+    """Objective of a run.
 
     Attributes:
         learned: layers of its own that are trained with the network; often empty.
@@ -93,7 +93,7 @@ class StackedSupervised:
 
 
 def outputs_of(scores: Tensor, shape: torch.Size) -> Outputs:
-    """What `PSMNet.predict` makes of scores, but for the confidence, which is not trained.
+    """Outputs of `PSMNet.predict` from scores, without the confidence, which is not trained.
 
     Args:
         scores: (B, 1, max_disparity / 4, H4, W4).

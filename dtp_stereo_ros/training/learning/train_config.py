@@ -1,4 +1,4 @@
-"""What a run is: its architecture by name, and the settings that it depends on.
+"""Identity of a run: its architecture by name, and the settings that it depends on.
 
 Imports no PyTorch, as options are made of it.
 """
@@ -60,7 +60,7 @@ _PACE = (
 
 
 def training_settings(config: TrainConfig) -> dict[str, Any]:
-    """What a training run depends on; files by content, so that a folder may be moved."""
+    """Settings that a training run depends on; files by content, so that a folder may be moved."""
     settings = plain(config)
     for key in _WHERE:
         del settings[key]
@@ -71,7 +71,7 @@ def training_settings(config: TrainConfig) -> dict[str, Any]:
 
 
 def lesson(config: TrainConfig) -> dict[str, Any]:
-    """What every call of a run has to agree on, as plain values: all but its length and pace."""
+    """Settings that all calls of a run share, as plain values: all but its length and pace."""
     settings = {k: v for k, v in training_settings(config).items() if k not in _PACE}
     # Of a run from a checkpoint that decides.
     if settings['init']:

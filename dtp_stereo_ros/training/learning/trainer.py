@@ -286,10 +286,10 @@ class Trainer:
         teacher = self.objective.teacher if isinstance(self.objective, Distillation) else None
         places = ', '.join(self.config.sources)
         if not any(bool(batch['visible'].any()) for batch in held_out):
-            who = f'teacher {teacher.name} and the truth know' if teacher else 'the truth knows'
+            who = f'teacher {teacher.name} and the truth have' if teacher else 'the truth has'
             raise ConfigError(
-                f'{who} no pixel of the pairs that are held out of {places}; check them, or add '
-                'synthetic to the data'
+                f'{who} no known pixel in the pairs that are held out of {places}; check them, or '
+                'add synthetic to the data'
             )
         if teacher is None:
             return
@@ -304,7 +304,7 @@ class Trainer:
         if float(told.max() - told.min()) < _SPREAD_PX:
             raise ConfigError(
                 f'teacher {teacher.name} says {float(told.mean()):.2f} px everywhere in {places}; '
-                'check which images it wants (see its warnings)'
+                'check which form of images it takes (see its warnings)'
             )
 
     def _examine(self) -> None:
@@ -404,7 +404,7 @@ class Trainer:
         run_state.write(out, content, self.config.split)
 
     def _read(self) -> tuple[dict[str, Any], list[str]]:
-        """What an earlier call left, and the runs before it, for the card.
+        """State of an earlier call, and the runs before it, for the card.
 
         Raises:
             ConfigError: it had other settings. Those of a run in another folder may differ.
@@ -502,12 +502,12 @@ def freeze_others(network: nn.Module, only: tuple[str, ...]) -> list[nn.Module]:
 
 
 def image(batch: Tensor) -> Tensor:
-    """Pictures as the network likes them best."""
+    """Images as float32 in channels-last memory, in which convolutions are fastest."""
     return batch.float().contiguous(memory_format=torch.channels_last)
 
 
 def channels_last(network: Network) -> None:
-    """Lay kernels out as convolutions like them best; those of 3D convolutions stay."""
+    """Lay 2D kernels out in channels-last memory; those of 3D convolutions stay."""
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

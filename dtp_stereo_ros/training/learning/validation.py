@@ -1,4 +1,4 @@
-"""What a network is worth on held-out pairs."""
+"""Errors of a network on held-out pairs."""
 
 from __future__ import annotations
 

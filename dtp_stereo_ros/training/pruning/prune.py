@@ -34,7 +34,7 @@ Measure = Callable[[Network], float]
 
 @dataclass
 class Cuts:
-    """What one group may lose and what that does.
+    """Channels that one group may lose, and the effect.
 
     Attributes:
         name: of the layer at the root of the group.
@@ -55,7 +55,7 @@ class Cuts:
 
 @dataclass
 class PruneReport:
-    """What one step did.
+    """One step of pruning.
 
     Attributes:
         groups: every group of channels that may be cut.
@@ -93,7 +93,7 @@ def prune(network: Network, config: PruneConfig, measure: Measure) -> PruneRepor
     error_before = measure(network)
     if config.by_sensitivity:
         sensitivity(network, groups, cost, measure)
-        _spend(network, groups, cost, config.ratio, error_before)
+        _cut_to_ratio(network, groups, cost, config.ratio, error_before)
     else:
         _spread(network, groups, cost, config)
     cut_channels(network, {g.name: g.cut for g in groups if g.cut})
@@ -203,7 +203,7 @@ def _is_grouped(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Conv2d) and 1 < layer.groups < layer.in_channels
 
 
-def _spend(
+def _cut_to_ratio(
     network: Network, groups: list[Cuts], cost: ConvolutionCost, ratio: float, error: float
 ) -> None:
     """Choose cuts by least added error per saved multiplication until `ratio` is saved."""

@@ -70,7 +70,7 @@ def prune_checkpoint(
 
 
 def summary_line(report: PruneReport) -> str:
-    """What pruning did, in words."""
+    """Effect of pruning, in words."""
     (p0, p1), (m0, m1) = report.parameters, report.multiplications
     return (
         f'{p0 / 1e6:.3f} -> {p1 / 1e6:.3f} M parameters, {m0 / 1e9:.2f} -> {m1 / 1e9:.2f} GMAC at '

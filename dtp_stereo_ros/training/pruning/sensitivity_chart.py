@@ -13,7 +13,7 @@ _KEPT, _CUT = '#8fa8c0', '#d1495b'
 
 
 def draw_sensitivity(path: Path, report: PruneReport) -> None:
-    """What each group's smallest and largest cut costs, per percent of saved work, and saves.
+    """Cost of each group's smallest and largest cut per percent of saved work, and the saving.
 
     Groups that were cut are red, with their widths before and after; the cheapest are lowest.
     """

@@ -36,7 +36,7 @@ from .summary import filled_scores
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run with one seed.
+    """Result of a run with one seed.
 
     Attributes:
         parameters: their number.
@@ -104,7 +104,7 @@ class Ablation:
                     do_once(stage.folder, heading, stage.settings, stage.work, self._accelerator)
 
     def outcome(self, name: str, seed: int) -> Outcome | None:
-        """What came of a run, or None where it is not done.
+        """Result of a run, or None where it is not done.
 
         Raises:
             ConfigError: it was begun with other settings.
@@ -127,7 +127,7 @@ class Ablation:
         )
 
     def _stages(self, name: str, seed: int) -> Iterator[_Stage]:
-        """The steps of a run in turn; each is told when the one before is done."""
+        """The steps of a run in turn; each begins when the one before is done."""
         run = self.plan.runs[name]
         folder = self.plan.out / f'{name}-seed{seed}'
         if run.after:

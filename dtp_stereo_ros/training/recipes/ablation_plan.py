@@ -1,4 +1,4 @@
-"""What an ablation file says."""
+"""Contents of an ablation file."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _introduction(ablation: Ablation) -> str:
         f'{data.batch_size} generated pairs of {sizes} px, disparities up to '
         f'{data.max_disparity_px:g} px, {textures}; learning rate {budget.learning_rate:g}; '
         f'{plan.precision}; seed {", ".join(map(str, budget.seeds))}, and more where a spread '
-        '(±, one standard deviation) is told. The pairs of a seed are the same for all runs. Such '
+        '(±, one standard deviation) is given. The pairs of a seed are the same in all runs. Such '
         'a budget shows which choice is better early in training, not the final error.',
         'EPE, bad-1 and bad-3 are over the visible pixels of '
         f'{budget.test_batches * data.batch_size} generated pairs of a seed of their own. GMAC: '

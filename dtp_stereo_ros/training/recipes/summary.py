@@ -1,4 +1,4 @@
-"""What came of a chain: every link against its costs, and the exported model."""
+"""Summary of a chain: every link against its costs, and the exported model."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def _below(centre: Array) -> Array:
 def shell(
     room: Layout, frame: Array, middle: Array, back: Array, large: Array, yaw: Array
 ) -> None:
-    """What is seen through gaps, the back wall, and the walls at both sides."""
+    """Background behind gaps, the back wall, and the walls at both sides."""
     across, ahead = frame[..., 0], frame[..., 2]
     facing = np.broadcast_to(np.eye(3), frame.shape) * (4 * large)[..., None, None]
     room.add(QUAD, room.at(0.5, 0.5, back * room.uniform(0.2, 0.6, 1)), facing)

@@ -1,4 +1,4 @@
-"""What ray-cast surfaces are made of, drawn for whole arrays of primitives at once."""
+"""Materials of ray-cast surfaces, drawn for whole arrays of primitives at once."""
 
 from __future__ import annotations
 

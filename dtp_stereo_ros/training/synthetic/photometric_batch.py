@@ -22,7 +22,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Distortion:
-    """What is done to each of 2 B images: the left ones, then the right ones.
+    """Photometric distortion of 2 B images: the left ones, then the right ones.
 
     Attributes:
         grey: (2B,) share of the colour that is lost; 1 for grey cameras.

@@ -72,7 +72,7 @@ Prepared = tuple[Scenes, Surfaces]
 
 
 def prepare(scenes: Scenes, device: torch.device | str) -> list[Prepared]:
-    """What rendering on a device needs from the CPU, in parts that fit the device's memory."""
+    """Arrays for rendering on a device, in parts that fit its memory."""
     most = max(1, PIXELS_AT_ONCE[_sort(device)] // (scenes.height * scenes.width))
     # Parts of the same size, rather than a rest that costs as many calls as a full one.
     each = -(-len(scenes) // -(-len(scenes) // most))

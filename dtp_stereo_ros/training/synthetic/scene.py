@@ -1,4 +1,4 @@
-"""What a batch of ray-cast scenes consists of, as plain arrays.
+"""A batch of ray-cast scenes as plain arrays.
 
 Space is the left camera's (x right, y down, z ahead), measured so that focal length times
 baseline is 1 px: depth Z has disparity 1 / Z, and the right camera stands at x = 1 / focal.

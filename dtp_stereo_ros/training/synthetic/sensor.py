@@ -1,4 +1,4 @@
-"""What a colour sensor and its processor add to a picture: shot noise, mosaic, sharp halos."""
+"""Effects of a colour sensor and its processor: shot noise, mosaic, sharpening halos."""
 
 from __future__ import annotations
 

@@ -317,7 +317,7 @@ def test_command(tmp_path, teacher_file, capsys):
 def test_the_shipped_model_is_adapted_to_the_camera_of_a_bag(tmp_path, monkeypatch, capsys):
     """A bag and any teacher's ONNX file are all that has to be named."""
     pytest.importorskip('onnxruntime')
-    pytest.importorskip('rosbags.image', reason='rosbags-image decodes images')
+    pytest.importorskip('rosbags.rosbag2', reason='writes the bag of this test')
     from robot_bag import write_bag
 
     spec = write_bag(tmp_path / 'robot')

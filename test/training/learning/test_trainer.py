@@ -415,7 +415,7 @@ def test_pairs_without_truth_are_named(tmp_path, unlabelled, named):
 def test_truth_of_which_nothing_counts_is_told_before_anything_is_learned(tmp_path):
     source = _folder(tmp_path / 'data', truth_px=61.0)  # beyond the largest disparity
     run = Trainer(config(tmp_path / 'out', sources=(source,), **SHORT))
-    with pytest.raises(ConfigError, match='the truth knows no pixel of the pairs that are held'):
+    with pytest.raises(ConfigError, match='the truth has no known pixel in the pairs'):
         run.run()
     assert run.step == 0
 

@@ -22,7 +22,7 @@ _FAR = np.float32(1e9)
 
 @dataclass
 class Hits:
-    """What n rays met.
+    """Hits of n rays.
 
     Attributes:
         face: (n,) int32, -1 where nothing.

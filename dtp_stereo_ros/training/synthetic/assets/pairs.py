@@ -55,7 +55,7 @@ class PairSettings:
 
 @dataclass
 class Assets:
-    """What pairs are made of.
+    """Models and photographs that pairs are rendered from.
 
     Attributes:
         library: packed models.

@@ -54,7 +54,7 @@ class RenderSettings:
     photos: int = 400
 
     def described(self) -> dict[str, object]:
-        """What the pairs depend on, as plain values."""
+        """Settings that the pairs depend on, as plain values."""
         return {
             'assets': f'{self.assets.name}, {self.assets.stat().st_size} bytes',
             'textures': str(self.textures),

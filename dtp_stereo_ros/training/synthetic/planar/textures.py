@@ -1,4 +1,4 @@
-"""What surfaces look like: crops of photographs, noise, patterns, flat colour."""
+"""Textures of surfaces: crops of photographs, noise, patterns, flat colour."""
 
 from __future__ import annotations
 
