@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     'infer': 'infer',
     'eval': 'eval',
     'bag': 'bag',
+    'replay': 'replay',
     'compare': 'compare',
     'view': 'view',
     'bench': 'bench',

@@ -27,8 +27,8 @@ _RESOLVE = f'from dtp_stereo_ros import models; print(models.resolve({MODEL[:-5]
 
 ROS_PACKAGES = {
     'ament_index_python', 'builtin_interfaces', 'cv_bridge', 'diagnostic_msgs', 'launch',
-    'launch_ros', 'message_filters', 'rcl_interfaces', 'rclpy', 'sensor_msgs', 'std_msgs',
-    'std_srvs', 'stereo_msgs',
+    'launch_ros', 'message_filters', 'rcl_interfaces', 'rclpy', 'rosgraph_msgs', 'sensor_msgs',
+    'std_msgs', 'std_srvs', 'stereo_msgs',
 }  # fmt: skip
 # Every message package brings it.
 BROUGHT_BY_OTHERS = {'builtin_interfaces'}

@@ -26,6 +26,7 @@ _ROS = (
     'stereo_msgs',
     'std_msgs',
     'std_srvs',
+    'rosgraph_msgs',
     'diagnostic_msgs',
 )
 _RUNTIMES = ('torch', 'onnxruntime', 'openvino', 'tensorrt')

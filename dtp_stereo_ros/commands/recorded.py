@@ -141,7 +141,7 @@ def progress_bar(**how: Any) -> Any:
 
 def show_running(bar: Any, result: RecordingResult, key: str) -> None:
     """The running mean of the first method beside the bar."""
-    if not hasattr(bar, 'set_postfix_str') or bar.n % 8 != 1:
+    if not hasattr(bar, 'set_postfix_str') or bar.n % 8 != 1 or not result.frames:
         return
     method = result.frames[0].method
     values = [f.values[key] for f in result.frames if f.method == method and key in f.values]

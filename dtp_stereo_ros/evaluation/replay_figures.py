@@ -63,13 +63,14 @@ class ReplayFigures:
         rate: of the bag's time; None in lockstep.
         loops: how often the bag was to be played.
         sent: pairs.
+        paired: of these, pairs that were complete in the node; None unknown.
         duration_s: of the play, wall time, without waiting for the node to start.
         dropped: cause to the number of pairs, as the node counts them.
         images: what the synchroniser of the node counted: 'unmatched', 'duplicate', ...
         answers: in the order of their arrival.
         loads: in order of time.
         late_ms: how late messages were sent, of a machine that cannot keep up with the rate.
-        hashes: SHA-256 of the disparities of each loop in lockstep.
+        hashes: SHA-256 of the disparities of each whole loop in lockstep.
         ended: why the play ended early, '' where it did not.
     """
 
@@ -77,6 +78,7 @@ class ReplayFigures:
     rate: float | None = None
     loops: int = 1
     sent: int = 0
+    paired: int | None = None
     duration_s: float = 0.0
     dropped: dict[str, int] = field(default_factory=dict)
     images: dict[str, int] = field(default_factory=dict)
@@ -92,17 +94,27 @@ class ReplayFigures:
         return self.sent - len(self.answers)
 
     def causes(self) -> dict[str, int]:
-        """All lost pairs by cause; 'on the way' are those that the node does not account for."""
+        """All lost pairs by cause, the node's own first.
+
+        'images lost' never were a pair in the node: the middleware, or its queue in the node,
+        dropped an image. 'no result' are those for which the node counts nothing.
+        """
         found = {cause: number for cause, number in sorted(self.dropped.items()) if number > 0}
         rest = self.lost - sum(found.values())
-        return {**found, 'on the way': rest} if rest > 0 else found
+        if self.paired is not None and rest > 0:
+            unpaired = min(rest, max(0, self.sent - self.paired))
+            found |= {'images lost': unpaired} if unpaired else {}
+            rest -= unpaired
+        return {**found, 'no result': rest} if rest > 0 else found
 
     def as_values(self) -> dict[str, Any]:
         """For the result file."""
         loads = self.loads[:: -(-len(self.loads) // _MOST_POINTS) or 1]
         answers = self.answers[:: -(-len(self.answers) // _MOST_POINTS) or 1]
         rates = [len(self.answers), self.sent]
-        out, into = (count / self.duration_s if self.duration_s else None for count in rates)
+        # In lockstep most of the time goes into judging.
+        timed = self.mode == REAL_TIME and self.duration_s > 0
+        out, into = (count / self.duration_s if timed else None for count in rates)
         return {
             'mode': self.mode,
             'rate': self.rate,
@@ -160,9 +172,7 @@ class ReplayFigures:
             )
         if values['cpu_percent']:
             cpu, memory = values['cpu_percent'], values['memory_mib']
-            lines.append(
-                f'node: {cpu["p50"]:.0f} % of a core (p50), {memory["max"]:.0f} MiB at most'
-            )
+            lines.append(f'node: {cpu["mean"]:.0f} % of a core, {memory["max"]:.0f} MiB at most')
         if self.hashes:
             lines.append(f'sha256 of all disparities: {self.hashes[0]}')
         if len(set(self.hashes)) > 1:
@@ -186,10 +196,16 @@ class DisparityHash:
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float] | None:
-    """p50, p95, p99 and the largest of those that are known; None where none is."""
+    """Mean, p50, p95, p99 and the largest of those that are known; None where none is."""
     known = np.asarray(values, np.float64)
     known = known[np.isfinite(known)]
     if not known.size:
         return None
     p50, p95, p99 = (float(v) for v in np.percentile(known, (50, 95, 99)))
-    return {'p50': p50, 'p95': p95, 'p99': p99, 'max': float(known.max())}
+    return {
+        'mean': float(known.mean()),
+        'p50': p50,
+        'p95': p95,
+        'p99': p99,
+        'max': float(known.max()),
+    }

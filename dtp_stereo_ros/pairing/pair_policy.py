@@ -15,6 +15,7 @@ The policy, in order:
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import Counter
 from typing import Any
 
@@ -103,11 +104,11 @@ class PairPolicy:
 
         None while neither is known.
         """
-        gaps = (
-            right - left
-            for left in self._streams['left'].stamps
-            for right in self._streams['right'].stamps
-        )
+        rights = sorted(self._streams['right'].stamps)
+        gaps = []
+        for left in self._streams['left'].stamps:
+            place = bisect_left(rights, left)
+            gaps += [right - left for right in rights[max(0, place - 1) : place + 1]]
         return min(gaps, key=abs, default=self._pair_gap_ns)
 
     def tolerance_ns(self) -> int:

@@ -93,7 +93,11 @@ class Worker:
             while self._step():
                 pass
         except BaseException:
-            self.failure = traceback.format_exc()
+            with self._wake:
+                self.failure = traceback.format_exc()
+                calls, self._calls = self._calls, []
+            for _, future in calls:
+                future.set_exception(BackendError('the worker has ended'))
             self._on_death()
 
     def _step(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.evaluation import page_pictures
 from dtp_stereo_ros.evaluation.page_pictures import PagePictures
 from dtp_stereo_ros.evaluation.recorded import FrameScore, JudgedFrame
+from dtp_stereo_ros.evaluation.replay_figures import REAL_TIME, Answer, Load, ReplayFigures
 from dtp_stereo_ros.evaluation.report_page import LIMIT_BYTES
 from dtp_stereo_ros.evaluation.scene_score import Estimate
 from dtp_stereo_ros.recordings.recorded_frames import RecordedFrame
@@ -104,6 +106,33 @@ def test_dark_mode_and_the_second_recording(browse: Callable[..., Any]) -> None:
     assert 'left and right are equal, 2 pairs' in findings
 
 
+def test_the_figures_of_a_replay(page: Path, browse: Callable[..., Any]) -> None:
+    from selenium.webdriver.common.by import By
+
+    assert not browse().find_elements(By.ID, 'replay')
+    figures = ReplayFigures(
+        REAL_TIME, 0.5, sent=9, paired=8, duration_s=1.0, dropped={'busy': 2},
+        answers=[Answer(0.1 * i, 20.0 + i, 30.0) for i in range(5)],
+        loads=[Load(0.5 * i, 90.0, 300.0, 40.0) for i in range(3)],
+    )  # fmt: skip
+    text = page.read_text()
+    marked = text.replace('"replay":null', f'"replay":{json.dumps(figures.as_values())}', 1)
+    assert marked != text
+    page.write_text(marked)
+    try:
+        driver = browse(360)
+        shown = driver.find_element(By.ID, 'replay').text
+        assert '9 sent, 5 answered, 4 lost' in shown
+        assert 'busy 2, images lost 1, no result 1' in shown
+        assert '9.0 Hz in, 5.0 Hz out' in shown
+        headings = [h.text for h in driver.find_elements(By.CSS_SELECTOR, '.plot h3')]
+        assert 'last image sent to result ms' in headings
+        assert 'memory of the node MiB' in headings
+        assert driver.execute_script('return document.documentElement.scrollWidth') <= 360
+    finally:
+        page.write_text(text)
+
+
 @pytest.mark.parametrize('width', [360, 1280])
 def test_nothing_is_wider_than_the_screen(browse: Callable[..., Any], width: int) -> None:
     driver = browse(width)
@@ -162,5 +191,6 @@ def test_the_cloud_turns(browse: Callable[..., Any]) -> None:
     assert driver.find_element(By.ID, 'caption').text == caption
     canvas.send_keys('0')
     assert driver.execute_script(shown) == first
+    assert canvas.get_attribute('data-frame') == '0'
     driver.find_element(By.TAG_NAME, 'body').send_keys(Keys.ARROW_RIGHT)
-    WebDriverWait(driver, 10).until(lambda _: driver.execute_script(shown) != first)
+    WebDriverWait(driver, 10).until(lambda _: canvas.get_attribute('data-frame') != '0')

@@ -212,3 +212,20 @@ def test_exact_pairs_survive_any_loss(drop: float, seed: int) -> None:
     delivered = set(arrivals)
     truth = [s for s in frames(100) if {('left', s), ('right', s)} <= delivered]
     assert feed(PairPolicy(), arrivals) == [(s, s) for s in truth]
+
+
+@given(
+    left=st.lists(st.integers(0, 10**6), max_size=12),
+    right=st.lists(st.integers(0, 10**6), max_size=12),
+)
+def test_the_gap_is_the_smallest_among_the_waiting_images(
+    left: list[int], right: list[int]
+) -> None:
+    policy = PairPolicy(queue_size=50)
+    for side, stamps in (('left', left), ('right', right)):
+        for stamp in sorted(set(stamps) - (set(left) & set(right))):
+            policy.add(side, stamp, None)
+    lefts, rights = ((set(a) - set(b)) for a, b in ((left, right), (right, left)))
+    gaps = [abs(b - a) for a in lefts for b in rights]
+    found = policy.gap_ns()
+    assert (None if found is None else abs(found)) == min(gaps, default=None)

@@ -19,9 +19,11 @@ import pytest
 import yaml
 from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
+from scene_bag import planes, write_scene_bag
 from sensor_msgs.msg import Image
 
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig, tunables, validate
+from dtp_stereo_ros.evaluation import result_file
 from dtp_stereo_ros.ros.harness.player import FramePublisher
 from dtp_stereo_ros.ros.launch_arguments import profile_variable
 from dtp_stereo_ros.ros.service_caller import Caller
@@ -108,9 +110,11 @@ def launched(
         assert process.wait(_WAIT_S) == 0
 
 
-def refused(prefix: Path, tmp_path: Path, arguments: list[str]) -> str:
+def refused(
+    prefix: Path, tmp_path: Path, arguments: list[str], file: str = 'depth.launch.py'
+) -> str:
     """What a launch prints that ends by itself, with an error."""
-    with started(prefix, tmp_path, arguments) as process:
+    with started(prefix, tmp_path, arguments, file) as process:
         assert process.wait(_WAIT_S) == 1
     return (tmp_path / 'launch.log').read_text()
 
@@ -325,3 +329,38 @@ def test_the_profile_is_well_formed_and_holds_a_cloud() -> None:
     largest = 1280 * 720 * 32
     assert int(values['maxMessageSize'] or 0) > largest
     assert int(values['segment_size'] or 0) >= 4 * largest
+
+
+@pytest.mark.slow
+@needs_launch
+def test_a_replay_ends_the_launch_with_its_outcome(prefix: Path, tmp_path: Path) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(3))
+    arguments = [
+        f'bag:={bag}',
+        f'report:={tmp_path / "report"}',
+        f'json:={tmp_path / "result.json"}',
+        'options:=--backend sgbm --disparity-range 64',
+    ]
+    with started(prefix, tmp_path, arguments, 'replay.launch.py') as process:
+        assert process.wait(2 * _WAIT_S) == 0, (tmp_path / 'launch.log').read_text()
+    recording = result_file.read(tmp_path / 'result.json')['recordings'][0]
+    assert recording['replay']['answered'] == 3
+    assert (tmp_path / 'report' / 'report.html').is_file()
+
+
+@pytest.mark.slow
+@needs_launch
+@pytest.mark.parametrize(
+    ('argument', 'said'),
+    [
+        ('rate:=2', 'bag:= is missing; name the bag'),
+        ('bagg:=b', 'bagg:= is no argument of this launch file; did you mean bag?'),
+        ('bag:=/no/such', 'dtp-stereo replay ended with code 2'),
+    ],
+)
+def test_a_replay_that_fails_fails_the_launch(
+    argument: str, said: str, prefix: Path, tmp_path: Path
+) -> None:
+    output = refused(prefix, tmp_path, [argument], 'replay.launch.py')
+    assert said in output
+    assert 'Traceback' not in output

@@ -125,6 +125,28 @@ def test_death_is_reported(slow: Slow, error: BaseException) -> None:
         slow.worker.between_frames(lambda: None).result(WAIT_S)
 
 
+def test_calls_that_wait_when_the_worker_dies_are_answered() -> None:
+    """A parameter change that came while the frame was in work that ended the worker."""
+    begun, go_on, dead = threading.Event(), threading.Event(), threading.Event()
+
+    def process(item: object) -> None:
+        begun.set()
+        go_on.wait(5)
+        raise MemoryError
+
+    worker = Worker(process, dead.set)
+    worker.start()
+    worker.offer('frame')
+    assert begun.wait(5)
+    waiting = worker.between_frames(lambda: None)
+    go_on.set()
+    assert dead.wait(5)
+    with pytest.raises(BackendError, match='the worker has ended'):
+        waiting.result(5)
+    with pytest.raises(BackendError):
+        worker.between_frames(lambda: None).result(5)
+
+
 def test_calls_that_wait_when_the_worker_stops_are_answered() -> None:
     slow = Slow()
     slow.worker.start()

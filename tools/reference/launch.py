@@ -1,7 +1,7 @@
-"""The page of the launch file's arguments, from `launch/depth.launch.py` and `config.py`.
+"""The page of the launch files' arguments, from `launch/*.launch.py` and `config.py`.
 
-The launch file imports `launch`, which is not installed everywhere; so its table of options is
-read from its source.
+The launch files import `launch`, which is not installed everywhere; so their tables of options are
+read from their source.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dtp_stereo_ros.ros import launch_arguments
 
 from .markdown import code
 
-_FILE = Path(__file__).resolve().parents[2] / 'launch/depth.launch.py'
+_FOLDER = Path(__file__).resolve().parents[2] / 'launch'
 _TABLE = '_OPTIONS'
 
 
@@ -29,19 +29,20 @@ def sections() -> dict[str, str]:
         [code(name), '', meaning] for name, (_, meaning) in launch_arguments.NAMESPACES.items()
     ]
     return {
-        'options': table(['argument', 'default', 'meaning'], _options()),
+        'options': table(['argument', 'default', 'meaning'], _options('depth.launch.py')),
+        'replay': table(['argument', 'default', 'meaning'], _options('replay.launch.py')),
         'topics': table(['argument', 'default', 'meaning'], [*topics, *namespaces]),
         'parameters': f'{parameters}.',
     }
 
 
-def _options() -> list[list[str]]:
+def _options(name: str) -> list[list[str]]:
     """Name, default and meaning of the arguments that are neither topic nor parameter."""
-    for node in ast.parse(_FILE.read_text(encoding='utf-8')).body:
+    for node in ast.parse((_FOLDER / name).read_text(encoding='utf-8')).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == _TABLE:
             assert isinstance(node.value, ast.Dict)
             return [_option(k, v) for k, v in zip(node.value.keys, node.value.values, strict=True)]
-    raise LookupError(f'{_FILE.name} has no {_TABLE}')
+    raise LookupError(f'{name} has no {_TABLE}')
 
 
 def _option(key: ast.expr | None, value: ast.expr) -> list[str]:

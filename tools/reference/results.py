@@ -8,6 +8,7 @@ from dtp_stereo_ros.evaluation.anatomy import CLASSES
 from dtp_stereo_ros.evaluation.columns import COLUMNS, PAIR_COLUMNS, TRUTH_FREE, Column
 from dtp_stereo_ros.evaluation.comparison import Accuracy
 from dtp_stereo_ros.evaluation.intervals import CONFIDENCE_LEVEL, RESAMPLES
+from dtp_stereo_ros.evaluation.replay_figures import LOCKSTEP, REAL_TIME, ReplayFigures
 from dtp_stereo_ros.evaluation.result_file import FORMAT, VERSION, as_document
 from dtp_stereo_ros.evaluation.runner import TREATMENTS, Row
 from dtp_stereo_ros.markdown import table
@@ -37,8 +38,37 @@ _KEYS = {
     'not timed together',
     'scenes': 'one entry for each image and method: latency, density and all scores',
     'recordings': 'one entry for each stereo camera of a bag: topics, findings, pairs and the '
-    'measures of each method, with truth and without; `replay` is null where no node took part',
+    'measures of each method, with truth and without; `replay` is null without a node',
     'left_out': 'scenes and bags that could not be judged; they are in no mean',
+}
+
+# Key of `replay` of a recording -> meaning.
+_REPLAY = {
+    'mode': f'`{LOCKSTEP}` or `{REAL_TIME}`',
+    'rate': 'of the time of the bag; null in lockstep',
+    'loops': 'how often the bag was to be played; the first time is judged',
+    'ended': 'why it ended early, or empty',
+    'duration_s': 'of the play, wall time',
+    'sent': 'pairs that were sent',
+    'answered': 'pairs that brought a disparity',
+    'lost': 'pairs that did not',
+    'dropped': 'cause to number of the lost pairs: those of `/diagnostics`; `images lost` by the '
+    'middleware before they were a pair in the node; `no result` for no cause that is known',
+    'images': 'counts of the synchroniser of the node',
+    'sha256': 'of all disparities of the first loop, little-endian float32 as published, in the '
+    'order of their stamps; null in real time, and where it ended early',
+    'sha256_of_loops': 'the same of each loop',
+    'rate_in_hz': 'pairs sent, by wall time; null in lockstep',
+    'rate_out_hz': 'results, by wall time; null in lockstep',
+    'arrival_to_result_ms': 'wall time from sending the last image of a pair to its disparity',
+    'stamp_to_result_ms': 'from the stamp to the disparity, in the time of the bag; null in '
+    'lockstep, and where the stamps are of another clock',
+    'age_ms': 'of the newest result when it was published, as the node tells; null in lockstep',
+    'cpu_percent': 'of the process of the node; 100 is one core',
+    'memory_mib': 'resident memory of the node',
+    'sent_late_ms': 'how late the player sent the messages',
+    'answers': 'time since the start and latencies of each result, as columns',
+    'loads': 'time since the start, CPU, memory and age at each diagnostics, as columns',
 }
 
 
@@ -61,6 +91,13 @@ def sections() -> dict[str, str]:
             [[code(key), described(key, _KEYS, 'tools/reference/results.py')] for key in document],
         ),
         'measures': _measures(COLUMNS),
+        'replay': table(
+            ['key', 'meaning'],
+            [
+                [code(key), described(key, _REPLAY, 'tools/reference/results.py')]
+                for key in ReplayFigures(LOCKSTEP).as_values()
+            ],
+        ),
         'without truth': _measures(TRUTH_FREE),
         'pair': _measures(PAIR_COLUMNS),
         'rows': '\n\n'.join(entries),

@@ -131,7 +131,65 @@
     return section;
   }
 
-  function plotBox(key, heading, times, names, lines) {
+  const REPLAY_PERCENTILES = [
+    ['arrival_to_result_ms', 'last image sent to result', 'ms', 'wall time'],
+    ['stamp_to_result_ms', 'stamp to result', 'ms', 'in the time of the bag'],
+    ['age_ms', 'age of results', 'ms', 'when the node published them, as it tells'],
+    ['cpu_percent', 'CPU of the node', '%', '100 % is one core'],
+    ['memory_mib', 'memory of the node', 'MiB', 'resident'],
+    ['sent_late_ms', 'messages sent late', 'ms', 'by the player, behind the rate'],
+  ];
+  const REPLAY_PLOTS = [
+    ['answers', 'arrival_ms', 'last image sent to result ms'],
+    ['answers', 'stamp_ms', 'stamp to result ms'],
+    ['loads', 'age_ms', 'age of results ms'],
+    ['loads', 'cpu_percent', 'CPU of the node %'],
+    ['loads', 'memory_mib', 'memory of the node MiB'],
+  ];
+
+  function replay() {
+    const one = recording().replay;
+    if (!one) return null;
+    const list = make('dl', { id: 'replay' });
+    const add = (name, value) => list.append(make('dt', {}, name), make('dd', {}, value));
+    add('mode', one.rate === null ? 'lockstep: each result was waited for' : `rate ${one.rate}`);
+    if (one.ended) add('ended early', one.ended);
+    if (one.loops > 1) add('loops', String(one.loops));
+    add('pairs', `${one.sent} sent, ${one.answered} answered, ${one.lost} lost`);
+    const causes = Object.entries(one.dropped).map(([cause, count]) => `${cause} ${count}`);
+    if (causes.length) add('lost by cause', causes.join(', '));
+    if (one.rate_in_hz !== null) {
+      add('rate', `${one.rate_in_hz.toFixed(1)} Hz in, ${one.rate_out_hz.toFixed(1)} Hz out`);
+    }
+    if (one.sha256) {
+      const same = new Set(one.sha256_of_loops).size === 1;
+      add('SHA-256 of all disparities', one.sha256 +
+        (one.loops === 1 ? '' : same ? ', the same in all loops' : ', not the same in all loops'));
+    }
+    const body = make('tbody');
+    for (const [key, name, unit, meaning] of REPLAY_PERCENTILES) {
+      const found = one[key];
+      if (!found) continue;
+      body.append(make('tr', {},
+        make('td', {}, make('abbr', { title: meaning, tabIndex: 0 }, `${name} ${unit}`)),
+        ...['mean', 'p50', 'p95', 'p99', 'max'].map((part) => make('td', {}, found[part].toFixed(1)))));
+    }
+    const head = make('tr', {}, ...['', 'mean', 'p50', 'p95', 'p99', 'largest'].map(
+      (name) => make('th', {}, name)));
+    const grid = make('div', { className: 'plots' });
+    for (const [part, key, heading] of REPLAY_PLOTS) {
+      const times = one[part].time_s;
+      const line = one[part][key];
+      if (line.filter((value) => value !== null).length < 2) continue;
+      grid.append(plotBox(key, heading, times, [heading], [line], false));
+    }
+    return make('section', {}, make('h2', {}, 'Replay through the node'), list,
+      make('div', { className: 'scroll', tabIndex: 0 },
+        make('table', {}, make('thead', {}, head), body)), grid,
+      make('p', { className: 'dim' }, 'Plots over the wall time since the start of the play.'));
+  }
+
+  function plotBox(key, heading, times, names, lines, ofFrames = true) {
     const box = make('div', { className: 'plot', title: columns[key] ? columns[key].meaning : '' },
       make('h3', {}, heading));
     const hidden = lines.map((line) => line === null);
@@ -154,7 +212,7 @@
       }))],
       hooks: {
         ready: [(u) => u.over.addEventListener('click', () => {
-          if (u.cursor.idx !== null && u.cursor.idx !== undefined) showTime(times[u.cursor.idx]);
+          if (ofFrames && u.cursor.idx !== null && u.cursor.idx !== undefined) showTime(times[u.cursor.idx]);
         })],
       },
     };
@@ -239,7 +297,8 @@
     }
     document.getElementById('pictures').replaceChildren(...pictures);
     if (cloud && recording().calibration) {
-      cloud.show(frame.left, frame.cloud, chosen, recording().calibration);
+      cloud.show(frame.left, frame.cloud, chosen, recording().calibration)
+        .then(() => { canvas.dataset.frame = frame.index; });
     }
   }
 
@@ -277,7 +336,7 @@
   function render() {
     plots = [];
     if (!methods().includes(chosen)) chosen = methods()[0];
-    const parts = [findings(), summary(), viewer(), series(), about()];
+    const parts = [findings(), summary(), replay(), viewer(), series(), about()];
     document.getElementById('main').replaceChildren(...parts.filter((part) => part !== null));
     drawPlots();
     show(shown);

@@ -1,1 +1,1 @@
-"""A camera that plays, a subscriber that collects, and the real node as a process."""
+"""Plays cameras and bags, collects what the node publishes, and runs the node as a process."""

@@ -12,9 +12,12 @@ from typing import Any
 
 from dtp_stereo_ros.config import Setting
 
+from ..launch_arguments import profile_variable
+
 # Between processes, Fast DDS with default settings loses most large best-effort messages on a busy
 # machine; with this every transport carries them. Other DDS implementations ignore it.
 LARGE_MESSAGES_ENV = {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'}
+_DEFAULT_TRANSPORTS = {'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT'}
 # Carries larger ones, and more of them: docs/reports/large_messages.md. Of a source checkout.
 PROFILE = Path(__file__).parents[3] / 'config' / 'dds' / 'fastdds_large_data.xml'
 # Only this machine: the first is read by Iron and later, the second by Humble.
@@ -102,8 +105,27 @@ def profile_env(profile: Path) -> dict[str, str]:
     return {
         'FASTDDS_DEFAULT_PROFILES_FILE': str(profile),  # Fast DDS 3: Kilted
         'FASTRTPS_DEFAULT_PROFILES_FILE': str(profile),  # 2: Humble, Jazzy
-        'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT',
+        **_DEFAULT_TRANSPORTS,
     }
+
+
+def transport_env() -> dict[str, str]:
+    """Environment that carries large messages best; both sides need it.
+
+    What the user has set up himself stays: then that is measured. Else it is our profile, where it
+    is found: in the source checkout, or in `share` below a folder above this package.
+    """
+    names = {*LARGE_MESSAGES_ENV, *profile_env(PROFILE)}
+    given = {name: os.environ[name] for name in names if name in os.environ}
+    if given:
+        return given
+    inner = Path('config', 'dds', PROFILE.name)
+    for folder in Path(__file__).parents:
+        for profile in (folder / inner, folder / 'share' / 'dtp_stereo' / inner):
+            if profile.is_file():
+                variable = profile_variable(os.environ.get('ROS_DISTRO', ''))
+                return {variable: str(profile), **_DEFAULT_TRANSPORTS}
+    return dict(LARGE_MESSAGES_ENV)
 
 
 def _yaml(value: Setting) -> str:

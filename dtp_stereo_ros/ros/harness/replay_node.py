@@ -1,0 +1,98 @@
+"""The node of a replay, and the ROS domain that it shares with nobody but us."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rclpy
+import yaml
+from rclpy.context import Context
+from rclpy.signals import SignalHandlerOptions
+
+from dtp_stereo_ros.config import Setting
+from dtp_stereo_ros.stereo import SIDES
+
+from .node_process import LOCAL_ENV, NodeProcess, transport_env
+
+DIAGNOSTICS_PERIOD_S = 0.5
+_COMPRESSED = '/compressed'
+
+
+@contextmanager
+def ros_context(domain: str | None) -> Iterator[tuple[Context, dict[str, str]]]:
+    """An rclpy context of our own, and the environment that the node needs to be heard in it.
+
+    Signals stay with Python, so that Ctrl-C unwinds the stack and takes the node down.
+
+    Args:
+        domain: ROS_DOMAIN_ID of a replay that nobody else shall hear: it sends /clock, and images
+            under the names of the robot's. None is that of the environment.
+    """
+    own = {} if domain is None else {**LOCAL_ENV, **transport_env()}
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
+    context = Context()
+    number = None if domain is None else int(domain)
+    rclpy.init(
+        args=[],
+        context=context,
+        domain_id=number,
+        signal_handler_options=SignalHandlerOptions.NO,
+    )
+    try:
+        yield context, own if domain is None else {**own, 'ROS_DOMAIN_ID': domain}
+    finally:
+        context.try_shutdown()
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def node_process(
+    inputs: Mapping[str, str],
+    compressed: bool,
+    settings: Mapping[str, Any],
+    folder: Path,
+    log: Path,
+    env: Mapping[str, str],
+    reliable: bool,
+) -> NodeProcess:
+    """The node, set up for the topics of a replay; not yet started.
+
+    Args:
+        inputs: 'left', 'right', 'left_info', 'right_info' to the topics that are sent.
+        compressed: the images are CompressedImage.
+        settings: parameters by name.
+        folder: takes the parameter file.
+        log: takes its output.
+        env: for its environment.
+        reliable: images are subscribed to reliably: they arrive late instead of never.
+    """
+    remaps = {}
+    for side in SIDES:
+        # As image_transport does it: the suffix goes onto the remapped name.
+        topic = inputs[side].removesuffix(_COMPRESSED if compressed else '')
+        remaps[f'{side}/image_rect'] = topic
+        remaps[f'{side}/camera_info'] = inputs[f'{side}_info']
+    merged = {
+        **settings,
+        'use_sim_time': True,
+        'autostart': True,
+        'cameras': [''],
+        'image_transport': 'compressed' if compressed else 'raw',
+        'diagnostics_period': DIAGNOSTICS_PERIOD_S,
+    }
+    file = folder / 'node.yaml'
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in merged.items()}
+    file.write_text(yaml.safe_dump({'/**': {'ros__parameters': plain}}))
+    qos: dict[str, Setting] = {}
+    if reliable:
+        for topic in inputs.values():
+            qos[f'qos_overrides.{topic}.subscription.reliability'] = 'reliable'
+    return NodeProcess(qos, remaps, log, ['--params-file', str(file)], env)
