@@ -48,6 +48,7 @@ OPENVINO = ['openvino>=2024.0']
 PAIR = ['scikit-image>=0.22']
 EVAL = [*PAIR, 'matplotlib>=3.6']
 BAG = ['rosbags>=0.11', 'mcap>=1.1', 'tqdm>=4.60']
+FLEET = ['ray>=2.9']
 VIEW = ['rerun-sdk>=0.23', *BAG]
 TRAIN = [
     'torch>=2.2',
@@ -110,6 +111,7 @@ setup(
         'eval': EVAL,
         'bag': BAG,
         'view': VIEW,
+        'fleet': FLEET,
         'demo': DEMO,
         'test': TEST,
         'dev': DEV,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,19 @@ def make_onnx(tmp_path: Path) -> MakeOnnx:
         return path
 
     return make
+
+
+@pytest.fixture(scope='session')
+def ray() -> Iterator[Any]:
+    """A real Ray of two workers on this machine."""
+    module = pytest.importorskip('ray')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('RAY_USAGE_STATS_ENABLED', '0')
+        # Its workers find the modules of the tests.
+        patch.setenv('PYTHONPATH', os.pathsep.join(filter(None, sys.path)))
+        module.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield module
+    module.shutdown()
 
 
 def pytest_report_header() -> str:

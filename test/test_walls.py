@@ -72,7 +72,10 @@ def _blocking(*packages: str) -> str:
 
 def test_the_core_imports_without_ros_pytorch_and_training_tools() -> None:
     modules = _modules()
-    rooms = {'pipeline', 'messages', 'pairing', 'health', 'recordings', 'evaluation', 'commands'}
+    rooms = {
+        'pipeline', 'messages', 'pairing', 'health', 'recordings', 'fleet', 'evaluation',
+        'commands',
+    }  # fmt: skip
     assert {f'dtp_stereo_ros.{room}' for room in rooms} <= set(modules)
     declared = {f'dtp_stereo_ros.{name}' for name in _DECLARATIONS}
     outside = [name for name in _modules(outside=True) if name not in declared]
@@ -117,6 +120,7 @@ def test_help_of_one_command_imports_no_other(command: str) -> None:
         if path.stem
         not in (
             *('__init__', 'options', 'training_options', 'demo_report', 'recorded'),
+            *('bag_work', 'fleet_options'),
             COMMANDS[command],
         )
     ]

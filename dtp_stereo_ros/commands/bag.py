@@ -6,37 +6,36 @@ import argparse
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..config import BACKENDS, NodeConfig, PipelineConfig
 from ..errors import InputError
 from ..evaluation.bounds import parse_bound
+from ..evaluation.methods import settings_of
 from ..evaluation.page_pictures import PagePictures
-from ..evaluation.recorded import JudgedFrame, RecordingJudge, RecordingResult
-from ..evaluation.runner import BASELINE, DatasetResult, Method, method_name
+from ..evaluation.recorded import JudgedFrame, RecordingResult
+from ..evaluation.report_page import pictures_limit_bytes
+from ..evaluation.runner import BASELINE, Method, method_name
+from ..fleet.fleet import Fleet, finish, part_folder
+from ..fleet.tasks import Lost, Task
 from ..image_io import silence_opencv
 from ..pipeline import StereoPipeline
-from ..recordings.recorded_frames import RecordedCamera, Selection
-from ..recordings.recording import Recording
-from ..recordings.stereo_topics import chosen_topics, unused_truth
+from ..recordings.recorded_frames import RecordedCamera
 from ..recordings.written_bag import WrittenBag
 from ..recordings.written_results import ResultWriter
+from .bag_work import BagResult, BagWork, BagWorker, bag_tasks
+from .fleet_options import add_fleet_options, fleet_of
 from .options import add_models_option, add_pipeline_options, pipeline_config
 from .recorded import (
-    about,
     add_output_options,
     add_recording_options,
     given_topics,
     make_folders,
-    nothing,
     progress_bar,
     read_settings,
-    recording_name,
     report,
     selection,
-    show_running,
-    untaken_truth,
 )
 
 HELP = 'run and judge on a rosbag, with truth or without; one page'
@@ -51,6 +50,10 @@ With a truth topic (a DisparityImage or depth image of the left view, or points 
 bad-0.5/1/2/3, D1. Without: left-right consistency, photometric error, flicker of still scenes,
 coverage, agreement with SGBM, and the row offset of the views.
 
+Of several bags, one that cannot be used is named and the others are judged. With --report their
+results lie in DIR/parts until all are judged: the same command, called again after an
+interruption, judges what is missing.
+
 exit code: 0 judged, 2 unusable input, 3 judged and a bound of --fail-if is broken
 
 examples:
@@ -58,6 +61,7 @@ examples:
   dtp-stereo bag robot_bag --models dtpnet,dtpnet-small --params node.yaml --every 5
   dtp-stereo bag robot.mcap --write result.mcap
   dtp-stereo bag run1 run2 --truth /ground_truth/disparity --fail-if 'bad3>5' --json result.json
+  dtp-stereo bag fleet/*.mcap --jobs 8 --report report
 """
 
 
@@ -83,15 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_models_option(parser, '--models', given_only=True)
     add_recording_options(parser)
+    add_fleet_options(parser, 'bag', '--report')
     add_pipeline_options(parser, without=('backend', 'model'), given_only=True)
-
-
-@dataclass
-class _Judged:
-    """One camera of one bag, judged."""
-
-    result: RecordingResult
-    pictures: PagePictures
 
 
 @dataclass(frozen=True)
@@ -122,24 +119,89 @@ def run(args: argparse.Namespace) -> int:
     pipeline, node = read_settings(args)
     make_folders(args)
     written = _written_bag(args)
+    fleet = fleet_of(args)
+    if written and not fleet.is_alone:
+        raise InputError('--write takes one bag in this process; leave out --jobs and --ray')
     methods = _methods(args, pipeline)
-    judged: list[_Judged] = []
     try:
         writing = None
         if written:
             max_depth_m = pipeline_config(args, pipeline).max_depth
             writing = _Writing(written, _written_method(args, methods), node, max_depth_m)
+        work = BagWork(
+            tuple(settings_of(method) for method in methods),
+            node,
+            part,
+            args.camera,
+            tuple(given_topics(args).items()),
+            args.consistency_every,
+            args.report is not None,
+        )
+        worker = BagWorker(work, methods, writing.of if writing else None)
         with written or nullcontext():
-            for bag in args.bags:
-                _judge_bag(args, bag, methods, node, part, judged, writing)
+            judged = _judge(args, fleet, work, worker)
     finally:
         for method in methods:
             method.pipeline.close()
-    code = report(args, [j.result for j in judged], [j.pictures for j in judged], bounds)
+    code = report(args, judged.results, judged.pictures, bounds, judged.jobs, judged.left_out)
     if writing:
         topics = ', '.join(f'{topic} ({count})' for topic, count in writing.bag.counts.items())
         print(f'\nwritten: {args.write.resolve()}: results of {writing.method}: {topics}')
     return code
+
+
+@dataclass
+class _Judged:
+    """All cameras of all bags, in their order.
+
+    Attributes:
+        jobs: number of bags that were judged at the same time.
+        left_out: a line for each bag that could not be judged.
+    """
+
+    jobs: int
+    results: list[RecordingResult] = field(default_factory=list)
+    pictures: list[PagePictures] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def _judge(args: argparse.Namespace, fleet: Fleet, work: BagWork, worker: BagWorker) -> _Judged:
+    """Judge all bags. One that cannot be used is reported, and the others kept."""
+    tasks = bag_tasks(args.bags, work)
+    limit_bytes = pictures_limit_bytes(len(tasks))
+    with part_folder(args.report) as parts:
+        with progress_bar(total=len(tasks), unit='bag', disable=fleet.is_alone) as bar:
+
+            def seen(task: Task, value: BagResult | Lost) -> None:
+                bar.update()
+                line = _refusal(task, value)
+                if line and len(tasks) > 1:
+                    print(f'error: {line}', file=sys.stderr)
+
+            done = finish(fleet, work, tasks, parts, worker, seen)
+        if done.taken:
+            print(f'{done.taken} of {len(tasks)} bags were judged before', file=sys.stderr)
+        found = _Judged(done.jobs)
+        for task, value in done.values():
+            line = _refusal(task, value)
+            if line and len(tasks) == 1:
+                # With one bag the error ends the command; of several, the others are judged.
+                raise InputError(line)
+            if line:
+                found.left_out.append(line)
+            for result, pictures in [] if isinstance(value, Lost) else value.judged:
+                for name, about in result.about['methods'].items():
+                    about['settings'] = worker.settings(name)
+                pictures.shrink(limit_bytes)
+                found.results.append(result)
+                found.pictures.append(pictures)
+        if done.is_whole:
+            parts.remove()
+    return found
+
+
+def _refusal(task: Task, value: BagResult | Lost) -> str:
+    return f'{task.given}: {value.reason}' if isinstance(value, Lost) else value.refused
 
 
 def _written_bag(args: argparse.Namespace) -> WrittenBag | None:
@@ -191,68 +253,3 @@ def _methods(args: argparse.Namespace, base: PipelineConfig) -> list[Method]:
             name = f'{name} {config.model}'
         methods[name] = Method(name, pipeline)
     return list(methods.values())
-
-
-def _judge_bag(
-    args: argparse.Namespace,
-    bag: Path,
-    methods: list[Method],
-    node: NodeConfig,
-    part: Selection,
-    judged: list[_Judged],
-    writing: _Writing | None,
-) -> None:
-    """Judge all cameras of a bag. A bag that cannot be used is reported, and the others kept."""
-    try:
-        with Recording(bag) as recording:
-            given = given_topics(args)
-            cameras = chosen_topics(str(bag), recording.types, args.camera, given, node.rectify)
-            maybe = unused_truth(recording.types, cameras)
-            for topics in cameras:
-                camera = RecordedCamera(recording, topics, node, part)
-                write = writing.of(camera, len(cameras) > 1) if writing else None
-                found = _judge_camera(args, camera, methods, node, write)
-                if maybe and not topics.truth:
-                    found.result.findings.append(untaken_truth(maybe))
-                judged.append(found)
-    except InputError as error:
-        _refuse(args, error)
-
-
-def _judge_camera(
-    args: argparse.Namespace,
-    camera: RecordedCamera,
-    methods: list[Method],
-    node: NodeConfig,
-    write: Callable[[JudgedFrame], None] | None,
-) -> _Judged:
-    name = recording_name(camera.recording.path, camera.topics.name)
-    result = RecordingResult(name, scored=DatasetResult(name))
-    judge = RecordingJudge(result, methods, args.consistency_every)
-    pictures = PagePictures(args.report is not None)
-    key = ''
-    with progress_bar(total=camera.expected(), unit='pair', desc=name, mininterval=0.5) as bar:
-        try:
-            for recorded in camera.frames():
-                frame = judge.add(recorded)
-                key = key or result.main_key()
-                pictures.see(frame, key)
-                if write:
-                    write(frame)
-                bar.update()
-                show_running(bar, result, key)
-        except KeyboardInterrupt:
-            text = f'stopped by the user after {len(pictures)} pairs'
-            camera.faults[f'{text}; run it again, with --duration or --every'] += 0
-    result.findings = camera.findings()
-    if not result.frames:
-        raise InputError(f'{camera.recording.path}: {nothing(camera, result.findings)}')
-    result.about = about(camera, methods, node)
-    return _Judged(result, pictures)
-
-
-def _refuse(args: argparse.Namespace, error: InputError) -> None:
-    """With one bag the error ends the command; of several, the others are judged."""
-    if len(args.bags) == 1:
-        raise error
-    print(f'error: {error}', file=sys.stderr)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from ..evaluation import result_file
 from ..evaluation.columns import ALL_COLUMNS
+from ..evaluation.comparison_page import ComparedFile, write_comparison
 from ..evaluation.paired_results import PairedMeasure, paired_measures
 from ..markdown import table
+from ..paths import make_folder
+from .options import typed_command
 
 HELP = 'which differences between two result files are real'
 
@@ -16,12 +19,13 @@ DESCRIPTION = """\
 Compares two result files of `dtp-stereo bag --json` or `dtp-stereo eval -o`, frame by frame: the
 means, the difference B - A with its paired 95 % interval, and the frames that changed most. A
 difference is called better or worse only where its interval leaves out zero. Frames of one
-recording resemble each other, so that its intervals are too narrow.
+recording resemble each other, so that its intervals are too narrow. With --report the same as one
+page, with the differences over time or by scene.
 
 examples:
   dtp-stereo bag robot.mcap --json a.json
   dtp-stereo bag robot.mcap --params new.yaml --json b.json
-  dtp-stereo compare a.json b.json
+  dtp-stereo compare a.json b.json --report comparison
 """
 
 
@@ -30,15 +34,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('first', type=Path, metavar='A.json')
     parser.add_argument('second', type=Path, metavar='B.json')
     parser.add_argument('--changed', action='store_true', help='list the frames that changed most')
+    parser.add_argument('--report', type=Path, metavar='DIR', help='write compare.html there')
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare and print.
 
     Raises:
-        InputError: a file is no result file, or the two have nothing in common.
+        InputError: a file is no result file, the two have nothing in common, or the page cannot
+            be written.
     """
-    found = paired_measures(result_file.read(args.first), result_file.read(args.second))
+    files = [ComparedFile(str(path), result_file.read(path)) for path in (args.first, args.second)]
+    found = paired_measures(*(file.document for file in files))
+    if args.report:
+        page = make_folder(args.report) / 'compare.html'
+        write_comparison(page, typed_command(), *files, found)
     print(
         table(
             ['data', 'method', 'frames', 'measure', 'A', 'B', 'B - A', ''],
@@ -49,9 +59,14 @@ def run(args: argparse.Namespace) -> int:
     if args.changed:
         for measure in found:
             column = ALL_COLUMNS[measure.key]
-            frames = ', '.join(f'{name} ({column.shown(by):+.3g})' for name, by in measure.changed)
+            frames = ', '.join(
+                f'{frame.name} ({column.shown(frame.difference):+.3g})'
+                for frame in measure.changed()
+            )
             if frames:
                 print(f'{measure.method}, {column.heading}, changed most: {frames}')
+    if args.report:
+        print(f'\nreport: {page.resolve()}')
     return 0
 
 

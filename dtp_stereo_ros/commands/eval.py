@@ -15,28 +15,28 @@ from ..evaluation.datasets import (
     READERS,
     SHARED_LAYOUT,
     Scene,
-    Truth,
     open_datasets,
     shared_sets,
 )
 from ..evaluation.extremes import Extremes
 from ..evaluation.latency import Times
-from ..evaluation.pictures import write_panel
+from ..evaluation.methods import settings_of
 from ..evaluation.report import Extras, legend, write_report
-from ..evaluation.result_file import as_json
+from ..evaluation.result_file import as_document, json_pieces
 from ..evaluation.runner import (
     BASELINE,
     DatasetResult,
-    Estimate,
     Method,
-    evaluate,
     method_name,
 )
+from ..evaluation.slices import SliceWork, SliceWorker, slices
 from ..evaluation.tables import score_table
 from ..evaluation.thin import ThinStructures
+from ..fleet.fleet import Fleet, finish, part_folder
+from ..fleet.tasks import Lost
 from ..paths import make_folder
 from ..pipeline import StereoPipeline
-from ..stereo import StereoFrame
+from .fleet_options import add_fleet_options, fleet_of
 from .options import add_models_option, add_pipeline_options, pipeline_config, typed_command
 
 HELP = 'score a model and SGBM on data sets with ground truth'
@@ -58,6 +58,8 @@ Data sets are given as NAME:PATH, any number of them:
   flyingthings        SceneFlow: frames_cleanpass/ and disparity/, or the subset's train/ and val/
   pairs               NAME_left.* NAME_right.* [NAME_disp.pfm]; without truth only pictures
 A scene with a damaged file is named, left out of the means, and the exit code is 1.
+Sets are judged in slices, whose results lie in DIR/parts until all are judged: the same command,
+called again after an interruption, judges what is missing.
 --shared ROOT takes those of them that lie below ROOT as
   {', '.join(SHARED_LAYOUT.values())}
 
@@ -66,6 +68,7 @@ examples:
   dtp-stereo eval --data kitti2015:kitti/training --backend openvino,onnx
   dtp-stereo eval --shared ../shared/data --model dtpnet,runs/mine.onnx --json
   dtp-stereo eval --shared ../shared/data --timed -o report
+  dtp-stereo eval --data flyingthings:FlyingThings3D --jobs 8 -o report
   dtp-stereo bench --json > bench.json
   dtp-stereo eval --shared ../shared/data --bench bench.json -o report
 """
@@ -114,6 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='the same with the times of a file of dtp-stereo bench --json',
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of the table')
+    add_fleet_options(parser, 'slice of a set', '-o')
     add_models_option(parser)
     add_pipeline_options(parser, without=('backend', 'model', 'min_depth', 'max_depth'))
 
@@ -131,60 +135,94 @@ def run(args: argparse.Namespace) -> int:
         raise InputError('no data; give --data NAME:PATH or --shared ROOT')
     timed = latency.resized_motorcycle(latency.WIDTH_PX, latency.HEIGHT_PX) if args.timed else None
     times = latency.read_bench(args.bench) if args.bench else None
+    fleet = fleet_of(args)
     methods = _methods(args)
-    if times:
-        _check_times(times, methods, args.bench)
-    if args.out:
-        make_folder(args.out)
-    pictures = _Pictures()
-    results = [_evaluate(name, scenes, methods, args.out, pictures) for name, scenes in datasets]
-    left_out = [line for result in results for line in result.left_out]
-    if not any(result.scores for result in results):
-        raise InputError(f'no scene can be read; the first: {left_out[0]}')
-    if timed:
-        times = latency.measure(methods, timed, _TIMED_RUNS)
-    if args.out:
-        write_report(args.out, results, typed_command(), pictures.extras(times))
-    if args.json:
-        print(as_json(results, typed_command(), times))
-    else:
-        print(score_table([row for result in results for row in result.rows()]))
-        print(f'\n{legend()}')
+    try:
+        if times:
+            _check_times(times, methods, args.bench)
         if args.out:
-            print(f'\nreport and pictures: {args.out.resolve()}')
-    for line in left_out:
-        print(f'dtp-stereo eval: error: left out, {line}', file=sys.stderr)
-    return 1 if left_out else 0
+            make_folder(args.out)
+        judged = _judge(args, fleet, datasets, methods)
+        if not any(result.scores for result in judged.results):
+            first = next(line for result in judged.results for line in result.left_out)
+            raise InputError(f'no scene can be read; the first: {first}')
+        if timed:
+            times = latency.measure(methods, timed, _TIMED_RUNS)
+    finally:
+        for method in methods:
+            method.pipeline.close()
+    return _report(args, judged, times)
 
 
 @dataclass
-class _Pictures:
-    """Material for the pictures of a report, gathered while scenes are judged."""
+class _Judged:
+    """All sets, merged from their slices.
 
+    Attributes:
+        jobs: number of slices that were judged at the same time.
+    """
+
+    jobs: int
+    results: list[DatasetResult]
     extremes: Extremes = field(default_factory=Extremes)
     thin: dict[str, ThinStructures] = field(default_factory=dict)
 
-    def see(
-        self,
-        dataset: str,
-        scene: Scene,
-        frame: StereoFrame,
-        truth: Truth | None,
-        estimates: list[Estimate],
-    ) -> None:
-        """Look at a scene."""
-        self.extremes.see(f'{dataset} {scene.name}', truth, estimates)
-        thin = self.thin.setdefault(dataset, ThinStructures())
-        thin.see(scene.name, frame, truth, estimates)
-
     def extras(self, times: Times | None) -> Extras:
-        """All that was found."""
+        """What the report has besides scores."""
         thin = {name: found.picture() for name, found in self.thin.items()}
         return Extras(
             self.extremes.picture(),
             {name: picture for name, picture in thin.items() if picture is not None},
             times,
         )
+
+
+def _judge(
+    args: argparse.Namespace,
+    fleet: Fleet,
+    datasets: list[tuple[str, list[Scene]]],
+    methods: list[Method],
+) -> _Judged:
+    pictures = args.out.resolve() if args.out else None
+    work = SliceWork(tuple(settings_of(method) for method in methods), pictures)
+    tasks = slices(datasets, work)
+    with part_folder(args.out) as parts:
+        done = finish(fleet, work, tasks, parts, SliceWorker(methods, pictures))
+        if done.taken:
+            print(f'{done.taken} of {len(tasks)} parts were judged before', file=sys.stderr)
+        judged = _Judged(done.jobs, [DatasetResult(name) for name, _ in datasets])
+        by_name = {result.dataset: result for result in judged.results}
+        for task, value in done.values():
+            name = task.given.dataset
+            if isinstance(value, Lost):
+                first, last = task.given.scenes[0].name, task.given.scenes[-1].name
+                by_name[name].left_out.append(f'{name} {first} to {last}: {value.reason}')
+                continue
+            by_name[name].merge(value.result)
+            judged.extremes.merge(value.extremes)
+            judged.thin.setdefault(name, ThinStructures()).merge(value.thin)
+        if done.is_whole:
+            parts.remove()
+    return judged
+
+
+def _report(args: argparse.Namespace, judged: _Judged, times: Times | None) -> int:
+    results, jobs = judged.results, judged.jobs
+    if args.out:
+        write_report(args.out, results, typed_command(), judged.extras(times), jobs)
+    if args.json:
+        document = as_document(results, typed_command(), times, jobs=jobs)
+        sys.stdout.writelines(json_pieces(document))
+        print()
+    else:
+        print(score_table([row for result in results for row in result.rows()], jobs))
+        print(f'\n{legend(jobs)}')
+        if args.out:
+            print(f'\nreport and pictures: {args.out.resolve()}')
+    left_out = [line for result in results for line in result.left_out]
+    for line in left_out:
+        print(f'dtp-stereo eval: error: left out, {line}', file=sys.stderr)
+    return 1 if left_out else 0
 
 
 def _methods(args: argparse.Namespace) -> list[Method]:
@@ -227,17 +265,3 @@ def _check_times(times: Times, methods: list[Method], path: Path) -> None:
             f'{path}: no time of {", ".join(missing)} in it, but of {", ".join(times.ratios)}; '
             'call bench with the same --backend, --model and --precision'
         )
-
-
-def _evaluate(
-    name: str, scenes: list[Scene], methods: list[Method], out: Path | None, pictures: _Pictures
-) -> DatasetResult:
-    def seen(
-        scene: Scene, frame: StereoFrame, truth: Truth | None, estimates: list[Estimate]
-    ) -> None:
-        print(f'{name}: {scene.name}', file=sys.stderr)
-        if out:
-            write_panel(out / name, scene, frame, truth, estimates)
-            pictures.see(name, scene, frame, truth, estimates)
-
-    return evaluate(name, scenes, methods, seen)

@@ -19,7 +19,7 @@ from ..evaluation.recorded import CONSISTENCY_EVERY, RecordingResult
 from ..evaluation.report_page import write_page
 from ..evaluation.result_file import as_document
 from ..evaluation.runner import Method
-from ..evaluation.tables import measures_table
+from ..evaluation.tables import measures_table, not_comparable
 from ..health.finding import Finding, findings_table
 from ..image_io import write_json
 from ..node_params import read_node_params
@@ -204,8 +204,17 @@ def report(
     results: Sequence[RecordingResult],
     pictures: Sequence[PagePictures],
     bounds: Sequence[Bound],
+    jobs: int = 1,
+    left_out: Sequence[str] = (),
 ) -> int:
     """Print the tables, write the result file and the page, and look at the bounds.
+
+    Args:
+        args: parsed.
+        results, pictures: of each recording.
+        bounds: of --fail-if.
+        jobs: number of recordings that were judged at the same time.
+        left_out: a line for each recording that could not be judged.
 
     Returns:
         0, or `BROKEN_BOUND`.
@@ -216,7 +225,7 @@ def report(
     if not results:
         raise InputError('no bag could be judged')
     scored = [result.scored for result in results if result.scored.scores]
-    document = as_document(scored, typed_command(), None, results)
+    document = as_document(scored, typed_command(), None, results, jobs, left_out)
     try:
         if args.json:
             write_json(args.json, document)
@@ -226,11 +235,13 @@ def report(
         raise InputError(f'{error.filename}: cannot be written ({error.strerror})') from error
     for result in results:
         print(f'{result.name}\n\n{findings_table(result.findings)}\n')
-        print(f'{measures_table(result)}\n')
+        print(f'{measures_table(result, jobs)}\n')
         if result.replay is not None:
             print('\n'.join(result.replay.lines()) + '\n')
     known = {key for result in results for key in result.measured_keys()}
     print(meanings(tuple(key for key in RECORDING_KEYS if key in known)))
+    if jobs > 1:
+        print(not_comparable(jobs))
     if args.report:
         print(f'\nreport: {(args.report / "report.html").resolve()}')
     broken = [line for bound in bounds for line in bound.broken(results)]

@@ -69,15 +69,23 @@ def accuracy(result: DatasetResult, baseline: str = BASELINE) -> list[Accuracy]:
     return rows
 
 
+def main_region(result: DatasetResult, method: str) -> str:
+    """The region that pictures are made of: mixed, else noc, else all; '' without truth."""
+    return next((region for region, _ in judged_regions(_scenes(result, method))), '')
+
+
 def main_scenes(result: DatasetResult, method: str) -> list[tuple[SceneScore, str]]:
     """The scenes that pictures are made of: mixed, else noc, else all; with the region of each."""
-    scenes = [score for score in result.scores if score.method == method]
-    return next((chosen for _, chosen in judged_regions(scenes)), [])
+    return next((chosen for _, chosen in judged_regions(_scenes(result, method))), [])
 
 
 def methods_of(results: Iterable[DatasetResult]) -> list[str]:
     """All methods in the order in which they first appear."""
     return list(dict.fromkeys(score.method for result in results for score in result.scores))
+
+
+def _scenes(result: DatasetResult, method: str) -> list[SceneScore]:
+    return [score for score in result.scores if score.method == method]
 
 
 def _figures(scenes: Sequence[SceneScore]) -> dict[str, list[dict[str, float]]]:

@@ -20,13 +20,11 @@ _TILE_WIDTH_PX = 460
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A scene, with bad-3 (share) of the first method, which is what scenes are ordered by."""
+class Extreme:
+    """The row of a scene, with bad-3 (share) of the first method, which scenes are ordered by."""
 
-    name: str
     bad_3: float
-    truth_px: Float32Array
-    estimates: tuple[Estimate, ...]
+    row: UInt8Array
 
 
 class Extremes:
@@ -37,8 +35,8 @@ class Extremes:
     """
 
     def __init__(self) -> None:
-        self._best: _Seen | None = None
-        self._worst: _Seen | None = None
+        self._best: Extreme | None = None
+        self._worst: Extreme | None = None
 
     def see(self, name: str, truth: Truth | None, estimates: Sequence[Estimate]) -> None:
         """Look at what all methods made of a scene; one without truth is passed over."""
@@ -48,31 +46,44 @@ class Extremes:
         if judged is None:
             judged = truth.disparity_px
         bad_3 = score(fill_holes(estimates[0].disparity_px), judged).bad_3
-        seen = _Seen(name, bad_3, truth.disparity_px, tuple(estimates))
+        if not np.isfinite(bad_3):
+            return
         if self._best is None or bad_3 < self._best.bad_3:
-            self._best = seen
+            row = _row(f'best: {name}', truth.disparity_px, estimates)
+            self._take(Extreme(bad_3, row), None)
         if self._worst is None or bad_3 > self._worst.bad_3:
-            self._worst = seen
+            row = _row(f'worst: {name}', truth.disparity_px, estimates)
+            self._take(None, Extreme(bad_3, row))
+
+    def merge(self, other: Extremes) -> None:
+        """Take what another one has seen, after all that was seen here."""
+        self._take(other._best, other._worst)
+
+    def _take(self, best: Extreme | None, worst: Extreme | None) -> None:
+        """Keep them where they are better and worse."""
+        if best is not None and (self._best is None or best.bad_3 < self._best.bad_3):
+            self._best = best
+        if worst is not None and (self._worst is None or worst.bad_3 > self._worst.bad_3):
+            self._worst = worst
 
     def picture(self) -> UInt8Array | None:
         """RGB: a row for the best scene, a row for the worst; None where none had truth."""
         if self._best is None or self._worst is None:
             return None
-        rows = [_row('best', self._best), _row('worst', self._worst)]
-        return np.vstack(rows)
+        return np.vstack([self._best.row, self._worst.row])
 
 
-def _row(what: str, seen: _Seen) -> UInt8Array:
+def _row(title: str, truth_px: Float32Array, estimates: Sequence[Estimate]) -> UInt8Array:
     """Disparity and error of each method, in one colour scale, side by side."""
-    known = seen.truth_px[np.isfinite(seen.truth_px)]
-    low, high = (float(v) for v in np.percentile(known, (1, 99)))
+    known = truth_px[np.isfinite(truth_px)]
+    low, high = (float(v) for v in np.percentile(known, (1, 99))) if known.size else (0.0, 1.0)
     tiles = []
-    for estimate in seen.estimates:
+    for estimate in estimates:
         disparity = colorize(estimate.disparity_px, low, high)
-        errors = error_image(estimate.disparity_px, seen.truth_px)
+        errors = error_image(estimate.disparity_px, truth_px)
         method = estimate.method.split()[0]
         tiles += [
-            labelled(_tile(disparity), f'{what}: {seen.name}, {method}'),
+            labelled(_tile(disparity), f'{title}, {method}'),
             labelled(_tile(errors), f'{method}, error 0 to {ERROR_SCALE_PX:g} px'),
         ]
     return np.hstack(tiles)

@@ -122,15 +122,21 @@ class PagePictures:
             if len(self._ends[name]) > _EXTREMES:
                 heapq.heappop(self._ends[name])
 
-    def frames(self, limit_bytes: int) -> list[FramePictures]:
-        """The frames in their order, thinned out to a size; the best and worst stay."""
-        ends = [item[2] for found in self._ends.values() for item in found]
-        kept = [pictures for _, pictures in self._even]
-        while True:
-            chosen = {p.index: p for p in (*kept, *ends)}
-            if sum(p.size_bytes for p in chosen.values()) <= limit_bytes or len(kept) <= 1:
-                return [chosen[index] for index in sorted(chosen)]
-            kept = kept[::2]
+    def shrink(self, limit_bytes: int) -> None:
+        """Thin the frames out to a size, then leave out the least extreme of the ends."""
+        while self._size_bytes() > limit_bytes:
+            ends = max(self._ends.values(), key=len)
+            if len(self._even) > 1:
+                self._even = self._even[::2]
+            elif ends:
+                heapq.heappop(ends)
+            else:
+                return
+
+    def frames(self) -> list[FramePictures]:
+        """The frames in their order."""
+        chosen = self._chosen()
+        return [chosen[index] for index in sorted(chosen)]
 
     def extremes(self) -> dict[str, list[int]]:
         """'worst' and 'best' to indices of frames, the most extreme first."""
@@ -138,6 +144,14 @@ class PagePictures:
             name: [index for _, index, _ in sorted(found, reverse=True)]
             for name, found in self._ends.items()
         }
+
+    def _chosen(self) -> dict[int, FramePictures]:
+        kept = [pictures for _, pictures in self._even]
+        ends = [item[2] for found in self._ends.values() for item in found]
+        return {pictures.index: pictures for pictures in (*kept, *ends)}
+
+    def _size_bytes(self) -> int:
+        return sum(pictures.size_bytes for pictures in self._chosen().values())
 
     def _is_end(self, name: str, rank: float) -> bool:
         found = self._ends[name]

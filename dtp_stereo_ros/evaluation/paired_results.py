@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,26 @@ _Values = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
+class PairedFrame:
+    """A measure of one frame in both files, stored units.
+
+    Attributes:
+        name: of the frame or scene.
+        time_s: of a frame, since the first of its recording; None of a scene.
+    """
+
+    name: str
+    time_s: float | None
+    first: float
+    second: float
+
+    @property
+    def difference(self) -> float:
+        """Second less first."""
+        return self.second - self.first
+
+
+@dataclass(frozen=True)
 class PairedMeasure:
     """One measure of one method in both files, on the frames that both have.
 
@@ -26,7 +47,7 @@ class PairedMeasure:
         method: its name, or 'A -> B' where the names differ.
         first, second: means and intervals.
         difference: second less first, paired by frame.
-        changed: frames of the largest absolute differences, and the differences.
+        frames: that both files have, in the order of the first file.
     """
 
     source: str
@@ -35,7 +56,12 @@ class PairedMeasure:
     first: Interval
     second: Interval
     difference: Interval
-    changed: list[tuple[str, float]]
+    frames: list[PairedFrame]
+
+    def changed(self, count: int = MOST_CHANGED) -> list[PairedFrame]:
+        """Frames of the largest absolute differences; none without a difference."""
+        found = heapq.nlargest(count, self.frames, key=lambda frame: abs(frame.difference))
+        return [frame for frame in found if frame.difference]
 
     @property
     def verdict(self) -> str:
@@ -59,6 +85,7 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
         InputError: nothing is in both files.
     """
     a, b = _sources(first), _sources(second)
+    times = _times(first)
     found = []
     for source, other in _matched(list(a), list(b)):
         baseline = first.get('baseline', '')
@@ -70,7 +97,8 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
         for method, partner in methods:
             name = method if method == partner else f'{method} -> {partner}'
             title = source if source == other else f'{source} -> {other}'
-            found += _of_method(title, name, a[source][method], b[other][partner])
+            values = a[source][method], b[other][partner]
+            found += _of_method(title, name, *values, times.get(source, {}))
     if not found:
         raise InputError(
             'no frame, recording or data set is in both files; compare results of the same data '
@@ -79,16 +107,20 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
     return found
 
 
-def _of_method(source: str, method: str, a: _Values, b: _Values) -> list[PairedMeasure]:
-    frames = [frame for frame in a if frame in b]
+def _of_method(
+    source: str, method: str, a: _Values, b: _Values, times: Mapping[str, float]
+) -> list[PairedMeasure]:
+    names = [name for name in a if name in b]
     found = []
     for key in ALL_COLUMNS:
-        both = [frame for frame in frames if key in a[frame] and key in b[frame]]
-        if not both:
+        frames = [
+            PairedFrame(name, times.get(name), a[name][key], b[name][key])
+            for name in names
+            if key in a[name] and key in b[name]
+        ]
+        if not frames:
             continue
-        first, second = ([values[frame][key] for frame in both] for values in (a, b))
-        differences = [after - before for before, after in zip(first, second, strict=True)]
-        order = sorted(range(len(both)), key=lambda i: -abs(differences[i]))[:MOST_CHANGED]
+        first, second = [f.first for f in frames], [f.second for f in frames]
         found.append(
             PairedMeasure(
                 source,
@@ -97,7 +129,7 @@ def _of_method(source: str, method: str, a: _Values, b: _Values) -> list[PairedM
                 bootstrap(first),
                 bootstrap(second),
                 paired_difference(second, first),
-                [(both[i], differences[i]) for i in order if differences[i]],
+                frames,
             )
         )
     return found
@@ -109,7 +141,7 @@ def _sources(document: dict[str, Any]) -> dict[str, dict[str, _Values]]:
     for recording in document['recordings']:
         methods = found.setdefault(recording['name'], {})
         for frame in recording['frames']:
-            name = f'frame {frame["index"]} at {frame["stamp_ns"] / 1e9:.3f} s'
+            name = _frame_name(frame)
             methods.setdefault(frame['method'], {})[name] = _known(frame['values'])
     for scene in document['scenes']:
         if scene['dataset'] in {r['name'] for r in document['recordings']}:
@@ -120,6 +152,18 @@ def _sources(document: dict[str, Any]) -> dict[str, dict[str, _Values]]:
             methods = found.setdefault(scene['dataset'], {})
             methods.setdefault(scene['method'], {})[scene['scene']] = _known(values)
     return found
+
+
+def _times(document: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Recording to frame to its time in s."""
+    return {
+        recording['name']: {_frame_name(f): f['time_s'] for f in recording['frames']}
+        for recording in document['recordings']
+    }
+
+
+def _frame_name(frame: dict[str, Any]) -> str:
+    return f'frame {frame["index"]} at {frame["stamp_ns"] / 1e9:.3f} s'
 
 
 def _known(values: dict[str, float | None]) -> dict[str, float]:

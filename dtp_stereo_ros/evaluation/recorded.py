@@ -273,17 +273,9 @@ class RecordingJudge:
     ) -> list[SceneScore]:
         truth = None if recorded.truth_px is None else Truth(recorded.truth_px)
         name = f'{recorded.index:06d}'
-        scenes = [
-            replace(
-                scene,
-                ranked={region: replace(r, curves=None) for region, r in scene.ranked.items()},
-            )
-            for scene in judge(
-                name, recorded.frame.left, truth, estimates, latencies_ms, self._baseline
-            )
-        ]
+        scenes = judge(name, recorded.frame.left, truth, estimates, latencies_ms, self._baseline)
         if truth is not None:
-            self.result.scored.scores += scenes
+            self.result.scored.add(scenes)
         return scenes
 
     def _values(

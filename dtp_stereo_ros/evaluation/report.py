@@ -13,13 +13,14 @@ from .columns import ACCURACY_KEYS, meanings
 from .comparison import accuracy
 from .intervals import RESAMPLES
 from .latency import REFERENCES_SOURCE, Times
-from .result_file import as_json
+from .result_file import as_document, json_pieces
 from .runner import TREATMENTS, DatasetResult
 from .tables import (
     accuracy_table,
     anatomy_table,
     calibration_table,
     difference_table,
+    not_comparable,
     score_table,
     times_table,
 )
@@ -40,13 +41,14 @@ class Extras:
     times: Times | None = None
 
 
-def legend() -> str:
-    """Meaning of the columns of the table of scores."""
+def legend(jobs: int = 1) -> str:
+    """Meaning of the columns of the table of scores; `jobs` scenes were judged at a time."""
     treatments = ', '.join(f'*{name}*: {text}' for name, text in TREATMENTS.items())
     return (
         'Averages are over pixels within an image and over images within a set. Pixels: *noc* '
         'seen by both cameras, *all* with ground truth, *mixed* noc where it is known, else all. '
         f'Holes: {treatments}. D1: error > 3 px and > 5 %. ms: median of one frame.'
+        + (f' {not_comparable(jobs)}' if jobs > 1 else '')
     )
 
 
@@ -55,6 +57,7 @@ def write_report(
     results: Sequence[DatasetResult],
     command: str,
     extras: Extras | None = None,
+    jobs: int = 1,
 ) -> None:
     """Write ``report.md``, ``report.json`` and the pictures that the report shows.
 
@@ -64,13 +67,14 @@ def write_report(
     extras = extras or Extras()
     sections = [f'# Evaluation\n\n`{command}`']
     with atomic(folder / 'report.json') as file:
-        file.write(as_json(results, command, extras.times).encode())
+        document = as_document(results, command, extras.times, jobs=jobs)
+        file.writelines(piece.encode() for piece in json_pieces(document))
     sections.append(_accuracy(folder, results, extras.times))
     sections.append(_confidence(folder, results))
     sections.append(_anatomy(results))
     sections.append(_pictures(folder, extras))
     rows = [row for result in results for row in result.rows()]
-    sections.append(f'## Scores\n\n{score_table(rows)}\n\n{legend()}')
+    sections.append(f'## Scores\n\n{score_table(rows, jobs)}\n\n{legend(jobs)}')
     sections += [f'Left out: {line}' for result in results for line in result.left_out]
     with atomic(folder / 'report.md') as file:
         file.write(('\n\n'.join(filter(None, sections)) + '\n').encode())

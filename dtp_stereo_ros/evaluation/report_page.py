@@ -35,28 +35,47 @@ def write_page(path: Path, document: dict[str, Any], pictures: Sequence[PagePict
         file.write(page(document, pictures).encode())
 
 
+def pictures_limit_bytes(recordings: int) -> int:
+    """Size of the pictures of each of so many recordings, before base64."""
+    return _PICTURES_BYTES // max(1, recordings)
+
+
 def page(document: dict[str, Any], pictures: Sequence[PagePictures]) -> str:
     """The page as text; see `write_page`.
 
     An asset that is missing is an error of this package, and raises FileNotFoundError.
     """
     recordings = document['recordings']
-    limit_bytes = _PICTURES_BYTES // max(1, len(recordings))
+    for found in pictures:
+        found.shrink(pictures_limit_bytes(len(recordings)))
     shown = {
         'version': __version__,
         'command': document['command'],
         'baseline': document['baseline'],
         'columns': document['columns'],
+        'jobs': document['jobs'],
+        'left_out': document['left_out'],
         'recordings': [
             {
                 **{key: value for key, value in recording.items() if key != 'frames'},
                 'series': _series(recording),
-                'pictures': [_encoded(frame) for frame in found.frames(limit_bytes)],
+                'pictures': [_encoded(frame) for frame in found.frames()],
                 'extremes': found.extremes(),
             }
             for recording, found in zip(recordings, pictures, strict=True)
         ],
     }
+    return filled_page(shown, 'page.js', shows_clouds=True)
+
+
+def filled_page(shown: dict[str, Any], script: str, shows_clouds: bool = False) -> str:
+    """The text of a page.
+
+    Args:
+        shown: plain values that the script reads.
+        script: name of its asset.
+        shows_clouds: whether it has the 3D view.
+    """
     # Nothing in a text may end the script that holds it.
     data = json.dumps(shown, allow_nan=False, separators=(',', ':')).replace('<', '\\u003c')
     parts = {
@@ -65,9 +84,9 @@ def page(document: dict[str, Any], pictures: Sequence[PagePictures]) -> str:
         'UPLOT_JS': _asset('uplot-1.6.32.min.js'),
         'UPLOT_LICENSE': _asset('uplot-1.6.32.LICENSE').replace('--', '- -'),
         'REGL_LICENSE': _asset('regl-2.1.1.LICENSE').replace('--', '- -'),
-        'REGL_JS': _asset('regl-2.1.1.min.js'),
-        'CLOUD_JS': _asset('cloud.js'),
-        'PAGE_JS': _asset('page.js'),
+        'REGL_JS': _asset('regl-2.1.1.min.js') if shows_clouds else '',
+        'CLOUD_JS': _asset('cloud.js') if shows_clouds else '',
+        'PAGE_JS': _asset(script),
         'DATA': data,
     }
     text = _asset('page.html')

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..errors import InputError
 from .anatomy import CLASSES
 from .calibration import EDGES_PX, total
 from .columns import ALL_COLUMNS, COLUMNS
-from .comparison import accuracy, main_scenes, methods_of
+from .comparison import accuracy, main_region, methods_of
 from .intervals import CONFIDENCE_LEVEL, RESAMPLES, SEED
 from .latency import REFERENCES, Times
 from .recorded import RecordingResult
@@ -36,6 +36,8 @@ def as_document(
     command: str = '',
     times: Times | None = None,
     recordings: Sequence[RecordingResult] = (),
+    jobs: int = 1,
+    left_out: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The result file as plain values, see the module.
 
@@ -44,6 +46,8 @@ def as_document(
         command: what was typed.
         times: of the methods, or None where they were not timed together.
         recordings: of all cameras of all bags.
+        jobs: number of scenes or bags that were judged at the same time.
+        left_out: a line for each bag that could not be judged.
     """
     document = {
         'format': FORMAT,
@@ -61,6 +65,7 @@ def as_document(
             }
             for column in ALL_COLUMNS.values()
         ],
+        'jobs': jobs,
         'intervals': {'level': CONFIDENCE_LEVEL, 'resamples': RESAMPLES, 'seed': SEED},
         'rows': [dataclasses.asdict(row) for result in results for row in result.rows()],
         'accuracy': [dataclasses.asdict(row) for result in results for row in accuracy(result)],
@@ -93,9 +98,10 @@ def as_document(
             for result in results
             for scene in result.scores
         ],
-        'left_out': [line for result in results for line in result.left_out],
+        'left_out': [*(line for result in results for line in result.left_out), *left_out],
     }
-    return {key: _plain(value) for key, value in document.items()}
+    # One after the other, so that there are not two of all.
+    return {key: plain(document.pop(key)) for key in list(document)}
 
 
 def as_json(
@@ -103,10 +109,15 @@ def as_json(
     command: str = '',
     times: Times | None = None,
     recordings: Sequence[RecordingResult] = (),
+    jobs: int = 1,
 ) -> str:
     """The result file as text."""
-    document = as_document(results, command, times, recordings)
-    return json.dumps(document, indent=1, allow_nan=False)
+    return ''.join(json_pieces(as_document(results, command, times, recordings, jobs)))
+
+
+def json_pieces(document: dict[str, Any]) -> Iterator[str]:
+    """The text of a result file piece by piece, as it is long for a large set."""
+    return json.JSONEncoder(indent=1, allow_nan=False).iterencode(document)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -138,15 +149,8 @@ def mean_curves(result: DatasetResult, method: str) -> dict[str, list[float]]:
     Returns:
         The fields of `scene_score.Curves`, at `KEPT_SHARES`.
     """
-    chosen = main_scenes(result, method)
-    found = [
-        vars(curves)
-        for scene, region in chosen
-        if (curves := scene.ranked[region].curves) is not None and np.isfinite(curves.epe_px[-1])
-    ]
-    if not found:
-        return {}
-    return {name: np.mean([one[name] for one in found], axis=0).tolist() for name in found[0]}
+    region = main_region(result, method)
+    return {name: curve.tolist() for name, curve in result.curves.means(method, region).items()}
 
 
 def _recording(recording: RecordingResult) -> dict[str, Any]:
@@ -217,14 +221,14 @@ def _scenes(result: DatasetResult, method: str) -> list[SceneScore]:
     return [scene for scene in result.scores if scene.method == method]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Lists for arrays, and null for NaN, which JSON does not know."""
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

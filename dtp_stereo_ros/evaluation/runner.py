@@ -11,6 +11,7 @@ from .. import preprocess
 from ..errors import InputError
 from ..pipeline import StereoPipeline
 from ..stereo import StereoFrame, StereoResult
+from .curve_sums import CurveSums
 from .datasets import Scene, Truth
 from .metrics import Score, average
 from .scene_score import Estimate, SceneScore, judge
@@ -93,12 +94,25 @@ class DatasetResult:
     """All scores on one data set, in the order of the scenes.
 
     Attributes:
+        scores: without sparsification curves.
         left_out: a line for each scene that cannot be read; it is in no mean.
+        curves: sums of the sparsification curves.
     """
 
     dataset: str
     scores: list[SceneScore] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    curves: CurveSums = field(default_factory=CurveSums)
+
+    def add(self, scores: Iterable[SceneScore]) -> None:
+        """Take the scores of a scene; its curves are summed up."""
+        self.scores += [self.curves.take(score) for score in scores]
+
+    def merge(self, other: DatasetResult) -> None:
+        """Take all of another part of the set, whose scenes come after those that are here."""
+        self.scores += other.scores
+        self.left_out += other.left_out
+        self.curves.merge(other.curves)
 
     def rows(self) -> list[Row]:
         """Averages over images, one row per method, region and treatment that can be told."""
@@ -131,6 +145,7 @@ def evaluate(
     methods: Sequence[Method],
     seen: Seen | None = None,
     baseline: str = BASELINE,
+    warm: set[tuple[str, tuple[int, ...]]] | None = None,
 ) -> DatasetResult:
     """Run every method on every scene.
 
@@ -141,6 +156,7 @@ def evaluate(
         seen: called after each scene with its frame, truth and estimates.
         baseline: name of the method at whose density confidences are judged; it need not take
             part.
+        warm: methods and sizes that were run before; gains those of these scenes.
 
     A scene with a missing or damaged file is named in `DatasetResult.left_out`, so that it costs
     nothing of what the others have scored.
@@ -149,7 +165,7 @@ def evaluate(
         BackendError: a backend failed.
     """
     result = DatasetResult(dataset)
-    warm: set[tuple[str, tuple[int, ...]]] = set()
+    warm = set() if warm is None else warm
     for scene in scenes:
         try:
             frame, truth = scene.load()
@@ -166,7 +182,7 @@ def evaluate(
             latencies_ms.append(1e3 * sum(output.latency_s.values()))
             ratio = method.width_ratio(frame)
             estimates.append(Estimate(method.name, output.disparity_px, output.confidence, ratio))
-        result.scores += judge(scene.name, frame.left, truth, estimates, latencies_ms, baseline)
+        result.add(judge(scene.name, frame.left, truth, estimates, latencies_ms, baseline))
         if seen:
             seen(scene, frame, truth, estimates)
     return result

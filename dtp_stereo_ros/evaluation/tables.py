@@ -34,11 +34,29 @@ even_table = partial(table, even=True)
 _Cell = Callable[[Accuracy, str], str]
 
 
-def score_table(rows: Sequence[Row]) -> str:
-    """Mean scores by data set, method, region and treatment of holes."""
+def not_comparable(jobs: int) -> str:
+    """Why times of several processes mean little."""
+    return (
+        f'{jobs} processes shared the machine while times were taken: these are comparable with '
+        'no others.'
+    )
+
+
+def times_heading(jobs: int) -> str:
+    """Heading of the column of times."""
+    return 'ms' if jobs == 1 else 'ms (not comparable)'
+
+
+def score_table(rows: Sequence[Row], jobs: int = 1) -> str:
+    """Mean scores by data set, method, region and treatment of holes.
+
+    Args:
+        rows: of all sets.
+        jobs: number of scenes that were judged at the same time.
+    """
     headings = [COLUMNS[key].heading for key in SCORE_KEYS]
     return even_table(
-        ['data', 'images', 'pixels', 'method', 'holes', *headings, 'ms'],
+        ['data', 'images', 'pixels', 'method', 'holes', *headings, times_heading(jobs)],
         [
             [
                 row.dataset,
@@ -54,11 +72,16 @@ def score_table(rows: Sequence[Row]) -> str:
     )
 
 
-def measures_table(result: RecordingResult) -> str:
-    """Means over the frames of a recording, one line for each method."""
+def measures_table(result: RecordingResult, jobs: int = 1) -> str:
+    """Means over the frames of a recording, one line for each method.
+
+    Args:
+        result: of a recording.
+        jobs: number of recordings that were judged at the same time.
+    """
     keys = [key for key in RECORDING_KEYS if key in result.measured_keys()]
     return even_table(
-        ['method', 'frames', 'ms', *(ALL_COLUMNS[key].heading for key in keys)],
+        ['method', 'frames', times_heading(jobs), *(ALL_COLUMNS[key].heading for key in keys)],
         [
             [
                 measures.method,

@@ -46,7 +46,7 @@ class Structure:
 
 
 @dataclass(frozen=True)
-class _Crop:
+class Crop:
     """Picture of one structure: a row of tiles, and the key by which crops are ordered."""
 
     thinness: float
@@ -60,7 +60,7 @@ class ThinStructures:
     """
 
     def __init__(self) -> None:
-        self._crops: list[_Crop] = []
+        self._crops: list[Crop] = []
 
     def see(
         self, name: str, frame: StereoFrame, truth: Truth | None, estimates: Sequence[Estimate]
@@ -75,7 +75,14 @@ class ThinStructures:
         if len(self._crops) == CROPS and found.thinness <= self._crops[-1].thinness:
             return
         picture = _row(name, found, mask, frame, truth.disparity_px, estimates)
-        self._crops.append(_Crop(found.thinness, picture))
+        self._keep([Crop(found.thinness, picture)])
+
+    def merge(self, other: ThinStructures) -> None:
+        """Take what another one has seen, after all that was seen here."""
+        self._keep(other._crops)
+
+    def _keep(self, crops: Sequence[Crop]) -> None:
+        self._crops += crops
         self._crops.sort(key=lambda crop: -crop.thinness)
         del self._crops[CROPS:]
 

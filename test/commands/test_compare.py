@@ -26,7 +26,7 @@ def test_a_setting_that_matters_is_found(tmp_path: Path, capsys) -> None:
     assert epe.difference.mean == pytest.approx(epe.second.mean - epe.first.mean)
     assert epe.verdict == 'worse'
     assert found['flicker_px'].verdict == ''  # of one still pair: no difference
-    assert epe.changed[0][0].startswith('frame ')
+    assert epe.changed()[0].name.startswith('frame ')
     capsys.readouterr()
     assert main(['compare', *map(str, files), '--changed']) == 0
     out = capsys.readouterr().out

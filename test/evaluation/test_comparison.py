@@ -48,7 +48,7 @@ def result(truth: Truth | None = None) -> DatasetResult:
         ]
         given = Truth(wall(5)) if truth is None else truth
         known = np.isfinite(given.disparity_px).any()
-        found.scores += judge(name, LEFT, given if known else None, estimates, [3.0, 4.0], 'sgbm')
+        found.add(judge(name, LEFT, given if known else None, estimates, [3.0, 4.0], 'sgbm'))
     return found
 
 

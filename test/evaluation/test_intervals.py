@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dtp_stereo_ros.evaluation import intervals
 from dtp_stereo_ros.evaluation.intervals import bootstrap, paired_difference
 
 NAN = math.nan
@@ -71,3 +72,23 @@ def test_a_constant_difference_has_no_width(values: list[float], shift: float) -
     found = paired_difference([value + shift for value in values], values)
     assert found.low == pytest.approx(shift, abs=1e-6)
     assert found.high == pytest.approx(shift, abs=1e-6)
+
+
+def test_many_images_have_the_interval_that_the_bootstrap_approaches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = np.random.default_rng(0).exponential(2.0, 4000).tolist()
+    drawn = intervals.bootstrap(values)
+    monkeypatch.setattr(intervals, 'MOST_DRAWN', 100)
+    found = intervals.bootstrap(values)
+    assert (found.mean, found.images) == (drawn.mean, drawn.images)
+    width = drawn.high - drawn.low
+    assert found.low == pytest.approx(drawn.low, abs=0.05 * width)
+    assert found.high == pytest.approx(drawn.high, abs=0.05 * width)
+
+
+def test_draws_in_pieces_are_those_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(size=701).tolist()
+    whole = bootstrap(values)
+    monkeypatch.setattr(intervals, '_CHUNK', 10_000)
+    assert bootstrap(values) == whole

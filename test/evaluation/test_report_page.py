@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browser import chromium
 from scene_bag import Pair, planes, write_scene_bag
 
 from dtp_stereo_ros.cli import main
@@ -41,37 +41,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def browse(page: Path) -> Iterator[Callable[..., Any]]:
     """Open the page in Chromium."""
-    webdriver = pytest.importorskip('selenium.webdriver')
-    programs = [shutil.which(name) for name in ('chromium', 'chromedriver')]
-    if None in programs:
-        pytest.skip('no chromium and chromedriver; on Debian: apt install chromium-driver')
-    from selenium.webdriver.chrome.service import Service
-
-    drivers = []
-
-    def start(width: int = 1280, dark: bool = False) -> Any:
-        options = webdriver.ChromeOptions()
-        options.binary_location = programs[0]
-        for argument in ('--headless=new', '--no-sandbox', '--enable-unsafe-swiftshader'):
-            options.add_argument(argument)
-        options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-        driver = webdriver.Chrome(options=options, service=Service(programs[1]))
-        drivers.append(driver)
-        driver.execute_cdp_cmd(
-            'Emulation.setDeviceMetricsOverride',
-            {'width': width, 'height': 900, 'deviceScaleFactor': 1, 'mobile': width < 600},
-        )
-        features = [{'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}]
-        driver.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': features})
-        driver.get(page.as_uri())
-        return driver
-
-    yield start
-    for driver in drivers:
-        # A driver without a GPU warns that reading pixels back is slow.
-        log = [line for line in driver.get_log('browser') if line['source'] != 'rendering']
-        assert log == []
-        driver.quit()
+    yield from chromium(page)
 
 
 def test_the_page_needs_nothing_else(page: Path) -> None:
@@ -180,7 +150,8 @@ def test_the_number_of_pictures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         frame = RecordedFrame(index, StereoFrame(pixels, pixels))
         right = {'m': disparity}
         pictures.see(JudgedFrame(frame, [Estimate('m', disparity)], right, [score]), 'photometric')
-    found = pictures.frames(10**9)
+    pictures.shrink(10**9)
+    found = pictures.frames()
     ends = pictures.extremes()
     order = np.argsort(values)
     assert ends == {'worst': order[::-1][:4].tolist(), 'best': order[:4].tolist()}
@@ -188,9 +159,16 @@ def test_the_number_of_pictures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     assert 4 <= len(even) <= 10
     assert all(index % 32 == 0 for index in even)
     size = sum(f.size_bytes for f in found)
-    smaller = pictures.frames(size - 1)
+    pictures.shrink(size - 1)
+    smaller = pictures.frames()
     assert len(smaller) < len(found)
     assert {*ends['worst'], *ends['best']} <= {f.index for f in smaller}
+    # Of a page of very many recordings little is left, the most extreme last.
+    pictures.shrink(3 * found[0].size_bytes)
+    assert len(pictures.frames()) == 3
+    assert ends['worst'][0] in pictures.extremes()['worst']
+    pictures.shrink(0)
+    assert len(pictures.frames()) == 1
 
 
 def test_the_cloud_turns(browse: Callable[..., Any]) -> None:

@@ -24,6 +24,8 @@ _KEYS = {
     'columns': 'the measures below: key, heading and meaning of each',
     'intervals': f'level ({CONFIDENCE_LEVEL:g}), number of resamples ({RESAMPLES}) and seed of '
     'the bootstrap',
+    'jobs': 'number of scenes or bags that were judged at the same time; above 1 latencies are '
+    'comparable with no others',
     'rows': 'one entry for each data set, method, region and treatment of holes',
     'accuracy': 'one entry for each data set, method and region: means and differences to the '
     'baseline, each with its interval',
@@ -37,7 +39,7 @@ _KEYS = {
     'scenes': 'one entry for each image and method: latency, density and all scores',
     'recordings': 'one entry for each stereo camera of a bag: topics, findings, pairs and the '
     'measures of each method, with truth and without; `replay` is null without a node',
-    'left_out': 'scenes that could not be read; they are in no mean',
+    'left_out': 'scenes and bags that could not be judged; they are in no mean',
 }
 
 # Key of `replay` of a recording -> meaning.

@@ -50,6 +50,9 @@
       if (finding.mend) item.append(make('span', { className: 'mend' }, `→ ${finding.mend}`));
       list.append(item);
     }
+    for (const line of data.left_out) {
+      list.append(make('li', { className: 'error' }, make('b', {}, 'Not judged:'), ` ${line}`));
+    }
     return make('section', {}, make('h2', {}, 'Findings'), list);
   }
 
@@ -77,10 +80,12 @@
     const notes = `Means over frames with 95 % intervals over frames; frames of a recording resemble
       each other, so the intervals are too narrow. Holes are filled from the background before
       a method is judged.`;
+    const shared = data.jobs > 1 ? ` ${data.jobs} processes shared the machine: times are
+      comparable with no others.` : '';
     return make('section', {}, make('h2', {}, 'Summary'),
       make('div', { className: 'scroll', tabIndex: 0 },
         make('table', { id: 'summary' }, make('thead', {}, head), body)),
-      make('p', { className: 'dim' }, notes), meanings(keys));
+      make('p', { className: 'dim' }, notes + shared), meanings(keys));
   }
 
   function meanings(keys) {

@@ -1,0 +1,183 @@
+"""Judging of bags, each of which any process can do."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..config import NodeConfig
+from ..errors import InputError
+from ..evaluation.methods import MethodSettings
+from ..evaluation.page_pictures import PagePictures
+from ..evaluation.recorded import JudgedFrame, RecordingJudge, RecordingResult
+from ..evaluation.runner import DatasetResult, Method
+from ..fleet.parts import name_of, state_of
+from ..fleet.tasks import Task
+from ..pipeline import StereoPipeline
+from ..recordings.recorded_frames import RecordedCamera, Selection
+from ..recordings.recording import Recording
+from ..recordings.stereo_topics import chosen_topics, unused_truth
+from .recorded import (
+    about,
+    nothing,
+    progress_bar,
+    recording_name,
+    show_running,
+    untaken_truth,
+)
+
+Write = Callable[[JudgedFrame], None]
+
+
+@dataclass
+class BagResult:
+    """All that is kept of one bag.
+
+    Attributes:
+        judged: of each camera, its figures and its pictures.
+        refused: why the bag, or one of its cameras, could not be judged; or ''.
+        stopped: whether the user ended it early.
+    """
+
+    judged: list[tuple[RecordingResult, PagePictures]] = field(default_factory=list)
+    refused: str = ''
+    stopped: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it was judged."""
+        return not (self.refused or self.stopped)
+
+
+@dataclass(frozen=True)
+class BagWork:
+    """Methods that judge bags, and the part of each that is judged.
+
+    Attributes:
+        methods: in the order of the tables.
+        node: settings of the node.
+        part: of each bag.
+        camera, topics: that are asked for; `topics` as items of `recorded.given_topics`.
+        consistency_every: the right view is matched on each that many pairs.
+        pictures: whether pictures are kept.
+    """
+
+    methods: tuple[MethodSettings, ...]
+    node: NodeConfig
+    part: Selection
+    camera: str
+    topics: tuple[tuple[str, str], ...]
+    consistency_every: int
+    pictures: bool
+
+    def open(self, threads: int) -> BagWorker:
+        """Open the methods.
+
+        Raises:
+            StereoError: one cannot start.
+        """
+        methods = [method.open(threads) for method in self.methods]
+        return BagWorker(self, methods, shows_progress=False)
+
+
+class BagWorker:
+    """Judges bags with open methods.
+
+    Args:
+        work: settings.
+        methods: in the order of the tables.
+        write: makes what writes the frames of a camera, given whether it is one of several; or
+            None.
+        shows_progress: whether each camera has a bar.
+    """
+
+    def __init__(
+        self,
+        work: BagWork,
+        methods: Sequence[Method],
+        write: Callable[[RecordedCamera, bool], Write] | None = None,
+        shows_progress: bool = True,
+    ) -> None:
+        self._work = work
+        self._methods = methods
+        self._write = write
+        self._shows_progress = shows_progress
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """The settings of a method."""
+        pipeline = next(m.pipeline for m in self._methods if m.name == name)
+        return dataclasses.asdict(pipeline.config) if isinstance(pipeline, StereoPipeline) else {}
+
+    def do(self, given: Path) -> BagResult:
+        """Judge all cameras of a bag.
+
+        Raises:
+            BackendError: a backend failed.
+        """
+        found, work = BagResult(), self._work
+        try:
+            with Recording(given) as recording:
+                cameras = chosen_topics(
+                    str(given), recording.types, work.camera, dict(work.topics), work.node.rectify
+                )
+                maybe = unused_truth(recording.types, cameras)
+                for topics in cameras:
+                    camera = RecordedCamera(recording, topics, work.node, work.part)
+                    write = self._write(camera, len(cameras) > 1) if self._write else None
+                    result = self._judge(camera, write, found)
+                    if maybe and not topics.truth:
+                        result.findings.append(untaken_truth(maybe))
+        except InputError as error:
+            found.refused = str(error)
+        return found
+
+    def close(self) -> None:
+        """Free the methods."""
+        for method in self._methods:
+            method.pipeline.close()
+
+    def _judge(
+        self, camera: RecordedCamera, write: Write | None, found: BagResult
+    ) -> RecordingResult:
+        work = self._work
+        name = recording_name(camera.recording.path, camera.topics.name)
+        result = RecordingResult(name, scored=DatasetResult(name))
+        judge = RecordingJudge(result, self._methods, work.consistency_every)
+        pictures = PagePictures(work.pictures)
+        key = ''
+        with progress_bar(
+            total=camera.expected(), unit='pair', desc=name, mininterval=0.5,
+            disable=not self._shows_progress,
+        ) as bar:  # fmt: skip
+            try:
+                for recorded in camera.frames():
+                    frame = judge.add(recorded)
+                    key = key or result.main_key()
+                    pictures.see(frame, key)
+                    if write:
+                        write(frame)
+                    bar.update()
+                    show_running(bar, result, key)
+            except KeyboardInterrupt:
+                text = f'stopped by the user after {len(pictures)} pairs'
+                camera.faults[f'{text}; run it again, with --duration or --every'] += 0
+                found.stopped = True
+        result.findings = camera.findings()
+        if not result.frames:
+            raise InputError(f'{camera.recording.path}: {nothing(camera, result.findings)}')
+        result.about = about(camera, self._methods, work.node)
+        found.judged.append((result, pictures))
+        return result
+
+
+def bag_tasks(bags: Sequence[Path], work: BagWork) -> list[Task]:
+    """One task for each bag; one whose files change, or that is judged otherwise, is another."""
+    tasks = []
+    for index, bag in enumerate(bags):
+        files = sorted(bag.rglob('*')) if bag.is_dir() else [bag]
+        name = name_of(index, work, str(bag), [state_of(file) for file in files])
+        tasks.append(Task(name, bag))
+    return tasks

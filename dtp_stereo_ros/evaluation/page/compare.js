@@ -1,0 +1,233 @@
+'use strict';
+(() => {
+  const data = JSON.parse(document.getElementById('data').textContent);
+  const columns = Object.fromEntries(data.columns.map((column) => [column.key, column]));
+  // Bars that have their names below them; those of more are told under the pointer.
+  const MOST_NAMED = 20;
+  const COLOURS = { light: '#0b62b8', dark: '#6cb2f5' };
+  const WORDS = { better: 'better', worse: 'worse', '': 'not told from zero' };
+  // In the order of the table: real differences first, then by their size in half widths.
+  const effect = (measure) => {
+    const { mean, low, high } = measure.difference;
+    if (mean === null || low === null || high === low) return 0;
+    return Math.abs(mean) / (high - low);
+  };
+  const rows = data.measures.map((measure, index) => ({ ...measure, index, effect: effect(measure) }));
+  const HEADINGS = [
+    ['data', (row) => row.source], ['method', (row) => row.method],
+    ['measure', (row) => columns[row.key].heading], ['frames', (row) => row.difference.images],
+    ['A', (row) => row.first.mean], ['B', (row) => row.second.mean],
+    ['B − A', (row) => row.difference.mean],
+    ['', (row) => (row.verdict ? 1e6 : 0) + row.effect],
+  ];
+  const VERDICT = HEADINGS.length - 1;
+  let order = { column: VERDICT, down: true };
+  let chosen = 0;
+  let plot = null;
+
+  const make = (tag, properties = {}, ...children) => {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(properties)) {
+      if (name in node) node[name] = value;
+      else node.setAttribute(name, value);
+    }
+    node.append(...children.filter((child) => child !== null));
+    return node;
+  };
+  const theme = () => document.documentElement.dataset.theme;
+  const inUnit = (key, value) => (columns[key].unit === '%' ? 100 * value : value);
+  const text = (key, value, sign = false) => {
+    if (value === null || value === undefined) return '-';
+    const number = inUnit(key, value);
+    const digits = columns[key].unit === '' ? 4 : 2;
+    return (sign && number > 0 ? '+' : '') + number.toFixed(digits);
+  };
+  const interval = (key, { mean, low, high }) => text(key, mean, true) +
+    (low === null ? '' : ` [${text(key, low)}, ${text(key, high)}]`);
+
+  function sorted() {
+    const value = HEADINGS[order.column][1];
+    const found = [...rows].sort((a, b) => {
+      const [one, other] = [value(a), value(b)];
+      const by = typeof one === 'string' ? one.localeCompare(other) : (one ?? -1e9) - (other ?? -1e9);
+      return by || a.index - b.index;
+    });
+    return order.down ? found.reverse() : found;
+  }
+
+  function words() {
+    const list = make('ul', { className: 'findings', id: 'real' });
+    const real = rows.filter((row) => row.verdict).sort((a, b) => b.effect - a.effect);
+    for (const row of real) {
+      list.append(make('li', { className: row.verdict === 'worse' ? 'error' : 'ok' },
+        make('b', {}, `${columns[row.key].heading} ${row.verdict}: `),
+        `${row.method} on ${row.source}: ${text(row.key, row.first.mean)} to ` +
+        `${text(row.key, row.second.mean)}, B − A ${interval(row.key, row.difference)}, ` +
+        `${row.difference.images} frames`));
+    }
+    const others = rows.length - real.length;
+    if (others) {
+      list.append(make('li', { className: 'warn' }, real.length ?
+        `${others} other measures: their intervals hold zero, so no difference is shown.` :
+        'No measure differs: all intervals of the differences hold zero.'));
+    }
+    return make('section', {}, make('h2', {}, 'Which differences are real'), list,
+      make('p', { className: 'dim' }, `A: ${data.files[0].name}. B: ${data.files[1].name}. ` +
+        'Differences are paired: the same frames in both files, with 95 % intervals over frames. ' +
+        'Frames of a recording resemble each other, so that these intervals are too narrow, ' +
+        'as are those of few frames. Of many measures, one in twenty seems real by chance.'));
+  }
+
+  function table() {
+    const head = make('tr');
+    HEADINGS.forEach(([name], index) => {
+      const cell = make('th', {}, make('button', {
+        type: 'button', onclick: () => {
+          order = { column: index, down: order.column === index ? !order.down : index === VERDICT };
+          render();
+          document.querySelectorAll('#differences th button')[index].focus();
+        },
+      }, name || 'difference'));
+      cell.setAttribute('aria-sort',
+        index !== order.column ? 'none' : order.down ? 'descending' : 'ascending');
+      head.append(cell);
+    });
+    const body = make('tbody');
+    for (const row of sorted()) {
+      const line = make('tr', {}, make('td', {}, row.source), make('td', {}, row.method),
+        make('td', {}, make('abbr', { title: columns[row.key].meaning, tabIndex: 0 },
+          columns[row.key].heading)),
+        make('td', {}, String(row.difference.images)),
+        make('td', {}, text(row.key, row.first.mean)), make('td', {}, text(row.key, row.second.mean)),
+        make('td', { className: row.verdict ? 'real' : '' }, interval(row.key, row.difference)),
+        make('td', {}, make('button', {
+          type: 'button', onclick: () => { chosen = row.index; render(true); },
+        }, row.verdict || 'show')));
+      body.append(line);
+    }
+    return make('section', {}, make('h2', {}, 'All measures'),
+      make('div', { className: 'scroll', tabIndex: 0 },
+        make('table', { id: 'differences' }, make('thead', {}, head), body)));
+  }
+
+  function frames() {
+    const row = rows[chosen];
+    const column = columns[row.key];
+    const picker = make('select', { id: 'measure', onchange: () => { chosen = Number(picker.value); render(); } });
+    picker.setAttribute('aria-label', 'Measure');
+    for (const one of rows) {
+      picker.append(make('option', { value: one.index },
+        `${columns[one.key].heading}, ${one.method}, ${one.source}`));
+    }
+    picker.value = chosen;
+    const body = make('tbody');
+    for (const [name, , first, second] of row.changed) {
+      body.append(make('tr', {}, make('td', {}, name), make('td', {}, text(row.key, first)),
+        make('td', {}, text(row.key, second)), make('td', {}, text(row.key, second - first, true))));
+    }
+    const head = make('tr', {}, ...['most changed', 'A', 'B', 'B − A'].map((name) => make('th', {}, name)));
+    const note = row.stride > 1 ? `One of ${row.stride} frames is drawn. ` : '';
+    return make('section', { id: 'frames' }, make('h2', {}, 'By frame'), picker,
+      make('p', { className: 'dim' }, `${column.meaning}. B − A in ${column.unit || 'its own unit'}; ` +
+        `${WORDS[row.verdict]}. ${note}`),
+      make('div', { className: 'plot', id: 'plot' }, make('h3', {}, `B − A: ${column.heading}`)),
+      make('p', { id: 'under', className: 'dim', ariaLive: 'polite' }, ' '),
+      row.changed.length ? make('div', { className: 'scroll', tabIndex: 0 },
+        make('table', { id: 'changed' }, make('thead', {}, head), body)) :
+        make('p', {}, 'No frame changed.'));
+  }
+
+  function draw() {
+    const box = document.getElementById('plot');
+    const row = rows[chosen];
+    const timed = row.times_s.every((time) => time !== null);
+    const xs = timed ? row.times_s : row.names.map((name, index) => index);
+    const style = getComputedStyle(document.documentElement);
+    const line = style.getPropertyValue('--line').trim();
+    const axis = {
+      stroke: style.getPropertyValue('--text').trim(), grid: { stroke: line, width: 1 },
+      ticks: { stroke: line, width: 1 }, font: '12px system-ui', size: 56,
+    };
+    const under = document.getElementById('under');
+    const options = {
+      width: Math.max(200, box.clientWidth - 20), height: 220, padding: [8, 8, timed || xs.length <= MOST_NAMED ? 0 : 10, 0],
+      scales: { x: timed ? { time: false } : { time: false, range: [-0.7, Math.max(xs.length - 0.3, 0.7)] } },
+      cursor: { bind: { dblclick: () => null } },
+      axes: [timed ? { ...axis, size: 34, values: (u, ticks) => ticks.map((t) => `${t} s`) } : {
+        ...axis, size: 90, rotate: -35, show: xs.length <= MOST_NAMED, splits: () => xs,
+        values: (u, ticks) => ticks.map((t) => row.names[t]),
+      }, axis],
+      series: [{}, timed ? {
+        stroke: COLOURS[theme()], width: 1.5, points: { show: xs.length < 80, size: 4 },
+      } : {
+        stroke: COLOURS[theme()], fill: COLOURS[theme()],
+        paths: uPlot.paths.bars({ size: [0.7, 40] }), points: { show: false },
+      }],
+      hooks: {
+        setCursor: [(u) => {
+          const at = u.cursor.idx;
+          under.textContent = at === null || at === undefined ? ' ' :
+            `${row.names[at]}: ${text(row.key, row.differences[at], true)}`;
+        }],
+        draw: [(u) => {
+          const zero = u.valToPos(0, 'y', true);
+          if (zero < u.bbox.top || zero > u.bbox.top + u.bbox.height) return;
+          u.ctx.save();
+          u.ctx.strokeStyle = style.getPropertyValue('--dim').trim();
+          u.ctx.beginPath();
+          u.ctx.moveTo(u.bbox.left, zero);
+          u.ctx.lineTo(u.bbox.left + u.bbox.width, zero);
+          u.ctx.stroke();
+          u.ctx.restore();
+        }],
+      },
+    };
+    if (plot) plot.destroy();
+    plot = new uPlot(options, [xs, row.differences.map((v) => inUnit(row.key, v))], box);
+  }
+
+  function about() {
+    const list = make('dl');
+    data.files.forEach((file, index) => {
+      list.append(make('dt', {}, 'AB'[index]), make('dd', {}, file.name, make('br'),
+        make('code', {}, file.command)));
+    });
+    return make('section', {}, make('h2', {}, 'Run'), make('p', {}, make('code', {}, data.command)), list);
+  }
+
+  function render(scrolls = false) {
+    if (plot) plot.destroy();
+    plot = null;
+    document.getElementById('main').replaceChildren(words(), table(), frames(), about());
+    draw();
+    if (scrolls) {
+      document.getElementById('frames').scrollIntoView();
+      document.getElementById('measure').focus();
+    }
+  }
+
+  function setTheme(name) {
+    document.documentElement.dataset.theme = name;
+    document.getElementById('theme').textContent = name === 'dark' ? 'Light' : 'Dark';
+  }
+
+  document.title = 'dtp-stereo comparison';
+  document.querySelector('h1').textContent = 'Stereo comparison';
+  document.getElementById('theme').addEventListener('click', () => {
+    setTheme(theme() === 'dark' ? 'light' : 'dark');
+    render();
+  });
+  let waiting = 0;
+  let width = window.innerWidth;
+  window.addEventListener('resize', () => {
+    if (window.innerWidth === width) return;
+    width = window.innerWidth;
+    clearTimeout(waiting);
+    waiting = setTimeout(draw, 150);
+  });
+  setTheme(window.matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
+  document.getElementById('footer').textContent =
+    `dtp-stereo ${data.version}. Plots by uPlot (MIT licence, in the source of this page).`;
+  chosen = sorted()[0].index;
+  render();
+})();

@@ -1,0 +1,163 @@
+"""Where tasks are done, and how those that are done already are left out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .parts import Part, PartFolder
+from .processes import over_processes
+from .ray_cluster import cpus, over_ray
+from .tasks import Lost, Task, Work, Worker
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """One process, several, or a Ray cluster.
+
+    Attributes:
+        jobs: processes of this machine.
+        ray: address of a cluster, or '' for none.
+
+    Raises:
+        InputError: a value is out of range, or both are asked for.
+    """
+
+    jobs: int = 1
+    ray: str = ''
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise InputError(f'--jobs {self.jobs}: must be at least 1')
+        if self.jobs > 1 and self.ray:
+            raise InputError('--jobs is for one machine, --ray for a cluster; give one of them')
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this process does all tasks."""
+        return self.jobs == 1 and not self.ray
+
+    def size(self) -> int:
+        """Number of tasks that are done at the same time."""
+        return cpus(self.ray) if self.ray else self.jobs
+
+    def results(
+        self, work: Work, tasks: Sequence[Task], worker: Worker | None = None
+    ) -> Iterator[tuple[Task, Any | Lost]]:
+        """Tasks and their results, in the order in which they are done.
+
+        Args:
+            work: of all tasks.
+            tasks: to do.
+            worker: that is open in this process; taken where it does all tasks.
+
+        Raises:
+            Exception: the first that a task raises.
+        """
+        if self.ray:
+            return over_ray(work, tasks, self.ray)
+        if self.jobs > 1:
+            return over_processes(work, tasks, min(self.jobs, len(tasks)))
+        return _alone(work, tasks, worker)
+
+
+def _alone(
+    work: Work, tasks: Sequence[Task], given: Worker | None
+) -> Iterator[tuple[Task, Any | Lost]]:
+    worker = given or work.open(0)
+    try:
+        for task in tasks:
+            yield task, worker.do(task.given)
+    finally:
+        if given is None:
+            worker.close()
+
+
+@dataclass
+class Finished:
+    """Tasks that are done.
+
+    Attributes:
+        tasks: all, in their order.
+        parts: their results.
+        lost: name of a task to the reason for which it has none.
+        taken: number of tasks that had been done before.
+        jobs: largest number of tasks that were done at the same time.
+        is_whole: whether nothing is lost, and no result lacks anything.
+    """
+
+    tasks: Sequence[Task]
+    parts: PartFolder
+    lost: dict[str, str] = field(default_factory=dict)
+    taken: int = 0
+    jobs: int = 1
+    is_whole: bool = True
+
+    def values(self) -> Iterator[tuple[Task, Any | Lost]]:
+        """Tasks and their results in the order of the tasks, one at a time in memory."""
+        for task in self.tasks:
+            part = self.parts.read(task.name)
+            if part is None:
+                reason = self.lost.get(task.name, f'{self.parts.folder}: its part is gone')
+                yield task, Lost(reason)
+            else:
+                yield task, part.value
+
+
+def finish(
+    fleet: Fleet,
+    work: Work,
+    tasks: Sequence[Task],
+    parts: PartFolder,
+    worker: Worker | None = None,
+    seen: Callable[[Task, Any | Lost], None] = lambda task, value: None,
+) -> Finished:
+    """Do all tasks that have no whole result yet.
+
+    Args:
+        fleet: that does them.
+        work: of all tasks.
+        tasks: all.
+        parts: results, of this call and of earlier ones.
+        worker: see `Fleet.results`.
+        seen: called with each task and its result, those that were there before first.
+
+    Raises:
+        Exception: the first that a task raises; what is done stays in the folder.
+    """
+    found = Finished(tasks, parts)
+    missing = []
+    for task in tasks:
+        part = parts.read(task.name)
+        if part is None or not part.value.whole:
+            missing.append(task)
+            continue
+        found.taken += 1
+        found.jobs = max(found.jobs, part.jobs)
+        seen(task, part.value)
+    jobs = fleet.size() if missing else 1
+    found.jobs = max(found.jobs, jobs)
+    for task, value in fleet.results(work, missing, worker) if missing else ():
+        if isinstance(value, Lost):
+            found.lost[task.name] = value.reason
+            found.is_whole = False
+        else:
+            parts.write(task.name, Part(value, jobs))
+            found.is_whole = found.is_whole and value.whole
+        seen(task, value)
+    return found
+
+
+@contextmanager
+def part_folder(beside: Path | None) -> Iterator[PartFolder]:
+    """The folder of parts in that of a report; without a report, one that is removed again."""
+    if beside is not None:
+        yield PartFolder(beside / 'parts')
+        return
+    with tempfile.TemporaryDirectory(prefix='dtp-stereo-') as folder:
+        yield PartFolder(Path(folder))

@@ -1,0 +1,122 @@
+"""`dtp-stereo bag` on many bags by several processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from running import command, parts, wait_for, without_times, workers
+from scene_bag import Pair, planes, write_scene_bag
+
+from dtp_stereo_ros.cli import main
+from dtp_stereo_ros.evaluation import result_file
+
+FAST = ['--backend', 'sgbm', '--disparity-range', '64', '--consistency-every', '2']
+BAGS = 6
+
+
+@pytest.fixture(scope='module')
+def bags(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Bags whose truths differ; the second is none, and the third has one camera only."""
+    folder = tmp_path_factory.mktemp('bags')
+    made = []
+    for index in range(BAGS):
+        pairs = [Pair(p.left, p.right, p.truth_px + np.float32(index)) for p in planes(16)]
+        leave_out = ['right', 'right_info'] if index == 2 else []
+        made.append(write_scene_bag(folder / f'b{index}', pairs, leave_out=leave_out))
+    for path in made[1].rglob('*.*'):
+        path.write_bytes(path.read_bytes()[:100])
+    return [str(bag) for bag in made]
+
+
+def options(bags: list[str], out: Path, *more: str) -> list[str]:
+    files = ['--report', str(out), '--json', str(out / 'result.json')]
+    return ['bag', *bags, *FAST, *files, *more]
+
+
+@pytest.fixture(scope='module')
+def alone(bags: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of one process."""
+    out = tmp_path_factory.mktemp('alone')
+    assert main(options(bags, out)) == 0
+    return out
+
+
+def document(out: Path) -> dict[str, Any]:
+    return result_file.read(out / 'result.json')
+
+
+def pictures(out: Path) -> list[str]:
+    text = (out / 'report.html').read_text()
+    return [piece.partition('"')[0] for piece in text.split('data:image/jpeg;base64,')[1:]]
+
+
+def same(out: Path, alone: Path) -> None:
+    """The result files and the pictures of the pages are equal, apart from times."""
+    assert without_times(document(out)) == without_times(document(alone))
+    names = [recording['name'] for recording in document(out)['recordings']]
+    assert names == ['b0 cam', 'b3 cam', 'b4 cam', 'b5 cam']
+    assert pictures(out) == pictures(alone)
+    assert len(pictures(out)) > 8
+
+
+def test_two_processes_find_the_same(
+    bags: list[str], alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(options(bags, tmp_path, '--jobs', '2')) == 0
+    same(tmp_path, alone)
+    captured = capsys.readouterr()
+    # The broken bags are named, in the page and the result file too.
+    for number, reason in ((1, 'cannot be read'), (2, 'no left and right image topic')):
+        (line,) = [one for one in captured.err.splitlines() if f'error: {bags[number]}: ' in one]
+        assert reason in line
+        assert reason in document(tmp_path)['left_out'][number - 1]
+        assert reason in (tmp_path / 'report.html').read_text()
+    assert '2 processes shared the machine' in captured.out
+    assert (document(tmp_path)['jobs'], document(alone)['jobs']) == (2, 1)
+
+
+def test_ray_finds_the_same(bags: list[str], alone: Path, tmp_path: Path, ray: Any) -> None:
+    assert main(options(bags, tmp_path, '--ray', 'auto')) == 0
+    same(tmp_path, alone)
+
+
+def test_the_bag_of_a_killed_worker_is_judged_again(
+    bags: list[str], alone: Path, tmp_path: Path
+) -> None:
+    process = command(options(bags, tmp_path, '--jobs', '2'))
+    wait_for(lambda: parts(tmp_path) >= 1)
+    os.kill(workers(process.pid)[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert 'a process ended by signal SIGKILL; its part is done again' in errors
+    same(tmp_path, alone)
+
+
+def test_an_interrupted_call_is_resumed(
+    bags: list[str], alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = command(options(bags, tmp_path, '--jobs', '2'))
+    # Some of those that can be judged: each of the others is tried again.
+    wait_for(lambda: parts(tmp_path) >= 3)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    capsys.readouterr()
+    assert main(options(bags, tmp_path, '--jobs', '2')) == 0
+    assert f' of {BAGS} bags were judged before' in capsys.readouterr().err
+    same(tmp_path, alone)
+    # Bags were left out, so that the parts of the others are kept.
+    assert parts(tmp_path) == BAGS
+
+
+def test_one_bag_that_is_written_stays_in_this_process(
+    bags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ['bag', bags[0], *FAST, '--write', str(tmp_path / 'o.mcap'), '--jobs', '2']
+    assert main(arguments) == 2
+    assert 'leave out --jobs and --ray' in capsys.readouterr().err
