@@ -126,6 +126,20 @@ TRUTH_FREE: dict[str, Column] = {
             'px',
             'mean change of the disparity since the pair before, where the images did not change',
         ),
+        Column(
+            'followed_flicker_px',
+            'flicker in motion',
+            'px',
+            'mean change of the disparity since the pair before along the optical flow, less its '
+            'mean in a window of 60 px',
+        ),
+        Column(
+            'plane_noise_px',
+            'noise on planes',
+            'px',
+            'median rms deviation from a plane, of the flattest quarter of patches of 16 px; the '
+            'noise of the depth at Z is Z^2 / (f B) times it',
+        ),
         Column('coverage', 'coverage', '%', 'pixels of the image with an estimate', True),
     )
 }

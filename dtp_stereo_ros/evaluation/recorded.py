@@ -289,10 +289,12 @@ class RecordingJudge:
         base = next((e for e in estimates if e.method == self._baseline), None)
         before: dict[str, Float32Array] = {}
         still: BoolArray | None = None
+        motion: truth_free.Motion | None = None
         if self._before is not None and self._before[0].left.shape == frame.left.shape:
             last = self._before[0]
             still = truth_free.still(frame.left, last.left)
             still &= truth_free.still(frame.right, last.right)
+            motion = truth_free.motion(frame.left, last.left)
             before = self._before[1]
         found = []
         for estimate, disparity_px in zip(estimates, filled, strict=True):
@@ -300,15 +302,18 @@ class RecordingJudge:
             values = {
                 'photometric': truth_free.photometric(warped),
                 'census': truth_free.census(warped),
+                'plane_noise_px': truth_free.plane_noise_px(estimate.disparity_px),
                 'coverage': float(np.isfinite(estimate.disparity_px).mean()),
             }
             if estimate.method in right_px:
                 values['inconsistent'] = truth_free.inconsistent(
                     disparity_px, _filled(right_px[estimate.method])
                 )
-            if still is not None:
-                values['flicker_px'] = truth_free.flicker_px(
-                    disparity_px, before[estimate.method], still
+            if still is not None and motion is not None:
+                last_px = before[estimate.method]
+                values['flicker_px'] = truth_free.flicker_px(disparity_px, last_px, still)
+                values['followed_flicker_px'] = truth_free.followed_flicker_px(
+                    disparity_px, last_px, motion
                 )
             if base is not None and estimate.method != self._baseline:
                 values['agreement'] = truth_free.agreement(disparity_px, base.disparity_px)

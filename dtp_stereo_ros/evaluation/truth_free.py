@@ -32,7 +32,8 @@ _CENSUS_RADIUS_PX = 2
 _STILL_WINDOW_PX = 5
 # Of `followed_flicker_px` and `plane_noise_px`; see there.
 _SAME_LEVELS = 10.0
-_SMOOTH_PX = 31
+_SMOOTH_PX = 15
+_COARSE = 0.25
 _PATCH_PX = 16
 
 _Grey = npt.NDArray[np.float32]
@@ -168,10 +169,10 @@ def flicker_px(
 
 @dataclass(frozen=True)
 class Motion:
-    """Where the pixels of an image were in the frame before, at half size.
+    """Where the pixels of an image were in the frame before, at a quarter of the size.
 
     Attributes:
-        columns, rows: place in the frame before, (h, w) float32 px of half size.
+        columns, rows: place in the frame before, (h, w) float32 px of that size.
         sure: pixels whose flow there and back agrees within 1 px and whose grey level is the same
             within 10.
     """
@@ -182,13 +183,9 @@ class Motion:
 
 
 def motion(image: UInt8Array, before: UInt8Array) -> Motion:
-    """Dense optical flow to the frame before (DIS, Kroeger et al., ECCV 2016), at half size."""
-    now, then = (_halved(_grey(i)) for i in (image, before))
-    # This name is of every OpenCV, but not in its stubs.
-    create = cv2.DISOpticalFlow_create  # type: ignore[attr-defined]
-    flow = create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    to_before = flow.calc(now.astype(np.uint8), then.astype(np.uint8), None)
-    to_now = flow.calc(then.astype(np.uint8), now.astype(np.uint8), None)
+    """Dense optical flow to the frame before (Farneback, SCIA 2003), at a quarter of the size."""
+    now, then = (_coarse(_grey(i)) for i in (image, before))
+    to_before, to_now = _flow(now, then), _flow(then, now)
     height, width = now.shape
     columns = np.arange(width, dtype=np.float32) + to_before[..., 0]
     rows = np.arange(height, dtype=np.float32)[:, None] + to_before[..., 1]
@@ -203,15 +200,15 @@ def followed_flicker_px(
 ) -> float:
     """Mean change of the disparity since the frame before along the optical flow, px.
 
-    Motion in depth changes the disparity too, and smoothly: the mean change in a window of 31 px
-    is taken off.
+    Motion in depth changes the disparity too, and smoothly: the mean change in a window of 15 px
+    at that size is taken off.
     """
     # Not between two surfaces: each pixel takes the nearest disparity.
     moved = cv2.remap(
-        _halved_nearest(before_px), found.columns, found.rows, cv2.INTER_NEAREST,
+        _coarse_nearest(before_px), found.columns, found.rows, cv2.INTER_NEAREST,
         borderValue=np.nan,
     )  # fmt: skip
-    change = _halved_nearest(disparity_px) - moved
+    change = _coarse_nearest(disparity_px) - moved
     judged = found.sure & np.isfinite(change)
     window = (_SMOOTH_PX, _SMOOTH_PX)
     weight = cv2.blur(judged.astype(np.float32), window)
@@ -228,9 +225,10 @@ def plane_noise_px(disparity_px: Float32Array) -> float:
     side = _PATCH_PX
     height, width = (length // side * side for length in disparity_px.shape)
     blocks = disparity_px[:height, :width].reshape(height // side, side, width // side, side)
-    patches = blocks.transpose(0, 2, 1, 3).reshape(-1, side * side)
+    # Each second one in rows and columns: enough for a median.
+    patches = blocks.transpose(0, 2, 1, 3)[::2, ::2].reshape(-1, side * side)
     patches = patches[np.isfinite(patches).all(axis=1)].astype(np.float64)
-    if len(patches) * side * side < FEWEST_SHARE * disparity_px.size or len(patches) < 4:
+    if len(patches) * side * side < FEWEST_SHARE * disparity_px.size / 4 or len(patches) < 4:
         return float('nan')
     rows, columns = np.divmod(np.arange(side * side), side)
     basis, _ = np.linalg.qr(np.stack((np.ones(side * side), columns, rows), axis=1))
@@ -258,12 +256,21 @@ def row_offsets_px(matches: Matches) -> tuple[float, float]:
     return float(kept.mean()), float(np.sqrt(np.mean(kept**2)))
 
 
-def _halved(image: _Grey) -> _Grey:
-    return np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+def _flow(image: _Grey, other: _Grey) -> npt.NDArray[np.float32]:
+    """(h, w, 2) px. OpenCV's DIS is faster and better, and ends the process for some images."""
+    none: Any = None
+    flow = cv2.calcOpticalFlowFarneback(image, other, none, 0.5, 4, 15, 2, 5, 1.1, 0)
+    return np.asarray(flow, np.float32)
 
 
-def _halved_nearest(plane: Float32Array) -> Float32Array:
-    height, width = (round(length / 2) for length in plane.shape)
+def _coarse(image: _Grey) -> _Grey:
+    return np.asarray(
+        cv2.resize(image, None, fx=_COARSE, fy=_COARSE, interpolation=cv2.INTER_AREA)
+    )
+
+
+def _coarse_nearest(plane: Float32Array) -> Float32Array:
+    height, width = (round(length * _COARSE) for length in plane.shape)
     return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST))
 
 

@@ -97,16 +97,18 @@ def test_row_offsets():
     assert np.isnan(truth_free.row_offsets_px(few)).all()
 
 
-def texture(size=(120, 200), seed=0):
+def texture(size=(240, 400), seed=0):
     noise = np.random.default_rng(seed).integers(0, 255, size).astype(np.uint8)
-    return np.repeat(cv2.GaussianBlur(noise, (0, 0), 3)[..., None], 3, axis=2)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 3)
+    full = cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)
+    return np.repeat(full[..., None], 3, axis=2)
 
 
 def moving(shift_px):
     """A picture, the same moved to the right, and the disparity of both, which moves with it."""
-    wide = texture((120, 240))
-    ramp = np.tile(np.linspace(10, 20, 240, dtype=np.float32), (120, 1))
-    now, before = slice(20 - shift_px, 220 - shift_px), slice(20, 220)
+    wide = texture((240, 440))
+    ramp = np.tile(np.linspace(10, 20, 440, dtype=np.float32), (240, 1))
+    now, before = slice(20 - shift_px, 420 - shift_px), slice(20, 420)
     return wide[:, now], wide[:, before], ramp[:, now], ramp[:, before]
 
 
@@ -124,24 +126,24 @@ def test_flicker_is_followed_along_the_motion(shift_px):
 
 
 def test_flicker_of_other_pictures_is_not_known():
-    disparity = np.full((120, 200), 9, np.float32)
+    disparity = np.full((240, 400), 9, np.float32)
     other = truth_free.motion(texture(seed=1), texture(seed=2))
     assert other.sure.mean() < 0.5
     same = truth_free.motion(texture(), texture())
     assert same.sure.all()
-    holes = np.full((120, 200), NAN)
+    holes = np.full((240, 400), NAN)
     assert np.isnan(truth_free.followed_flicker_px(holes, disparity, same))
 
 
 def test_noise_on_planes_whatever_their_slope():
-    rows, columns = np.mgrid[:128, :160].astype(np.float32)
+    rows, columns = np.mgrid[:256, :320].astype(np.float32)
     plane_px = 20 + 0.1 * columns - 0.05 * rows
     assert truth_free.plane_noise_px(plane_px) == pytest.approx(0, abs=1e-4)
     noise = np.random.default_rng(0).normal(0, 0.25, plane_px.shape).astype(np.float32)
     assert truth_free.plane_noise_px(plane_px + noise) == pytest.approx(0.25, rel=0.1)
     # Steps and holes are in other patches than the flattest.
     stepped = plane_px + noise
-    stepped[:64, 70:] += 15
-    stepped[100:, :40] = NAN
+    stepped[:128, 70:] += 15
+    stepped[200:, :40] = NAN
     assert truth_free.plane_noise_px(stepped) == pytest.approx(0.25, rel=0.1)
     assert np.isnan(truth_free.plane_noise_px(np.full((64, 64), NAN)))
