@@ -32,7 +32,9 @@ from dtp_stereo_ros.pipeline import StereoPipeline
 from dtp_stereo_ros.stereo import Float32Array, StereoFrame, UInt8Array
 from tools.doc_sections import check_section, write_section
 
-MEASURES = ('inconsistent', 'photometric', 'census', 'flicker_px', 'agreement', 'coverage')
+MEASURES = (
+    'inconsistent', 'photometric', 'census', 'flicker_px', 'plane_noise_px', 'agreement', 'coverage',
+)  # fmt: skip
 ERRORS = ('epe_px', 'bad_3')
 TREATED = ('filled', 'own')
 # Grey levels of noise: of a good camera, as between two frames of a still scene, and of a bad one.
@@ -233,6 +235,7 @@ def _measured(
         ),
         'photometric': truth_free.photometric(warped),
         'census': truth_free.census(warped),
+        'plane_noise_px': truth_free.plane_noise_px(disparity_px),
         'flicker_px': truth_free.flicker_px(again_px, disparity_px, everywhere),
     }
 
