@@ -33,7 +33,8 @@ from dtp_stereo_ros.stereo import Float32Array, StereoFrame, UInt8Array
 from tools.doc_sections import check_section, write_section
 
 MEASURES = (
-    'inconsistent', 'photometric', 'census', 'flicker_px', 'plane_noise_px', 'agreement', 'coverage',
+    'inconsistent', 'photometric', 'census', 'flicker_px', 'plane_noise_px', 'agreement',
+    'coverage',
 )  # fmt: skip
 ERRORS = ('epe_px', 'bad_3')
 TREATED = ('filled', 'own')
