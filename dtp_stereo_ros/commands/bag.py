@@ -32,6 +32,7 @@ from .recorded import (
     add_recording_options,
     given_topics,
     make_folders,
+    new_bag,
     progress_bar,
     read_settings,
     report,
@@ -211,10 +212,7 @@ def _written_bag(args: argparse.Namespace) -> WrittenBag | None:
         return None
     if len(args.bags) > 1:
         raise InputError(f'--write {args.write}: takes the pairs of one bag; give one BAG')
-    bag, target = args.bags[0].resolve(), args.write.resolve()
-    if bag in (target, target.parent):
-        raise InputError(f'--write {args.write}: is the bag that is read; name another file')
-    return WrittenBag(args.write)
+    return new_bag('--write', args.write, args.bags[0])
 
 
 def _written_method(args: argparse.Namespace, methods: list[Method]) -> str:

@@ -26,6 +26,7 @@ from ..node_params import read_node_params
 from ..pipeline import StereoPipeline
 from ..recordings.recorded_frames import RecordedCamera, Selection
 from ..recordings.stereo_topics import StereoTopics
+from ..recordings.written_bag import WrittenBag
 from .options import typed_command
 
 BROKEN_BOUND = 3
@@ -76,6 +77,18 @@ def add_topic_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     topics.add_argument('--start', type=float, default=0.0, metavar='S', help='from the start')
     topics.add_argument('--duration', type=float, metavar='S', help='default: to the end')
     return topics
+
+
+def new_bag(option: str, target: Path, bag: Path) -> WrittenBag:
+    """The bag of an option that writes one.
+
+    Raises:
+        InputError: it is the bag that is read, or see `WrittenBag`.
+    """
+    read, written = bag.resolve(), target.resolve()
+    if read in (written, written.parent):
+        raise InputError(f'{option} {target}: is the bag that is read; name another file')
+    return WrittenBag(target)
 
 
 def given_topics(args: argparse.Namespace) -> dict[str, str]:

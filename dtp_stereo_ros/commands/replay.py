@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ from ..pipeline import StereoPipeline
 from ..recordings.recorded_frames import RecordedCamera, RecordedFrame, Selection
 from ..recordings.recording import Recording
 from ..recordings.stereo_topics import COMPRESSED, StereoTopics, chosen_topics, unused_truth
+from ..recordings.written_bag import WrittenBag
+from ..recordings.written_results import ResultWriter
 from ..stereo import SIDES, StereoResult
 from .options import add_pipeline_options, pipeline_config
 from .recorded import (
@@ -36,6 +38,7 @@ from .recorded import (
     add_recording_options,
     given_topics,
     make_folders,
+    new_bag,
     nothing,
     progress_bar,
     read_settings,
@@ -92,6 +95,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='play the part N times; the first is judged (default: 1)',
     )  # fmt: skip
     add_output_options(parser)
+    parser.add_argument(
+        '--record', type=Path, metavar='OUT.mcap',
+        help='write the judged pairs with what the node published for them as a rosbag2',
+    )  # fmt: skip
     add_recording_options(parser)
     node = parser.add_argument_group('node')
     node.add_argument(
@@ -118,6 +125,7 @@ class _Setup:
     pipeline: PipelineConfig
     node: NodeConfig
     baseline: Method
+    record: WrittenBag | None = None
 
     def parameters(self) -> dict[str, Any]:
         """Of the node: those of the file, and what was typed."""
@@ -138,6 +146,7 @@ class _Replayed:
     key: str = ''
     method: str = ''
     told: dict[str, str] = dataclasses.field(default_factory=dict)
+    writer: ResultWriter | None = None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -160,36 +169,53 @@ def run(args: argparse.Namespace) -> int:
     limits = PipelineConfig(
         backend=BASELINE, min_depth=pipeline.min_depth, max_depth=pipeline.max_depth
     )
-    replayed: list[_Replayed] = []
-    ended: list[str] = []
-    with Recording(args.bag) as recording, _unwinding(), closing(StereoPipeline(limits)) as sgbm:
-        setup = _Setup(args, part, pipeline, node, Method(BASELINE, sgbm))
+    record = new_bag('--record', args.record, args.bag) if args.record else None
+    with (
+        Recording(args.bag) as recording, _unwinding(), closing(StereoPipeline(limits)) as sgbm,
+        record or nullcontext(),
+    ):  # fmt: skip
+        setup = _Setup(args, part, pipeline, node, Method(BASELINE, sgbm), record)
         cameras = chosen_topics(
             str(args.bag), recording.types, args.camera, given_topics(args), node.rectify
         )
-        maybe = unused_truth(recording.types, cameras)
-        for topics in cameras:
-            try:
-                found = _replay_camera(setup, RecordedCamera(recording, topics, node, part))
-            except (InputError, BackendError) as error:
-                if len(cameras) == 1:
-                    raise
-                ended.append(str(error))  # the other cameras are judged
-                continue
-            if found is None:
-                ended.append('')
-                break
-            if maybe and not topics.truth:
-                found.result.findings.append(untaken_truth(maybe))
-            replayed.append(found)
-            if reason := _figures(found.result).ended or recording.broken:
-                ended.append(reason)
-                break
+        replayed, ended = _replay_all(setup, recording, cameras)
     results, pictures = [r.result for r in replayed], [r.pictures for r in replayed]
     code = report(args, results, pictures, bounds) if replayed else _ENDED
+    if record and replayed:
+        topics_of = ', '.join(f'{topic} ({count})' for topic, count in record.counts.items())
+        print(f'\nrecorded: {args.record.resolve()}: {topics_of}')
     for reason in filter(None, ended):
         print(f'dtp-stereo replay: error: {reason}', file=sys.stderr)
     return _ENDED if ended else code
+
+
+def _replay_all(
+    setup: _Setup, recording: Recording, cameras: list[StereoTopics]
+) -> tuple[list[_Replayed], list[str]]:
+    """Replay the cameras of the bag in turn; returns also why some ended early."""
+    replayed: list[_Replayed] = []
+    ended: list[str] = []
+    maybe = unused_truth(recording.types, cameras)
+    several = len(cameras) > 1
+    for topics in cameras:
+        try:
+            camera = RecordedCamera(recording, topics, setup.node, setup.part)
+            found = _replay_camera(setup, camera, several)
+        except (InputError, BackendError) as error:
+            if not several:
+                raise
+            ended.append(str(error))  # the other cameras are judged
+            continue
+        if found is None:
+            ended.append('')
+            break
+        if maybe and not topics.truth:
+            found.result.findings.append(untaken_truth(maybe))
+        replayed.append(found)
+        if reason := _figures(found.result).ended or recording.broken:
+            ended.append(reason)
+            break
+    return replayed, ended
 
 
 @contextmanager
@@ -207,7 +233,7 @@ def _unwinding() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _replay_camera(setup: _Setup, camera: RecordedCamera) -> _Replayed | None:
+def _replay_camera(setup: _Setup, camera: RecordedCamera, several: bool) -> _Replayed | None:
     """Replay one camera; None where the node ended before there was anything to judge."""
     args, topics = setup.args, camera.topics
     if not (topics.left_info and topics.right_info):
@@ -220,6 +246,9 @@ def _replay_camera(setup: _Setup, camera: RecordedCamera) -> _Replayed | None:
     figures = ReplayFigures(LOCKSTEP if rate is None else REAL_TIME, rate, args.loops)
     result = RecordingResult(name, replay=figures, scored=DatasetResult(name))
     found = _Replayed(result, PagePictures(args.report is not None))
+    if setup.record:
+        limit_m = setup.pipeline.max_depth
+        found.writer = ResultWriter(setup.record, camera, setup.node, limit_m, several)
     with tempfile.TemporaryDirectory(prefix='dtp_stereo_replay_') as folder:
         play = _lockstep if rate is None else _in_time
         try:
@@ -400,6 +429,8 @@ def _judge(
     given: dict[str, StereoResult],
 ) -> None:
     frame = judge.add(recorded, given)
+    if found.writer:
+        found.writer.add(recorded, given[found.method])
     found.key = found.key or found.result.main_key()
     found.pictures.see(frame, found.key)
 

@@ -26,6 +26,7 @@ from dtp_stereo_ros.evaluation.columns import COLUMNS
 from dtp_stereo_ros.evaluation.datasets import open_dataset
 from dtp_stereo_ros.messages.images import to_image
 from dtp_stereo_ros.messages.stamps import stamp_ns
+from dtp_stereo_ros.recordings.recording import Recording
 from dtp_stereo_ros.ros.harness import replayer
 from dtp_stereo_ros.ros.message_types import ROS_TYPES
 
@@ -113,6 +114,36 @@ def test_lockstep_agrees_with_bag_on_real_scenes(tmp_path: Path, data_root: Path
     assert ('dtpnet-small onnx fp32', 'bad_3') in own
     for name, value in own.items():
         assert value == pytest.approx(other[name], abs=1e-4), name
+
+
+def test_what_the_node_published_is_recorded(bag: Path, tmp_path: Path) -> None:
+    """The bag that is written holds the pairs and results: its judgement is that of the replay."""
+    out = tmp_path / 'out.mcap'
+    before = replay(tmp_path, bag, *SGBM, '--record', str(out), '--every', '2')
+    with Recording(out) as recording:
+        assert recording.counts['/disparity'] == recording.counts['/disparity/compressed'] == 3
+        assert recording.types['/points2'] == 'sensor_msgs/msg/PointCloud2'
+        assert recording.counts['/depth/image'] == 3
+    again = tmp_path / 'again.json'
+    assert (
+        main(
+            [
+                'bag',
+                str(out),
+                *SGBM,
+                '--truth',
+                '/cam/ground_truth/disparity',
+                '--json',
+                str(again),
+            ]
+        )
+        == 0
+    )
+    (after,) = result_file.read(again)['recordings']
+    node, sgbm = before['measures'][0], after['measures'][0]
+    for key in ('epe_px', 'bad_1', 'bad_3'):
+        assert node['values'][key]['mean'] == pytest.approx(sgbm['values'][key]['mean'], abs=1e-4)
+    assert main(['replay', str(bag), *SGBM, '--record', str(bag / 'x.mcap')]) == 2
 
 
 def test_lockstep_twice_has_one_hash(lockstep: dict[str, Any], bag: Path, tmp_path: Path) -> None:
