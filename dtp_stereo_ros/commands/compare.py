@@ -44,11 +44,13 @@ def run(args: argparse.Namespace) -> int:
         InputError: a file is no result file, the two have nothing in common, or the page cannot
             be written.
     """
-    files = [ComparedFile(str(path), result_file.read(path)) for path in (args.first, args.second)]
-    found = paired_measures(*(file.document for file in files))
+    first, second = (
+        ComparedFile(str(path), result_file.read(path)) for path in (args.first, args.second)
+    )
+    found = paired_measures(first.document, second.document)
     if args.report:
         page = make_folder(args.report) / 'compare.html'
-        write_comparison(page, typed_command(), *files, found)
+        write_comparison(page, typed_command(), first, second, found)
     print(
         table(
             ['data', 'method', 'frames', 'measure', 'A', 'B', 'B - A', ''],

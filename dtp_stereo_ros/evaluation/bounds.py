@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from .columns import COLUMNS, TRUTH_FREE, Column
+from .columns import COLUMNS, DEPTH, TRUTH_FREE, Column
 from .recorded import RecordingResult
 from .runner import BASELINE
 
@@ -56,15 +56,13 @@ class Bound:
                     found = f'{self.column.name} is {value:.4g} {self.column.unit}'.rstrip()
                     lines.append(f'{recording.name}: {measures.method}: {found}, {self.text}')
         if not judged:
-            why = (
-                'it needs a truth, name one by --truth' if self._needs_truth else 'too few frames'
-            )
+            why = 'too few frames'
+            if self.column.key in COLUMNS:
+                why = 'it needs a truth, name one by --truth'
+            elif self.column.key in DEPTH:
+                why = 'it needs a truth and camera infos'
             raise InputError(f'--fail-if {self.text}: {self.column.name} was not judged; {why}')
         return lines
-
-    @property
-    def _needs_truth(self) -> bool:
-        return self.column.key in COLUMNS
 
 
 def parse_bound(text: str) -> Bound:
@@ -73,7 +71,7 @@ def parse_bound(text: str) -> Bound:
     Raises:
         InputError: another form, or no such measure.
     """
-    names = {_short(c.key): c for c in (*COLUMNS.values(), *TRUTH_FREE.values())}
+    names = {_short(c.key): c for c in (*COLUMNS.values(), *DEPTH.values(), *TRUTH_FREE.values())}
     match = _PATTERN.fullmatch(text)
     known = ', '.join(sorted(names))
     if match is None:
@@ -90,4 +88,4 @@ def parse_bound(text: str) -> Bound:
 
 def _short(name: str) -> str:
     """Key or name without marks and unit: 'bad_0_5' and 'bad-0.5' are 'bad05'."""
-    return re.sub(r'[^a-z0-9]', '', name.lower().removesuffix('_px'))
+    return re.sub(r'[^a-z0-9]', '', name.lower().removesuffix('_px').removesuffix('_m'))

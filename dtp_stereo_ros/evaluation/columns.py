@@ -15,7 +15,7 @@ class Column:
     Attributes:
         key: in result files, and the attribute of `metrics.Score` where it is one.
         name: without the unit.
-        unit: 'px', '%' or ''; shares are stored as 0..1 and shown in %.
+        unit: 'px', 'm', '%' or ''; shares are stored as 0..1 and shown in %.
         meaning: half a sentence for the legend.
         more_is_better: of most measures, less is.
     """
@@ -54,7 +54,7 @@ class Column:
 
     @property
     def _digits(self) -> int:
-        return 2 if self.unit else 4
+        return {'': 4, 'm': 3}.get(self.unit, 2)
 
 
 COLUMNS: dict[str, Column] = {
@@ -86,6 +86,20 @@ COLUMNS: dict[str, Column] = {
             'area between the sparsification curve of |d - d*| and that of the true order',
         ),
         Column('ause_bad_3', 'AUSE of bad-3', '%', 'the same of bad-3'),
+    )
+}
+
+# Of recordings with a truth and a calibration; see `depth_score`.
+DEPTH: dict[str, Column] = {
+    column.key: column
+    for column in (
+        Column(
+            'depth_rmse_m',
+            'depth RMSE',
+            'm',
+            'root mean square of Z - Z*, of pixels up to 80 m, estimates cut at 80 m',
+        ),
+        Column('depth_abs_rel', 'absRel', '%', 'mean of |Z - Z*| / Z* of the same pixels'),
     )
 }
 
@@ -153,14 +167,14 @@ PAIR_COLUMNS: dict[str, Column] = {
     )
 }
 
-ALL_COLUMNS: dict[str, Column] = {**COLUMNS, **TRUTH_FREE, **PAIR_COLUMNS}
+ALL_COLUMNS: dict[str, Column] = {**COLUMNS, **DEPTH, **TRUTH_FREE, **PAIR_COLUMNS}
 
 # Of the table of all treatments, and of the table of accuracy.
 SCORE_KEYS = ('epe_px', 'bad_0_5', 'bad_1', 'bad_2', 'bad_3', 'd1', 'density')
 ACCURACY_KEYS = ('epe_px', 'bad_1', 'bad_2', 'bad_3', 'd1', 'bad_3_at_density', 'ause_px')
 # Of the table of a recording, as far as they are known.
 RECORDING_KEYS = (
-    'epe_px', 'bad_1', 'bad_3', 'd1', 'bad_3_at_density', 'ause_px', *TRUTH_FREE,
+    'epe_px', 'bad_1', 'bad_3', 'd1', 'bad_3_at_density', 'ause_px', *DEPTH, *TRUTH_FREE,
 )  # fmt: skip
 # What only a confidence gives.
 CONFIDENCE_KEYS = ('epe_px_at_density', 'bad_3_at_density', 'ause_px', 'ause_bad_3')

@@ -21,10 +21,12 @@ from ..stereo import (
     UInt8Array,
 )
 from . import truth_free
-from .columns import COLUMNS, TRUTH_FREE
+from .columns import COLUMNS, DEPTH, TRUTH_FREE
 from .datasets import Truth
+from .depth_score import depth_score
 from .fill import fill_holes
 from .intervals import Interval, bootstrap, paired_difference
+from .places import PlaceErrors
 from .replay_figures import ReplayFigures
 from .runner import BASELINE, DatasetResult, Method
 from .scene_score import Estimate, SceneScore, judge
@@ -101,6 +103,7 @@ class RecordingResult:
         frames: one for each method and frame.
         rows: mean and rms of the row offsets by frame index, of the frames that were looked at.
         scored: of the frames with truth, as of a data set.
+        places: method to its errors by range and image region, of the frames with truth.
         judging_ms, consistency_ms: medians of what judging took for one frame, all methods
             together, and matching the right views.
     """
@@ -112,6 +115,7 @@ class RecordingResult:
     frames: list[FrameScore] = field(default_factory=list)
     rows: dict[int, tuple[float, float]] = field(default_factory=dict)
     scored: DatasetResult = field(default_factory=lambda: DatasetResult(''))
+    places: dict[str, PlaceErrors] = field(default_factory=dict)
     judging_ms: float = float('nan')
     consistency_ms: float = float('nan')
 
@@ -122,7 +126,7 @@ class RecordingResult:
     def measured_keys(self) -> list[str]:
         """The measures that any frame has, in the order of the tables."""
         known = {key for frame in self.frames for key in frame.values}
-        return [key for key in (*COLUMNS, *TRUTH_FREE) if key in known]
+        return [key for key in (*COLUMNS, *DEPTH, *TRUTH_FREE) if key in known]
 
     def measures(self, baseline: str = BASELINE) -> list[Measures]:
         """Means and intervals of each method."""
@@ -229,7 +233,9 @@ class RecordingJudge:
         right_px = self._right_views(frame, given) if looked else {}
         matched = time.perf_counter()
         scenes = self._scenes(recorded, estimates, latencies_ms)
-        values = self._values(frame, estimates, right_px)
+        filled = [_filled(estimate.disparity_px) for estimate in estimates]
+        depths = self._depths(recorded, estimates, filled)
+        values = self._values(frame, estimates, filled, right_px)
         scores = [
             FrameScore(
                 estimate.method,
@@ -237,10 +243,10 @@ class RecordingJudge:
                 frame.stamp_ns,
                 (frame.stamp_ns - self._first_ns) / 1e9,
                 latency_ms,
-                {**_of_truth(scene), **own},
+                {**_of_truth(scene), **depth, **own},
             )
-            for estimate, latency_ms, scene, own in zip(
-                estimates, latencies_ms, scenes, values, strict=True
+            for estimate, latency_ms, scene, depth, own in zip(
+                estimates, latencies_ms, scenes, depths, values, strict=True
             )
         ]
         if looked:
@@ -278,14 +284,32 @@ class RecordingJudge:
             self.result.scored.add(scenes)
         return scenes
 
+    def _depths(
+        self,
+        recorded: RecordedFrame,
+        estimates: Sequence[Estimate],
+        filled: Sequence[Float32Array],
+    ) -> list[dict[str, float]]:
+        """The measures of depth, by method; errors by range and region are summed up."""
+        truth_px, calibration = recorded.truth_px, recorded.frame.calibration
+        if truth_px is None:
+            return [{} for _ in estimates]
+        found: list[dict[str, float]] = []
+        for estimate, disparity_px in zip(estimates, filled, strict=True):
+            places = self.result.places.setdefault(estimate.method, PlaceErrors())
+            places.add(disparity_px, truth_px, calibration)
+            values = vars(depth_score(disparity_px, truth_px, calibration)) if calibration else {}
+            found.append({key: value for key, value in values.items() if np.isfinite(value)})
+        return found
+
     def _values(
         self,
         frame: StereoFrame,
         estimates: Sequence[Estimate],
+        filled: Sequence[Float32Array],
         right_px: dict[str, Float32Array],
     ) -> list[dict[str, float]]:
         """The measures without truth, by method, holes filled as those with a truth are."""
-        filled = [_filled(estimate.disparity_px) for estimate in estimates]
         base = next((e for e in estimates if e.method == self._baseline), None)
         before: dict[str, Float32Array] = {}
         still: BoolArray | None = None

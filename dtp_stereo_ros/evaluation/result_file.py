@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import InputError
 from .anatomy import CLASSES
 from .calibration import EDGES_PX, total
-from .columns import ALL_COLUMNS, COLUMNS
+from .columns import ALL_COLUMNS, COLUMNS, DEPTH
 from .comparison import accuracy, main_region, methods_of
 from .intervals import CONFIDENCE_LEVEL, RESAMPLES, SEED
 from .latency import REFERENCES, Times
@@ -60,7 +60,7 @@ def as_document(
                 'heading': column.heading,
                 'unit': column.unit,
                 'meaning': column.meaning,
-                'needs_truth': column.key in COLUMNS,
+                'needs_truth': column.key in COLUMNS or column.key in DEPTH,
                 'more_is_better': column.more_is_better,
             }
             for column in ALL_COLUMNS.values()
@@ -163,6 +163,16 @@ def _recording(recording: RecordingResult) -> dict[str, Any]:
         'consistency_ms': recording.consistency_ms,
         'findings': [vars(finding) for finding in recording.findings],
         'measures': [dataclasses.asdict(measures) for measures in recording.measures()],
+        'by_range': [
+            {'method': method, **line}
+            for method, errors in recording.places.items()
+            for line in errors.by_range()
+        ],
+        'by_region': [
+            {'method': method, **line}
+            for method, errors in recording.places.items()
+            for line in errors.by_region()
+        ],
         'frames': [vars(frame) for frame in recording.frames],
         'rows': [
             {'index': index, 'rows_px': mean, 'rows_rms_px': rms}

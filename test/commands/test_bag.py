@@ -88,6 +88,16 @@ def test_a_bag_with_truth_by_hand(tmp_path: Path) -> None:
     assert measures['values']['photometric']['mean'] < 0.01
     assert measures['values']['inconsistent']['mean'] < 0.02
     assert measures['values']['inconsistent']['images'] == 2
+    # f T = 20 px m: 2.5 m at 8 px; 1.67 m at 12 px.
+    wrong = (truth == 12).mean()
+    rmse_m = np.sqrt(wrong * (20 / 8 - 20 / 12) ** 2)
+    assert measures['values']['depth_rmse_m']['mean'] == pytest.approx(rmse_m, abs=0.02)
+    assert measures['values']['depth_abs_rel']['mean'] == pytest.approx(wrong * 0.5, abs=0.02)
+    near, far = recording['by_range']
+    assert (near['from_m'], far['from_m']) == (1, 2)
+    assert near['pixels'] + far['pixels'] == pytest.approx(4 * truth.size, rel=0.01)
+    assert (near['bad_3'], far['bad_3']) == pytest.approx((1, 0), abs=0.02)
+    assert recording['by_region'][0]['bad_3'] < 0.02 < 0.98 < recording['by_region'][-1]['bad_3']
     assert recording['pairs'] == 4
     assert recording['calibration']['baseline_m'] == pytest.approx(0.1)
     assert [f['time_s'] for f in recording['frames']] == pytest.approx([0, 0.1, 0.2, 0.3])
@@ -112,7 +122,14 @@ def test_a_model_stands_beside_sgbm(tmp_path: Path, make_onnx) -> None:
 
 @pytest.mark.parametrize(
     ('bound', 'code'),
-    [('bad3>5', 0), ('bad-3 < 5 %', 3), ('EPE>0.000001', 3), ('coverage<10', 0)],
+    [
+        ('bad3>5', 0),
+        ('bad-3 < 5 %', 3),
+        ('EPE>0.000001', 3),
+        ('coverage<10', 0),
+        ('depth-rmse<99', 3),
+        ('depth-absrel>90', 0),
+    ],
 )
 def test_bounds(tmp_path: Path, bound: str, code: int, make_onnx, capsys) -> None:
     pytest.importorskip('onnxruntime')

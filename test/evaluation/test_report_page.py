@@ -100,7 +100,14 @@ def test_dark_mode_and_the_second_recording(browse: Callable[..., Any]) -> None:
     assert back() == 'rgb(255, 255, 255)'
     tabs = driver.find_elements(By.CSS_SELECTOR, '#cameras button')
     assert [tab.text for tab in tabs] == ['<script>b cam', 'c cam']
+    ranges = driver.find_elements(By.CSS_SELECTOR, '#ranges tbody tr')
+    assert [r.find_element(By.TAG_NAME, 'td').text for r in ranges] == [
+        'bad-3 %, sgbm', 'EPE px, sgbm', 'absRel %, sgbm', 'depth RMSE m, sgbm',
+        'pixels with a truth %',
+    ]  # fmt: skip
+    assert len(driver.find_elements(By.CSS_SELECTOR, '.regions td')) == 12
     tabs[1].click()
+    assert not driver.find_elements(By.ID, 'places')
     assert 'EPE' not in driver.find_element(By.ID, 'summary').text
     findings = driver.find_element(By.CSS_SELECTOR, '.findings').text
     assert 'left and right are equal, 2 pairs' in findings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from dtp_stereo_ros.evaluation.anatomy import CLASSES
-from dtp_stereo_ros.evaluation.columns import COLUMNS, PAIR_COLUMNS, TRUTH_FREE, Column
+from dtp_stereo_ros.evaluation.columns import COLUMNS, DEPTH, PAIR_COLUMNS, TRUTH_FREE, Column
 from dtp_stereo_ros.evaluation.comparison import Accuracy
 from dtp_stereo_ros.evaluation.intervals import CONFIDENCE_LEVEL, RESAMPLES
 from dtp_stereo_ros.evaluation.replay_figures import LOCKSTEP, REAL_TIME, ReplayFigures
@@ -38,7 +38,8 @@ _KEYS = {
     'not timed together',
     'scenes': 'one entry for each image and method: latency, density and all scores',
     'recordings': 'one entry for each stereo camera of a bag: topics, findings, pairs and the '
-    'measures of each method, with truth and without; `replay` is null without a node',
+    'measures of each method, with truth and without; `by_range` and `by_region` are errors of '
+    'all frames together; `replay` is null without a node',
     'left_out': 'scenes and bags that could not be judged; they are in no mean',
 }
 
@@ -98,6 +99,7 @@ def sections() -> dict[str, str]:
                 for key in ReplayFigures(LOCKSTEP).as_values()
             ],
         ),
+        'depth': _measures(DEPTH),
         'without truth': _measures(TRUTH_FREE),
         'pair': _measures(PAIR_COLUMNS),
         'rows': '\n\n'.join(entries),

@@ -39,7 +39,7 @@
   const text = (key, value, sign = false) => {
     if (value === null || value === undefined) return '-';
     const number = inUnit(key, value);
-    const digits = columns[key].unit === '' ? 4 : 2;
+    const digits = { '': 4, m: 3 }[columns[key].unit] ?? 2;
     return (sign && number > 0 ? '+' : '') + number.toFixed(digits);
   };
   const interval = (key, { mean, low, high }) => text(key, mean, true) +

@@ -35,7 +35,7 @@
   const text = (key, value, sign = false) => {
     if (value === null || value === undefined) return '-';
     const number = inUnit(key, value);
-    const digits = columns[key].unit === '' ? 4 : key === 'latency_ms' ? 0 : 2;
+    const digits = key === 'latency_ms' ? 0 : { '': 4, m: 3 }[columns[key].unit] ?? 2;
     return (sign && number > 0 ? '+' : '') + number.toFixed(digits);
   };
   const recording = () => data.recordings[current];
@@ -94,6 +94,57 @@
       list.append(make('dt', {}, columns[key].heading), make('dd', {}, columns[key].meaning));
     }
     return make('details', {}, make('summary', {}, 'Meaning of the measures'), list);
+  }
+
+  const RANGE_KEYS = ['bad_3', 'epe_px', 'depth_abs_rel', 'depth_rmse_m'];
+
+  function places() {
+    const { by_range: ranges, by_region: regions } = recording();
+    if (!ranges.length && !regions.length) return null;
+    const section = make('section', { id: 'places' }, make('h2', {}, 'Errors by range and region'));
+    if (ranges.length) section.append(byRange(ranges));
+    if (regions.length) section.append(byRegion(regions));
+    section.append(make('p', { className: 'dim' },
+      'Of the pixels of all frames together; holes are filled from the background.'));
+    return section;
+  }
+
+  function byRange(ranges) {
+    const bins = [...new Map(ranges.map((r) => [r.from_m, r])).values()].sort((a, b) => a.from_m - b.from_m);
+    const pixels = ranges.reduce((sum, r) => sum + r.pixels, 0);
+    const head = make('tr', {}, make('th', {}, 'range'),
+      ...bins.map((bin) => make('th', {}, `${bin.from_m} to ${bin.to_m} m`)));
+    const body = make('tbody');
+    const line = (name, title, cell) => body.append(make('tr', {},
+      make('td', {}, title ? make('abbr', { title, tabIndex: 0 }, name) : name), ...bins.map((bin) => make('td', {}, cell(bin)))));
+    for (const key of RANGE_KEYS) {
+      for (const method of methods()) {
+        const own = new Map(ranges.filter((r) => r.method === method).map((r) => [r.from_m, r]));
+        line(`${columns[key].heading}, ${method}`, columns[key].meaning, (bin) => text(key, own.get(bin.from_m)?.[key]));
+      }
+    }
+    line('pixels with a truth %', '', (bin) => (100 * ranges.filter((r) => r.from_m === bin.from_m)
+      .reduce((sum, r) => sum + r.pixels, 0) / pixels).toFixed(1));
+    return make('div', { className: 'scroll', tabIndex: 0 },
+      make('table', { id: 'ranges' }, make('thead', {}, head), body));
+  }
+
+  function byRegion(regions) {
+    const most = Math.max(...regions.map((r) => r.bad_3 ?? 0), 1e-9);
+    const boxes = make('div', { className: 'plots' });
+    for (const method of methods()) {
+      const own = regions.filter((r) => r.method === method);
+      if (!own.length) continue;
+      const body = make('tbody');
+      for (let row = 0; row <= Math.max(...own.map((r) => r.row)); row += 1) {
+        body.append(make('tr', {}, ...own.filter((r) => r.row === row).map((region) => make('td', {
+          style: `background: color-mix(in srgb, var(--error) ${Math.round(60 * (region.bad_3 ?? 0) / most)}%, transparent)`,
+        }, text('bad_3', region.bad_3)))));
+      }
+      boxes.append(make('div', { className: 'plot' }, make('h3', {}, `bad-3 % in the image, ${method}`),
+        make('table', { className: 'regions' }, body)));
+    }
+    return boxes;
   }
 
   function legendOf(names) {
@@ -336,7 +387,7 @@
   function render() {
     plots = [];
     if (!methods().includes(chosen)) chosen = methods()[0];
-    const parts = [findings(), summary(), replay(), viewer(), series(), about()];
+    const parts = [findings(), summary(), replay(), viewer(), series(), places(), about()];
     document.getElementById('main').replaceChildren(...parts.filter((part) => part !== null));
     drawPlots();
     show(shown);

@@ -1,0 +1,108 @@
+"""Errors by range and by image region, pooled over the pixels of all frames of a recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..stereo import Float32Array, StereoCalibration
+from .depth_score import MOST_DEPTH_M, depth_errors_m
+
+# Ends of the ranges, m.
+RANGES_M = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, MOST_DEPTH_M)
+# Regions of the image: rows and columns of equal size.
+GRID_ROWS, GRID_COLUMNS = 3, 4
+WRONG_PX = 3.0
+
+_Sums = npt.NDArray[np.float64]
+_RANGES = len(RANGES_M) - 1
+_REGIONS = GRID_ROWS * GRID_COLUMNS
+
+
+def _zeros(count: int) -> _Sums:
+    return np.zeros((5, count))
+
+
+@dataclass
+class PlaceErrors:
+    """Sums over pixels; one column for each range, and for each region row by row.
+
+    The rows are: pixels, |d - d*| in px, pixels with |d - d*| > 3 px, (Z - Z*)^2 in m^2, and
+    |Z - Z*| / Z*. Depth is not summed up by region.
+    """
+
+    ranges: _Sums = field(default_factory=lambda: _zeros(_RANGES))
+    regions: _Sums = field(default_factory=lambda: _zeros(_REGIONS))
+
+    def add(
+        self,
+        estimate_px: Float32Array,
+        truth_px: Float32Array,
+        calibration: StereoCalibration | None,
+    ) -> None:
+        """Add a frame.
+
+        Args:
+            estimate_px: raw disparity (H, W); a hole is not judged.
+            truth_px: of the same size, NaN where unknown.
+            calibration: of the pair; without, there are no ranges.
+        """
+        errors_px = np.abs(estimate_px - truth_px)
+        rows, columns = np.nonzero(np.isfinite(errors_px))
+        found_px = errors_px[rows, columns].astype(np.float64)
+        height, width = truth_px.shape
+        region = rows * GRID_ROWS // height * GRID_COLUMNS + columns * GRID_COLUMNS // width
+        parts = [np.ones_like(found_px), found_px, (found_px > WRONG_PX).astype(np.float64)]
+        self._sum(self.regions, region, parts)
+        if calibration is None:
+            return
+        errors_m, truth_m = (
+            values[rows, columns].astype(np.float64)
+            for values in depth_errors_m(estimate_px, truth_px, calibration)
+        )
+        judged = np.isfinite(errors_m)
+        errors_m, truth_m = errors_m[judged], truth_m[judged]
+        place = (np.searchsorted(RANGES_M, truth_m, side='left') - 1).clip(0, _RANGES - 1)
+        parts = [part[judged] for part in parts]
+        self._sum(self.ranges, place, [*parts, errors_m**2, np.abs(errors_m) / truth_m])
+
+    def by_range(self) -> list[dict[str, Any]]:
+        """Figures of each range that has pixels, as plain values."""
+        pixels, error_px, wrong, square, relative = self.ranges
+        return [
+            {
+                'from_m': RANGES_M[i],
+                'to_m': RANGES_M[i + 1],
+                'pixels': int(pixels[i]),
+                'epe_px': float(error_px[i] / pixels[i]),
+                'bad_3': float(wrong[i] / pixels[i]),
+                'depth_rmse_m': float(np.sqrt(square[i] / pixels[i])),
+                'depth_abs_rel': float(relative[i] / pixels[i]),
+            }
+            for i in np.flatnonzero(pixels)
+        ]
+
+    def by_region(self) -> list[dict[str, Any]]:
+        """Figures of each region, row by row from the upper left, as plain values."""
+        pixels, error_px, wrong = self.regions[:3]
+        with np.errstate(invalid='ignore', divide='ignore'):
+            epe_px, bad_3 = error_px / pixels, wrong / pixels
+        return [
+            {
+                'row': i // GRID_COLUMNS,
+                'column': i % GRID_COLUMNS,
+                'pixels': int(pixels[i]),
+                'epe_px': float(epe_px[i]),
+                'bad_3': float(bad_3[i]),
+            }
+            for i in range(_REGIONS)
+            if pixels.any()
+        ]
+
+    @staticmethod
+    def _sum(sums: _Sums, place: npt.NDArray[Any], parts: list[_Sums]) -> None:
+        for row, part in enumerate(parts):
+            sums[row] += np.bincount(place, part, sums.shape[1])
