@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     'compare': 'compare',
     'view': 'view',
     'bench': 'bench',
+    'selftest': 'selftest',
     'doctor': 'doctor',
     'render': 'render',
     'setup-backend': 'setup_backend',
