@@ -15,7 +15,8 @@ from ..models import ModelSpec
 from ..stereo import Float32Array
 from .engine_cache import EngineCache
 from .onnx_file import OnnxFile, complete, tell, trial_size
-from .ports import AnyArray, Inputs, Outputs, Port, PortOptions
+from .ports import AnyArray, Inputs, Outputs, PortOptions
+from .reference import is_numbers, port_of
 from .trial import examine
 
 _TENSORRT, _CUDA, _CPU = (
@@ -23,9 +24,6 @@ _TENSORRT, _CUDA, _CPU = (
     'CUDAExecutionProvider',
     'CPUExecutionProvider',
 )
-
-# Names of ONNX Runtime for types that NumPy calls otherwise.
-_TYPES = {'float': 'float32', 'double': 'float64'}
 
 _log = logging.getLogger(__name__)
 
@@ -52,9 +50,9 @@ class OnnxRuntimeBackend:
         self._cache = EngineCache(_cache_key(file)) if _in_tensorrt(config, file) else None
         self._session, precision = _start(config, file, self._cache)
         self._device = str(self._session.get_providers()[0])
-        self._ports = [_port(i) for i in self._session.get_inputs()]
+        self._ports = [port_of(i) for i in self._session.get_inputs()]
         self._inputs = Inputs.of(file.path, self._ports, PortOptions.of(config))
-        self._names = [o.name for o in self._session.get_outputs() if _is_numbers(o.type)]
+        self._names = [o.name for o in self._session.get_outputs() if is_numbers(o.type)]
         self._outputs = self._warm_up(complete(file.spec, self._inputs, precision))
         self._spec = replace(
             complete(file.spec, self._inputs, precision),
@@ -174,18 +172,6 @@ def _start(
     if started != expected:
         _log.warning('%s does not start here, %s runs instead', expected, started)
     return session, precision
-
-
-def _port(port: Any) -> Port:
-    """An input as ONNX Runtime describes it, 'tensor(float)'; free dimensions are names."""
-    kind = port.type.removeprefix('tensor(').removesuffix(')')
-    shape = tuple(size if isinstance(size, int) else None for size in port.shape)
-    return Port(port.name, _TYPES.get(kind, kind), shape)
-
-
-def _is_numbers(kind: str) -> bool:
-    """Whether an output is an array that NumPy has numbers for; no sequence, map or text."""
-    return kind.startswith('tensor(') and kind[7:-1] not in ('bfloat16', 'bool', 'string')
 
 
 def _in_tensorrt(config: PipelineConfig, file: OnnxFile) -> bool:
