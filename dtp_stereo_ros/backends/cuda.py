@@ -97,12 +97,8 @@ class Cuda:
             self.call('cudaGraphDestroy', graph)
 
     def _first_gpu(self) -> Gpu:
-        error, count = self.runtime.cudaGetDeviceCount()
-        if error != self.runtime.cudaError_t.cudaSuccess or not count:
-            _, driver = self.runtime.cudaDriverGetVersion()
-            why = (
-                f'no NVIDIA GPU can be used ({error.name})' if driver else 'no NVIDIA driver runs'
-            )
+        why = self._why_not()
+        if why:
             raise BackendError(
                 f'backend tensorrt: {why}; it needs an NVIDIA GPU with its driver, which '
                 'nvidia-smi shows: install the driver, or take another backend'
@@ -115,6 +111,17 @@ class Cuda:
             own = f' {_DRIVER.read_text().split("  ")[1]}'
         driver = f'{version // 1000}.{version % 1000 // 10}{own}'
         return Gpu(name, f'{found.major}.{found.minor}', driver)
+
+    def _why_not(self) -> str:
+        """Why no GPU can be used; '' where one can."""
+        try:
+            error, count = self.runtime.cudaGetDeviceCount()
+            _, version = self.runtime.cudaDriverGetVersion()
+        except RuntimeError as failure:  # cuda-bindings 12 without libcuda.so.1
+            return f'no NVIDIA driver runs ({one_line(failure)})'
+        if error == self.runtime.cudaError_t.cudaSuccess and count:
+            return ''
+        return f'no NVIDIA GPU can be used ({error.name})' if version else 'no NVIDIA driver runs'
 
 
 class Buffer:

@@ -117,7 +117,9 @@ class TensorRtBackend:
         gpu = self._cuda.gpu
         key = EngineKey(
             tensorrt=self._trt.__version__,
-            **asdict(gpu),
+            gpu=gpu.name,
+            compute_capability=gpu.compute_capability,
+            driver=gpu.driver,
             precision=self._precision,
             width_px=size[1],
             height_px=size[0],
