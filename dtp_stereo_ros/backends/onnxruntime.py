@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +28,10 @@ _TENSORRT, _CUDA, _CPU = (
     'CUDAExecutionProvider',
     'CPUExecutionProvider',
 )
+
+# That all releases since 1.19 are linked to, those for CUDA 13 among them (looked up in 1.21 to
+# 1.31).
+_TENSORRT_MAJOR = 10
 
 _log = logging.getLogger(__name__)
 
@@ -143,6 +151,8 @@ def _start(
     """The session, and the precision that it runs in."""
     own = file.spec.precision
     found = ort.get_available_providers()
+    if _CUDA in found:
+        _load_cuda_wheels()
     providers: list[Any] = [provider for provider in (_CUDA, _CPU) if provider in found]
     expected, precision = providers[0], own
     if _in_tensorrt(config, file):
@@ -166,12 +176,32 @@ def _start(
     started = session.get_providers()[0]
     if started != expected and precision != own:
         raise BackendError(
-            f'backend onnx: {expected} does not start, {precision} needs it; install TensorRT '
-            'or set precision to auto'
+            f'backend onnx: {expected} does not start, {precision} needs it: ONNX Runtime '
+            f'{ort.__version__} loads libnvinfer.so.{_TENSORRT_MAJOR}, found is '
+            f'{_installed_tensorrt()}; pip install tensorrt-cu12=={_TENSORRT_MAJOR}.*, take '
+            'backend tensorrt, or set precision to auto'
         )
     if started != expected:
         _log.warning('%s does not start here, %s runs instead', expected, started)
     return session, precision
+
+
+def _load_cuda_wheels() -> None:
+    """Load NVIDIA's libraries where pip has installed them: ONNX Runtime does not look there."""
+    if not Path(ort.__file__).parents[1].joinpath('nvidia').is_dir():
+        return
+    if hasattr(ort, 'preload_dlls'):  # since 1.21
+        # It prints what it does not find; a provider that does not start is said below.
+        with contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
+
+
+def _installed_tensorrt() -> str:
+    """Package and version of TensorRT, for errors."""
+    for package in ('tensorrt-cu12', 'tensorrt-cu13', 'tensorrt'):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return f'{package} {metadata.version(package)}'
+    return 'no package of TensorRT'
 
 
 def _in_tensorrt(config: PipelineConfig, file: OnnxFile) -> bool:
