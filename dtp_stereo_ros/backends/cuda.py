@@ -107,7 +107,7 @@ class Cuda:
         version = int(self.call('cudaDriverGetVersion'))
         name = found.name.decode() if isinstance(found.name, bytes) else str(found.name)
         own = ''
-        with suppress(OSError):
+        with suppress(OSError, IndexError):
             own = f' {_DRIVER.read_text().split("  ")[1]}'
         driver = f'{version // 1000}.{version % 1000 // 10}{own}'
         return Gpu(name, f'{found.major}.{found.minor}', driver)

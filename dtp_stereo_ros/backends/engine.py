@@ -30,7 +30,7 @@ _TYPES = {
 }
 # Frames of a size that run as they are; TensorRT prepares some work in the first ones.
 _BEFORE_GRAPH = 2
-_PROGRESS_S = 10.0
+_PROGRESS_S = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ class Engine:
 
 
 def _monitor(trt: Any, what: str) -> Any:
-    """Logs every 10 s how far a build is."""
+    """Logs every 30 s how far a build is: as a warning, as the node passes on no less."""
 
     class Monitor(trt.IProgressMonitor):
         def __init__(self) -> None:
@@ -219,7 +219,7 @@ def _monitor(trt: Any, what: str) -> Any:
             if now - self._told >= _PROGRESS_S:
                 self._told = now
                 total = self._steps.get(phase_name, 0)
-                _log.info(
+                _log.warning(
                     '%s: %s, step %d of %d, %.0f s', what, phase_name, step + 1, total,
                     now - self._begun,
                 )  # fmt: skip

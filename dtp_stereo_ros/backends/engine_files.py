@@ -86,7 +86,7 @@ class EngineFiles:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                _log.info('%s: another process builds this engine; waiting', self._path('.engine'))
+                _log.warning('another process builds %s; waiting', self._path('.engine'))
                 fcntl.flock(lock, fcntl.LOCK_EX)
             except OSError as error:  # a network file system without locks
                 _log.info('%s: no lock (%s)', lock.name, error)

@@ -28,7 +28,7 @@ from .trial import examine
 
 # The interface that `engine` is written for: JetPack 6 has 10.3.
 _OLDEST, _BEYOND = (10, 3), (12, 0)
-_MEND = "pip install 'tensorrt-cu12>=10.3,<12', on a Jetson apt install python3-libnvinfer"
+_MEND = "pip install 'tensorrt-cu12>=10.3,<11', on a Jetson apt install python3-libnvinfer"
 # Engines on the GPU: of the image sizes of a node with several cameras.
 _KEPT_SIZES = 4
 
