@@ -81,7 +81,8 @@ def build(
     config = builder.create_builder_config()
     # With TF32 an fp32 convolution has 10 bits of mantissa: what is reported is what runs.
     config.clear_flag(trt.BuilderFlag.TF32)
-    config.progress_monitor = _monitor(trt, what)
+    monitor = _monitor(trt, what)  # a name of its own: it lives as long as the build
+    config.progress_monitor = monitor
     profile = builder.create_optimization_profile()
     free = False
     for index in range(network.num_inputs):

@@ -8,6 +8,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from tensorrt_standin import VERSIONS, State
 
 from dtp_stereo_ros import backends, models
 from dtp_stereo_ros.backends import trial
+from dtp_stereo_ros.backends.engine_files import EngineFiles, EngineKey
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import BackendError, ModelError, StereoError
 
@@ -283,7 +285,7 @@ _CHILD = """
 import sys, numpy as np
 from pathlib import Path
 import tensorrt_standin
-state = tensorrt_standin.State(build_s=2.0, build_log=Path(sys.argv[2]))
+state = tensorrt_standin.State(build_s=float(sys.argv[3]), build_log=Path(sys.argv[2]))
 tensorrt_standin.install(state)
 from dtp_stereo_ros import backends
 from dtp_stereo_ros.config import PipelineConfig
@@ -293,22 +295,50 @@ print(float(backend.infer(grey, grey)[0].mean()))
 """
 
 
+def _process(model: Path, log: Path, build_s: float) -> subprocess.Popen[str]:
+    """Another process that builds an engine and prints the disparity that it computes."""
+    paths = os.pathsep.join([str(_REPOSITORY), str(Path(__file__).parent)])
+    return subprocess.Popen(
+        [sys.executable, '-c', _CHILD, str(model), str(log), str(build_s)],
+        env={**os.environ, 'PYTHONPATH': paths},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
 def test_two_processes_build_one_engine(model: Path, tmp_path: Path, cache: Path) -> None:
     log = tmp_path / 'builds'
-    paths = os.pathsep.join([str(_REPOSITORY), str(Path(__file__).parent)])
-    children = [
-        subprocess.Popen(
-            [sys.executable, '-c', _CHILD, str(model), str(log)],
-            env={**os.environ, 'PYTHONPATH': paths},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
+    children = [_process(model, log, 2.0) for _ in range(2)]
     answers = [child.communicate(timeout=100)[0].strip() for child in children]
     assert answers == ['25.0', '25.0']
     assert log.read_text() == 'built\n'
     assert files(cache) == ['.engine', '.json']
+
+
+def test_a_process_that_is_killed_while_it_builds(
+    install: Callable[..., State], model: Path, tmp_path: Path, cache: Path
+) -> None:
+    log = tmp_path / 'builds'
+    child = _process(model, log, 600.0)
+    end_s = time.monotonic() + 60
+    while not log.exists() and time.monotonic() < end_s:
+        time.sleep(0.05)
+    child.kill()
+    child.communicate(timeout=60)
+    assert files(cache) == []
+    state = install()
+    check_values(start(model))  # does not wait for it
+    assert state.built == 1 and files(cache) == ['.engine', '.json']
+
+
+def test_the_oldest_engines_are_removed(cache: Path) -> None:
+    keys = [EngineKey('10.3', 'GPU', '8.7', '12.8', 'fp32', 64, n, 'sha') for n in range(40)]
+    for number, key in enumerate(keys):
+        EngineFiles(key).save(b'engine', {})
+        os.utime(cache / f'{key.name}.engine', (number, number))
+    assert len(list(cache.glob('*.engine'))) == len(list(cache.glob('*.json'))) == 32
+    assert EngineFiles(keys[0]).load() is None
+    assert EngineFiles(keys[-1]).load() == b'engine'
 
 
 def test_engines_of_few_sizes_are_kept_on_the_gpu(
