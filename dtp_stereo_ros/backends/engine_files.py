@@ -36,7 +36,7 @@ class EngineKey:
         gpu, compute_capability, driver: see `cuda.Gpu`.
         precision: of the tensors in the file that it was built from.
         width_px, height_px: of its images.
-        onnx_sha256: of the model file.
+        onnx_sha256: of the model file, or of its fp16 form.
     """
 
     tensorrt: str

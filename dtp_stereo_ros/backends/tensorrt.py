@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import time
@@ -55,9 +56,7 @@ class TensorRtBackend:
         self._trt = _tensorrt()
         self._cuda = Cuda()
         self._precision = _precision(config, file)
-        self._in_half = self._precision != file.spec.precision
-        if self._in_half:
-            half_model(file.path)  # what cannot be written fails now
+        self._half = half_model(file.path) if self._precision != file.spec.precision else None
         self._logger = logger_of(self._trt)
         self._reference = Reference(file.path, config.threads)
         self._inputs = Inputs.of(file.path, self._reference.ports, PortOptions.of(config))
@@ -123,7 +122,9 @@ class TensorRtBackend:
             precision=self._precision,
             width_px=size[1],
             height_px=size[0],
-            onnx_sha256=self._spec.sha256,
+            onnx_sha256=hashlib.sha256(self._half).hexdigest()
+            if self._half
+            else self._spec.sha256,
         )
         files = EngineFiles(key)
         with files.locked():
@@ -142,7 +143,7 @@ class TensorRtBackend:
             self._trt.__version__, what, self.device,
         )  # fmt: skip
         begun = time.monotonic()
-        onnx = half_model(self._path) if self._in_half else self._path.read_bytes()
+        onnx = self._half or self._path.read_bytes()
         shapes = self._inputs.shapes(size)
         plan = build(self._trt, self._logger, onnx, str(self._path), shapes, what)
         build_s = time.monotonic() - begun
