@@ -44,6 +44,23 @@ ROS = [
 ]
 ONNX = ['onnxruntime>=1.16']
 OPENVINO = ['openvino>=2024.0']
+# Of CUDA 12 and TensorRT 10 together: onnxruntime-gpu from 1.27 on is built for CUDA 13, and links
+# libnvinfer.so.10 also there. On 64-bit ARM its wheels are for servers and lack TensorRT: NVIDIA
+# has others for Jetson; the CPU's comes in their place.
+_X86 = "; platform_machine == 'x86_64'"
+_NOT_X86 = "; platform_machine != 'x86_64'"
+GPU = [
+    # Of the extras cuda and cudnn come the libraries that it links.
+    f'onnxruntime-gpu[cuda,cudnn]>=1.21,<1.27{_X86}',
+    f'onnxruntime>=1.16{_NOT_X86}',
+]
+TENSORRT = [
+    *GPU,
+    'tensorrt-cu12>=10.3,<11',
+    'cuda-bindings>=12.8,<13',
+    # Writes the fp16 form of a model.
+    'onnx>=1.15',
+]
 # Brings the Motorcycle pair.
 PAIR = ['scikit-image>=0.22']
 EVAL = [*PAIR, 'matplotlib>=3.6']
@@ -106,7 +123,8 @@ setup(
         'onnx': ONNX,
         'openvino': OPENVINO,
         'torch': ['torch>=2.2'],
-        'tensorrt': ['tensorrt>=10', *ONNX],
+        'gpu': GPU,
+        'tensorrt': TENSORRT,
         'train': TRAIN,
         'eval': EVAL,
         'bag': BAG,

@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     'compare': 'compare',
     'view': 'view',
     'bench': 'bench',
+    'selftest': 'selftest',
     'doctor': 'doctor',
     'render': 'render',
     'setup-backend': 'setup_backend',

@@ -72,7 +72,7 @@ def tunable(
 _NAME_PART = re.compile(r'[A-Za-z](_?[A-Za-z0-9])*_?')
 _MOST_CAMERAS = 16
 
-BACKENDS = ('auto', 'openvino', 'onnx', 'torch', 'sgbm')
+BACKENDS = ('auto', 'openvino', 'onnx', 'torch', 'tensorrt', 'sgbm')
 
 
 @dataclass(frozen=True)

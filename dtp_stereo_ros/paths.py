@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from .errors import ConfigError, InputError
@@ -61,3 +62,13 @@ def make_folder(path: Path) -> Path:
             f'{path}: the folder cannot be made ({error.strerror}); choose another'
         ) from error
     return path
+
+
+def cache_folder(name: str) -> Path:
+    """A folder of the user's cache, which may not exist yet.
+
+    Raises:
+        RuntimeError: there is no home folder.
+    """
+    home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return Path(home, 'dtp_stereo', name)

@@ -29,7 +29,7 @@ _ROS = (
     'rosgraph_msgs',
     'diagnostic_msgs',
 )
-_RUNTIMES = ('torch', 'onnxruntime', 'openvino', 'tensorrt')
+_RUNTIMES = ('torch', 'onnxruntime', 'openvino', 'tensorrt', 'cuda')
 _TRAINING = ('torch_pruning', 'tensorboard')
 
 # Rooms that know ROS or PyTorch.
@@ -104,10 +104,12 @@ def test_the_pipeline_imports_no_runtime_until_a_backend_is_asked_for() -> None:
         ('onnxruntime', ('torch', 'openvino')),
         ('openvino', ('torch', 'onnxruntime')),
         ('torch', ('onnxruntime', 'openvino')),
+        # Its packages are imported when it starts.
+        ('tensorrt', _RUNTIMES),
     ],
 )
 def test_one_backend_does_not_import_another(module: str, others: tuple[str, ...]) -> None:
-    if module != 'sgbm':
+    if module not in ('sgbm', 'tensorrt'):
         pytest.importorskip(module)
     _python(_blocking(*others) + f'import dtp_stereo_ros.backends.{module}')
 

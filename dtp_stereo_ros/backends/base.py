@@ -13,7 +13,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """Its row in the table: 'openvino', 'onnx', 'torch', 'sgbm'."""
+        """Its row in the table: 'openvino', 'onnx', 'torch', 'tensorrt', 'sgbm'."""
         ...
 
     @property
@@ -23,7 +23,7 @@ class Backend(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it runs, in words: 'CPU', 'cuda:0', 'CPUExecutionProvider'."""
+        """Where it runs, in words: 'CPU', 'cuda:0', 'CPUExecutionProvider', 'NVIDIA H200'."""
         ...
 
     @property

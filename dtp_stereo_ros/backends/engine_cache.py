@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..paths import cache_folder
+
 _BLOCK_BYTES = 2**20
 
 _log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ class EngineCache:
         self.full = False
         self._known: dict[Path, tuple[int, int]] = {}
         try:
-            folder = _root() / key
+            folder = cache_folder('ort') / key
             folder.mkdir(parents=True, exist_ok=True)
             write_trial(folder, _BLOCK_BYTES)
         except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
@@ -91,11 +93,6 @@ def write_trial(folder: Path, count: int) -> None:
         while count > 0:
             count -= file.write(block[:count])
         os.fsync(file.fileno())
-
-
-def _root() -> Path:
-    home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(home, 'dtp_stereo', 'ort')
 
 
 def _files(folder: Path) -> dict[Path, tuple[int, int]]:

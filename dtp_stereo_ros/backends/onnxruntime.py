@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +19,8 @@ from ..models import ModelSpec
 from ..stereo import Float32Array
 from .engine_cache import EngineCache
 from .onnx_file import OnnxFile, complete, tell, trial_size
-from .ports import AnyArray, Inputs, Outputs, Port, PortOptions
+from .ports import AnyArray, Inputs, Outputs, PortOptions
+from .reference import is_numbers, port_of
 from .trial import examine
 
 _TENSORRT, _CUDA, _CPU = (
@@ -24,8 +29,9 @@ _TENSORRT, _CUDA, _CPU = (
     'CPUExecutionProvider',
 )
 
-# Names of ONNX Runtime for types that NumPy calls otherwise.
-_TYPES = {'float': 'float32', 'double': 'float64'}
+# That all releases since 1.19 are linked to, those for CUDA 13 among them (looked up in 1.21 to
+# 1.31).
+_TENSORRT_MAJOR = 10
 
 _log = logging.getLogger(__name__)
 
@@ -52,9 +58,9 @@ class OnnxRuntimeBackend:
         self._cache = EngineCache(_cache_key(file)) if _in_tensorrt(config, file) else None
         self._session, precision = _start(config, file, self._cache)
         self._device = str(self._session.get_providers()[0])
-        self._ports = [_port(i) for i in self._session.get_inputs()]
+        self._ports = [port_of(i) for i in self._session.get_inputs()]
         self._inputs = Inputs.of(file.path, self._ports, PortOptions.of(config))
-        self._names = [o.name for o in self._session.get_outputs() if _is_numbers(o.type)]
+        self._names = [o.name for o in self._session.get_outputs() if is_numbers(o.type)]
         self._outputs = self._warm_up(complete(file.spec, self._inputs, precision))
         self._spec = replace(
             complete(file.spec, self._inputs, precision),
@@ -145,6 +151,8 @@ def _start(
     """The session, and the precision that it runs in."""
     own = file.spec.precision
     found = ort.get_available_providers()
+    if _CUDA in found:
+        _load_cuda_wheels()
     providers: list[Any] = [provider for provider in (_CUDA, _CPU) if provider in found]
     expected, precision = providers[0], own
     if _in_tensorrt(config, file):
@@ -168,24 +176,32 @@ def _start(
     started = session.get_providers()[0]
     if started != expected and precision != own:
         raise BackendError(
-            f'backend onnx: {expected} does not start, {precision} needs it; install TensorRT '
-            'or set precision to auto'
+            f'backend onnx: {expected} does not start, {precision} needs it: ONNX Runtime '
+            f'{ort.__version__} loads libnvinfer.so.{_TENSORRT_MAJOR}, found is '
+            f'{_installed_tensorrt()}; pip install tensorrt-cu12=={_TENSORRT_MAJOR}.*, take '
+            'backend tensorrt, or set precision to auto'
         )
     if started != expected:
         _log.warning('%s does not start here, %s runs instead', expected, started)
     return session, precision
 
 
-def _port(port: Any) -> Port:
-    """An input as ONNX Runtime describes it, 'tensor(float)'; free dimensions are names."""
-    kind = port.type.removeprefix('tensor(').removesuffix(')')
-    shape = tuple(size if isinstance(size, int) else None for size in port.shape)
-    return Port(port.name, _TYPES.get(kind, kind), shape)
+def _load_cuda_wheels() -> None:
+    """Load NVIDIA's libraries where pip has installed them: ONNX Runtime does not look there."""
+    if not Path(ort.__file__).parents[1].joinpath('nvidia').is_dir():
+        return
+    if hasattr(ort, 'preload_dlls'):  # since 1.21
+        # It prints what it does not find; a provider that does not start is said below.
+        with contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
 
 
-def _is_numbers(kind: str) -> bool:
-    """Whether an output is an array that NumPy has numbers for; no sequence, map or text."""
-    return kind.startswith('tensor(') and kind[7:-1] not in ('bfloat16', 'bool', 'string')
+def _installed_tensorrt() -> str:
+    """Package and version of TensorRT, for errors."""
+    for package in ('tensorrt-cu12', 'tensorrt-cu13', 'tensorrt'):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return f'{package} {metadata.version(package)}'
+    return 'no package of TensorRT'
 
 
 def _in_tensorrt(config: PipelineConfig, file: OnnxFile) -> bool:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from dtp_stereo_ros import models
@@ -17,25 +15,13 @@ from dtp_stereo_ros.markdown import table
 from dtp_stereo_ros.models import ModelSpec
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.parity import Parity
 from dtp_stereo_ros.preprocess import prepare
 from dtp_stereo_ros.stereo import Float32Array, StereoFrame
 
 # A model whose disparity differs by more from the reference is not written.
 PARITY_MEDIAN_PX = 0.01
 OPSET = 17
-
-
-@dataclass(frozen=True)
-class Parity:
-    """How far an exported model is from the PyTorch reference on one pair.
-
-    Attributes:
-        median_px, p99_px: of the absolute disparity difference. A pixel whose two best
-            disparities are equally likely may go either way, so the maximum says nothing.
-    """
-
-    median_px: float
-    p99_px: float
 
 
 def export_model(
@@ -112,8 +98,7 @@ def compare(network: Network, onnx_path: Path, left: Float32Array, right: Float3
         onnx_path.read_bytes(), providers=['CPUExecutionProvider']
     )
     got = session.run(['disparity'], {'left': left, 'right': right})[0]
-    difference = np.abs(got - expected.numpy())
-    return Parity(float(np.median(difference)), float(np.percentile(difference, 99)))
+    return Parity.of(got, expected.numpy())
 
 
 def _trace(network: Network, left: Float32Array, right: Float32Array, target: Path) -> None:

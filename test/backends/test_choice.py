@@ -32,11 +32,11 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def test_every_row_names_a_class_of_that_name() -> None:
     for name, (target, _, _) in backends.TABLE.items():
         module_name, class_name = target.split(':')
-        if module_name != 'sgbm':
+        if module_name not in ('sgbm', 'tensorrt'):
             pytest.importorskip(module_name)
         module = importlib.import_module(f'dtp_stereo_ros.backends.{module_name}')
         assert getattr(module, class_name).name == name
-    assert set(backends.AUTO_ORDER) == set(backends.TABLE) - {'sgbm'}
+    assert set(backends.AUTO_ORDER) == set(backends.TABLE) - {'tensorrt', 'sgbm'}
 
 
 def test_auto_takes_the_first_that_works_and_says_so(

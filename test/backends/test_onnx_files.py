@@ -196,8 +196,9 @@ def test_providers_by_what_is_found_and_what_starts(
     assert f'{cuda} does not start here, {cpu} runs instead' in caplog.text
 
     half = replace(config, precision='fp16')
-    with pytest.raises(BackendError, match=f'{tensorrt} does not start, fp16 needs it'):
+    with pytest.raises(BackendError, match=f'{tensorrt} does not start, fp16 needs it') as caught:
         onnxruntime._start(half, file)
+    assert 'loads libnvinfer.so.10, found is' in str(caught.value)
     monkeypatch.setattr(_Session, 'started', (tensorrt, cuda, cpu))
     assert onnxruntime._start(half, file)[1] == 'fp16'
     assert _Session.asked == [tensorrt, cuda, cpu]

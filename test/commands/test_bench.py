@@ -76,7 +76,7 @@ def test_backends_that_cannot_start_are_named(capsys: pytest.CaptureFixture[str]
     assert lines[2].split()[0] == 'sgbm'
     assert lines[2].endswith('1.00x')
     passed_over = [line for line in lines if 'passed over' in line]
-    assert [line.split()[0] for line in passed_over] == ['openvino', 'onnx', 'torch']
+    assert [line.split()[0] for line in passed_over] == ['openvino', 'onnx', 'torch', 'tensorrt']
     assert all("no model 'nosuch'" in line for line in passed_over)
 
 
