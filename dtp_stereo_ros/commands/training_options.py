@@ -246,6 +246,8 @@ def run_to_end(trainer: Trainer) -> None:
     path, meta = trainer.best_weights()
     shown = ', '.join(f'{k} {v:.3f}' for k, v in meta['validation'].items())
     trainer.accelerator.print(f'{path}: {shown} at step {meta["steps"]} of {trainer.step}')
+    # Several processes that end without leaving their group may abort each other.
+    trainer.accelerator.end_training()
 
 
 def add_changes(parser: argparse.ArgumentParser) -> None:

@@ -362,7 +362,7 @@ def test_a_model_that_nothing_helps_says_so(wrap: Wrap, caplog: pytest.LogCaptur
     pytest.importorskip('onnxruntime')
     before = [*_same('left', 'right'), _constant('k', 0.0)]
     model = wrap(_views(), before, [_node('Mul', ['D_', 'k'], 'out')], [_out()])
-    assert 'check what the model wants' in _told(caplog, 'onnx', model)[1]
+    assert 'check which input the model takes' in _told(caplog, 'onnx', model)[1]
 
 
 def test_a_range_for_whole_numbers_is_refused() -> None:

@@ -53,7 +53,7 @@ _SETTLE_S = 0.5
 _DIAGNOSTICS_S = 4.0
 # A first result may have to wait until the model is compiled for the size of the images.
 _FIRST_S, _FIRST_AGAIN_S = 120.0, 2.0
-_NEXT_S = 5.0
+_NEXT_S = 20.0
 _TIMES_USUAL = 10
 # A reliable message of megabytes takes seconds where the middleware has to repeat its parts.
 _EXTRA_S = 20.0

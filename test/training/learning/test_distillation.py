@@ -416,6 +416,7 @@ trainer.run()
 weights = trainer.accelerator.gather(trainer.learned.weight.detach()[None])
 if trainer.accelerator.is_main_process:
     print(len(weights), torch.equal(weights[0], weights[1]), not torch.equal(before, weights[0]))
+trainer.accelerator.end_training()
 """
     )
     assert '2 True True' in two_processes(script)
