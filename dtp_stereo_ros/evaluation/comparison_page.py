@@ -151,12 +151,13 @@ def _pictures(
 
 def _ranks(measures: Sequence[PairedMeasure]) -> dict[tuple[str, int], int]:
     """Recording and index of the frames that changed most, to their place among them."""
+    changed = [(measure.source, measure.changed(_CHANGED)) for measure in measures]
     ranks: dict[tuple[str, int], int] = {}
     for place in range(_CHANGED):
-        for measure in measures:
-            changed = measure.changed(_CHANGED)
-            if place < len(changed) and changed[place].index is not None:
-                ranks.setdefault((measure.source, changed[place].index), len(ranks))
+        for source, frames in changed:
+            for frame in frames[place : place + 1]:
+                if frame.index is not None:
+                    ranks.setdefault((source, frame.index), len(ranks))
     return ranks
 
 

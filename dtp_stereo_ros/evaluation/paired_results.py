@@ -131,11 +131,11 @@ def _of_method(
     names = [name for name in a if name in b]
     found = []
     for key in ALL_COLUMNS:
-        frames = [
-            PairedFrame(name, *times.get(name, (None, None)), a[name][key], b[name][key])
-            for name in names
-            if key in a[name] and key in b[name]
-        ]
+        frames = []
+        for name in names:
+            if key in a[name] and key in b[name]:
+                index, time_s = times.get(name, (None, None))
+                frames.append(PairedFrame(name, index, time_s, a[name][key], b[name][key]))
         if not frames:
             continue
         first, second = [f.first for f in frames], [f.second for f in frames]

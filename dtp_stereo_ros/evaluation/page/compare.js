@@ -160,7 +160,7 @@
     return make('section', { id: 'viewer' }, make('h2', {}, 'Side by side'),
       make('div', { className: 'scrubber' }, slider),
       make('p', { id: 'caption', className: 'dim', ariaLive: 'polite' }),
-      make('div', { id: 'pictures', className: 'pictures' }));
+      make('div', { id: 'pictures', className: 'pictures pairs' }));
   }
 
   function show(place) {
