@@ -24,7 +24,7 @@ from ..pipeline import StereoPipeline
 from ..recordings.recorded_frames import RecordedCamera
 from ..recordings.written_bag import WrittenBag
 from ..recordings.written_results import ResultWriter
-from .bag_work import BagResult, BagWork, BagWorker, bag_tasks
+from .bag_work import BagResult, BagWork, BagWorker, bag_tasks, tell_apart
 from .fleet_options import add_fleet_options, fleet_of
 from .options import add_models_option, add_pipeline_options, pipeline_config
 from .recorded import (
@@ -198,6 +198,7 @@ def _judge(args: argparse.Namespace, fleet: Fleet, work: BagWork, worker: BagWor
                 found.pictures.append(pictures)
         if done.is_whole:
             parts.remove()
+    tell_apart(found.results)
     return found
 
 

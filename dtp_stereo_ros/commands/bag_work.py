@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,3 +182,20 @@ def bag_tasks(bags: Sequence[Path], work: BagWork) -> list[Task]:
         name = name_of(index, work, str(bag), [state_of(file) for file in files])
         tasks.append(Task(name, bag))
     return tasks
+
+
+def tell_apart(results: Sequence[RecordingResult]) -> None:
+    """Give results of one name other ones: bags of several runs often lie in folders of one name.
+
+    They are named by the path of the bag, and numbered where that is the same too.
+    """
+    counts = Counter(result.name for result in results)
+    taken: Counter[str] = Counter()
+    for result in results:
+        name = result.name
+        if counts[name] > 1:
+            name = f'{result.about["bag"]} {result.about["camera"]}'.strip()
+        taken[name] += 1
+        if taken[name] > 1:
+            name = f'{name} ({taken[name]})'
+        result.name = result.scored.dataset = name

@@ -20,7 +20,8 @@ Compares two result files of `dtp-stereo bag --json` or `dtp-stereo eval -o`, fr
 means, the difference B - A with its paired 95 % interval, and the frames that changed most. A
 difference is called better or worse only where its interval leaves out zero. Frames of one
 recording resemble each other, so that its intervals are too narrow. With --report the same as one
-page, with the differences over time or by scene.
+page, with the differences over time or by scene; where a report.html of bag --report lies beside
+each file, frames that both show stand side by side.
 
 examples:
   dtp-stereo bag robot.mcap --json a.json
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             be written.
     """
     first, second = (
-        ComparedFile(str(path), result_file.read(path)) for path in (args.first, args.second)
+        ComparedFile(path, result_file.read(path)) for path in (args.first, args.second)
     )
     found = paired_measures(first.document, second.document)
     if args.report:

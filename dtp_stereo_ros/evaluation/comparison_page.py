@@ -12,13 +12,14 @@ from .. import __version__
 from ..image_io import atomic
 from .columns import ALL_COLUMNS
 from .paired_results import PairedMeasure
-from .report_page import filled_page
+from .report_page import LIMIT_BYTES, filled_page, shown_on
 from .result_file import plain
 
 # Frames that are listed, and points that are drawn, of each measure.
 _CHANGED = 12
 _MOST_POINTS = 2000
 _DIGITS = 6
+_PICTURES_BYTES = int(0.8 * LIMIT_BYTES)
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,28 @@ class ComparedFile:
     """A result file.
 
     Attributes:
-        name: its path, as it was typed.
+        path: as it was typed.
         document: of `result_file.read`.
     """
 
-    name: str
+    path: Path
     document: dict[str, Any]
+
+    def pictures(self) -> dict[str, dict[int, dict[str, Any]]]:
+        """Recording to frame index to its pictures, of the page that lies beside the file.
+
+        Empty without a page, or where it is that of another result.
+        """
+        try:
+            shown = shown_on(self.path.with_name('report.html'))
+        except (OSError, ValueError):
+            return {}
+        if shown.get('command') != self.document['command']:
+            return {}
+        return {
+            recording['name']: {frame['index']: frame for frame in recording['pictures']}
+            for recording in shown['recordings']
+        }
 
 
 def write_comparison(
@@ -57,7 +74,8 @@ def write_comparison(
         'version': __version__,
         'command': command,
         'files': [
-            {'name': file.name, 'command': file.document['command']} for file in (first, second)
+            {'name': str(file.path), 'command': file.document['command']}
+            for file in (first, second)
         ],
         'columns': [
             {
@@ -70,6 +88,7 @@ def write_comparison(
             if column.key in used
         ],
         'measures': [_shown(measure) for measure in measures],
+        'pictures': _pictures(first, second, measures),
     }
     with atomic(path) as file:
         file.write(filled_page(plain(shown), 'compare.js').encode())
@@ -81,13 +100,14 @@ def _shown(measure: PairedMeasure) -> dict[str, Any]:
     return {
         'source': measure.source,
         'method': measure.method,
+        'methods': measure.methods,
         'key': measure.key,
         'verdict': measure.verdict,
         'first': dataclasses.asdict(measure.first),
         'second': dataclasses.asdict(measure.second),
         'difference': dataclasses.asdict(measure.difference),
         'changed': [
-            [frame.name, frame.time_s, _short(frame.first), _short(frame.second)]
+            [frame.name, frame.index, _short(frame.first), _short(frame.second)]
             for frame in measure.changed(_CHANGED)
         ],
         'stride': stride,
@@ -95,6 +115,50 @@ def _shown(measure: PairedMeasure) -> dict[str, Any]:
         'times_s': [frame.time_s for frame in points],
         'differences': [_short(frame.difference) for frame in points],
     }
+
+
+def _pictures(
+    first: ComparedFile, second: ComparedFile, measures: Sequence[PairedMeasure]
+) -> dict[str, list[dict[str, Any]]]:
+    """Recording to the frames whose pictures both pages have, the most changed ones first."""
+    a, b = first.pictures(), second.pictures()
+    sources = {m.source: m.sources for m in measures}
+    ranks = _ranks(measures)
+    found: dict[str, list[dict[str, Any]]] = {title: [] for title in sources}
+    both = [
+        (ranks.get((title, index), len(ranks)), title, index)
+        for title, (one, other) in sources.items()
+        for index in a.get(one, {}).keys() & b.get(other, {}).keys()
+    ]
+    left_bytes = _PICTURES_BYTES
+    for _, title, index in sorted(both):
+        one, other = a[sources[title][0]][index], b[sources[title][1]][index]
+        pair = [one['methods'], other['methods']]
+        left_bytes -= len(one['left']) + sum(
+            len(uri) for methods in pair for kinds in methods.values() for uri in kinds.values()
+        )
+        if left_bytes < 0:
+            break
+        found[title].append(
+            {'index': index, 'time_s': one['time_s'], 'left': one['left'], 'methods': pair}
+        )
+    return {
+        title: sorted(frames, key=lambda frame: frame['index'])
+        for title, frames in found.items()
+        if frames
+    }
+
+
+def _ranks(measures: Sequence[PairedMeasure]) -> dict[tuple[str, int], int]:
+    """Recording and index of the frames that changed most, to their place among them."""
+    changed = [(measure.source, measure.changed(_CHANGED)) for measure in measures]
+    ranks: dict[tuple[str, int], int] = {}
+    for place in range(_CHANGED):
+        for source, frames in changed:
+            for frame in frames[place : place + 1]:
+                if frame.index is not None:
+                    ranks.setdefault((source, frame.index), len(ranks))
+    return ranks
 
 
 def _short(value: float) -> float:

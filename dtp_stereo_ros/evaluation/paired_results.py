@@ -24,10 +24,11 @@ class PairedFrame:
 
     Attributes:
         name: of the frame or scene.
-        time_s: of a frame, since the first of its recording; None of a scene.
+        index, time_s: of a frame in its recording; None of a scene.
     """
 
     name: str
+    index: int | None
     time_s: float | None
     first: float
     second: float
@@ -43,15 +44,15 @@ class PairedMeasure:
     """One measure of one method in both files, on the frames that both have.
 
     Attributes:
-        source: recording or data set.
-        method: its name, or 'A -> B' where the names differ.
+        sources: name of the recording or data set in each file.
+        methods: name of the method in each file.
         first, second: means and intervals.
         difference: second less first, paired by frame.
         frames: that both files have, in the order of the first file.
     """
 
-    source: str
-    method: str
+    sources: tuple[str, str]
+    methods: tuple[str, str]
     key: str
     first: Interval
     second: Interval
@@ -62,6 +63,16 @@ class PairedMeasure:
         """Frames of the largest absolute differences; none without a difference."""
         found = heapq.nlargest(count, self.frames, key=lambda frame: abs(frame.difference))
         return [frame for frame in found if frame.difference]
+
+    @property
+    def source(self) -> str:
+        """The recording or data set: its name, or 'A -> B' where the names differ."""
+        return _title(self.sources)
+
+    @property
+    def method(self) -> str:
+        """The method: its name, or 'A -> B' where the names differ."""
+        return _title(self.methods)
 
     @property
     def verdict(self) -> str:
@@ -95,10 +106,9 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
         if baseline in a[source] and baseline in b[other]:
             methods.append((baseline, baseline))
         for method, partner in methods:
-            name = method if method == partner else f'{method} -> {partner}'
-            title = source if source == other else f'{source} -> {other}'
             values = a[source][method], b[other][partner]
-            found += _of_method(title, name, *values, times.get(source, {}))
+            names = (source, other), (method, partner)
+            found += _of_method(*names, *values, times.get(source, {}))
     if not found:
         raise InputError(
             'no frame, recording or data set is in both files; compare results of the same data '
@@ -107,24 +117,32 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
     return found
 
 
+def _title(names: tuple[str, str]) -> str:
+    return names[0] if names[0] == names[1] else ' -> '.join(names)
+
+
 def _of_method(
-    source: str, method: str, a: _Values, b: _Values, times: Mapping[str, float]
+    sources: tuple[str, str],
+    methods: tuple[str, str],
+    a: _Values,
+    b: _Values,
+    times: Mapping[str, tuple[int, float]],
 ) -> list[PairedMeasure]:
     names = [name for name in a if name in b]
     found = []
     for key in ALL_COLUMNS:
-        frames = [
-            PairedFrame(name, times.get(name), a[name][key], b[name][key])
-            for name in names
-            if key in a[name] and key in b[name]
-        ]
+        frames = []
+        for name in names:
+            if key in a[name] and key in b[name]:
+                index, time_s = times.get(name, (None, None))
+                frames.append(PairedFrame(name, index, time_s, a[name][key], b[name][key]))
         if not frames:
             continue
         first, second = [f.first for f in frames], [f.second for f in frames]
         found.append(
             PairedMeasure(
-                source,
-                method,
+                sources,
+                methods,
                 key,
                 bootstrap(first),
                 bootstrap(second),
@@ -154,10 +172,10 @@ def _sources(document: dict[str, Any]) -> dict[str, dict[str, _Values]]:
     return found
 
 
-def _times(document: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Recording to frame to its time in s."""
+def _times(document: dict[str, Any]) -> dict[str, dict[str, tuple[int, float]]]:
+    """Recording to frame to its index and its time in s."""
     return {
-        recording['name']: {_frame_name(f): f['time_s'] for f in recording['frames']}
+        recording['name']: {_frame_name(f): (f['index'], f['time_s']) for f in recording['frames']}
         for recording in document['recordings']
     }
 

@@ -18,6 +18,7 @@ _PICTURES_BYTES = int(0.66 * LIMIT_BYTES)
 _PAGE = Path(__file__).with_name('page')
 # Measures of a frame are shown to so many digits.
 _DIGITS = 5
+_DATA_MARK = '<script type="application/json" id="data">'
 
 
 def write_page(path: Path, document: dict[str, Any], pictures: Sequence[PagePictures]) -> None:
@@ -96,6 +97,20 @@ def filled_page(shown: dict[str, Any], script: str, shows_clouds: bool = False) 
             raise ValueError(f'page.html has no place for {name}')
         text = before + content + after
     return text
+
+
+def shown_on(path: Path) -> dict[str, Any]:
+    """The values that a page shows.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no such page.
+    """
+    _, mark, rest = path.read_text(encoding='utf-8').partition(_DATA_MARK)
+    shown = json.loads(rest.partition('</script>')[0]) if mark else None
+    if not isinstance(shown, dict):
+        raise ValueError(f'{path}: no report of dtp-stereo')
+    return shown
 
 
 def _series(recording: dict[str, Any]) -> dict[str, Any]:

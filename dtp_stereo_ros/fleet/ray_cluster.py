@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +13,8 @@ from .tasks import ATTEMPTS, Lost, Task, Work, perform
 
 # Tasks that wait beside each that is under way, so that no worker has to wait.
 _AHEAD = 2
+# For the head of a cluster to answer.
+_PATIENCE_S = 10.0
 
 
 def over_ray(work: Work, tasks: Sequence[Task], address: str) -> Iterator[tuple[Task, Any | Lost]]:
@@ -67,6 +70,7 @@ def connect(address: str) -> Any:
     except ImportError as error:
         raise StereoError(f"--ray: {error}; pip install 'dtp_stereo[fleet]'") from error
     if not ray.is_initialized():
+        _reach(address)
         try:
             ray.init(address=address, log_to_driver=False, configure_logging=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -76,6 +80,24 @@ def connect(address: str) -> Any:
             ) from error
         print(f'Ray: {cpus(address)} CPUs', file=sys.stderr)
     return ray
+
+
+def _reach(address: str) -> None:
+    """Look whether somebody listens; Ray itself tries for two minutes, and then aborts.
+
+    Raises:
+        StereoError: nobody does.
+    """
+    host, colon, port = address.removeprefix('ray://').rpartition(':')
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), _PATIENCE_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise StereoError(
+            f'--ray {address}: {one_line(error)}; start a cluster by: ray start --head, or take '
+            '--ray local'
+        ) from error
 
 
 def cpus(address: str) -> int:

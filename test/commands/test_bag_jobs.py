@@ -120,3 +120,14 @@ def test_one_bag_that_is_written_stays_in_this_process(
     arguments = ['bag', bags[0], *FAST, '--write', str(tmp_path / 'o.mcap'), '--jobs', '2']
     assert main(arguments) == 2
     assert 'leave out --jobs and --ray' in capsys.readouterr().err
+
+
+def test_bags_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    bags = []
+    for run in ('run1', 'run2'):
+        (tmp_path / run).mkdir()
+        bags.append(str(write_scene_bag(tmp_path / run / 'bag', planes(2))))
+    assert main(options([*bags, bags[0]], tmp_path)) == 0
+    names = [recording['name'] for recording in document(tmp_path)['recordings']]
+    assert names == [f'{bags[0]} cam', f'{bags[1]} cam', f'{bags[0]} cam (2)']
+    assert {row['dataset'] for row in document(tmp_path)['accuracy']} == set(names)

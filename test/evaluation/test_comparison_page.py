@@ -35,9 +35,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = []
     for name, scale in (('a', '1'), ('b', '0.5')):
         options = [*FAST, '--scale', scale]
-        found = folder / f'{name}.json'
-        assert main(['bag', str(bag), *options, '--json', str(found)]) == 0
         out = folder / name
+        found = out / f'{name}.json'
+        files_of = ['--json', str(found), '--report', str(out)]
+        assert main(['bag', str(bag), *options, *files_of]) == 0
         assert main(['eval', '--data', data, *options, '-o', str(out)]) == 0
         # One file of both.
         document = json.loads(found.read_text())
@@ -125,6 +126,55 @@ def test_frames_of_a_recording_and_scenes_of_a_set(browse: Callable[..., Any]) -
         assert drawn > 100
 
 
+def test_frames_stand_side_by_side(browse: Callable[..., Any]) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.select import Select
+
+    driver = browse()
+    picker = Select(driver.find_element(By.ID, 'measure'))
+    names = [option.text for option in picker.options]
+    picker.select_by_index(next(i for i, n in enumerate(names) if n.startswith('EPE px, sgbm, <')))
+
+    def captions() -> list[str]:
+        return [c.text for c in driver.find_elements(By.CSS_SELECTOR, '#pictures figcaption')]
+
+    def caption() -> str:
+        return driver.find_element(By.ID, 'caption').text
+
+    assert caption().startswith('Frame 0 at 0.00 s, sgbm')
+    assert captions()[:3] == ['left image', 'A: disparity', 'B: disparity']
+    assert [text[0] for text in captions()[3:5]] == ['A', 'B']
+    assert driver.execute_script(
+        'return [...document.images].every((i) => i.complete && i.naturalWidth === 200)'
+    )
+    driver.find_element(By.TAG_NAME, 'body').send_keys(Keys.ARROW_RIGHT)
+    assert not caption().startswith('Frame 0 ')
+    button = driver.find_element(By.CSS_SELECTOR, '#changed button')
+    index = button.text.split()[1]
+    button.click()
+    assert caption().startswith(f'Frame {index} at ')
+    assert ' EPE px ' in caption()
+    # Scenes of a set have no pictures of frames.
+    picker = Select(driver.find_element(By.ID, 'measure'))
+    picker.select_by_index(next(i for i, n in enumerate(names) if 'sgbm, middleb' in n))
+    assert not driver.find_elements(By.ID, 'viewer')
+
+
+def test_the_page_of_another_result_lends_no_pictures(page: Path, tmp_path: Path) -> None:
+    files = []
+    for name in ('a', 'b'):
+        source = page.parents[1] / name
+        out = tmp_path / name
+        out.mkdir()
+        document = json.loads((source / f'{name}.json').read_text())
+        (out / 'r.json').write_text(json.dumps({**document, 'command': 'another'}))
+        (out / 'report.html').write_text((source / 'report.html').read_text())
+        files.append(str(out / 'r.json'))
+    assert main(['compare', *files, '--report', str(tmp_path)]) == 0
+    assert 'data:image/jpeg' not in (tmp_path / 'compare.html').read_text()
+
+
 def test_dark_mode(browse: Callable[..., Any]) -> None:
     from selenium.webdriver.common.by import By
 
@@ -147,7 +197,7 @@ def test_nothing_is_wider_than_the_screen(browse: Callable[..., Any], width: int
 def test_points_are_bounded_and_the_most_changed_frames_are_not(
     page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    files = [str(page.parents[1] / f'{name}.json') for name in ('a', 'b')]
+    files = [str(page.parents[1] / name / f'{name}.json') for name in ('a', 'b')]
     monkeypatch.setattr(comparison_page, '_MOST_POINTS', 5)
     assert main(['compare', *files, '--report', str(tmp_path)]) == 0
     text = (tmp_path / 'compare.html').read_text()

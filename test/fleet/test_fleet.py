@@ -184,3 +184,12 @@ def test_a_cluster_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, 'ray', None)
     with pytest.raises(StereoError, match=r"pip install 'dtp_stereo\[fleet\]'"):
         list(Fleet(ray='auto').results(Squares(tmp_path), tasks(1)))
+
+
+@pytest.mark.parametrize('address', ['127.0.0.1:1', 'ray://127.0.0.1:1', 'localhost:99999', 'a:b'])
+def test_an_address_where_nobody_listens(tmp_path: Path, address: str) -> None:
+    module = pytest.importorskip('ray')
+    if module.is_initialized():
+        pytest.skip('a cluster runs in this process, which is then taken')
+    with pytest.raises(StereoError, match=f'--ray {address}: .*; start a cluster by: ray start'):
+        list(Fleet(ray=address).results(Squares(tmp_path), tasks(1)))

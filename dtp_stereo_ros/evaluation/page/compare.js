@@ -23,6 +23,7 @@
   const VERDICT = HEADINGS.length - 1;
   let order = { column: VERDICT, down: true };
   let chosen = 0;
+  let shown = 0;
   let plot = null;
 
   const make = (tag, properties = {}, ...children) => {
@@ -121,8 +122,13 @@
     }
     picker.value = chosen;
     const body = make('tbody');
-    for (const [name, , first, second] of row.changed) {
-      body.append(make('tr', {}, make('td', {}, name), make('td', {}, text(row.key, first)),
+    const pictures = data.pictures[row.source] || [];
+    for (const [name, index, first, second] of row.changed) {
+      const place = pictures.findIndex((frame) => frame.index === index);
+      const label = place < 0 ? name : make('button', {
+        type: 'button', onclick: () => { show(place); document.getElementById('viewer').scrollIntoView(); },
+      }, name);
+      body.append(make('tr', {}, make('td', {}, label), make('td', {}, text(row.key, first)),
         make('td', {}, text(row.key, second)), make('td', {}, text(row.key, second - first, true))));
     }
     const head = make('tr', {}, ...['most changed', 'A', 'B', 'B − A'].map((name) => make('th', {}, name)));
@@ -135,6 +141,48 @@
       row.changed.length ? make('div', { className: 'scroll', tabIndex: 0 },
         make('table', { id: 'changed' }, make('thead', {}, head), body)) :
         make('p', {}, 'No frame changed.'));
+  }
+
+  const KINDS = {
+    disparity: 'disparity', error: '|error|: blue 0, red 5 px, white a hole',
+    consistency: 'left-right difference: blue 0, red 3 px', confidence: 'confidence: red 1, blue 0',
+  };
+
+  function viewer() {
+    const frames = data.pictures[rows[chosen].source] || [];
+    if (!frames.length) return null;
+    shown = Math.min(shown, frames.length - 1);
+    const slider = make('input', {
+      type: 'range', id: 'scrubber', min: 0, max: frames.length - 1, value: shown,
+      oninput: () => show(Number(slider.value)),
+    });
+    slider.setAttribute('aria-label', 'Frame');
+    return make('section', { id: 'viewer' }, make('h2', {}, 'Side by side'),
+      make('div', { className: 'scrubber' }, slider),
+      make('p', { id: 'caption', className: 'dim', ariaLive: 'polite' }),
+      make('div', { id: 'pictures', className: 'pictures pairs' }));
+  }
+
+  function show(place) {
+    const row = rows[chosen];
+    const frames = data.pictures[row.source] || [];
+    if (!frames.length) return;
+    shown = Math.min(frames.length - 1, Math.max(0, place));
+    const frame = frames[shown];
+    document.getElementById('scrubber').value = shown;
+    const at = row.changed.find(([, index]) => index === frame.index);
+    document.getElementById('caption').textContent = `Frame ${frame.index} at ${frame.time_s.toFixed(2)} s, ` +
+      `${row.method}` + (at ? `: ${columns[row.key].heading} ${text(row.key, at[2])} to ${text(row.key, at[3])}` : '');
+    const figure = (uri, caption) => make('figure', {},
+      make('img', { src: uri, alt: caption }), make('figcaption', {}, caption));
+    const both = row.methods.map((method, side) => frame.methods[side][method] || {});
+    const pictures = [];
+    for (const [kind, caption] of Object.entries(KINDS)) {
+      both.forEach((kinds, side) => {
+        if (kinds[kind]) pictures.push(figure(kinds[kind], `${'AB'[side]}: ${caption}`));
+      });
+    }
+    document.getElementById('pictures').replaceChildren(figure(frame.left, 'left image'), ...pictures);
   }
 
   function draw() {
@@ -198,8 +246,10 @@
   function render(scrolls = false) {
     if (plot) plot.destroy();
     plot = null;
-    document.getElementById('main').replaceChildren(words(), table(), frames(), about());
+    document.getElementById('main').replaceChildren(
+      ...[words(), table(), frames(), viewer(), about()].filter((part) => part !== null));
     draw();
+    show(shown);
     if (scrolls) {
       document.getElementById('frames').scrollIntoView();
       document.getElementById('measure').focus();
@@ -216,6 +266,11 @@
   document.getElementById('theme').addEventListener('click', () => {
     setTheme(theme() === 'dark' ? 'light' : 'dark');
     render();
+  });
+  document.addEventListener('keydown', (event) => {
+    if (['INPUT', 'SELECT'].includes(event.target.tagName)) return;
+    if (event.key === 'ArrowLeft') show(shown - 1);
+    else if (event.key === 'ArrowRight') show(shown + 1);
   });
   let waiting = 0;
   let width = window.innerWidth;
