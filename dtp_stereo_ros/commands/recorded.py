@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .. import system
 from ..config import NodeConfig, PipelineConfig
 from ..errors import InputError, StereoError
 from ..evaluation.bounds import Bound
@@ -186,7 +187,7 @@ def recording_name(bag: Path, camera: str) -> str:
 
 
 def about(camera: RecordedCamera, methods: Sequence[Method], node: NodeConfig) -> dict[str, Any]:
-    """Bag, topics, settings and models of a run, for the result file."""
+    """Bag, topics, settings, models and machine of a run, for the result file."""
     specs = {}
     for method in methods:
         if isinstance(method.pipeline, StereoPipeline):
@@ -209,6 +210,7 @@ def about(camera: RecordedCamera, methods: Sequence[Method], node: NodeConfig) -
         'selection': dataclasses.asdict(camera.selection),
         'node': {name: getattr(node, name) for name in names},
         'methods': specs,
+        'machine': system.describe(),
     }
 
 

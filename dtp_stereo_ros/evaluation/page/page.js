@@ -378,10 +378,11 @@
       add(name, (method.sha256 ? `sha256 ${method.sha256.slice(0, 16)}; ` : '') +
         Object.entries(method.settings).map(([key, value]) => `${key} ${value}`).join(', '));
     }
+    add('machine', Object.entries(one.machine).map(([k, v]) => `${k} ${v}`).join(', '));
     add('node settings', Object.entries(one.node).map(([k, v]) => `${k} ${v}`).join(', '));
     return make('section', {}, make('h2', {}, 'Run'),
       make('p', {}, make('code', {}, data.command)),
-      make('details', {}, make('summary', {}, 'Topics, calibration and settings'), list));
+      make('details', {}, make('summary', {}, 'Topics, calibration, settings and machine'), list));
   }
 
   function render() {
