@@ -25,6 +25,7 @@ from .columns import COLUMNS, DEPTH, TRUTH_FREE
 from .datasets import Truth
 from .depth_score import depth_score
 from .fill import fill_holes
+from .frame_values import FrameValues
 from .intervals import Interval, bootstrap, paired_difference
 from .places import PlaceErrors
 from .replay_figures import ReplayFigures
@@ -36,7 +37,7 @@ from .scene_score import Estimate, SceneScore, judge
 CONSISTENCY_EVERY = 6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FrameScore:
     """One method on one frame.
 
@@ -52,7 +53,7 @@ class FrameScore:
     stamp_ns: int
     time_s: float
     latency_ms: float
-    values: dict[str, float]
+    values: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,7 @@ class RecordingJudge:
                 frame.stamp_ns,
                 (frame.stamp_ns - self._first_ns) / 1e9,
                 latency_ms,
-                {**_of_truth(scene), **depth, **own},
+                FrameValues({**_of_truth(scene), **depth, **own}),
             )
             for estimate, latency_ms, scene, depth, own in zip(
                 estimates, latencies_ms, scenes, depths, values, strict=True

@@ -22,7 +22,7 @@ from .columns import ALL_COLUMNS, COLUMNS, DEPTH
 from .comparison import accuracy, main_region, methods_of
 from .intervals import CONFIDENCE_LEVEL, RESAMPLES, SEED
 from .latency import REFERENCES, Times
-from .recorded import RecordingResult
+from .recorded import FrameScore, RecordingResult
 from .runner import BASELINE, DatasetResult, SceneScore
 from .sparsification import KEPT_SHARES
 
@@ -173,12 +173,17 @@ def _recording(recording: RecordingResult) -> dict[str, Any]:
             for method, errors in recording.places.items()
             for line in errors.by_region()
         ],
-        'frames': [vars(frame) for frame in recording.frames],
+        'frames': [_frame(frame) for frame in recording.frames],
         'rows': [
             {'index': index, 'rows_px': mean, 'rows_rms_px': rms}
             for index, (mean, rms) in recording.rows.items()
         ],
     }
+
+
+def _frame(frame: FrameScore) -> dict[str, Any]:
+    found = {field.name: getattr(frame, field.name) for field in dataclasses.fields(frame)}
+    return {**found, 'values': dict(frame.values)}
 
 
 def _curves(result: DatasetResult) -> list[dict[str, Any]]:
