@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -130,7 +130,7 @@ class RecordedCamera:
                 self.faults[str(error)] += 1
 
     @property
-    def arrivals(self) -> dict[str, list[Arrival]]:
+    def arrivals(self) -> Mapping[str, Sequence[Arrival]]:
         """Side to the stamp and time of recording of each image that was read."""
         return self._log.arrivals
 

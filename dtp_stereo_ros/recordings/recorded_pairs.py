@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 from ..config import NodeConfig
 from ..messages.camera_info import left_of
@@ -39,6 +40,30 @@ class RecordedPair:
     truth: Any = None
 
 
+class ArrivalLog(Sequence[Arrival]):
+    """Arrivals in 16 bytes each: a recording has hundreds of thousands."""
+
+    def __init__(self) -> None:
+        self._stamps, self._recorded = array('q'), array('q')
+
+    def append(self, arrival: Arrival) -> None:
+        """Add one at the end."""
+        self._stamps.append(arrival[0])
+        self._recorded.append(arrival[1])
+
+    def __len__(self) -> int:
+        return len(self._stamps)
+
+    @overload
+    def __getitem__(self, place: int) -> Arrival: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Arrival]: ...
+    def __getitem__(self, place: int | slice) -> Arrival | list[Arrival]:
+        if isinstance(place, slice):
+            return list(zip(self._stamps[place], self._recorded[place], strict=True))
+        return self._stamps[place], self._recorded[place]
+
+
 @dataclass
 class PairLog:
     """Counts and stamps of a recording that was read.
@@ -51,7 +76,9 @@ class PairLog:
         policy: the synchroniser, with its counts.
     """
 
-    arrivals: dict[str, list[Arrival]] = field(default_factory=lambda: {s: [] for s in SIDES})
+    arrivals: dict[str, ArrivalLog] = field(
+        default_factory=lambda: {side: ArrivalLog() for side in SIDES}
+    )
     infos: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SIDES, 0))
     truths: int = 0
     undescribed: int = 0

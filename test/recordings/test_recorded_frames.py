@@ -11,6 +11,7 @@ from scene_bag import Pair, planes, write_scene_bag
 from dtp_stereo_ros.config import NodeConfig
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.recordings.recorded_frames import RecordedCamera, RecordedFrame, Selection
+from dtp_stereo_ros.recordings.recorded_pairs import ArrivalLog
 from dtp_stereo_ros.recordings.recording import Recording
 from dtp_stereo_ros.recordings.stereo_topics import chosen_topics, stereo_topics
 
@@ -194,3 +195,13 @@ def test_what_can_be_read_of_a_damaged_bag_is_judged(tmp_path: Path) -> None:
     assert 'ends early' in camera.findings()[0].text
     (bag / 'metadata.yaml').unlink()
     assert len(read(bag)[0]) == len(whole)
+
+
+def test_arrivals_are_a_sequence() -> None:
+    log = ArrivalLog()
+    wanted = [(10**18 + i, -i) for i in range(7)]
+    for arrival in wanted:
+        log.append(arrival)
+    assert list(log) == wanted
+    assert log[2:5] == wanted[2:5]
+    assert (log[-1], len(log)) == (wanted[-1], 7)
