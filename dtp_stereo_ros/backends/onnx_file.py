@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from .. import models
 from ..errors import ModelError
 from ..models import ModelSpec
@@ -56,7 +58,28 @@ def smallest_size(spec: ModelSpec) -> tuple[int, int]:
     return spec.fixed_size or (side, side)
 
 
-def tell(file: OnnxFile, inputs: Inputs, outputs: Outputs, finding: str | None) -> None:
+def found_outputs(
+    file: OnnxFile, spec: ModelSpec, inputs: Inputs, run: trial.RunOutputs
+) -> Outputs:
+    """Outputs of a model that has just been loaded: what cannot run fails now, not at a frame.
+
+    A model of another project is examined, and the log names what it seems to want.
+
+    Args:
+        file: of the model.
+        spec: complete.
+        inputs: as they are set.
+        run: see `trial.RunOutputs`.
+    """
+    size, options = _trial_size(spec), inputs.options
+    grey = np.full((1, 3, *size), 128, np.float32)
+    outputs = Outputs.of(file.path, run(options, grey, grey), size, options)
+    if spec.foreign:
+        _tell(file, inputs, outputs, trial.examine(file.path, inputs, outputs, size, run))
+    return outputs
+
+
+def _tell(file: OnnxFile, inputs: Inputs, outputs: Outputs, finding: str | None) -> None:
     """Log what is assumed of a model that says nothing about itself, and what a trial found."""
     options = inputs.options
     _log.warning(
@@ -74,7 +97,7 @@ def tell(file: OnnxFile, inputs: Inputs, outputs: Outputs, finding: str | None) 
         _log.warning(finding)
 
 
-def trial_size(spec: ModelSpec) -> tuple[int, int]:
+def _trial_size(spec: ModelSpec) -> tuple[int, int]:
     """(height, width) px of the pair that a model is tried on when it starts.
 
     That of `trial.SIZE` for a model that says nothing about itself, else at little cost.

@@ -10,7 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime as ort
 
 from ..config import PipelineConfig
@@ -18,10 +17,9 @@ from ..errors import BackendError, ModelError, one_line
 from ..models import ModelSpec
 from ..stereo import Float32Array
 from .engine_cache import EngineCache
-from .onnx_file import OnnxFile, complete, tell, trial_size
-from .ports import AnyArray, Inputs, Outputs, PortOptions
+from .onnx_file import OnnxFile, complete, found_outputs
+from .ports import AnyArray, Inputs, PortOptions
 from .reference import is_numbers, port_of
-from .trial import examine
 
 _TENSORRT, _CUDA, _CPU = (
     'TensorrtExecutionProvider',
@@ -61,9 +59,10 @@ class OnnxRuntimeBackend:
         self._ports = [port_of(i) for i in self._session.get_inputs()]
         self._inputs = Inputs.of(file.path, self._ports, PortOptions.of(config))
         self._names = [o.name for o in self._session.get_outputs() if is_numbers(o.type)]
-        self._outputs = self._warm_up(complete(file.spec, self._inputs, precision))
+        spec = complete(file.spec, self._inputs, precision)
+        self._outputs = found_outputs(file, spec, self._inputs, self._all_outputs)
         self._spec = replace(
-            complete(file.spec, self._inputs, precision),
+            spec,
             has_confidence=self._outputs.confidence is not None,
         )
 
@@ -124,16 +123,6 @@ class OnnxRuntimeBackend:
             raise BackendError(
                 f'{self._path}: onnx on {self._device} failed: {one_line(error)}'
             ) from error
-
-    def _warm_up(self, spec: ModelSpec) -> Outputs:
-        """Run once on a small pair: what cannot run fails now, not at the first frame."""
-        size, options = trial_size(spec), self._inputs.options
-        grey = np.full((1, 3, *size), 128, np.float32)
-        outputs = Outputs.of(self._path, self._all_outputs(options, grey, grey), size, options)
-        if spec.foreign:
-            finding = examine(self._path, self._inputs, outputs, size, self._all_outputs)
-            tell(self._file, self._inputs, outputs, finding)
-        return outputs
 
     def _all_outputs(
         self, options: PortOptions, left: Float32Array, right: Float32Array

@@ -17,9 +17,8 @@ from ..errors import BackendError, ModelError, one_line
 from ..models import ModelSpec
 from ..stereo import Float32Array
 from ..timing import undisturbed
-from .onnx_file import OnnxFile, complete, tell, trial_size
-from .ports import AnyArray, Inputs, Outputs, Port, PortOptions
-from .trial import examine
+from .onnx_file import OnnxFile, complete, found_outputs
+from .ports import AnyArray, Inputs, Port, PortOptions
 
 _DEVICE = 'CPU'
 # NumPy's names of the types that it has.
@@ -77,9 +76,10 @@ class OpenVinoBackend:
             if port.get_element_type().get_type_name() in _TYPES
         ]
         self._requests: OrderedDict[tuple[int, int], Any] = OrderedDict()
-        self._outputs = self._warm_up(file, complete(file.spec, self._inputs, precision))
+        spec = complete(file.spec, self._inputs, precision)
+        self._outputs = found_outputs(file, spec, self._inputs, self._all_outputs)
         self._spec = replace(
-            complete(file.spec, self._inputs, precision),
+            spec,
             has_confidence=self._outputs.confidence is not None,
         )
 
@@ -118,16 +118,6 @@ class OpenVinoBackend:
             ) from error
         # Copies: the request's buffers are written again by the next frame.
         return [request.get_tensor(name).data.copy() for name in names]
-
-    def _warm_up(self, file: OnnxFile, spec: ModelSpec) -> Outputs:
-        """Run once on a small pair: what cannot run fails now, not at the first frame."""
-        size, options = trial_size(spec), self._inputs.options
-        grey = np.full((1, 3, *size), 128, np.float32)
-        outputs = Outputs.of(self._path, self._all_outputs(options, grey, grey), size, options)
-        if spec.foreign:
-            finding = examine(self._path, self._inputs, outputs, size, self._all_outputs)
-            tell(file, self._inputs, outputs, finding)
-        return outputs
 
     def _all_outputs(
         self, options: PortOptions, left: Float32Array, right: Float32Array

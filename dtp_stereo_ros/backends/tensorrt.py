@@ -10,8 +10,6 @@ from collections import OrderedDict
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-
 from ..config import PipelineConfig
 from ..errors import BackendError, one_line
 from ..models import ModelSpec
@@ -22,10 +20,9 @@ from .cuda import Cuda
 from .engine import Engine, build, logger_of
 from .engine_files import EngineFiles, EngineKey
 from .half_onnx import half_model
-from .onnx_file import OnnxFile, complete, tell, trial_size
-from .ports import AnyArray, Inputs, Outputs, PortOptions
+from .onnx_file import OnnxFile, complete, found_outputs
+from .ports import AnyArray, Inputs, PortOptions
 from .reference import Reference
-from .trial import examine
 
 # The interface that `engine` is written for: JetPack 6 has 10.3.
 _OLDEST, _BEYOND = (10, 3), (12, 0)
@@ -60,9 +57,11 @@ class TensorRtBackend:
         self._logger = logger_of(self._trt)
         self._reference = Reference(file.path, config.threads)
         self._inputs = Inputs.of(file.path, self._reference.ports, PortOptions.of(config))
-        self._outputs = self._warm_up(file, complete(file.spec, self._inputs, self._precision))
+        spec = complete(file.spec, self._inputs, self._precision)
+        # On a small pair, in ONNX Runtime.
+        self._outputs = found_outputs(file, spec, self._inputs, self._all_outputs)
         self._spec = replace(
-            complete(file.spec, self._inputs, self._precision),
+            spec,
             has_confidence=self._outputs.confidence is not None,
         )
         self.compiling = False
@@ -176,16 +175,6 @@ class TensorRtBackend:
         found, _ = self._outputs.planes(engine.run(names, feed), size)
         expected, _ = self._outputs.planes(self._reference.run(names, feed), size)
         return Parity.of(found, expected)
-
-    def _warm_up(self, file: OnnxFile, spec: ModelSpec) -> Outputs:
-        """Find the outputs on a small pair, in ONNX Runtime."""
-        size, options = trial_size(spec), self._inputs.options
-        grey = np.full((1, 3, *size), 128, np.float32)
-        outputs = Outputs.of(self._path, self._all_outputs(options, grey, grey), size, options)
-        if spec.foreign:
-            finding = examine(self._path, self._inputs, outputs, size, self._all_outputs)
-            tell(file, self._inputs, outputs, finding)
-        return outputs
 
     def _all_outputs(
         self, options: PortOptions, left: Float32Array, right: Float32Array
