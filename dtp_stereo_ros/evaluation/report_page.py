@@ -87,6 +87,7 @@ def filled_page(shown: dict[str, Any], script: str, shows_clouds: bool = False) 
         'REGL_LICENSE': _asset('regl-2.1.1.LICENSE').replace('--', '- -'),
         'REGL_JS': _asset('regl-2.1.1.min.js') if shows_clouds else '',
         'CLOUD_JS': _asset('cloud.js') if shows_clouds else '',
+        'COMMON_JS': _asset('common.js'),
         'PAGE_JS': _asset(script),
         'DATA': data,
     }

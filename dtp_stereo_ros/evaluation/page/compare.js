@@ -1,7 +1,6 @@
 'use strict';
 (() => {
-  const data = JSON.parse(document.getElementById('data').textContent);
-  const columns = Object.fromEntries(data.columns.map((column) => [column.key, column]));
+  const { data, columns, make, theme } = page;
   // Bars that have their names below them; those of more are told under the pointer.
   const MOST_NAMED = 20;
   const COLOURS = { light: '#0b62b8', dark: '#6cb2f5' };
@@ -26,16 +25,6 @@
   let shown = 0;
   let plot = null;
 
-  const make = (tag, properties = {}, ...children) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(properties)) {
-      if (name in node) node[name] = value;
-      else node.setAttribute(name, value);
-    }
-    node.append(...children.filter((child) => child !== null));
-    return node;
-  };
-  const theme = () => document.documentElement.dataset.theme;
   const inUnit = (key, value) => (columns[key].unit === '%' ? 100 * value : value);
   const text = (key, value, sign = false) => {
     if (value === null || value === undefined) return '-';
@@ -256,33 +245,11 @@
     }
   }
 
-  function setTheme(name) {
-    document.documentElement.dataset.theme = name;
-    document.getElementById('theme').textContent = name === 'dark' ? 'Light' : 'Dark';
-  }
-
   document.title = 'dtp-stereo comparison';
   document.querySelector('h1').textContent = 'Stereo comparison';
-  document.getElementById('theme').addEventListener('click', () => {
-    setTheme(theme() === 'dark' ? 'light' : 'dark');
-    render();
-  });
-  document.addEventListener('keydown', (event) => {
-    if (['INPUT', 'SELECT'].includes(event.target.tagName)) return;
-    if (event.key === 'ArrowLeft') show(shown - 1);
-    else if (event.key === 'ArrowRight') show(shown + 1);
-  });
-  let waiting = 0;
-  let width = window.innerWidth;
-  window.addEventListener('resize', () => {
-    if (window.innerWidth === width) return;
-    width = window.innerWidth;
-    clearTimeout(waiting);
-    waiting = setTimeout(draw, 150);
-  });
-  setTheme(window.matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
-  document.getElementById('footer').textContent =
-    `dtp-stereo ${data.version}. Plots by uPlot (MIT licence, in the source of this page).`;
   chosen = sorted()[0].index;
-  render();
+  page.start({
+    render, drawPlots: draw, step: (by) => show(shown + by),
+    footer: `dtp-stereo ${data.version}. Plots by uPlot (MIT licence, in the source of this page).`,
+  });
 })();

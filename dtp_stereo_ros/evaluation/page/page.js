@@ -1,7 +1,6 @@
 'use strict';
 (() => {
-  const data = JSON.parse(document.getElementById('data').textContent);
-  const columns = Object.fromEntries(data.columns.map((column) => [column.key, column]));
+  const { data, columns, make, theme } = page;
   columns.latency_ms = {
     key: 'latency_ms', heading: 'ms', unit: 'ms', meaning: 'time of one frame on this machine',
   };
@@ -20,16 +19,6 @@
   let plots = [];
   let chosen = '';
 
-  const make = (tag, properties = {}, ...children) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(properties)) {
-      if (name in node) node[name] = value;
-      else node.setAttribute(name, value);
-    }
-    node.append(...children.filter((child) => child !== null));
-    return node;
-  };
-  const theme = () => document.documentElement.dataset.theme;
   const colour = (index) => COLOURS[theme()][index % COLOURS[theme()].length];
   const inUnit = (key, value) => (columns[key].unit === '%' ? 100 * value : value);
   const text = (key, value, sign = false) => {
@@ -401,30 +390,8 @@
     document.getElementById('cameras').replaceChildren(...tabs);
   }
 
-  function setTheme(name) {
-    document.documentElement.dataset.theme = name;
-    document.getElementById('theme').textContent = name === 'dark' ? 'Light' : 'Dark';
-  }
-
-  document.getElementById('theme').addEventListener('click', () => {
-    setTheme(theme() === 'dark' ? 'light' : 'dark');
-    render();
+  page.start({
+    render, drawPlots, step: (by) => show(shown + by),
+    footer: `dtp-stereo ${data.version}. Plots by uPlot, points by regl (MIT licences, in the source of this page).`,
   });
-  document.addEventListener('keydown', (event) => {
-    if (['INPUT', 'SELECT'].includes(event.target.tagName)) return;
-    if (event.key === 'ArrowLeft') show(shown - 1);
-    else if (event.key === 'ArrowRight') show(shown + 1);
-  });
-  let waiting = 0;
-  let width = window.innerWidth;
-  window.addEventListener('resize', () => {
-    if (window.innerWidth === width) return;
-    width = window.innerWidth;
-    clearTimeout(waiting);
-    waiting = setTimeout(drawPlots, 150);
-  });
-  setTheme(window.matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
-  document.getElementById('footer').textContent =
-    `dtp-stereo ${data.version}. Plots by uPlot, points by regl (MIT licences, in the source of this page).`;
-  render();
 })();
