@@ -282,6 +282,6 @@ def colorize(
     span = max(high - low, 1e-6)
     levels = np.where(known, (values - low) / span, 0.0).clip(0.0, 1.0)
     bgr = cv2.applyColorMap(np.rint(levels * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
-    rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    rgb: UInt8Array = np.ascontiguousarray(bgr[..., ::-1])
     rgb[~known] = 0
     return rgb
