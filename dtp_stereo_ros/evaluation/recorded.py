@@ -35,6 +35,8 @@ from .scene_score import Estimate, SceneScore, judge
 # The right view is matched on each that many frames; it costs as much as the left one, so that all
 # of the judging together costs at most a third of the inference.
 CONSISTENCY_EVERY = 6
+# So are the measures that take longest.
+_SLOW_EVERY = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,11 +317,14 @@ class RecordingJudge:
         before: dict[str, Float32Array] = {}
         still: BoolArray | None = None
         motion: truth_free.Motion | None = None
+        # The second frame is the first that has one before.
+        slow = self._count == 0 or self._count % _SLOW_EVERY == 1
         if self._before is not None and self._before[0].left.shape == frame.left.shape:
             last = self._before[0]
             still = truth_free.still(frame.left, last.left)
             still &= truth_free.still(frame.right, last.right)
-            motion = truth_free.motion(frame.left, last.left)
+            if slow:
+                motion = truth_free.motion(frame.left, last.left)
             before = self._before[1]
         found = []
         for estimate, disparity_px in zip(estimates, filled, strict=True):
@@ -327,19 +332,21 @@ class RecordingJudge:
             values = {
                 'photometric': truth_free.photometric(warped),
                 'census': truth_free.census(warped),
-                'plane_noise_px': truth_free.plane_noise_px(estimate.disparity_px),
                 'coverage': float(np.isfinite(estimate.disparity_px).mean()),
             }
+            if slow:
+                values['plane_noise_px'] = truth_free.plane_noise_px(estimate.disparity_px)
             if estimate.method in right_px:
                 values['inconsistent'] = truth_free.inconsistent(
                     disparity_px, _filled(right_px[estimate.method])
                 )
-            if still is not None and motion is not None:
+            if still is not None:
                 last_px = before[estimate.method]
                 values['flicker_px'] = truth_free.flicker_px(disparity_px, last_px, still)
-                values['followed_flicker_px'] = truth_free.followed_flicker_px(
-                    disparity_px, last_px, motion
-                )
+                if motion is not None:
+                    values['followed_flicker_px'] = truth_free.followed_flicker_px(
+                        disparity_px, last_px, motion
+                    )
             if base is not None and estimate.method != self._baseline:
                 values['agreement'] = truth_free.agreement(disparity_px, base.disparity_px)
             found.append({k: v for k, v in values.items() if np.isfinite(v)})
