@@ -57,8 +57,9 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
     """Add those of the topics, of the part of the bag and of what is matched."""
     add_topic_options(parser).add_argument(
         '--consistency-every', type=int, default=CONSISTENCY_EVERY, metavar='N',
-        help='match the right view too on each N-th pair, for the left-right consistency and the '
-        'pictures; 0 never (default: %(default)s)',
+        help='take the slower measures on each N-th pair: left-right consistency, for which the '
+        'right view is matched too, photometric error, census, flicker in motion and noise on '
+        'planes; 0 never matches the right view (default: %(default)s)',
     )  # fmt: skip
 
 

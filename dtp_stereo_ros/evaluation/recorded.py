@@ -32,11 +32,9 @@ from .replay_figures import ReplayFigures
 from .runner import BASELINE, DatasetResult, Method
 from .scene_score import Estimate, SceneScore, judge
 
-# The right view is matched on each that many frames; it costs as much as the left one, so that all
-# of the judging together costs at most a third of the inference.
-CONSISTENCY_EVERY = 6
-# So are the measures that take longest.
-_SLOW_EVERY = 6
+# The right view is matched, which costs as much as the left one, and the slower measures are taken
+# on each that many frames, so that all of the judging costs about a third of the inference.
+CONSISTENCY_EVERY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +176,8 @@ class RecordingJudge:
     Args:
         result: is filled.
         methods: pipelines; SGBM is among them where agreement is to be judged.
-        consistency_every: the right view is matched on each that many frames; 0 is never.
+        consistency_every: the slower measures are taken, and the right view is matched, on each
+            that many frames; 0 never matches it.
         baseline: name of the method that others are compared with.
     """
 
@@ -317,8 +316,7 @@ class RecordingJudge:
         before: dict[str, Float32Array] = {}
         still: BoolArray | None = None
         motion: truth_free.Motion | None = None
-        # The second frame is the first that has one before.
-        slow = self._count == 0 or self._count % _SLOW_EVERY == 1
+        slow = self._count % (self._consistency_every or CONSISTENCY_EVERY) == 0
         if self._before is not None and self._before[0].left.shape == frame.left.shape:
             last = self._before[0]
             still = truth_free.still(frame.left, last.left)
@@ -328,13 +326,11 @@ class RecordingJudge:
             before = self._before[1]
         found = []
         for estimate, disparity_px in zip(estimates, filled, strict=True):
-            warped = truth_free.warped_pair(frame.left, frame.right, disparity_px)
-            values = {
-                'photometric': truth_free.photometric(warped),
-                'census': truth_free.census(warped),
-                'coverage': float(np.isfinite(estimate.disparity_px).mean()),
-            }
+            values = {'coverage': float(np.isfinite(estimate.disparity_px).mean())}
             if slow:
+                warped = truth_free.warped_pair(frame.left, frame.right, disparity_px)
+                values['photometric'] = truth_free.photometric(warped)
+                values['census'] = truth_free.census(warped)
                 values['plane_noise_px'] = truth_free.plane_noise_px(estimate.disparity_px)
             if estimate.method in right_px:
                 values['inconsistent'] = truth_free.inconsistent(

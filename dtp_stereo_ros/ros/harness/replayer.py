@@ -53,12 +53,14 @@ _SETTLE_S = 0.5
 _DIAGNOSTICS_S = 4.0
 # A first result may have to wait until the model is compiled for the size of the images.
 _FIRST_S, _FIRST_AGAIN_S = 120.0, 2.0
-_NEXT_S = 20.0
+_NEXT_S = 10.0
 _TIMES_USUAL = 10
 # A reliable message of megabytes takes seconds where the middleware has to repeat its parts.
 _EXTRA_S = 20.0
 _BEFORE_NS = 10 * NS_PER_S
 _LOST_IN_A_ROW = 5
+# Times that a pair is sent.
+_TRIES = 3
 _SPIN_S = 0.1
 
 
@@ -203,10 +205,14 @@ class Replayer:
                 shift_ns += _BEFORE_NS // 100
                 self._send_pair(pair, shift_ns)
                 self.spin(lambda: bool(got), _FIRST_AGAIN_S)
-            self.spin(lambda: all(self._got[name] for name in self._extras()), _NEXT_S)
-            for name in self._extras():
-                if not self._got[name]:  # a model without confidence
-                    self._node.destroy_subscription(self._subscriptions.pop(name))
+            for _ in range(_TRIES):
+                if self.spin(lambda: all(self._got[name] for name in self._extras()), _NEXT_S):
+                    break
+                shift_ns += _BEFORE_NS // 100
+                self._send_pair(pair, shift_ns)
+            # Only a model without confidence does not publish all.
+            if 'confidence' in self._extras() and not self._got['confidence']:
+                self._node.destroy_subscription(self._subscriptions.pop('confidence'))
             self.spin(lambda: False, _SETTLE_S)
         finally:
             self._asking, self.figures = False, figures
@@ -251,7 +257,7 @@ class Replayer:
         usual_s = np.median([a.arrival_ms for a in self.figures.answers[-64:]] or [0.0]) / 1e3
         patience_s = max(_NEXT_S, _TIMES_USUAL * float(usual_s))
         first_s = 0.0
-        for _ in range(2):
+        for _ in range(_TRIES):
             sent_s = self._send_pair(pair, shift_ns)
             first_s = first_s or sent_s
             if self.spin(lambda: stamp in self._got['disparity'], patience_s) and self.spin(
