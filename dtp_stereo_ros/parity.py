@@ -29,7 +29,7 @@ class Parity:
 
     @classmethod
     def of(cls, found: Float32Array, expected: Float32Array) -> Parity:
-        """Of two disparity maps of one size, px; what is not finite in one only is infinite."""
+        """Difference of two disparity maps, px; infinite where one of them only is finite."""
         with np.errstate(invalid='ignore'):
             difference = np.abs(found.astype(np.float64) - expected)
         both_unknown = ~np.isfinite(found) & ~np.isfinite(expected)
@@ -52,6 +52,6 @@ class Parity:
 
 
 def allowed_text(precision: str) -> str:
-    """What a precision may differ, for errors."""
+    """Bounds of a precision, for errors."""
     median_px, p99_px = _ALLOWED_PX[precision]
     return f'{precision} may differ by {median_px:g} px (median) and {p99_px:g} px (99 %)'

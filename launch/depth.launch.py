@@ -7,7 +7,6 @@ Every parameter of the node is an argument; `--show-args` lists them. Several ca
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
@@ -64,7 +63,7 @@ def _actions(context: LaunchContext, declared: set[str]) -> list[Action]:
 
 
 def _nodes(context: LaunchContext, declared: set[str]) -> list[Action]:
-    launch_arguments.check_names(_typed_arguments(), declared)
+    launch_arguments.check_names(launch_arguments.typed_after(__file__), declared)
     given = {name: str(context.launch_configurations[name]) for name in declared}
     parameters = launch_arguments.values(given)
     cameras = parameters.get('cameras', [])
@@ -79,7 +78,7 @@ def _nodes(context: LaunchContext, declared: set[str]) -> list[Action]:
     ]
     name, namespace = given['node_name'], given['namespace'].strip('/')
     logger = '.'.join(filter(None, (*namespace.split('/'), name)))
-    unused = launch_arguments.without_counterpart(_typed_arguments())
+    unused = launch_arguments.without_counterpart(launch_arguments.typed_after(__file__))
     actions: list[Action] = [LogInfo(msg=text) for text in unused]
     if _is_true('large_messages', given):
         variable = launch_arguments.profile_variable(os.environ.get('ROS_DISTRO', ''))
@@ -130,13 +129,6 @@ def _rviz(
             *('--fixed-frame', given['rviz_frame']),
         ],
     )
-
-
-def _typed_arguments() -> list[str]:
-    """Arguments typed after this file; none where another launch file includes it."""
-    names = [Path(word).name for word in sys.argv]
-    name = Path(__file__).name
-    return sys.argv[names.index(name) + 1 :] if name in names else []
 
 
 def _is_true(name: str, given: dict[str, str]) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, OpaqueFunction
@@ -49,7 +48,7 @@ def generate_launch_description() -> LaunchDescription:
 
 def _actions(context: LaunchContext) -> list[Action]:
     try:
-        launch_arguments.check_names(_typed_arguments(), _OPTIONS)
+        launch_arguments.check_names(launch_arguments.typed_after(__file__), _OPTIONS)
         given = {name: str(context.launch_configurations[name]) for name in _OPTIONS}
         command = _command(given)
     except ConfigError as error:
@@ -90,10 +89,3 @@ def _end(event: ProcessExited, context: LaunchContext) -> list[Action]:
     if event.returncode and not context.is_shutdown:
         raise RuntimeError(f'dtp-stereo replay ended with code {event.returncode}')
     return [EmitEvent(event=Shutdown(reason='the replay is done'))]
-
-
-def _typed_arguments() -> list[str]:
-    """What was typed after this file; nothing where another launch file includes it."""
-    names = [Path(word).name for word in sys.argv]
-    name = Path(__file__).name
-    return sys.argv[names.index(name) + 1 :] if name in names else []

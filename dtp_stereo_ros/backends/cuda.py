@@ -60,7 +60,7 @@ class Cuda:
         self.gpu = self._first_gpu()
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """What a function of the runtime returns besides its error.
+        """Values that a function of the runtime returns besides its error.
 
         Raises:
             BackendError: the function failed.

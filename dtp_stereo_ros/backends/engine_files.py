@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EngineKey:
-    """What an engine depends on.
+    """Versions, GPU, model and sizes that an engine depends on.
 
     Attributes:
         tensorrt: its version.
@@ -50,7 +50,7 @@ class EngineKey:
 
     @property
     def name(self) -> str:
-        """Of its files, without ending: engines of several GPUs may share a home folder."""
+        """Name of its files, without ending: engines of several GPUs may share a home folder."""
         digest = hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
         return f'{self.width_px}x{self.height_px}-{self.precision}-{digest[:16]}'
 

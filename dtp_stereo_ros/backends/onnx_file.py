@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy as np
 from .. import models
 from ..errors import ModelError
 from ..models import ModelSpec
+from ..stereo import Float32Array
 from . import trial
-from .ports import Inputs, Outputs
+from .ports import AnyArray, Inputs, Outputs, Port, PortOptions
 
 # Of a model of fixed size: more than any camera has.
 _MAX_PIXELS = 2**26
@@ -59,7 +61,12 @@ def smallest_size(spec: ModelSpec) -> tuple[int, int]:
 
 
 def found_outputs(
-    file: OnnxFile, spec: ModelSpec, inputs: Inputs, run: trial.RunOutputs
+    file: OnnxFile,
+    spec: ModelSpec,
+    inputs: Inputs,
+    ports: Sequence[Port],
+    names: list[str],
+    run: Callable[[list[str], dict[str, AnyArray], tuple[int, int]], list[AnyArray]],
 ) -> Outputs:
     """Outputs of a model that has just been loaded: what cannot run fails now, not at a frame.
 
@@ -69,13 +76,21 @@ def found_outputs(
         file: of the model.
         spec: complete.
         inputs: as they are set.
-        run: see `trial.RunOutputs`.
+        ports, names: of all inputs and outputs.
+        run: names of outputs, inputs and (height, width) of the images to these outputs.
     """
+
+    def run_all(
+        options: PortOptions, left: Float32Array, right: Float32Array
+    ) -> dict[str, AnyArray]:
+        feed = Inputs.of(file.path, ports, options).feed(left, right)
+        return dict(zip(names, run(names, feed, (left.shape[2], left.shape[3])), strict=True))
+
     size, options = _trial_size(spec), inputs.options
     grey = np.full((1, 3, *size), 128, np.float32)
-    outputs = Outputs.of(file.path, run(options, grey, grey), size, options)
+    outputs = Outputs.of(file.path, run_all(options, grey, grey), size, options)
     if spec.foreign:
-        _tell(file, inputs, outputs, trial.examine(file.path, inputs, outputs, size, run))
+        _tell(file, inputs, outputs, trial.examine(file.path, inputs, outputs, size, run_all))
     return outputs
 
 

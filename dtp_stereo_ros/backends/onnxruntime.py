@@ -56,11 +56,11 @@ class OnnxRuntimeBackend:
         self._cache = EngineCache(_cache_key(file)) if _in_tensorrt(config, file) else None
         self._session, precision = _start(config, file, self._cache)
         self._device = str(self._session.get_providers()[0])
-        self._ports = [port_of(i) for i in self._session.get_inputs()]
-        self._inputs = Inputs.of(file.path, self._ports, PortOptions.of(config))
-        self._names = [o.name for o in self._session.get_outputs() if is_numbers(o.type)]
+        ports = [port_of(i) for i in self._session.get_inputs()]
+        self._inputs = Inputs.of(file.path, ports, PortOptions.of(config))
+        names = [o.name for o in self._session.get_outputs() if is_numbers(o.type)]
         spec = complete(file.spec, self._inputs, precision)
-        self._outputs = found_outputs(file, spec, self._inputs, self._all_outputs)
+        self._outputs = found_outputs(file, spec, self._inputs, ports, names, self._run)
         self._spec = replace(
             spec,
             has_confidence=self._outputs.confidence is not None,
@@ -123,15 +123,6 @@ class OnnxRuntimeBackend:
             raise BackendError(
                 f'{self._path}: onnx on {self._device} failed: {one_line(error)}'
             ) from error
-
-    def _all_outputs(
-        self, options: PortOptions, left: Float32Array, right: Float32Array
-    ) -> dict[str, AnyArray]:
-        """Every output for a pair in the form of these options."""
-        inputs = Inputs.of(self._path, self._ports, options)
-        size = (left.shape[2], left.shape[3])
-        found = self._run(self._names, inputs.feed(left, right), size)
-        return dict(zip(self._names, found, strict=True))
 
 
 def _start(

@@ -68,16 +68,16 @@ class OpenVinoBackend:
             self._model = self._core.read_model(str(file.path))
         except RuntimeError as error:
             raise ModelError(f'{file.path}: OpenVINO cannot load it: {one_line(error)}') from error
-        self._ports = [_port(port) for port in self._model.inputs]
-        self._inputs = Inputs.of(file.path, self._ports, PortOptions.of(config))
-        self._names = [
+        ports = [_port(port) for port in self._model.inputs]
+        self._inputs = Inputs.of(file.path, ports, PortOptions.of(config))
+        names = [
             port.get_any_name()
             for port in self._model.outputs
             if port.get_element_type().get_type_name() in _TYPES
         ]
         self._requests: OrderedDict[tuple[int, int], Any] = OrderedDict()
         spec = complete(file.spec, self._inputs, precision)
-        self._outputs = found_outputs(file, spec, self._inputs, self._all_outputs)
+        self._outputs = found_outputs(file, spec, self._inputs, ports, names, self._run)
         self._spec = replace(
             spec,
             has_confidence=self._outputs.confidence is not None,
@@ -118,15 +118,6 @@ class OpenVinoBackend:
             ) from error
         # Copies: the request's buffers are written again by the next frame.
         return [request.get_tensor(name).data.copy() for name in names]
-
-    def _all_outputs(
-        self, options: PortOptions, left: Float32Array, right: Float32Array
-    ) -> dict[str, AnyArray]:
-        """Every output for a pair in the form of these options."""
-        inputs = Inputs.of(self._path, self._ports, options)
-        size = (left.shape[2], left.shape[3])
-        found = self._run(self._names, inputs.feed(left, right), size)
-        return dict(zip(self._names, found, strict=True))
 
     def _request(self, size: tuple[int, int]) -> Any:
         """The inference request of an image size (height, width), compiled at first use."""

@@ -55,7 +55,7 @@ _PARTS = (1, 2, 4)
 
 @dataclass(frozen=True)
 class PortOptions:
-    """How a model is to be used where that is not seen from it: the settings ``model_*``.
+    """Settings ``model_*``: the use of a model where it is not seen from the file.
 
     Attributes:
         inputs: 'LEFT,RIGHT', names of its inputs; '' finds them.
@@ -122,7 +122,7 @@ class Port:
 
     @property
     def channels(self) -> int:
-        """Of the image; 3 where they are free."""
+        """Channels of the image; 3 where they are free."""
         if 'C' not in self.axes:
             return 1
         return (self.shape and self.shape[self.axes.index('C')]) or 3
@@ -312,7 +312,7 @@ class Outputs:
 
     @property
     def names(self) -> list[str]:
-        """Of the outputs that are wanted."""
+        """Names of the outputs that are wanted."""
         return [self.disparity] + ([self.confidence] if self.confidence else [])
 
     def planes(
@@ -451,7 +451,7 @@ def _side(name: str) -> str:
 
 
 def _words(name: str) -> list[str]:
-    """Of a name in any style: 'imgL', 'left_image', 'LeftImage.1'; lower case."""
+    """Words of a name in any style: 'imgL', 'left_image', 'LeftImage.1'; lower case."""
     return [w.lower() for w in re.findall(r'[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+', name)]
 
 

@@ -21,7 +21,7 @@ from .engine import Engine, build, logger_of
 from .engine_files import EngineFiles, EngineKey
 from .half_onnx import half_model
 from .onnx_file import OnnxFile, complete, found_outputs
-from .ports import AnyArray, Inputs, PortOptions
+from .ports import Inputs, PortOptions
 from .reference import Reference
 
 # The interface that `engine` is written for: JetPack 6 has 10.3.
@@ -59,7 +59,10 @@ class TensorRtBackend:
         self._inputs = Inputs.of(file.path, self._reference.ports, PortOptions.of(config))
         spec = complete(file.spec, self._inputs, self._precision)
         # On a small pair, in ONNX Runtime.
-        self._outputs = found_outputs(file, spec, self._inputs, self._all_outputs)
+        ports, names, run = self._reference.ports, self._reference.names, self._reference.run
+        self._outputs = found_outputs(
+            file, spec, self._inputs, ports, names, lambda wanted, feed, _: run(wanted, feed)
+        )
         self._spec = replace(
             spec,
             has_confidence=self._outputs.confidence is not None,
@@ -175,16 +178,6 @@ class TensorRtBackend:
         found, _ = self._outputs.planes(engine.run(names, feed), size)
         expected, _ = self._outputs.planes(self._reference.run(names, feed), size)
         return Parity.of(found, expected)
-
-    def _all_outputs(
-        self, options: PortOptions, left: Float32Array, right: Float32Array
-    ) -> dict[str, AnyArray]:
-        """Every output for a pair in the form of these options."""
-        names, inputs = (
-            self._reference.names,
-            Inputs.of(self._path, self._reference.ports, options),
-        )
-        return dict(zip(names, self._reference.run(names, inputs.feed(left, right)), strict=True))
 
 
 def _tensorrt() -> Any:

@@ -23,7 +23,6 @@ from ..recordings.recording import Recording
 from ..recordings.stereo_topics import chosen_topics, unused_truth
 from .recorded import (
     about,
-    nothing,
     progress_bar,
     recording_name,
     show_running,
@@ -168,7 +167,7 @@ class BagWorker:
                 found.stopped = True
         result.findings = camera.findings()
         if not result.frames:
-            raise InputError(f'{camera.recording.path}: {nothing(camera, result.findings)}')
+            raise InputError(f'{camera.recording.path}: {camera.why_nothing("judged")}')
         result.about = about(camera, self._methods, work.node)
         found.judged.append((result, pictures))
         return result

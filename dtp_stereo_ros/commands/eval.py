@@ -168,7 +168,7 @@ class _Judged:
     thin: dict[str, ThinStructures] = field(default_factory=dict)
 
     def extras(self, times: Times | None) -> Extras:
-        """What the report has besides scores."""
+        """Parts of the report besides scores."""
         thin = {name: found.picture() for name, found in self.thin.items()}
         return Extras(
             self.extremes.picture(),

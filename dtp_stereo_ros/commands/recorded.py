@@ -24,6 +24,7 @@ from ..evaluation.tables import measures_table, not_comparable
 from ..health.finding import Finding, findings_table
 from ..image_io import write_json
 from ..node_params import read_node_params
+from ..paths import make_folder
 from ..pipeline import StereoPipeline
 from ..recordings.recorded_frames import RecordedCamera, Selection
 from ..recordings.stereo_topics import StereoTopics
@@ -127,7 +128,7 @@ def make_folders(args: argparse.Namespace) -> None:
         InputError: they cannot be made.
     """
     for folder in {args.report, args.json.parent if args.json else None} - {None}:
-        _make_folder(folder)
+        make_folder(folder)
 
 
 def selection(args: argparse.Namespace) -> Selection:
@@ -164,15 +165,6 @@ def show_running(bar: Any, result: RecordingResult, key: str) -> None:
         column = ALL_COLUMNS[key]
         mean = column.shown(sum(values) / len(values))
         bar.set_postfix_str(f'{column.name} {mean:.3g} {column.unit}'.rstrip(), refresh=False)
-
-
-def nothing(camera: RecordedCamera, findings: list[Finding]) -> str:
-    """Why there is no frame of a camera, in one line."""
-    errors = [f.line for f in findings if f.level == 'error']
-    warnings = [f.line for f in findings if f.level == 'warn']
-    topics = f'{camera.topics.left} and {camera.topics.right}'
-    reason = (errors or warnings or ['no pair in this part of the bag; see --start'])[0]
-    return f'no pair of {topics} could be judged: {reason}'
 
 
 def untaken_truth(topics: Sequence[str]) -> Finding:
@@ -264,10 +256,3 @@ def report(
     for line in broken:
         print(f'broken bound: {line}', file=sys.stderr)
     return BROKEN_BOUND if broken else 0
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f'{folder}: cannot be made ({error.strerror}); choose another') from error

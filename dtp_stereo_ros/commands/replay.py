@@ -39,7 +39,6 @@ from .recorded import (
     given_topics,
     make_folders,
     new_bag,
-    nothing,
     progress_bar,
     read_settings,
     recording_name,
@@ -128,7 +127,7 @@ class _Setup:
     record: WrittenBag | None = None
 
     def parameters(self) -> dict[str, Any]:
-        """Of the node: those of the file, and what was typed."""
+        """Parameters of the node: those of the file, and what was typed."""
         found = read_parameters(self.args.params) if self.args.params else {}
         typed = {f.name for f in dataclasses.fields(PipelineConfig)} & vars(self.args).keys()
         found |= {name: getattr(self.pipeline, name) for name in typed}
@@ -261,7 +260,7 @@ def _replay_camera(setup: _Setup, camera: RecordedCamera, several: bool) -> _Rep
             print(f'dtp-stereo replay: error: {figures.ended}', file=sys.stderr)
             return None
         if not figures.sent:
-            raise InputError(f'{args.bag}: {nothing(camera, result.findings)}')
+            raise InputError(f'{args.bag}: {camera.why_nothing("judged")}')
         raise BackendError(
             f'{args.bag}: {figures.sent} pairs were sent and none was answered; '
             f'lost: {figures.causes()}'

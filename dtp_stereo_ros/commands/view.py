@@ -22,7 +22,6 @@ from .recorded import (
     add_params_option,
     add_topic_options,
     given_topics,
-    nothing,
     progress_bar,
     read_settings,
     recording_name,
@@ -113,10 +112,9 @@ def _view_bag(args: argparse.Namespace, config: PipelineConfig, node: NodeConfig
                         log.add(one.name, recorded.index, recorded.frame, result)
                         pairs += 1
                         bar.update()
-                findings = camera.findings()
                 if pairs == shown:
-                    raise InputError(f'{bag}: {nothing(camera, findings)}')
-                for finding in findings:
+                    raise InputError(f'{bag}: {camera.why_nothing("judged")}')
+                for finding in camera.findings():
                     if finding.level != 'ok':
                         print(f'{finding.level}: {finding.line}')
     _say(args, pairs)

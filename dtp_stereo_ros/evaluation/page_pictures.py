@@ -61,7 +61,7 @@ class FramePictures:
 
     @property
     def size_bytes(self) -> int:
-        """Of all pictures and disparities."""
+        """Bytes of all pictures and disparities."""
         kinds = [picture for found in self.methods.values() for picture in found.values()]
         return sum(map(len, (self.left, *kinds, *self.cloud.methods.values())))
 

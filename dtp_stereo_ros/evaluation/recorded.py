@@ -230,14 +230,15 @@ class RecordingJudge:
             ratio = method.width_ratio(frame)
             estimates.append(Estimate(method.name, output.disparity_px, output.confidence, ratio))
         self._warm.add(shape)
-        looked = self._consistency_every > 0 and self._count % self._consistency_every == 0
+        slow = self._count % (self._consistency_every or CONSISTENCY_EVERY) == 0
+        looked = slow and self._consistency_every > 0
         started = time.perf_counter()
         right_px = self._right_views(frame, given) if looked else {}
         matched = time.perf_counter()
         scenes = self._scenes(recorded, estimates, latencies_ms)
         filled = [_filled(estimate.disparity_px) for estimate in estimates]
         depths = self._depths(recorded, estimates, filled)
-        values = self._values(frame, estimates, filled, right_px)
+        values = self._values(frame, estimates, filled, right_px, slow)
         scores = [
             FrameScore(
                 estimate.method,
@@ -310,13 +311,16 @@ class RecordingJudge:
         estimates: Sequence[Estimate],
         filled: Sequence[Float32Array],
         right_px: dict[str, Float32Array],
+        slow: bool,
     ) -> list[dict[str, float]]:
-        """The measures without truth, by method, holes filled as those with a truth are."""
+        """The measures without truth, by method, holes filled as those with a truth are.
+
+        `slow`: those that take longer, too.
+        """
         base = next((e for e in estimates if e.method == self._baseline), None)
         before: dict[str, Float32Array] = {}
         still: BoolArray | None = None
         motion: truth_free.Motion | None = None
-        slow = self._count % (self._consistency_every or CONSISTENCY_EVERY) == 0
         if self._before is not None and self._before[0].left.shape == frame.left.shape:
             last = self._before[0]
             still = truth_free.still(frame.left, last.left)

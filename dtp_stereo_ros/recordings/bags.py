@@ -124,7 +124,7 @@ def _write_pairs(bag: Path, camera: RecordedCamera, folder: Path) -> None:
     if wrong := recorded_findings(camera.arrivals, topics):
         raise InputError(f'{bag}: {wrong[0].line}, and record again')
     if not seen:
-        raise InputError(f'{bag}: {camera.why_nothing()}')
+        raise InputError(f'{bag}: ' + camera.why_nothing('used'))
     if not written:
         reason = next((f.line for f in camera.findings() if f.subject == 'truth'), '')
         raise InputError(

@@ -134,13 +134,13 @@ class RecordedCamera:
         """Side to the stamp and time of recording of each image that was read."""
         return self._log.arrivals
 
-    def why_nothing(self) -> str:
-        """The reason for which not one pair could be used, in one line."""
+    def why_nothing(self, done: str) -> str:
+        """Reason for which not one pair could be judged, or whatever was to be done, one line."""
         findings = self.findings()
         errors = [f.line for f in findings if f.level == 'error']
         warnings = [f.line for f in findings if f.level == 'warn']
         reason = (errors or warnings or ['no pair in this part of the bag; see --start'])[0]
-        return f'no pair of {self.topics.left} and {self.topics.right} could be used: {reason}'
+        return f'no pair of {self.topics.left} and {self.topics.right} could be {done}: {reason}'
 
     def findings(self) -> list[Finding]:
         """Findings on all that was read, errors first."""

@@ -6,6 +6,7 @@ Text in, values out: neither `launch` nor rclpy is imported here.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,10 @@ def _for_each(name: str, text: str, cameras: Sequence[str]) -> list[str]:
             f'each, as a,b, or one with {_CAMERA} in it'
         )
     return parts
+
+
+def typed_after(launch_file: str) -> list[str]:
+    """Arguments typed after a launch file; none where another launch file includes it."""
+    names = [Path(word).name for word in sys.argv]
+    name = Path(launch_file).name
+    return sys.argv[names.index(name) + 1 :] if name in names else []

@@ -418,7 +418,7 @@ class Replayer:
         self.figures.loads.append(Load(self.elapsed_s, cpu, memory_mib, age_ms))
 
     def _why(self) -> str:
-        """What the node says itself."""
+        """Messages of the node about itself."""
         said = [v for k, v in self.told.items() if re.match(r'(error|warn) \d', k)]
         return f'; the node says: {said[0]}' if said else '; see its log and diagnostics'
 
