@@ -8,14 +8,14 @@ and one that is damaged fails the run.
 from __future__ import annotations
 
 import errno
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from file_limit import largest_file
 
 from dtp_stereo_ros.backends import engine_cache
 from dtp_stereo_ros.backends.engine_cache import EngineCache
@@ -30,17 +30,6 @@ _TENSORRT, _CPU = 'TensorrtExecutionProvider', 'CPUExecutionProvider'
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     return tmp_path / 'cache' / 'dtp_stereo' / 'ort'
-
-
-@contextmanager
-def largest_file(count: int) -> Iterator[None]:
-    """The kernel refuses to write beyond that many bytes of any file, with a real error."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def full(folder: Path, count: int) -> None:

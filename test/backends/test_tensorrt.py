@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ pytest.importorskip('onnxruntime')
 
 import onnx
 import tensorrt_standin
+from file_limit import largest_file
 from tensorrt_standin import VERSIONS, State
 
 from dtp_stereo_ros import backends, models
@@ -222,17 +221,6 @@ def test_an_engine_without_sidecar_is_built_anew(
     next(cache.glob('*.json')).unlink()
     check_values(start(model))
     assert state.built == 2 and files(cache) == ['.engine', '.json']
-
-
-@contextmanager
-def largest_file(count: int) -> Iterator[None]:
-    """The kernel refuses to write beyond that many bytes of any file, with a real error."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk(
