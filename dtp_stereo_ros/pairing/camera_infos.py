@@ -4,6 +4,9 @@ A calibration seldom changes, and cameras publish it as they like: with each ima
 more slowly, or with other stamps. So with `cache_camera_info` an info holds until the next one;
 where one has the stamp of the image, that one is taken. Without, only that one is taken: for
 cameras whose calibration changes from image to image (zoom, a moving region of interest).
+
+An image may overtake its own info on the way. Where infos come with each image, a pair waits for
+its own until the next pair comes or `settle` ends the wait: the newest one may be of another size.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ from ..stereo import SIDES
 
 # Of each side; at 30 Hz the infos of two seconds.
 _KEPT = 64
+# So many images in a row with infos of their own, and the next one waits for its own: one at the
+# start, more once an info has been missed, so that slower infos delay nothing.
+_FIRST_IN_STEP, _AGAIN_IN_STEP = 1, 30
 
 
 class CameraInfos:
@@ -106,6 +112,9 @@ class InfoGate:
         self._give = give
         self._drop = drop
         self._waiting: deque[tuple[Any, Any]] = deque()
+        self._came_s = 0.0
+        self._in_step = dict.fromkeys(SIDES, 0)
+        self._needed = dict.fromkeys(SIDES, _FIRST_IN_STEP)
 
     def lacking_s(self) -> float:
         """For how long pairs have waited and none was given, seconds."""
@@ -114,43 +123,63 @@ class InfoGate:
 
     def pair(self, left: Any, right: Any) -> None:
         """A pair of images came."""
+        self._look(patient=False)
         self._waiting.append((left, right))
+        self._came_s = time.monotonic()
         self.look()
         if len(self._waiting) > self._size:
             self._give_up(1)
 
     def look(self) -> None:
         """Infos came: let the newest pair that has its own through, and no older one after it."""
-        for index in reversed(range(len(self._waiting))):
-            pair = self._waiting[index]
-            infos = self._found(pair)
-            if None not in infos.values():
-                self._give_up(index)
-                self._waiting.popleft()
-                self.given += 1
-                self.lacking, self._lacking_since = {}, None
-                self._give(*pair, infos)
-                return
-        if self._waiting:
-            self.lacking = self._lacking(self._waiting[-1])
-            if self._lacking_since is None:
-                self._lacking_since = time.monotonic()
+        self._look(patient=True)
+
+    def settle(self, after_s: float = 0.0) -> None:
+        """End the wait for an info of their own of pairs that came so long ago."""
+        if time.monotonic() - self._came_s >= after_s:
+            self._look(patient=False)
 
     def clear(self) -> None:
         """Remove the waiting pairs."""
         self._give_up(len(self._waiting))
         self.lacking, self._lacking_since = {}, None
 
-    def _found(self, pair: tuple[Any, Any]) -> dict[str, Any]:
-        return {
-            side: self._infos.of(side, stamp_ns(image), self.cache)
-            for side, image in zip(SIDES, pair, strict=True)
-        }
+    def _look(self, patient: bool) -> None:
+        for index in reversed(range(len(self._waiting))):
+            pair = self._waiting[index]
+            infos = self._found(pair, patient)
+            if None not in infos.values():
+                self._give_up(index)
+                self._waiting.popleft()
+                self.given += 1
+                self.lacking, self._lacking_since = {}, None
+                self._note_steps(pair, infos)
+                self._give(*pair, infos)
+                return
+        if self._waiting:
+            found = self._found(self._waiting[-1], patient=False)
+            stamps = zip(SIDES, map(stamp_ns, self._waiting[-1]), strict=True)
+            self.lacking = {side: stamp for side, stamp in stamps if found[side] is None}
+            if self.lacking and self._lacking_since is None:
+                self._lacking_since = time.monotonic()
 
-    def _lacking(self, pair: tuple[Any, Any]) -> dict[str, int]:
-        found = self._found(pair)
-        stamps = zip(SIDES, map(stamp_ns, pair), strict=True)
-        return {side: stamp for side, stamp in stamps if found[side] is None}
+    def _found(self, pair: tuple[Any, Any], patient: bool) -> dict[str, Any]:
+        """The infos by side; None where there is none, or with patience until its own comes."""
+        found = {}
+        for side, image in zip(SIDES, pair, strict=True):
+            waits = patient and self._in_step[side] >= self._needed[side]
+            found[side] = self._infos.of(side, stamp_ns(image), self.cache and not waits)
+        return found
+
+    def _note_steps(self, pair: tuple[Any, Any], infos: dict[str, Any]) -> None:
+        """Count the images in a row that had an info of their own."""
+        for side, image in zip(SIDES, pair, strict=True):
+            if stamp_ns(infos[side]) == stamp_ns(image):
+                self._in_step[side] += 1
+            else:
+                if self._in_step[side] >= self._needed[side]:
+                    self._needed[side] = _AGAIN_IN_STEP
+                self._in_step[side] = 0
 
     def _give_up(self, count: int) -> None:
         for _ in range(count):

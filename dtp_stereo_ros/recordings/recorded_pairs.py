@@ -119,6 +119,7 @@ def recorded_pairs(
             truths.add(message)
         truths.bound_ns = round(log.policy.period_s() * 5e8) or _TRUTH_NS
         yield from truths.ready()
+    truths.wait(synchroniser.end())
     yield from truths.ready(at_end=True)
 
 
@@ -155,6 +156,14 @@ class _Synchroniser:
             self.add_info(topic, message)
         else:
             self._add_image(self._image_sides[topic], recorded_ns, message)
+        return self._taken()
+
+    def end(self) -> list[RecordedPair]:
+        """Pairs that waited for an info of their own when the bag ended."""
+        self._gate.settle()
+        return self._taken()
+
+    def _taken(self) -> list[RecordedPair]:
         complete, self._complete = self._complete, []
         return complete
 

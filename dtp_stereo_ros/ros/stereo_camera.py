@@ -22,6 +22,8 @@ from .statistics import Statistics
 # Images stay subscribed to for this long after the last subscriber left, and at the start: tools
 # come and go, and the state of the input is logged once.
 _LINGER_S = 2.0
+# An info that comes later than this after its images is lost.
+_OWN_INFO_S = 0.5
 
 
 class Rig:
@@ -86,7 +88,8 @@ class Rig:
         self.view_check = ViewCheck()
 
     def follow_demand(self) -> None:
-        """Subscribe to the images only while an output has a subscriber."""
+        """Subscribe to the images only while an output has a subscriber; end waits for infos."""
+        self.inputs.gate.settle(_OWN_INFO_S)
         now = time.monotonic()
         if self.outputs.wanted():
             self._wanted_at = now
