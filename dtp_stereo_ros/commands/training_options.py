@@ -60,6 +60,7 @@ _RUN = (
     'only',
     'half_upsampling',
     'one_correlation',
+    'magnification',
 )
 _COMPUTING = ('precision', 'device', 'workers', 'threads')
 _GENERATOR = (

@@ -5,6 +5,7 @@ Shapes are NCHW; `H4`, `W4` mean a quarter of the input height and width.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import cast
 
 import torch
@@ -108,6 +109,57 @@ def repeated(plane: Tensor, factor: int) -> Tensor:
         return plane
     # OpenVINO interpolates a single plane ten times slower.
     return F.pixel_shuffle(plane.expand(-1, factor * factor, -1, -1), factor)
+
+
+def enlarged(image: Tensor, factor: float) -> Tensor:
+    """An image (B, C, h, w) `factor` times as large, bilinear."""
+    return F.interpolate(image, scale_factor=factor, mode='bilinear', align_corners=False)
+
+
+class Enlarge(nn.Module):
+    """`enlarged` by a fraction p / q as one convolution: OpenVINO interpolates images slowly.
+
+    Each block of q x q pixels and those around it become p x p pixels.
+
+    Args:
+        factor: p / q, with sides of the images that are multiples of q.
+    """
+
+    weight: Tensor
+
+    def __init__(self, factor: Fraction) -> None:
+        super().__init__()
+        self.larger, self.stride = factor.numerator, factor.denominator
+        # The middle block of three, for each of the pixels that it is made of.
+        side = self.stride + 2
+        pixels = torch.eye(side * side).reshape(-1, 1, side, side)
+        pixels = F.pad(pixels, (self.stride - 1,) * 4)
+        middle = slice(self.larger, 2 * self.larger)
+        made = enlarged(pixels, float(factor))[:, 0, middle, middle]
+        kernel = made.reshape(side, side, -1).permute(2, 0, 1)  # (p p, q + 2, q + 2)
+        weight = torch.zeros(3, len(kernel), 3, side, side)
+        for channel in range(3):
+            weight[channel, :, channel] = kernel
+        self.register_buffer('weight', weight.flatten(0, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, q h, q w) to (B, 3, p h, p w)."""
+        around = F.pad(image, (1, 1, 1, 1), mode='replicate')
+        return F.pixel_shuffle(F.conv2d(around, self.weight, stride=self.stride), self.larger)
+
+
+def picked(plane: Tensor, size: tuple[int, int], ratio: float) -> Tensor:
+    """The value of a plane that lies under each pixel of an image of another size.
+
+    Args:
+        plane: (B, 1, h, w).
+        size: (height, width) of the image.
+        ratio: height of the plane to that of the image.
+    """
+    rows, columns = (
+        ((torch.arange(count, device=plane.device) + 0.5) * ratio).long() for count in size
+    )
+    return plane.index_select(2, rows).index_select(3, columns)
 
 
 def correlation_volume(left: Tensor, right: Tensor, bins: int) -> Tensor:

@@ -62,3 +62,18 @@ def describe(network: Network) -> dict[str, Any]:
         if isinstance(network.config, cls):
             return {'member': member, **config}
     raise TypeError(f'{type(network).__name__} is no member of the family')
+
+
+def magnification_of(network: Network) -> float:
+    """The factor by which a network enlarges its pairs; 1 for those that do not."""
+    return float(getattr(network.config, 'magnification', 1.0))
+
+
+def trained_range_px(network: Network) -> int:
+    """The disparities that the bins of a network share, in px of the pairs that it is trained on.
+
+    With a magnification these are enlarged, and a bin is 4 px wide.
+    """
+    if isinstance(network, DTPNetLight) and network.config.magnification != 1.0:
+        return 4 * network.bins
+    return network.max_disparity_px

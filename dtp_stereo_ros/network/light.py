@@ -10,8 +10,9 @@ pixel.
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 import torch
@@ -20,11 +21,13 @@ from torch import Tensor, nn
 
 from .blocks import (
     ConvBN,
+    Enlarge,
     InvertedBlock,
     Normalise,
     both_surfaces,
     correlation_volume,
     peak_disparity,
+    picked,
     repeated,
     surface_upsample,
     upsample2,
@@ -32,7 +35,6 @@ from .blocks import (
 from .outputs import Outputs, Sides
 from .refine import Refinement
 from .traced import Traced
-from .widths import apply_widths, read_widths
 
 # An edge, among neighbours 8 px apart: a surface that both cameras see gains less than 1 px of
 # disparity a pixel. On generated pairs 10 to 15 were equally good, and 7 less.
@@ -55,6 +57,8 @@ class LightConfig:
         upsampling: learned from 1/4 to full size (4), or to half size (2) and repeated to full
             size. With 2, a convolution and the combination of neighbours take a quarter of the
             time.
+        magnification: the network works on the pair enlarged by this factor, and is trained on
+            pairs of that size.
     """
 
     max_disparity_px: int = 192
@@ -70,6 +74,7 @@ class LightConfig:
     detail: int = 8
     refine: int = 32
     upsampling: int = 4
+    magnification: float = 1.0
 
 
 class FeatureWidths(Protocol):
@@ -169,13 +174,13 @@ class UpsamplingWeights(nn.Module):
 class DTPNetLight(nn.Module):
     """Rectified pair to disparity and confidence with 2D convolutions only.
 
-    Call with ``left, right`` (B, 3, H, W) float, RGB 0-255, H and W multiples of 32. In `eval`
-    mode it returns (disparity px (B, 1, H, W), confidence (B, 1, H/4, W/4)); in `train`
-    mode `Outputs`.
+    Call with ``left, right`` (B, 3, H, W) float, RGB 0-255, H and W multiples of
+    `padding_multiple`. In `eval` mode it returns (disparity px (B, 1, H, W), confidence
+    (B, 1, m H/4, m W/4)) with the magnification m; in `train` mode, on enlarged pairs, `Outputs`
+    of their size and in their pixels.
     """
 
     name = 'dtpnet'
-    padding_multiple = 32
     min_width_px = 64
 
     def __init__(self, config: LightConfig | None = None) -> None:
@@ -183,7 +188,14 @@ class DTPNetLight(nn.Module):
         self.config = config or LightConfig()
         c = self.config
         self.max_disparity_px = c.max_disparity_px
+        magnification = Fraction(c.magnification).limit_denominator(16)
+        self.padding_multiple = 32 * magnification.denominator
+        self.enlarge = Enlarge(magnification) if magnification != 1 else nn.Identity()
         self.bins = c.max_disparity_px // 4
+        if magnification != 1:
+            # A multiple of 16: OpenVINO sums others four times as slowly.
+            self.bins = 16 * math.ceil(self.bins * magnification / 16)
+            self.max_disparity_px = int(4 * self.bins / magnification)
         self.normalise = Normalise()
         self.features = Features(c)
         # Two projections, not one: a head may then compare left features with right features
@@ -239,6 +251,10 @@ class DTPNetLight(nn.Module):
 
     def predict(self, left: Tensor, right: Tensor) -> Outputs:
         """All outputs, for training and for `forward`."""
+        c = self.config
+        size = left.shape[2], left.shape[3]
+        if not self.training:
+            left, right = self.enlarge(left), self.enlarge(right)
         half, quarter, eighth, sixteenth = self.encoded(torch.cat((left, right), dim=0))
         left4, right4 = quarter.chunk(2)
         left2, right2 = half.chunk(2)
@@ -252,7 +268,7 @@ class DTPNetLight(nn.Module):
         if self.refinement is not None:
             peak = self.refinement(peak, left2, right2, context)
         weights = self.upsampling(left2, context).float()
-        factor = self.config.upsampling
+        factor = c.upsampling
         sides = None
         if self.training:
             planes = both_surfaces(4.0 * peak, weights, factor, _JUMP_PX)
@@ -260,8 +276,13 @@ class DTPNetLight(nn.Module):
             disparity = torch.where(sides.nearer_share > 0.5, sides.nearer_px, sides.farther_px)
         else:
             upsampled = surface_upsample(4.0 * peak, weights, factor, _JUMP_PX)
-            disparity = repeated(upsampled, 4 // factor)
-        return Outputs(disparity, mass, logits.flip(1), 4.0 * peak, first.flip(1), sides)
+            if c.magnification == 1.0:
+                disparity = repeated(upsampled, 4 // factor)
+            else:
+                disparity = picked(upsampled, size, c.magnification * factor / 4)
+                disparity = disparity / c.magnification
+        quarter_px = 4.0 * peak if self.training else 4.0 * peak / c.magnification
+        return Outputs(disparity, mass, logits.flip(1), quarter_px, first.flip(1), sides)
 
     def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:
         """See the class."""
@@ -310,45 +331,3 @@ class _TracedLight(Traced):
             outputs.append(n.refinement.described(half))
             outputs.append(n.refinement.correction(self.compared(image), context))
         return tuple(outputs)
-
-
-def with_half_upsampling(network: DTPNetLight) -> DTPNetLight:
-    """The same network with learned upsampling to half size; its last layer has to be retrained.
-
-    The scores of a half-size pixel start as the mean of those of its four pixels.
-    """
-    if network.config.upsampling == 2:
-        return network
-    state = network.state_dict()
-    made = DTPNetLight(dataclasses.replace(network.config, upsampling=2))
-    widths = read_widths(network)
-    widths['upsampling.leave'] = [36, *widths['upsampling.leave'][1:]]
-    apply_widths(made, widths)
-    for name in ('upsampling.leave.weight', 'upsampling.leave.bias'):
-        # 9 neighbours, 2 x 2 half-size pixels of 2 x 2 pixels each.
-        scores = state[name].reshape(9, 2, 2, 2, 2, -1)
-        state[name] = scores.mean(dim=(2, 4)).reshape(36, *state[name].shape[1:])
-    made.load_state_dict(state)
-    return made.train(network.training)
-
-
-def with_one_correlation(network: DTPNetLight) -> DTPNetLight:
-    """The same network with its first correlation alone; its aggregation has to be retrained."""
-    c = network.config
-    if c.heads == 1:
-        return network
-    state = network.state_dict()
-    made = DTPNetLight(dataclasses.replace(c, heads=1))
-    widths = read_widths(network)
-    for name in ('project_left', 'project_right'):
-        widths[name] = [c.head_channels, *widths[name][1:]]
-        for kind in ('weight', 'bias'):
-            state[f'{name}.{kind}'] = state[f'{name}.{kind}'][: c.head_channels]
-    bins, enter = network.bins, 'aggregation.enter.0'
-    out, channels_in, groups = widths[enter]
-    widths[enter] = [out, channels_in - (c.heads - 1) * bins, groups]
-    weight = state[f'{enter}.weight']
-    state[f'{enter}.weight'] = torch.cat((weight[:, :bins], weight[:, c.heads * bins :]), dim=1)
-    apply_widths(made, widths)
-    made.load_state_dict(state)
-    return made.train(network.training)

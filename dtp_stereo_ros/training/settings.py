@@ -333,6 +333,13 @@ class TrainConfig(Course, Computing):
         False, 'Give a light network learned upsampling to half size (with --only upsampling).'
     )
     one_correlation: bool = setting(False, 'Take the second correlation of a light network away.')
+    magnification: float = setting(
+        1.0,
+        'Let a light network match pairs that are enlarged by this factor: finer, and slower by '
+        'its square. Crops must be multiples of 64 px with 1.5.',
+        minimum=1.0,
+        maximum=4.0,
+    )
     also: tuple[str, ...] = setting(
         (),
         'Networks that are trained on the same batches, each in a folder of its name; a '

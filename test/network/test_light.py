@@ -1,18 +1,11 @@
 """The shipped network: shapes, budget, what it learns from, and that pictures decide."""
 
-import copy
-
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dtp_stereo_ros.network.blocks import peak_disparity
-from dtp_stereo_ros.network.light import (
-    DTPNetLight,
-    LightConfig,
-    with_half_upsampling,
-    with_one_correlation,
-)
+from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.outputs import Outputs
 
 
@@ -100,34 +93,3 @@ def test_outputs_count_disparities_upwards():
 def test_a_network_without_refinement_has_none_of_its_weights():
     names = dict(DTPNetLight(LightConfig(detail=0)).named_parameters())
     assert [n for n in names if n.startswith('refinement')] == []
-
-
-def test_half_upsampling_starts_near_the_network_it_is_made_of(network):
-    half = with_half_upsampling(network)
-    pair = torch.rand(2, 1, 3, 64, 128) * 255
-    with torch.no_grad():
-        (before, sure), (after, still_sure) = network(*pair), half(*pair)
-    assert half.config.upsampling == 2
-    assert half.upsampling.leave.out_channels == 36
-    assert torch.equal(sure, still_sure)
-    blocks = after.reshape(1, 1, 32, 2, 64, 2)
-    assert torch.equal(blocks[:, :, :, :1, :, :1].expand_as(blocks), blocks)
-    # Fresh weights upsample alike everywhere, so that the mean of four pixels says the same.
-    assert (before - after).abs().median() < 1.0
-    assert with_half_upsampling(half) is half
-
-
-def test_one_correlation_is_the_first_of_two(network):
-    one = with_one_correlation(network)
-    pair = torch.rand(2, 1, 3, 64, 96) * 255
-    with torch.no_grad():
-        both = network.predict(*pair)
-        alone = one.predict(*pair)
-        # Without the weights of the second correlation both compute the same.
-        bins, silent = network.bins, copy.deepcopy(network)
-        silent.aggregation.enter[0].weight[:, bins : 2 * bins] = 0
-        silenced = silent.predict(*pair)
-    torch.testing.assert_close(alone.matching, both.matching)
-    torch.testing.assert_close(alone.disparity_px, silenced.disparity_px)
-    assert (alone.disparity_px - both.disparity_px).abs().max() > 0
-    assert with_one_correlation(one) is one

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.network.family import Network, trained_range_px
 from dtp_stereo_ros.network.outputs import Outputs
 from dtp_stereo_ros.network.psmnet import PSMNet, regress
 
@@ -47,7 +47,7 @@ class Supervised:
     def __init__(self, network: Network, weights: LossWeights) -> None:
         self.learned: nn.Module = nn.Identity()
         self.weights = weights
-        self.max_disparity_px = network.max_disparity_px
+        self.max_disparity_px = trained_range_px(network)
 
     def __call__(
         self, outputs: Outputs, batch: Batch, phase: tuple[int, int], progress: float

@@ -18,12 +18,18 @@ from torch import Tensor, nn
 
 from dtp_stereo_ros.errors import ConfigError, InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
-from dtp_stereo_ros.network.family import Network, build, describe
-from dtp_stereo_ros.network.light import DTPNetLight, with_half_upsampling, with_one_correlation
+from dtp_stereo_ros.network.changed import (
+    magnified,
+    with_half_upsampling,
+    with_one_correlation,
+)
+from dtp_stereo_ros.network.family import Network, build, describe, magnification_of
+from dtp_stereo_ros.network.light import DTPNetLight
 from dtp_stereo_ros.paths import make_folder
 
 from ..data.batches import Batch
 from ..data.device_pool import PooledFeed, is_assets
+from ..data.enlarged import enlarged_batch
 from ..data.padding import pad_some
 from ..data.prefetch import Feed
 from ..data.raycast_source import Renderer
@@ -170,6 +176,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group['lr'] = config.learning_rate * factor
         batch = pad_some(batch, config.padded, self.network.padding_multiple)
+        batch = enlarged_batch(batch, magnification_of(self.network))
         phase = (int(torch.randint(4, ())), int(torch.randint(4, ())))
         loss, parts = self._backward(self._prepared, batch, phase)
         self.accelerator.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -195,6 +202,8 @@ class Trainer:
         return loss, parts
 
     def _compile(self, batch: Batch) -> None:
+        batch = enlarged_batch(batch, magnification_of(self.network))
+
         def gradients(network: nn.Module) -> list[Tensor]:
             self._backward(network, batch, (0, 0))
             return [p.grad.clone() for p in self.network.parameters() if p.grad is not None]
@@ -213,8 +222,16 @@ class Trainer:
             if isinstance(network, DTPNetLight):
                 network = with_half_upsampling(network) if config.half_upsampling else network
                 network = with_one_correlation(network) if config.one_correlation else network
+                if config.magnification != 1.0:
+                    network = magnified(network, config.magnification)
         else:
             network = build(before.get('config', config.network))
+        for size in config.data.sizes:
+            if any(side % network.padding_multiple for side in size):
+                raise ConfigError(
+                    f'sizes: {size[0]}x{size[1]} is no multiple of the {network.padding_multiple} '
+                    'px that the network asks for'
+                )
         channels_last(network)
         # Before the objective, whose hooks the average does not need.
         average = copy.deepcopy(network)
@@ -251,6 +268,8 @@ class Trainer:
                     'files of the truth as in the help of --data, or take these pairs out'
                 )
             return supervised(network, self.config.loss)
+        if magnification_of(network) != 1.0:
+            raise ConfigError('a network with a magnification is trained without a teacher')
         objective = Distillation(network, open_teacher(distil.teacher), distil, self.config.loss)
         objective.teacher.to(self.device)
         if distil.cache and distil.features:
