@@ -29,6 +29,7 @@ from ..evaluation.runner import (
     Method,
     method_name,
 )
+from ..evaluation.score_log import ScoreLog
 from ..evaluation.slices import SliceWork, SliceWorker, slices
 from ..evaluation.tables import score_table
 from ..evaluation.thin import ThinStructures
@@ -143,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
         if args.out:
             make_folder(args.out)
         judged = _judge(args, fleet, datasets, methods)
-        if not any(result.scores for result in judged.results):
+        if not any(len(result.scores) for result in judged.results):
             first = next(line for result in judged.results for line in result.left_out)
             raise InputError(f'no scene can be read; the first: {first}')
         if timed:
@@ -190,7 +191,7 @@ def _judge(
         done = finish(fleet, work, tasks, parts, SliceWorker(methods, pictures))
         if done.taken:
             print(f'{done.taken} of {len(tasks)} parts were judged before', file=sys.stderr)
-        judged = _Judged(done.jobs, [DatasetResult(name) for name, _ in datasets])
+        judged = _Judged(done.jobs, [DatasetResult(name, ScoreLog()) for name, _ in datasets])
         by_name = {result.dataset: result for result in judged.results}
         for task, value in done.values():
             name = task.given.dataset

@@ -92,14 +92,11 @@ def sigma_bins(
 
 def total(found: Iterable[SigmaBins]) -> SigmaBins:
     """The bins of a set: each image counts the same, whatever its pixels."""
-    bins = [image for image in found if image.pixels.sum() > 0]
-    if not bins:
-        return SigmaBins(*(np.zeros(len(EDGES_PX)) for _ in range(3)))
-    weighted = [
-        np.sum([getattr(image, name) / image.pixels.sum() for image in bins], axis=0)
-        for name in ('pixels', 'sigma_px', 'error_px')
-    ]
-    return SigmaBins(*weighted)
+    sums = np.zeros((3, len(EDGES_PX)))
+    for image in found:
+        if pixels := image.pixels.sum():
+            sums += np.stack((image.pixels, image.sigma_px, image.error_px)) / pixels
+    return SigmaBins(*sums)
 
 
 def _ratio(sums: Float64Array, counts: Float64Array) -> Float64Array:

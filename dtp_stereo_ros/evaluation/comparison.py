@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 from .columns import COLUMNS
-from .intervals import Interval, bootstrap, paired_difference
-from .runner import BASELINE, DatasetResult, SceneScore, judged_regions
+from .intervals import Interval, Sample
+from .regions import REPORTED, judged_region
+from .runner import BASELINE, DatasetResult
 
 
 @dataclass(frozen=True)
@@ -37,65 +39,76 @@ def accuracy(result: DatasetResult, baseline: str = BASELINE) -> list[Accuracy]:
 
     Where images are judged on different regions (*mixed*), that is the only region.
     """
-    by_method: dict[str, list[SceneScore]] = {}
-    for score in result.scores:
-        by_method.setdefault(score.method, []).append(score)
-    figures = {method: _figures(scenes) for method, scenes in by_method.items()}
-    regions = list(dict.fromkeys(region for found in figures.values() for region in found))
-    rows = []
-    for region in regions:
-        base = figures.get(baseline, {}).get(region)
-        for method, scenes in by_method.items():
-            own = figures[method][region]
-            paired = base if base is not None and method != baseline else None
-            rows.append(
-                Accuracy(
-                    result.dataset,
-                    method,
-                    region,
-                    len(own),
-                    scenes[0].has_confidence,
-                    {key: bootstrap(_of(own, key)) for key in COLUMNS},
-                    {key: paired_difference(_of(own, key), _of(paired, key)) for key in COLUMNS}
-                    if paired is not None
-                    else {},
-                )
-            )
-    if not regions:
-        rows = [
-            Accuracy(result.dataset, method, '-', len(scenes), scenes[0].has_confidence, {}, {})
-            for method, scenes in by_method.items()
-        ]
-    return rows
+    figures: dict[tuple[str, str], _Figures] = {}
+    for _, scene in groupby(result.scores, key=lambda score: score.scene):
+        scores = {score.method: score for score in scene}
+        base = scores.get(baseline)
+        for method, score in scores.items():
+            for region in REPORTED:
+                if judged := judged_region(score, region):
+                    paired = None
+                    if base is not None and method != baseline and judged_region(base, region):
+                        paired = base.values(judged_region(base, region))
+                    found = figures.setdefault((region, method), _Figures())
+                    found.add(score.values(judged), paired)
+    reported = [region for counts in result.regions.values() for region in counts.reported()]
+    regions = ['mixed'] if 'mixed' in reported else list(dict.fromkeys(reported))
+    rows = [
+        figures[region, method].row(result, method, region, compared=method != baseline)
+        for region in regions
+        for method in result.methods
+        if (region, method) in figures
+    ]
+    if regions:
+        return rows
+    return [
+        Accuracy(
+            result.dataset, method, '-', counts.images, method in result.with_confidence, {}, {}
+        )
+        for method, counts in result.regions.items()
+    ]
+
+
+class _Figures:
+    """Measures of one method on one region, image by image."""
+
+    def __init__(self) -> None:
+        self._images = 0
+        self._values = {key: Sample() for key in COLUMNS}
+        self._differences = {key: Sample() for key in COLUMNS}
+        self._paired = False
+
+    def add(self, values: dict[str, float], paired: dict[str, float] | None) -> None:
+        """Take an image, with the values of the baseline on it."""
+        nan = float('nan')
+        self._images += 1
+        self._paired = self._paired or paired is not None
+        for key in COLUMNS:
+            value = values.get(key, nan)
+            self._values[key].add(value)
+            if paired is not None:
+                self._differences[key].add(value - paired.get(key, nan))
+
+    def row(self, result: DatasetResult, method: str, region: str, compared: bool) -> Accuracy:
+        """The figures as a row, with differences where the baseline took part."""
+        return Accuracy(
+            result.dataset,
+            method,
+            region,
+            self._images,
+            method in result.with_confidence,
+            {key: sample.interval() for key, sample in self._values.items()},
+            {key: sample.interval() for key, sample in self._differences.items()}
+            if compared and self._paired
+            else {},
+        )
 
 
 def main_region(result: DatasetResult, method: str) -> str:
     """The region that pictures are made of: mixed, else noc, else all; '' without truth."""
-    return next((region for region, _ in judged_regions(_scenes(result, method))), '')
-
-
-def main_scenes(result: DatasetResult, method: str) -> list[tuple[SceneScore, str]]:
-    """The scenes that pictures are made of: mixed, else noc, else all; with the region of each."""
-    return next((chosen for _, chosen in judged_regions(_scenes(result, method))), [])
+    return next(iter(result.regions[method].reported()), '')
 
 
 def methods_of(results: Iterable[DatasetResult]) -> list[str]:
     """All methods in the order in which they first appear."""
-    return list(dict.fromkeys(score.method for result in results for score in result.scores))
-
-
-def _scenes(result: DatasetResult, method: str) -> list[SceneScore]:
-    return [score for score in result.scores if score.method == method]
-
-
-def _figures(scenes: Sequence[SceneScore]) -> dict[str, list[dict[str, float]]]:
-    """Region to the measures of its images."""
-    found = {
-        region: [scene.values(name) for scene, name in chosen]
-        for region, chosen in judged_regions(scenes)
-    }
-    return {'mixed': found['mixed']} if 'mixed' in found else found
-
-
-def _of(images: Sequence[dict[str, float]], key: str) -> list[float]:
-    return [image.get(key, float('nan')) for image in images]
+    return list(dict.fromkeys(method for result in results for method in result.methods))

@@ -14,6 +14,8 @@ what differs between training runs is not in it.
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -52,6 +54,39 @@ class Interval:
         return self.low > 0.0 or self.high < 0.0
 
 
+class Sample:
+    """Values of images that come one by one; of more than `MOST_DRAWN` their moments alone.
+
+    Attributes:
+        count: of the finite values.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._values = array('d')
+        self._mean = self._squares = 0.0
+
+    def add(self, value: float) -> None:
+        """Take the value of an image; one that is not finite is left out."""
+        if not math.isfinite(value):
+            return
+        self.count += 1
+        # Welford's recurrence: sums of squares would lose small deviations.
+        before = value - self._mean
+        self._mean += before / self.count
+        self._squares += before * (value - self._mean)
+        if self.count <= MOST_DRAWN:
+            self._values.append(value)
+        elif self._values:
+            self._values = array('d')
+
+    def interval(self) -> Interval:
+        """As `bootstrap` of all values."""
+        if self.count <= MOST_DRAWN:
+            return bootstrap(self._values)
+        return _of_moments(self._mean, self._squares / (self.count - 1), self.count)
+
+
 def bootstrap(values: Sequence[float], seed: int = SEED, resamples: int = RESAMPLES) -> Interval:
     """The mean over images and its interval.
 
@@ -68,8 +103,7 @@ def bootstrap(values: Sequence[float], seed: int = SEED, resamples: int = RESAMP
     if known.size == 1:
         return Interval(mean, float('nan'), float('nan'), 1)
     if known.size > MOST_DRAWN:
-        half = _STANDARD_ERRORS * float(known.std(ddof=1)) / float(np.sqrt(known.size))
-        return Interval(mean, mean - half, mean + half, int(known.size))
+        return _of_moments(mean, float(known.var(ddof=1)), int(known.size))
     chunks = _chunks(known.size, seed, resamples)
     means = np.concatenate([known[draws].mean(axis=1) for draws in chunks])
     tail = 50.0 * (1.0 - CONFIDENCE_LEVEL)
@@ -98,6 +132,11 @@ def paired_difference(
         raise ValueError(f'{len(values)} values are paired with {len(baseline)}')
     difference = np.array(values, np.float64) - np.array(baseline, np.float64)
     return bootstrap(difference.tolist(), seed, resamples)
+
+
+def _of_moments(mean: float, variance: float, images: int) -> Interval:
+    half = _STANDARD_ERRORS * math.sqrt(variance / images)
+    return Interval(mean, mean - half, mean + half, images)
 
 
 def _chunks(images: int, seed: int, resamples: int) -> Iterable[npt.NDArray[np.intp]]:

@@ -14,8 +14,7 @@ Geiger, CVPR 2015).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -109,22 +108,32 @@ def score(estimate_px: Float32Array, truth_px: Float32Array, holes: Holes = 'ski
     )
 
 
-def average(scores: Sequence[Score]) -> Score:
+class MeanScore:
     """Mean over the images of a set: every image counts the same, whatever its pixels.
 
     An image without a value for a measure (NaN) is left out of that measure's mean.
 
-    Raises:
-        ValueError: there are no scores.
+    Attributes:
+        images: their number.
     """
-    if not scores:
-        raise ValueError('average of no scores')
-    rows = np.array([tuple(vars(s).values()) for s in scores], np.float64)
-    finite = np.isfinite(rows)
-    counts = finite.sum(axis=0)
-    sums = np.where(finite, rows, 0.0).sum(axis=0)
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return Score(*(float(mean) for mean in means))
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._sums = np.zeros(len(fields(Score)))
+        self._counts = np.zeros(len(fields(Score)))
+
+    def add(self, score: Score) -> None:
+        """Take an image."""
+        values = np.array([getattr(score, field.name) for field in fields(Score)], np.float64)
+        known = np.isfinite(values)
+        self.images += 1
+        self._sums[known] += values[known]
+        self._counts[known] += 1
+
+    def mean(self) -> Score:
+        """The mean, NaN where no image has a value."""
+        with np.errstate(invalid='ignore'):
+            return Score(*(self._sums / self._counts).tolist())
 
 
 def _mean(errors: Float32Array) -> float:

@@ -1,4 +1,4 @@
-"""Errors by range and by image region, pooled over the pixels of all frames of a recording."""
+"""Errors by range of disparity and depth and by image region, pooled over pixels of all frames."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from .depth_score import MOST_DEPTH_M, depth_errors_m
 
 # Ends of the ranges, m.
 RANGES_M = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, MOST_DEPTH_M)
+# Ends of the ranges of disparity, px; the last one is open.
+DISPARITIES_PX = (0.0, 8.0, 16.0, 32.0, 64.0, 128.0, 192.0, float('inf'))
 # Regions of the image: rows and columns of equal size.
 GRID_ROWS, GRID_COLUMNS = 3, 4
 WRONG_PX = 3.0
 
 _Sums = npt.NDArray[np.float64]
 _RANGES = len(RANGES_M) - 1
+_DISPARITIES = len(DISPARITIES_PX) - 1
 _REGIONS = GRID_ROWS * GRID_COLUMNS
 
 
@@ -31,11 +34,12 @@ class PlaceErrors:
     """Sums over pixels; one column for each range, and for each region row by row.
 
     The rows are: pixels, |d - d*| in px, pixels with |d - d*| > 3 px, (Z - Z*)^2 in m^2, and
-    |Z - Z*| / Z*. Depth is not summed up by region.
+    |Z - Z*| / Z*. Depth is summed up by range of depth alone.
     """
 
     ranges: _Sums = field(default_factory=lambda: _zeros(_RANGES))
     regions: _Sums = field(default_factory=lambda: _zeros(_REGIONS))
+    disparities: _Sums = field(default_factory=lambda: _zeros(_DISPARITIES))
 
     def add(
         self,
@@ -57,6 +61,8 @@ class PlaceErrors:
         region = rows * GRID_ROWS // height * GRID_COLUMNS + columns * GRID_COLUMNS // width
         parts = [np.ones_like(found_px), found_px, (found_px > WRONG_PX).astype(np.float64)]
         self._sum(self.regions, region, parts)
+        place = np.searchsorted(DISPARITIES_PX, truth_px[rows, columns], side='right') - 1
+        self._sum(self.disparities, place.clip(0, _DISPARITIES - 1), parts)
         if calibration is None:
             return
         errors_m, truth_m = (
@@ -68,6 +74,26 @@ class PlaceErrors:
         place = (np.searchsorted(RANGES_M, truth_m, side='left') - 1).clip(0, _RANGES - 1)
         parts = [part[judged] for part in parts]
         self._sum(self.ranges, place, [*parts, errors_m**2, np.abs(errors_m) / truth_m])
+
+    def merge(self, other: PlaceErrors) -> None:
+        """Add the sums of other frames."""
+        self.ranges = self.ranges + other.ranges
+        self.regions = self.regions + other.regions
+        self.disparities = self.disparities + other.disparities
+
+    def by_disparity(self) -> list[dict[str, Any]]:
+        """Figures of each range of the true disparity that has pixels, as plain values."""
+        pixels, error_px, wrong = self.disparities[:3]
+        return [
+            {
+                'from_px': DISPARITIES_PX[i],
+                'to_px': DISPARITIES_PX[i + 1],
+                'pixels': int(pixels[i]),
+                'epe_px': float(error_px[i] / pixels[i]),
+                'bad_3': float(wrong[i] / pixels[i]),
+            }
+            for i in np.flatnonzero(pixels)
+        ]
 
     def by_range(self) -> list[dict[str, Any]]:
         """Figures of each range that has pixels, as plain values."""

@@ -13,7 +13,7 @@ import numpy as np
 from ..image_io import atomic
 from .calibration import total
 from .columns import COLUMNS
-from .comparison import Accuracy, main_scenes, methods_of
+from .comparison import Accuracy, main_region, methods_of
 from .latency import REFERENCES, Times
 from .result_file import mean_curves
 from .runner import BASELINE, DatasetResult
@@ -66,7 +66,7 @@ def draw_sparsification(path: Path, results: Sequence[DatasetResult]) -> bool:
 
 def draw_calibration(path: Path, results: Sequence[DatasetResult]) -> bool:
     """Mean |d - d*| against the mean predicted sigma_px of each bin; True if written."""
-    shown = [r for r in results if any(score.sigma for score in r.scores)]
+    shown = [r for r in results if any(any(True for _ in r.sigma_bins(m)) for m in r.methods)]
     if not shown:
         return False
     figure = _figure(len(shown), 1)
@@ -75,7 +75,7 @@ def draw_calibration(path: Path, results: Sequence[DatasetResult]) -> bool:
     for axes, result in zip(grid[0], shown, strict=True):
         axes.plot([0.05, 100], [0.05, 100], color='#999999', linewidth=0.8, label='calibrated')
         for method in methods_of([result]):
-            bins = total(s.sigma for s in result.scores if s.method == method and s.sigma)
+            bins = total(result.sigma_bins(method))
             if not bins.pixels.any():
                 continue
             axes.plot(
@@ -150,13 +150,14 @@ def _draw_curves(axes: Axes, result: DatasetResult, key: str, colours: dict[str,
             oracle = factor * np.array(curves[f'oracle_{key}'])
             axes.plot(kept, oracle, ':', color=colour, linewidth=0.9)
             continue
-        own = [scene.scores[region, 'own'] for scene, region in main_scenes(result, method)]
-        own = [score for score in own if np.isfinite(score.epe_px)]
-        if own:
-            density = 100 * float(np.mean([score.density for score in own]))
-            error = factor * float(np.mean([getattr(score, key) for score in own]))
+        region = main_region(result, method)
+        # Without holes there is no row of its own pixels.
+        own = [row for row in result.rows() if (row.method, row.region) == (method, region)]
+        score = next((row.score for row in own[::-1] if row.treatment in ('own', 'filled')), None)
+        if score is not None and np.isfinite(score.epe_px):
             label = f'{method}, its own pixels'
-            axes.plot([density], [error], 'o', color=colour, markersize=5, label=label)
+            error = factor * getattr(score, key)
+            axes.plot([100 * score.density], [error], 'o', color=colour, markersize=5, label=label)
 
 
 def _draw_references(axes: Axes) -> None:

@@ -104,7 +104,6 @@ class RecordingResult:
         frames: one for each method and frame.
         rows: mean and rms of the row offsets by frame index, of the frames that were looked at.
         scored: of the frames with truth, as of a data set.
-        places: method to its errors by range and image region, of the frames with truth.
         judging_ms, consistency_ms: medians of what judging took for one frame, all methods
             together, and matching the right views.
     """
@@ -116,9 +115,13 @@ class RecordingResult:
     frames: list[FrameScore] = field(default_factory=list)
     rows: dict[int, tuple[float, float]] = field(default_factory=dict)
     scored: DatasetResult = field(default_factory=lambda: DatasetResult(''))
-    places: dict[str, PlaceErrors] = field(default_factory=dict)
     judging_ms: float = float('nan')
     consistency_ms: float = float('nan')
+
+    @property
+    def places(self) -> dict[str, PlaceErrors]:
+        """Method to its errors by range and image region, of the frames with truth."""
+        return self.scored.places
 
     def methods(self) -> list[str]:
         """In the order in which they ran."""
@@ -282,7 +285,7 @@ class RecordingJudge:
     ) -> list[SceneScore]:
         truth = None if recorded.truth_px is None else Truth(recorded.truth_px)
         name = f'{recorded.index:06d}'
-        scenes = judge(name, recorded.frame.left, truth, estimates, latencies_ms, self._baseline)
+        scenes = judge(name, recorded.frame, truth, estimates, latencies_ms, self._baseline)
         if truth is not None:
             self.result.scored.add(scenes)
         return scenes
@@ -293,14 +296,12 @@ class RecordingJudge:
         estimates: Sequence[Estimate],
         filled: Sequence[Float32Array],
     ) -> list[dict[str, float]]:
-        """The measures of depth, by method; errors by range and region are summed up."""
+        """The measures of depth, by method."""
         truth_px, calibration = recorded.truth_px, recorded.frame.calibration
         if truth_px is None:
             return [{} for _ in estimates]
         found: list[dict[str, float]] = []
-        for estimate, disparity_px in zip(estimates, filled, strict=True):
-            places = self.result.places.setdefault(estimate.method, PlaceErrors())
-            places.add(disparity_px, truth_px, calibration)
+        for disparity_px in filled:
             values = vars(depth_score(disparity_px, truth_px, calibration)) if calibration else {}
             found.append({key: value for key, value in values.items() if np.isfinite(value)})
         return found

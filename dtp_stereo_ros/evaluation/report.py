@@ -20,6 +20,7 @@ from .tables import (
     anatomy_table,
     calibration_table,
     difference_table,
+    disparity_table,
     not_comparable,
     score_table,
     times_table,
@@ -72,6 +73,7 @@ def write_report(
     sections.append(_accuracy(folder, results, extras.times))
     sections.append(_confidence(folder, results))
     sections.append(_anatomy(results))
+    sections.append(_by_disparity(results))
     sections.append(_pictures(folder, extras))
     rows = [row for result in results for row in result.rows()]
     sections.append(f'## Scores\n\n{score_table(rows, jobs)}\n\n{legend(jobs)}')
@@ -111,7 +113,7 @@ def _accuracy(folder: Path, results: Sequence[DatasetResult], times: Times | Non
 
 def _confidence(folder: Path, results: Sequence[DatasetResult]) -> str:
     text = '## Confidence\n\n'
-    if not any(score.has_confidence for result in results for score in result.scores):
+    if not any(result.with_confidence for result in results):
         return f'{text}No method has a confidence.'
     if not plots.available():
         text += f'{plots.MISSING}.\n\n'
@@ -139,6 +141,19 @@ def _anatomy(results: Sequence[DatasetResult]) -> str:
     text = (
         '## Where the errors are\n\nbad-3 of all pixels with a truth by class, holes filled. '
         '*points*: the part of the bad-3 of all pixels that lies in the class.'
+    )
+    for name, lines in found.items():
+        text += f'\n\n{name}:\n\n{lines or "no truth"}'
+    return text
+
+
+def _by_disparity(results: Sequence[DatasetResult]) -> str:
+    found = {result.dataset: disparity_table(result) for result in results}
+    if not any(found.values()):
+        return ''
+    text = (
+        '## By disparity\n\nPixels of all images together, by their true disparity, holes filled: '
+        'those that both cameras see, or where that is not known all with a truth.'
     )
     for name, lines in found.items():
         text += f'\n\n{name}:\n\n{lines or "no truth"}'

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..errors import InputError
 from .anatomy import CLASSES
 from .calibration import EDGES_PX, total
 from .columns import ALL_COLUMNS, COLUMNS, DEPTH
-from .comparison import accuracy, main_region, methods_of
+from .comparison import accuracy, main_region
 from .intervals import CONFIDENCE_LEVEL, RESAMPLES, SEED
 from .latency import REFERENCES, Times
 from .recorded import FrameScore, RecordingResult
@@ -29,6 +29,8 @@ from .sparsification import KEPT_SHARES
 FORMAT = 'dtp_stereo report'
 # 2: recordings, and columns of measures without truth.
 VERSION = 2
+# Methods of `places.PlaceErrors`, and keys.
+_PLACES = ('by_disparity', 'by_range', 'by_region')
 
 
 def as_document(
@@ -71,7 +73,8 @@ def as_document(
         'accuracy': [dataclasses.asdict(row) for result in results for row in accuracy(result)],
         'sparsification': [found for result in results for found in _curves(result)],
         'calibration': [found for result in results for found in _calibration(result)],
-        'anatomy': [found for result in results for found in _anatomy(result)],
+        'anatomy': Streamed(lambda: (f for result in results for f in _anatomy(result))),
+        **_by_place(results),
         'times': None
         if times is None
         else {
@@ -79,29 +82,38 @@ def as_document(
             'references': [dataclasses.asdict(reference) for reference in REFERENCES],
         },
         'recordings': [_recording(recording) for recording in recordings],
-        'scenes': [
-            {
-                'dataset': result.dataset,
-                'scene': scene.scene,
-                'method': scene.method,
-                'latency_ms': scene.latency_ms,
-                'density': scene.density,
-                'scores': {
-                    f'{region}/{treatment}': vars(score)
-                    for (region, treatment), score in scene.scores.items()
-                },
-                'confidence': {
-                    region: {key: value for key, value in vars(ranked).items() if key != 'curves'}
-                    for region, ranked in scene.ranked.items()
-                },
-            }
-            for result in results
-            for scene in result.scores
-        ],
+        'scenes': Streamed(lambda: (_scene(r.dataset, s) for r in results for s in r.scores)),
         'left_out': [*(line for result in results for line in result.left_out), *left_out],
     }
     # One after the other, so that there are not two of all.
     return {key: plain(document.pop(key)) for key in list(document)}
+
+
+class Streamed(list[Any]):
+    """A list whose entries are made while it is read, anew each time, as plain values.
+
+    Args:
+        entries: makes them.
+    """
+
+    def __init__(self, entries: Callable[[], Iterator[Any]]) -> None:
+        super().__init__()
+        self._entries = entries
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(plain, self._entries())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._entries())
+
+    def __bool__(self) -> bool:
+        return any(True for _ in self._entries())
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self)[index]
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == other
 
 
 def as_json(
@@ -153,6 +165,35 @@ def mean_curves(result: DatasetResult, method: str) -> dict[str, list[float]]:
     return {name: curve.tolist() for name, curve in result.curves.means(method, region).items()}
 
 
+def _scene(dataset: str, scene: SceneScore) -> dict[str, Any]:
+    return {
+        'dataset': dataset,
+        'scene': scene.scene,
+        'method': scene.method,
+        'latency_ms': scene.latency_ms,
+        'density': scene.density,
+        'scores': {
+            f'{region}/{treatment}': vars(score)
+            for (region, treatment), score in scene.scores.items()
+        },
+        'confidence': {
+            region: {key: value for key, value in vars(ranked).items() if key != 'curves'}
+            for region, ranked in scene.ranked.items()
+        },
+    }
+
+
+def _by_place(results: Sequence[DatasetResult]) -> dict[str, Any]:
+    """Errors by range of disparity and of depth and by image region, of each set and method."""
+    found: dict[str, list[Any]] = {kind: [] for kind in _PLACES}
+    for result in results:
+        for method, places in result.places.items():
+            who = {'dataset': result.dataset, 'method': method}
+            for kind, lines in found.items():
+                lines += [{**who, **line} for line in getattr(places, kind)()]
+    return found
+
+
 def _recording(recording: RecordingResult) -> dict[str, Any]:
     return {
         'name': recording.name,
@@ -163,16 +204,14 @@ def _recording(recording: RecordingResult) -> dict[str, Any]:
         'consistency_ms': recording.consistency_ms,
         'findings': [vars(finding) for finding in recording.findings],
         'measures': [dataclasses.asdict(measures) for measures in recording.measures()],
-        'by_range': [
-            {'method': method, **line}
-            for method, errors in recording.places.items()
-            for line in errors.by_range()
-        ],
-        'by_region': [
-            {'method': method, **line}
-            for method, errors in recording.places.items()
-            for line in errors.by_region()
-        ],
+        **{
+            kind: [
+                {'method': method, **line}
+                for method, errors in recording.places.items()
+                for line in getattr(errors, kind)()
+            ]
+            for kind in _PLACES
+        },
         'frames': [_frame(frame) for frame in recording.frames],
         'rows': [
             {'index': index, 'rows_px': mean, 'rows_rms_px': rms}
@@ -189,17 +228,16 @@ def _frame(frame: FrameScore) -> dict[str, Any]:
 def _curves(result: DatasetResult) -> list[dict[str, Any]]:
     return [
         {'dataset': result.dataset, 'method': method, 'kept': KEPT_SHARES, **curves}
-        for method in methods_of([result])
+        for method in result.methods
         if (curves := mean_curves(result, method))
     ]
 
 
 def _calibration(result: DatasetResult) -> list[dict[str, Any]]:
     found = []
-    for method in methods_of([result]):
-        images = [s.sigma for s in _scenes(result, method) if s.sigma is not None]
-        if images:
-            bins = total(images)
+    for method in result.methods:
+        bins = total(result.sigma_bins(method))
+        if bins.pixels.any():
             found.append(
                 {
                     'dataset': result.dataset,
@@ -214,32 +252,27 @@ def _calibration(result: DatasetResult) -> list[dict[str, Any]]:
     return found
 
 
-def _anatomy(result: DatasetResult) -> list[dict[str, Any]]:
-    return [
-        {
-            'dataset': result.dataset,
-            'scene': scene.scene,
-            'method': scene.method,
-            'classes': {
-                name: {'pixels': int(pixels), 'wrong': int(wrong)}
-                for name, pixels, wrong in zip(
-                    CLASSES, scene.anatomy.pixels, scene.anatomy.wrong, strict=True
-                )
-            },
-        }
-        for scene in result.scores
-        if scene.anatomy is not None
-    ]
-
-
-def _scenes(result: DatasetResult, method: str) -> list[SceneScore]:
-    return [scene for scene in result.scores if scene.method == method]
+def _anatomy(result: DatasetResult) -> Iterator[dict[str, Any]]:
+    for scene in result.scores:
+        if scene.anatomy is not None:
+            counts = zip(CLASSES, scene.anatomy.pixels, scene.anatomy.wrong, strict=True)
+            yield {
+                'dataset': result.dataset,
+                'scene': scene.scene,
+                'method': scene.method,
+                'classes': {
+                    name: {'pixels': int(pixels), 'wrong': int(wrong)}
+                    for name, pixels, wrong in counts
+                },
+            }
 
 
 def plain(value: Any) -> Any:
     """Lists for arrays, and null for NaN, which JSON does not know."""
     if isinstance(value, dict):
         return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, Streamed):
+        return value
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, (list, tuple)):

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import statistics
+from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from .. import preprocess
 from ..errors import InputError
 from ..pipeline import StereoPipeline
 from ..stereo import StereoFrame, StereoResult
+from .calibration import SigmaBins
 from .curve_sums import CurveSums
 from .datasets import Scene, Truth
-from .metrics import Score, average
+from .metrics import MeanScore, Score
+from .places import PlaceErrors
+from .regions import REPORTED, Regions, judged_region
 from .scene_score import Estimate, SceneScore, judge
+from .score_log import ScoreLog
 
 __all__ = [
     'BASELINE', 'TREATMENTS', 'DatasetResult', 'Estimate', 'Matcher', 'Method', 'Row',
-    'SceneScore', 'evaluate', 'judged_regions', 'method_name',
+    'SceneScore', 'evaluate', 'method_name',
 ]  # fmt: skip
 
 # How the holes of an estimate are treated.
@@ -91,52 +96,107 @@ Seen = Callable[[Scene, StereoFrame, Truth | None, list[Estimate]], None]
 
 @dataclass
 class DatasetResult:
-    """All scores on one data set, in the order of the scenes.
+    """All scores on one data set, in the order of the scenes, and of a scene in that of methods.
 
     Attributes:
-        scores: without sparsification curves.
+        scores: without what is summed up beside them; in a file where there may be many.
         left_out: a line for each scene that cannot be read; it is in no mean.
         curves: sums of the sparsification curves.
+        places: method to its errors by range of disparity and depth and by image region, holes
+            filled.
+        regions: method to the regions that its images are judged on.
+        with_confidence: methods that give one.
     """
 
     dataset: str
-    scores: list[SceneScore] = field(default_factory=list)
+    scores: list[SceneScore] | ScoreLog = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     curves: CurveSums = field(default_factory=CurveSums)
+    places: dict[str, PlaceErrors] = field(default_factory=dict)
+    regions: dict[str, Regions] = field(default_factory=dict)
+    with_confidence: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        if not self.regions:
+            for score in self.scores:
+                self._note(score)
+
+    @property
+    def methods(self) -> list[str]:
+        """All methods in the order in which they first appeared."""
+        return list(self.regions)
 
     def add(self, scores: Iterable[SceneScore]) -> None:
-        """Take the scores of a scene; its curves are summed up."""
-        self.scores += [self.curves.take(score) for score in scores]
+        """Take the scores of a scene; its curves and places are summed up."""
+        for score in scores:
+            if score.places is not None:
+                self.places.setdefault(score.method, PlaceErrors()).merge(score.places)
+            self._note(score)
+            self.scores.append(replace(self.curves.take(score), places=None))
 
     def merge(self, other: DatasetResult) -> None:
         """Take all of another part of the set, whose scenes come after those that are here."""
-        self.scores += other.scores
+        for score in other.scores:
+            self._note(score)
+            self.scores.append(score)
         self.left_out += other.left_out
         self.curves.merge(other.curves)
+        for method, places in other.places.items():
+            self.places.setdefault(method, PlaceErrors()).merge(places)
 
     def rows(self) -> list[Row]:
         """Averages over images, one row per method, region and treatment that can be told."""
-        methods = dict.fromkeys(score.method for score in self.scores)
-        return [row for method in methods for row in self._rows_of(method)]
+        found = {method: _MethodMeans() for method in self.methods}
+        for score in self.scores:
+            found[score.method].add(score)
+        return [
+            row
+            for method, means in found.items()
+            for row in means.rows(self.dataset, method, self.regions[method])
+        ]
 
-    def _rows_of(self, method: str) -> Iterable[Row]:
-        scenes = [score for score in self.scores if score.method == method]
-        latency_ms = statistics.median(scene.latency_ms for scene in scenes)
-        density = statistics.fmean(scene.density for scene in scenes)
-        found = False
-        for region, chosen in judged_regions(scenes):
+    def sigma_bins(self, method: str) -> Iterable[SigmaBins]:
+        """Predicted and true errors of one method, image by image."""
+        return (s.sigma for s in self.scores if s.method == method and s.sigma is not None)
+
+    def _note(self, score: SceneScore) -> None:
+        self.regions.setdefault(score.method, Regions()).add(score)
+        if score.has_confidence:
+            self.with_confidence.add(score.method)
+
+
+class _MethodMeans:
+    """Means of one method over the images of a set."""
+
+    def __init__(self) -> None:
+        self._latencies_ms = array('f')
+        self._density = 0.0
+        self._scores: dict[tuple[str, str], MeanScore] = {}
+
+    def add(self, score: SceneScore) -> None:
+        self._latencies_ms.append(score.latency_ms)
+        self._density += score.density
+        for region in REPORTED:
+            judged = judged_region(score, region)
+            for treatment in TREATMENTS if judged else ():
+                mean = self._scores.setdefault((region, treatment), MeanScore())
+                mean.add(score.scores[judged, treatment])
+
+    def rows(self, dataset: str, method: str, regions: Regions) -> Iterable[Row]:
+        images = len(self._latencies_ms)
+        latency_ms = statistics.median(self._latencies_ms)
+        density = self._density / images
+        for region in regions.reported():
             for treatment in TREATMENTS:
-                scores = [scene.scores[name, treatment] for scene, name in chosen]
-                mean = average(scores)
+                found = self._scores[region, treatment]
+                mean = found.mean()
                 # Without holes the three treatments are one.
-                if treatment != 'filled' and mean.density == 1.0:
-                    continue
-                found = True
-                yield Row(
-                    self.dataset, method, region, treatment, len(scores), mean, latency_ms, density
-                )
-        if not found:
-            yield Row(self.dataset, method, '-', '-', len(scenes), None, latency_ms, density)
+                if treatment == 'filled' or mean.density != 1.0:
+                    yield Row(
+                        dataset, method, region, treatment, found.images, mean, latency_ms, density
+                    )
+        if not regions.reported():
+            yield Row(dataset, method, '-', '-', images, None, latency_ms, density)
 
 
 def evaluate(
@@ -182,31 +242,7 @@ def evaluate(
             latencies_ms.append(1e3 * sum(output.latency_s.values()))
             ratio = method.width_ratio(frame)
             estimates.append(Estimate(method.name, output.disparity_px, output.confidence, ratio))
-        result.add(judge(scene.name, frame.left, truth, estimates, latencies_ms, baseline))
+        result.add(judge(scene.name, frame, truth, estimates, latencies_ms, baseline))
         if seen:
             seen(scene, frame, truth, estimates)
     return result
-
-
-def judged_regions(
-    scenes: Sequence[SceneScore],
-) -> Iterable[tuple[str, list[tuple[SceneScore, str]]]]:
-    """Regions to report, with the images of each and the region each image is judged on."""
-    known = {
-        region: [(scene, region) for scene in scenes if (region, 'own') in scene.scores]
-        for region in ('noc', 'all')
-    }
-    if (
-        known['noc']
-        and known['all']
-        and len(known['noc']) < sum(bool(scene.scores) for scene in scenes)
-    ):
-        mixed = [
-            (scene, 'noc' if ('noc', 'own') in scene.scores else 'all')
-            for scene in scenes
-            if scene.scores
-        ]
-        yield 'mixed', mixed
-    for region, chosen in known.items():
-        if chosen:
-            yield region, chosen

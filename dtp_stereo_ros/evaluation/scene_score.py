@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..stereo import Float32Array, UInt8Array
+from ..stereo import Float32Array, StereoFrame
 from .anatomy import WRONG_PX, Anatomy, classify, dissect
 from .calibration import SigmaBins, sigma_bins
 from .datasets import Truth
 from .fill import fill_holes
 from .metrics import Score, score
+from .places import PlaceErrors
 from .sparsification import Float64Array, rank
 
 REGIONS = ('noc', 'all')
@@ -82,6 +83,7 @@ class SceneScore:
         sigma: predicted and true errors of all pixels with a truth; None without confidence.
         anatomy: wrong pixels by class, holes filled; None without truth.
         has_confidence: whether the method gives one.
+        places: errors by range and image region, holes filled; None without truth.
     """
 
     scene: str
@@ -93,6 +95,7 @@ class SceneScore:
     sigma: SigmaBins | None = None
     anatomy: Anatomy | None = None
     has_confidence: bool = False
+    places: PlaceErrors | None = None
 
     def values(self, region: str) -> dict[str, float]:
         """All measures of a region by the keys of `columns.COLUMNS`, holes filled."""
@@ -105,7 +108,7 @@ class SceneScore:
 
 def judge(
     scene: str,
-    left: UInt8Array,
+    frame: StereoFrame,
     truth: Truth | None,
     estimates: Sequence[Estimate],
     latencies_ms: Sequence[float],
@@ -115,7 +118,7 @@ def judge(
 
     Args:
         scene: its name.
-        left: RGB (H, W, 3).
+        frame: the pair.
         truth: of the left image, or None.
         estimates: one of each method.
         latencies_ms: in the same order.
@@ -126,7 +129,7 @@ def judge(
         region = truth.region(name) if truth else None
         if region is not None:
             regions[name] = region
-    classes = classify(left, truth) if truth else None
+    classes = classify(frame.left, truth) if truth else None
     base = {e.method: e for e in estimates}.get(baseline)
     base_scores = {n: score(base.disparity_px, t) for n, t in regions.items()} if base else {}
     found = []
@@ -156,9 +159,22 @@ def judge(
                 if truth and classes is not None
                 else None,
                 estimate.confidence is not None,
+                _places(filled, regions, frame),
             )
         )
     return found
+
+
+def _places(
+    filled: Float32Array, regions: dict[str, Float32Array], frame: StereoFrame
+) -> PlaceErrors | None:
+    """Of the pixels that both cameras see, where that is known."""
+    truth_px = next((regions[name] for name in REGIONS if name in regions), None)
+    if truth_px is None:
+        return None
+    places = PlaceErrors()
+    places.add(filled, truth_px, frame.calibration)
+    return places
 
 
 def _scores(

@@ -19,7 +19,7 @@ from .columns import (
     RECORDING_KEYS,
     SCORE_KEYS,
 )
-from .comparison import Accuracy, methods_of
+from .comparison import Accuracy
 from .intervals import Interval
 from .latency import REFERENCES, Times
 from .recorded import RecordingResult
@@ -114,17 +114,21 @@ def anatomy_table(result: DatasetResult) -> str:
     pixels with a truth lie in it. Shares are averaged over images, and bad-3 within a class is
     the ratio of the two, so that an image with more pixels of a class counts more.
     """
-    methods = methods_of([result])
-    if not methods:
+    methods = result.methods
+    zeros = np.zeros(len(CLASSES))
+    shares, points = dict.fromkeys(methods, zeros), dict.fromkeys(methods, zeros)
+    images = dict.fromkeys(methods, 0)
+    for score in result.scores:
+        if score.anatomy is not None and (pixels := score.anatomy.pixels.sum()):
+            images[score.method] += 1
+            shares[score.method] = shares[score.method] + score.anatomy.pixels / pixels
+            points[score.method] = points[score.method] + score.anatomy.wrong / pixels
+    if not methods or not all(images.values()):
         return ''
-    shares, points = {}, {}
     for method in methods:
-        found = [s.anatomy for s in result.scores if s.method == method and s.anatomy]
-        found = [image for image in found if image.pixels.sum() > 0]
-        if not found:
-            return ''
-        shares[method] = np.mean([a.pixels / a.pixels.sum() for a in found], axis=0)
-        points[method] = np.mean([a.wrong / a.pixels.sum() for a in found], axis=0)
+        shares[method], points[method] = (
+            sums[method] / images[method] for sums in (shares, points)
+        )
     headings = ['class', 'pixels %']
     for method in methods:
         headings += [f'{method} bad-3 %', 'points']
@@ -142,6 +146,29 @@ def anatomy_table(result: DatasetResult) -> str:
     return even_table(headings, [*rows, last])
 
 
+def disparity_table(result: DatasetResult) -> str:
+    """EPE and bad-3 by the true disparity of one set, pooled over pixels; '' without truth."""
+    found = {method: places.by_disparity() for method, places in result.places.items()}
+    found = {method: lines for method, lines in found.items() if lines}
+    headings = ['disparity px', 'pixels %']
+    for method in found:
+        headings += [f'{method} EPE px', 'bad-3 %']
+    rows = []
+    # All methods are judged on the same pixels, as holes are filled.
+    for lines in zip(*found.values(), strict=True):
+        first = lines[0]
+        pixels = sum(line['pixels'] for line in next(iter(found.values())))
+        end = '' if math.isinf(first['to_px']) else f'{first["to_px"]:g}'
+        cells = [
+            f'{first["from_px"]:g} to {end}' if end else f'from {first["from_px"]:g}',
+            f'{100 * first["pixels"] / pixels:.1f}',
+        ]
+        for line in lines:
+            cells += [f'{line["epe_px"]:.2f}', f'{100 * line["bad_3"]:.2f}']
+        rows.append(cells)
+    return even_table(headings, rows) if found else ''
+
+
 def calibration_table(results: Sequence[DatasetResult]) -> str:
     """Mean |d - d*| by bins of the predicted sigma_px, by set and method; '' without truth."""
     ends = [*(f'{end:g}' for end in EDGES_PX[1:]), '']
@@ -151,14 +178,14 @@ def calibration_table(results: Sequence[DatasetResult]) -> str:
     ]
     rows = []
     for result in results:
-        for method in methods_of([result]):
-            scenes = [score for score in result.scores if score.method == method]
-            if not any(scene.anatomy for scene in scenes):
+        with_truth = {score.method for score in result.scores if score.anatomy}
+        for method in result.methods:
+            if method not in with_truth:
                 cells = [NO_TRUTH, *[NO_VALUE] * len(labels)]
-            elif not scenes[0].has_confidence:
+            elif method not in result.with_confidence:
                 cells = [NO_CONFIDENCE, *[NO_VALUE] * len(labels)]
             else:
-                cells = _calibration_cells(total(s.sigma for s in scenes if s.sigma))
+                cells = _calibration_cells(total(result.sigma_bins(method)))
             rows.append([result.dataset, method, *cells])
     return even_table(['data', 'method', 'calibration error px', *labels], rows)
 

@@ -21,9 +21,11 @@ from dtp_stereo_ros.evaluation.intervals import Interval
 from dtp_stereo_ros.evaluation.metrics import Score
 from dtp_stereo_ros.evaluation.runner import DatasetResult
 from dtp_stereo_ros.evaluation.scene_score import Estimate, judge
+from dtp_stereo_ros.stereo import StereoFrame
 
 NAN = np.nan
 LEFT = np.random.default_rng(0).integers(0, 255, (20, 70, 3), np.uint8)
+FRAME = StereoFrame(LEFT, LEFT)
 
 
 def wall(value: float) -> np.ndarray:
@@ -48,7 +50,7 @@ def result(truth: Truth | None = None) -> DatasetResult:
         ]
         given = Truth(wall(5)) if truth is None else truth
         known = np.isfinite(given.disparity_px).any()
-        found.add(judge(name, LEFT, given if known else None, estimates, [3.0, 4.0], 'sgbm'))
+        found.add(judge(name, FRAME, given if known else None, estimates, [3.0, 4.0], 'sgbm'))
     return found
 
 

@@ -56,6 +56,24 @@ def test_errors_by_range() -> None:
     assert far['depth_rmse_m'] == pytest.approx(np.sqrt(70**2 / 3))
 
 
+def test_errors_by_disparity() -> None:
+    """Ranges begin at their lower end, and the last one has no upper one."""
+    first, second = PlaceErrors(), PlaceErrors()
+    first.add(row(9, 8, 4, 250), row(8, 7.9, NAN, 200), None)
+    second.add(row(NAN, 20, 14, 196), row(12, 15, 10, 192), None)
+    assert first.by_disparity() == [
+        {'from_px': 0, 'to_px': 8, 'pixels': 1, 'epe_px': pytest.approx(0.1), 'bad_3': 0},
+        {'from_px': 8, 'to_px': 16, 'pixels': 1, 'epe_px': 1, 'bad_3': 0},
+        {'from_px': 192, 'to_px': float('inf'), 'pixels': 1, 'epe_px': 50, 'bad_3': 1},
+    ]
+    first.merge(second)
+    low, middle, last = first.by_disparity()
+    assert low['pixels'] == 1
+    assert (middle['pixels'], middle['epe_px']) == (3, pytest.approx((1 + 5 + 4) / 3))
+    assert (last['pixels'], last['bad_3']) == (2, 1)
+    assert sum(line['pixels'] for line in first.by_region()) == 6
+
+
 def test_errors_by_region() -> None:
     truth = np.full((6, 8), 12, np.float32)
     truth[:2, :2] = NAN

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtp_stereo_ros.evaluation import intervals
-from dtp_stereo_ros.evaluation.intervals import bootstrap, paired_difference
+from dtp_stereo_ros.evaluation.intervals import Sample, bootstrap, paired_difference
 
 NAN = math.nan
 VALUES = st.lists(st.floats(-100, 100), min_size=2, max_size=12)
@@ -85,6 +85,25 @@ def test_many_images_have_the_interval_that_the_bootstrap_approaches(
     width = drawn.high - drawn.low
     assert found.low == pytest.approx(drawn.low, abs=0.05 * width)
     assert found.high == pytest.approx(drawn.high, abs=0.05 * width)
+
+
+@given(VALUES)
+def test_values_that_come_one_by_one_have_the_same_interval(values: list[float]) -> None:
+    sample = Sample()
+    for value in [*values, float('nan')]:
+        sample.add(value)
+    assert sample.interval() == bootstrap(values)
+
+
+def test_of_many_values_only_moments_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = (1e4 + np.random.default_rng(0).normal(size=300)).tolist()
+    monkeypatch.setattr(intervals, 'MOST_DRAWN', 100)
+    sample = Sample()
+    for value in values:
+        sample.add(value)
+    found, expected = sample.interval(), bootstrap(values)
+    assert found.images == sample.count == 300
+    assert (found.mean, found.low) == pytest.approx((expected.mean, expected.low), abs=1e-8)
 
 
 def test_draws_in_pieces_are_those_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:

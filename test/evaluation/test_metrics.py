@@ -72,10 +72,18 @@ def test_sizes_must_agree() -> None:
         metrics.epe_px(px([1, 2, 3]), px([1, 2]))
 
 
+def mean_of(*scores: metrics.Score) -> metrics.Score:
+    found = metrics.MeanScore()
+    for score in scores:
+        found.add(score)
+    assert found.images == len(scores)
+    return found.mean()
+
+
 def test_average_weighs_images_and_not_pixels() -> None:
     small = metrics.score(px([1, 5]), px([1, 1]))
     large = metrics.score(px([1] * 100), px([1] * 100))
-    mean = metrics.average([small, large])
+    mean = mean_of(small, large)
     assert mean.epe_px == pytest.approx((2 + 0) / 2)
     assert mean.bad_3 == pytest.approx((0.5 + 0) / 2)
 
@@ -83,6 +91,7 @@ def test_average_weighs_images_and_not_pixels() -> None:
 def test_average_leaves_out_images_without_a_value() -> None:
     judged = metrics.score(px([1, 3]), px([1, 1]))
     not_judged = metrics.score(px([NAN, NAN]), px([1, 1]))
-    mean = metrics.average([judged, not_judged])
+    mean = mean_of(judged, not_judged)
     assert mean.epe_px == pytest.approx(1.0)
     assert mean.density == pytest.approx(0.5)
+    assert math.isnan(mean_of(not_judged).epe_px)

@@ -34,12 +34,16 @@ _KEYS = {
     'calibration': 'one entry for each data set and method: predicted and real error by bins of '
     'the predicted error',
     'anatomy': 'one entry for each image and method: pixels and wrong pixels by class',
+    'by_disparity': 'EPE and bad-3 by range of the true disparity, one entry for each data set, '
+    'method and range: pixels of all images together, holes filled; the last range has no end',
+    'by_range': 'the same by range of depth, of pairs with a calibration',
+    'by_region': 'the same by region of the image, 3 rows of 4',
     'times': 'latency of the methods as multiples of that of the baseline; null where they were '
     'not timed together',
     'scenes': 'one entry for each image and method: latency, density and all scores',
     'recordings': 'one entry for each stereo camera of a bag: topics, findings, pairs and the '
-    'measures of each method, with truth and without; `by_range` and `by_region` are errors of '
-    'all frames together; `replay` is null without a node',
+    'measures of each method, with truth and without; `by_disparity`, `by_range` and `by_region` '
+    'are errors of all frames together; `replay` is null without a node',
     'left_out': 'scenes and bags that could not be judged; they are in no mean',
 }
 
