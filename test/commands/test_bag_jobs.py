@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from running import command, parts, wait_for, without_times, workers
+from running import busy_in, command, parts, wait_for, without_times, workers
 from scene_bag import Pair, planes, write_scene_bag
 
 from dtp_stereo_ros.cli import main
@@ -94,6 +95,29 @@ def test_the_bag_of_a_killed_worker_is_judged_again(
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert 'a process ended by signal SIGKILL; its part is done again' in errors
+    same(tmp_path, alone)
+
+
+def test_the_bag_of_a_killed_ray_worker_is_judged_again(
+    bags: list[str],
+    alone: Path,
+    tmp_path: Path,
+    ray: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ray names its processes by the function that they are in."""
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        wait_for(lambda: parts(tmp_path) >= 1 and bool(busy_in('ray::perform')))
+        killed.append(busy_in('ray::perform')[0])
+        os.kill(killed[0], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill_one)
+    thread.start()
+    assert main(options(bags, tmp_path, '--ray', 'auto')) == 0
+    thread.join()
+    assert killed and killed[0] not in busy_in('ray::')
     same(tmp_path, alone)
 
 
