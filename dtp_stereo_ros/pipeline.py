@@ -35,6 +35,7 @@ class StereoPipeline:
         validate(config)
         self._config = config
         self._backend, self._choice = backends.choose(config)
+        self._prepared: preprocess.Prepared | None = None
 
     @property
     def config(self) -> PipelineConfig:
@@ -60,7 +61,9 @@ class StereoPipeline:
         """
         config, calibration = self._config, frame.calibration
         started = time.perf_counter()
-        prepared = preprocess.prepare(frame, self._backend.spec, config.input_scale)
+        spec = self._backend.spec
+        prepared = preprocess.prepare(frame, spec, config.input_scale, self._prepared)
+        self._prepared = prepared
         matching = time.perf_counter()
         raw, raw_confidence = self._infer(prepared, config.left_right_check)
         matched = time.perf_counter()

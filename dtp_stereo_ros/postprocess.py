@@ -38,14 +38,16 @@ def restore(
         disparity (H, W) float32 in input pixels, and confidence (H, W) or None.
     """
     disparity = _resize(_crop(disparity, geometry), geometry)
-    disparity = (disparity * np.float32(geometry.width_ratio)).astype(np.float32)
+    if geometry.width_ratio != 1.0 or not disparity.flags.c_contiguous:
+        disparity = disparity * np.float32(geometry.width_ratio)
     if confidence is None:
         return disparity, None
+    confidence = np.clip(confidence, 0.0, 1.0)  # enlarging keeps the range
     if confidence.shape != geometry.padded_size:
         # A network may give one value for several pixels: to enlarge it inside takes longer.
         height, width = geometry.padded_size
         confidence = cv2.resize(confidence, (width, height), interpolation=cv2.INTER_LINEAR)
-    return disparity, np.clip(_resize(_crop(confidence, geometry), geometry), 0.0, 1.0)
+    return disparity, _resize(_crop(confidence, geometry), geometry)
 
 
 def disparity_limits_px(
@@ -82,14 +84,15 @@ def apply_limits(
     """
     if calibration is None:
         return disparity_px
-    published = calibration.published_disparity(disparity_px)
-    limited = disparity_px.copy()
-    limited[published < calibration.focal_baseline_px_m / config.max_depth] = (
-        calibration.disparity_offset_px
-    )
+    at_infinity_px, focal_px_m = calibration.disparity_offset_px, calibration.focal_baseline_px_m
+    beyond = disparity_px < np.float32(at_infinity_px + focal_px_m / config.max_depth)
+    near = None
     if config.min_depth > 0:
-        limited[published > calibration.focal_baseline_px_m / config.min_depth] = np.nan
-    return limited
+        near = disparity_px > np.float32(at_infinity_px + focal_px_m / config.min_depth)
+    for wrong, value in ((beyond, at_infinity_px), (near, np.nan)):
+        if wrong is not None and wrong.any():
+            disparity_px = np.where(wrong, np.float32(value), disparity_px)
+    return disparity_px
 
 
 def drop_unsure(

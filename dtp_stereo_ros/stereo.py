@@ -102,7 +102,7 @@ class StereoCalibration:
 
     def published_disparity(self, disparity_px: Float32Array) -> Float32Array:
         """Raw disparity (px, NaN unknown) to the one for which ``Z = f T / d``. Same shape."""
-        return (disparity_px - np.float32(self.disparity_offset_px)).astype(np.float32)
+        return np.subtract(disparity_px, np.float32(self.disparity_offset_px), dtype=np.float32)
 
     def depth_m(self, disparity_px: Float32Array) -> Float32Array:
         """Raw disparity (H, W) px to depth (H, W) in metres.
@@ -112,9 +112,9 @@ class StereoCalibration:
         """
         published = self.published_disparity(disparity_px)
         with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
-            depth = np.float32(self.focal_baseline_px_m) / published
-        depth[published <= 0] = np.inf
-        return depth.astype(np.float32)
+            depth: Float32Array = np.float32(self.focal_baseline_px_m) / published
+        np.copyto(depth, np.float32(np.inf), where=published <= 0)
+        return depth
 
     def raw_disparity(self, depth_m: Float32Array) -> Float32Array:
         """Depth (m) to raw disparity (px); +Inf depth gives the disparity of infinity, NaN stays.
@@ -126,18 +126,28 @@ class StereoCalibration:
         disparity = np.where(depth_m > 0, disparity, np.float32(np.nan))
         return (disparity + np.float32(self.disparity_offset_px)).astype(np.float32)
 
-    def points_m(self, depth_m: Float32Array) -> Float32Array:
+    def points_m(
+        self, depth_m: Float32Array, first_row: int = 0, out: Float32Array | None = None
+    ) -> Float32Array:
         """Depth (H, W) in metres to points (H, W, 3) xyz in the left optical frame, NaN unknown.
 
         Depths that are not finite give NaN in all three coordinates.
+
+        Args:
+            depth_m: whole rows of the image.
+            first_row: of the image that they begin at.
+            out: (H, W, 3) or more, is filled and returned.
         """
         height, width = depth_m.shape
-        z = np.where(np.isfinite(depth_m), depth_m, np.float32(np.nan)).astype(np.float32)
+        points = np.empty((height, width, 3), np.float32) if out is None else out
+        with np.errstate(invalid='ignore'):
+            z = depth_m * np.float32(0)  # NaN where the depth is not finite
+        z += depth_m
         columns = (np.arange(width, dtype=np.float32) - np.float32(self.cx_left_px)) / self.fx_px
-        rows = (np.arange(height, dtype=np.float32) - np.float32(self.cy_px)) / self.fy_px
-        points = np.empty((height, width, 3), np.float32)
-        points[..., 0] = z * columns[None, :]
-        points[..., 1] = z * rows[:, None]
+        rows = np.arange(first_row, first_row + height, dtype=np.float32)
+        rows = (rows - np.float32(self.cy_px)) / self.fy_px
+        np.multiply(z, columns[None, :], out=points[..., 0])
+        np.multiply(z, rows[:, None], out=points[..., 1])
         points[..., 2] = z
         return points
 

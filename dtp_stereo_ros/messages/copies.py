@@ -23,7 +23,12 @@ def copied(message_class: type, message: Any) -> Any:
     """
     made = message_class()
     for name in made.get_fields_and_field_types():
-        setattr(made, name, _value(getattr(made, name), getattr(message, name)))
+        field, value = getattr(made, name), getattr(message, name)
+        if isinstance(field, array.array):
+            # In place: a setter may copy element by element.
+            field.frombytes(np.ascontiguousarray(value, field.typecode).tobytes())
+        else:
+            setattr(made, name, _value(field, value))
     return made
 
 
@@ -31,10 +36,6 @@ def _value(default: Any, value: Any) -> Any:
     """A value in the type that the field has in an empty message."""
     if hasattr(default, 'get_fields_and_field_types'):
         return copied(type(default), value)
-    if isinstance(default, array.array):
-        made = array.array(default.typecode)
-        made.frombytes(np.ascontiguousarray(value, made.typecode).tobytes())
-        return made
     if isinstance(default, np.ndarray):
         return np.asarray(value, default.dtype)
     return type(default)(value)

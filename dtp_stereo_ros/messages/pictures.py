@@ -12,7 +12,7 @@ import numpy as np
 
 from ..image_io import colorize
 from ..stereo import StereoCalibration, StereoResult, UInt8Array
-from .images import byte_array
+from .images import zeros_of
 from .types import CompressedImage, Header, MessageTypes
 
 _JPEG_QUALITY = 90
@@ -53,5 +53,5 @@ def disparity_picture(
     msg = types.compressed_image()
     msg.header = header
     msg.format = 'jpeg'
-    msg.data = byte_array(np.ascontiguousarray(encoded).reshape(-1))
+    zeros_of(msg, encoded.size)[...] = encoded.reshape(-1)
     return msg

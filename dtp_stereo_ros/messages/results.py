@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..stereo import Float32Array, StereoCalibration, StereoResult
-from .images import to_image
+from .images import new_image, to_image
 from .types import CameraInfo, DisparityImage, Header, Image, MessageTypes
 
 # Sub-pixel resolution that is stated in DisparityImage: that of OpenCV's SGBM, and about the best
@@ -39,13 +39,13 @@ def disparity_image(
             f'disparity range {low:.3g} .. {high:.3g} px is empty: nothing between min_depth and '
             'max_depth can be measured with this calibration'
         )
-    published = calibration.published_disparity(result.disparity_px)
-    valid = (published >= np.float32(low)) & (published <= np.float32(high))  # False for NaN
-    published[~valid] = np.float32(low - 1.0)
-
     msg = types.disparity_image()
     msg.header = header
-    msg.image = to_image(types, published, '32FC1', header)
+    msg.image, published = new_image(types, result.disparity_px.shape, np.float32, '32FC1', header)
+    np.subtract(result.disparity_px, np.float32(offset), out=published)
+    valid = published >= np.float32(low)  # False for NaN
+    valid &= published <= np.float32(high)
+    np.copyto(published, np.float32(low - 1.0), where=~valid)
     msg.f = calibration.fx_px
     msg.t = calibration.baseline_m
     msg.min_disparity = low
