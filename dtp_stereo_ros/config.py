@@ -345,6 +345,12 @@ class NodeConfig:
         slider=(0.0, 5.0),
         step=0.05,
     )
+    overlap_publishing: bool = tunable(
+        False,
+        'Publish a result in a thread of its own while the next pair is matched: more results a '
+        'second where the machine has cores to spare for it.',
+        live=False,
+    )
     depth_encoding: str = tunable(
         '32FC1',
         'Depth image in metres (32FC1) or millimetres (16UC1).',

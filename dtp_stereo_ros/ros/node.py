@@ -6,6 +6,7 @@ import contextlib
 import logging
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
@@ -22,6 +23,7 @@ from ..pipeline import StereoPipeline
 from .core_log import ToRos
 from .cv_bridge_decoder import CvBridgeDecoder
 from .diagnostics import Diagnostics
+from .output_thread import OutputThread
 from .parameters import Parameters
 from .processor import Pair, Processor
 from .reconfiguration import Reconfiguration
@@ -74,6 +76,7 @@ class DepthNode(LifecycleNode):
         self.parameters = Parameters(self, self._parameter_overrides)
         self.worker: Worker | None = None
         self._pipeline: StereoPipeline | None = None
+        self._output_thread: OutputThread | None = None
         self._reconfiguration: Reconfiguration | None = None
         self._refusal: StereoError | None = None
         config = self.parameters.node
@@ -181,6 +184,9 @@ class DepthNode(LifecycleNode):
             alive=self.context.ok,
             node_name=self.get_fully_qualified_name(),
         )
+        if self.parameters.node.overlap_publishing:
+            self._output_thread = OutputThread()
+            processor = replace(processor, hand_over=self._output_thread.run)
         self._pipeline = pipeline
         self.worker = Worker(processor.process, self._worker_died)
         self.worker.start()
@@ -216,6 +222,9 @@ class DepthNode(LifecycleNode):
         self._reconfiguration = None
         if self.worker and not self.worker.stop(_STOP_WAIT_S):
             raise BackendError(f'the worker did not stop within {_STOP_WAIT_S:g} s')
+        if self._output_thread and not self._output_thread.stop(_STOP_WAIT_S):
+            raise BackendError(f'a result was not published within {_STOP_WAIT_S:g} s')
+        self._output_thread = None
         if self._pipeline:
             self._pipeline.close()
         self.worker = self._pipeline = None

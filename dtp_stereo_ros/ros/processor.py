@@ -65,6 +65,8 @@ class Processor:
         now_ns: the node's clock.
         alive: False once the node is shutting down; publishing fails then, which is no fault.
         node_name: full name of the node.
+        hand_over: runs what converts and publishes a result; here and now, or in another thread
+            while the next pair is matched.
     """
 
     pipeline: StereoPipeline
@@ -72,11 +74,16 @@ class Processor:
     now_ns: Callable[[], int]
     alive: Callable[[], bool]
     node_name: str
+    hand_over: Callable[[Callable[[], None]], None] = lambda call: call()
 
     def process(self, pair: Pair) -> None:
         """Match a pair and publish what is wanted, or count why not."""
+        self._guarded(pair, lambda: self._process(pair))
+
+    def _guarded(self, pair: Pair, call: Callable[[], None]) -> None:
+        """Count and report what a call of this pair raises."""
         try:
-            self._process(pair)
+            call()
         except StereoError as error:
             _fault(pair.rig, _subject(error), str(error))
         except Exception as error:
@@ -109,6 +116,18 @@ class Processor:
         rig.findings.clear('age')
         left, right = self._decoded(pair)
         computed = self._match(pair, left, right, stamp)
+        matched_s = time.perf_counter() - started
+        self.hand_over(
+            lambda: self._guarded(pair, lambda: self._publish(pair, wanted, computed, matched_s))
+        )
+        confidence = _median(computed.result.confidence)
+        self._check_views(pair, left, right, computed.calibration, confidence)
+
+    def _publish(
+        self, pair: Pair, wanted: frozenset[str], computed: Computed, matched_s: float
+    ) -> None:
+        """Convert and publish a result that took so long to here."""
+        started, rig, config = time.perf_counter(), pair.rig, self.parameters.node
         if 'confidence' in wanted and computed.result.confidence is None:
             name = self.pipeline.backend.spec.name
             text = f'confidence is subscribed but {name} gives none; use a network backend'
@@ -116,14 +135,12 @@ class Processor:
         else:
             rig.findings.clear('confidence')
         rig.outputs.publish(wanted, computed, config)
-        confidence = _median(computed.result.confidence)
         rig.statistics.result(
-            time.perf_counter() - started,
-            age_s(stamp, pair.received_ns, self.now_ns()),
+            matched_s + time.perf_counter() - started,
+            age_s(stamp_ns(pair.left), pair.received_ns, self.now_ns()),
             computed.result.valid_share,
-            confidence,
+            _median(computed.result.confidence),
         )
-        self._check_views(pair, left, right, computed.calibration, confidence)
         for subject in ('worker', 'matching', 'image', 'calibration'):
             rig.findings.clear(subject)
 

@@ -92,10 +92,11 @@ def diagnostics(probe: Probe, accept: Callable[[dict[str, Any]], bool]) -> dict[
     pytest.fail(f'diagnostics never came to be as expected; last: {found}')
 
 
+@pytest.mark.parametrize('overlap', [False, True])
 def test_all_outputs_of_a_known_scene(
-    node: Node, start_depth_node: Start, frame: StereoFrame
+    node: Node, start_depth_node: Start, frame: StereoFrame, overlap: bool
 ) -> None:
-    start_depth_node()
+    start_depth_node(overlap_publishing=overlap)
     topics = ('disparity', 'disparity/compressed', 'points2', 'depth/image', 'depth/camera_info')
     probe = Probe(node, topics)
     with Stream(node, frame) as stream:
