@@ -22,7 +22,7 @@ Setting = Scalar | tuple[str, ...]
 
 @dataclass(frozen=True)
 class Tunable:
-    """How one field may be set.
+    """Rules by which one field may be set.
 
     Attributes:
         description: one sentence for users; ROS shows it in rqt_reconfigure.

@@ -1,4 +1,4 @@
-"""How far one run of a model may be from another: export, engines and the selftest use it."""
+"""Differences between runs of a model, and those allowed: in export, engines and selftest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ALLOWED_PX = {'fp32': (0.01, 0.1), 'fp16': (0.02, 0.5), 'bf16': (0.05, 1.0)}
 
 @dataclass(frozen=True)
 class Parity:
-    """How far a run of a model is from its reference on one pair.
+    """Difference between a run of a model and its reference on one pair.
 
     Attributes:
         median_px, p99_px: of the absolute disparity difference. A pixel whose two best

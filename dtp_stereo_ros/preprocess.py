@@ -22,7 +22,7 @@ _ROWS = 48
 
 @dataclass(frozen=True)
 class Geometry:
-    """How an input image was fitted to a model.
+    """Sizes by which an input image was fitted to a model.
 
     Attributes:
         input_size: (height_px, width_px) of the images as they came.

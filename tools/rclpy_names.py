@@ -50,7 +50,7 @@ class Sources:
         return '\n'.join(self.text(f'src/rclpy/{f}') for f in files if f.endswith('.cpp'))
 
     def find(self, module: str, name: str) -> tuple[str, ast.AST] | None:
-        """Where a name of a module is defined: (module, node); follows imports within rclpy."""
+        """Definition of a name of a module: (module, node); follows imports within rclpy."""
         tree = self.module(module)
         for node in ast.walk(tree) if tree else ():
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:

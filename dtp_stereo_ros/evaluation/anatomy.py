@@ -114,7 +114,7 @@ def dense_truth(truth_px: Float32Array) -> Float32Array:
 
 
 def plain(left: UInt8Array) -> BoolArray:
-    """Where an RGB image (H, W, 3) has no texture along the row."""
+    """Pixels of an RGB image (H, W, 3) without texture along the row."""
     grey = cv2.cvtColor(left, cv2.COLOR_RGB2GRAY).astype(np.float32)
     gradient = cv2.filter2D(grey, cv2.CV_32F, np.array([[-0.5, 0.0, 0.5]], np.float32))
     window = (_TEXTURE_WINDOW_PX, _TEXTURE_WINDOW_PX)

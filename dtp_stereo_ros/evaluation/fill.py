@@ -59,7 +59,7 @@ def fill_sparse(disparity_px: Float32Array, gap_px: int) -> Float32Array:
 
 
 def _nearest(values: Float32Array) -> Float32Array:
-    """Of each pixel, the known value that is nearest in the image."""
+    """Known value that is nearest in the image, for each pixel."""
     known = np.isfinite(values)
     if known.all():
         return values
@@ -72,7 +72,7 @@ def _nearest(values: Float32Array) -> Float32Array:
 
 
 def _previous(values: Float32Array, known: BoolArray) -> Float32Array:
-    """Of each pixel, the last known value at or left of it in its row, +Inf where none is."""
+    """Last known value at or left of each pixel in its row, +Inf where none is."""
     columns = np.where(known, np.arange(values.shape[1]), -1)
     last = np.maximum.accumulate(columns, axis=1)
     found: Float32Array = np.take_along_axis(values, np.maximum(last, 0), axis=1)
@@ -80,5 +80,5 @@ def _previous(values: Float32Array, known: BoolArray) -> Float32Array:
 
 
 def _next(values: Float32Array, known: BoolArray) -> Float32Array:
-    """Of each pixel, the first known value at or right of it in its row, +Inf where none is."""
+    """First known value at or right of each pixel in its row, +Inf where none is."""
     return _previous(values[:, ::-1], known[:, ::-1])[:, ::-1]

@@ -168,7 +168,7 @@ def judge(
 def _places(
     filled: Float32Array, regions: dict[str, Float32Array], frame: StereoFrame
 ) -> PlaceErrors | None:
-    """Of the pixels that both cameras see, where that is known."""
+    """Errors by place of the pixels that both cameras see, where that is known."""
     truth_px = next((regions[name] for name in REGIONS if name in regions), None)
     if truth_px is None:
         return None

@@ -169,7 +169,7 @@ def flicker_px(
 
 @dataclass(frozen=True)
 class Motion:
-    """Where the pixels of an image were in the frame before, at a quarter of the size.
+    """Optical flow to the frame before, at a quarter of the size.
 
     Attributes:
         columns, rows: place in the frame before, (h, w) float32 px of that size.

@@ -1,4 +1,4 @@
-"""Where tasks are done, and how those that are done already are left out."""
+"""Tasks on one process, several, or a cluster; those that are done already are left out."""
 
 from __future__ import annotations
 

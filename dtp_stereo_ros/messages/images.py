@@ -27,7 +27,7 @@ Pixels = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class _Layout:
-    """How one encoding lies in memory, and its way to RGB.
+    """Layout of one encoding in memory, and its conversion to RGB.
 
     Attributes:
         bytes_per_pixel: on average over a row.

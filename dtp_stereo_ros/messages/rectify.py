@@ -57,7 +57,7 @@ class Rectifier:
 
 
 def rectified_points(info: CameraInfo, side: str, points_px: Matrix) -> Matrix:
-    """Where points of the raw image lie in the rectified one, (N, 2) px.
+    """Points of the raw image in the rectified one, (N, 2) px.
 
     Raises:
         CalibrationError: K, D or R cannot be used, or the distortion model is unknown.
@@ -73,7 +73,7 @@ def rectified_points(info: CameraInfo, side: str, points_px: Matrix) -> Matrix:
 def _maps(
     info: CameraInfo, side: str, size: tuple[int, int]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Where each rectified pixel lies in the raw image, in OpenCV's fixed-point form."""
+    """Place of each rectified pixel in the raw image, in OpenCV's fixed-point form."""
     model, k, d, r, p = _camera(info, side)
     make = cv2.fisheye.initUndistortRectifyMap if model in _FISHEYE else _pinhole_maps
     first, second = make(k, d, r, p, size, cv2.CV_16SC2)

@@ -35,7 +35,7 @@ PUBLISHED_PARAMETERS = {1: 2.04e6, 2: 0.95e6, 3: 0.64e6}
 
 @dataclass(frozen=True)
 class PaperConfig:
-    """Which network of the paper.
+    """Setting of the paper.
 
     Attributes:
         setting: 1, 2 or 3.

@@ -169,7 +169,7 @@ class PairPolicy:
         return behind or stream.refused >= self.queue_size
 
     def _late_ns(self, stream: Stream) -> int:
-        """How far behind its stream an image may be and still count as late delivery."""
+        """Largest delay behind its stream at which an image still counts as delivered late."""
         return min(self.queue_size * stream.period_ns() or _JUMP_NS, _JUMP_NS)
 
     def _restart(self, side: str, stamp: int) -> None:

@@ -232,7 +232,7 @@ class PruneConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Computing(Settings):
-    """Where and with what arithmetic a training runs."""
+    """Device and arithmetic of a training."""
 
     precision: Precision = setting('bf16', 'Arithmetic of the forward pass; bf16 is autocast.')
     device: Device = setting('auto', 'auto takes CUDA where there is a GPU.')

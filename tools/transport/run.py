@@ -1,4 +1,4 @@
-"""How many large messages get through, with which settings of Fast DDS.
+"""Loss of large messages by the settings of Fast DDS.
 
     python -m tools.transport.run --seconds 10           # the transport alone
     python -m tools.transport.run --seconds 10 --node    # through the real node

@@ -1,4 +1,4 @@
-"""How many large messages get through the real node: a camera, the node and a subscriber.
+"""Loss of large messages through the real node: a camera, the node and a subscriber.
 
     python -m tools.transport.run --node --seconds 10
 

@@ -94,7 +94,7 @@ class Renderer:
         return off
 
     def pairs_per_second(self) -> float:
-        """How fast the device generates when it does nothing else."""
+        """Pairs a second that the device generates when it does nothing else."""
         drawn = [self._drawer(self.config.seed).draw(number) for number in range(2)]
         self.batch(drawn[0])
         _wait(self.device)

@@ -13,7 +13,7 @@ _SAME_SURFACE_PX = 1.0
 
 
 def visible_from_disparity(disparity: Float32Array) -> BoolArray:
-    """Which known points the right camera sees, told from the left disparity alone.
+    """Known points that the right camera sees, told from the left disparity alone.
 
     A point is hidden where a nearer one lands on its column of the right image, or where its
     column lies outside.

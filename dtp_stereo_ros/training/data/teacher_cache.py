@@ -42,7 +42,7 @@ class TaughtCache:
         return cls(folder, hashlib.sha256(label.encode()).hexdigest()[:12])
 
     def path(self, scene: Scene, frame: StereoFrame) -> Path:
-        """Where the entry of a pair is; another picture under the same name is another entry."""
+        """Path of the entry of a pair; another picture under the same name is another entry."""
         digest = hashlib.sha256(frame.left.tobytes() + frame.right.tobytes()).hexdigest()[:12]
         return self.folder / f'{scene.name.replace("/", "_")}-{digest}-{self.teacher}.npz'
 

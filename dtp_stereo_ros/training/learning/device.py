@@ -1,4 +1,4 @@
-"""Where a run computes."""
+"""Device and arithmetic of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the weights of a run were made, for the checkpoint and its card."""
+"""Description of a run, for its checkpoint and the card."""
 
 from __future__ import annotations
 

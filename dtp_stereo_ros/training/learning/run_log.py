@@ -18,7 +18,7 @@ from dtp_stereo_ros.user_errors import failed_import
 
 
 class Log:
-    """Of one run; only the main process tells anything.
+    """Log of one run; only the main process tells anything.
 
     Args:
         folder: of `log.txt` and the events of TensorBoard.

@@ -1,4 +1,4 @@
-"""How far a run is: in steps, or in minutes over several calls."""
+"""Progress of a run: in steps, or in minutes over several calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WARMUP_SHARE = 0.03
 
 
 class Schedule:
-    """Of one call.
+    """Schedule of one call.
 
     Attributes:
         before_s: spent by earlier calls.

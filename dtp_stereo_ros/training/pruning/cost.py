@@ -28,7 +28,7 @@ _WARM_UP = 2
 
 @dataclass(frozen=True)
 class ConvolutionCost:
-    """How often the kernel of each convolution is applied to one 640x480 pair.
+    """Number of times that the kernel of each convolution is applied to one 640x480 pair.
 
     Pruning changes no picture size, so that one trace serves all widths. The correlation is no
     convolution and is not counted: it costs the same before and after.
@@ -66,7 +66,7 @@ class ConvolutionCost:
         return cls({name: count * _SHRINK**2 for name, count in places.items()})
 
     def multiplications(self, network: nn.Module) -> float:
-        """Of all convolutions, for one 640x480 pair."""
+        """Multiplications of all convolutions, for one 640x480 pair."""
         layers = dict(network.named_modules())
         return sum(
             count * _kernel_multiplications(layers[name]) for name, count in self.places.items()

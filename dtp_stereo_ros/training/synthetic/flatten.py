@@ -72,7 +72,7 @@ class Surfaces:
 
 
 def column_slices() -> dict[str, slice]:
-    """Where each entry of `COLUMNS` lies in the table."""
+    """Place of each entry of `COLUMNS` in the table."""
     ends = np.cumsum(list(COLUMNS.values()))
     return {
         name: slice(int(end - size), int(end))

@@ -156,7 +156,7 @@ class RayCaster:
         return tensor.to(self.device)
 
     def _tests(self, scenes: Scenes, surfaces: Surfaces, view: int) -> list[_Tests]:
-        """Which surface is tested in which tile, by class of surface."""
+        """Surfaces to be tested in each tile, by class of surface."""
         flat = surfaces.kind == PLANE
         masked = surfaces.mask >= 0
         classes = [(PLANE, False, flat & ~masked), (PLANE, True, flat & masked)]

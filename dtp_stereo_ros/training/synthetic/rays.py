@@ -1,4 +1,4 @@
-"""Where rays meet curved surfaces; all functions broadcast over tensors of any shape.
+"""Intersections of rays with curved surfaces; all functions broadcast over tensors of any shape.
 
 A ray of pixel (x, y) is ``origin + Z * direction`` with depth Z. In a quadric's local coordinates
 it is ``Z * q - m``: q is affine in the pixel, m the quadric's centre seen from the camera.

@@ -136,7 +136,7 @@ def _image(
 
 
 def length(vector: Tensor) -> Tensor:
-    """Of each column of (3, n); several times faster than `norm` on a CPU."""
+    """Length of each column of (3, n); several times faster than `norm` on a CPU."""
     x, y, z = vector
     return (x * x + y * y + z * z).sqrt()
 

@@ -144,7 +144,7 @@ def _strip(start: int, count: int) -> list[tuple[int, int, int]]:
 
 
 def _material(words: list[str]) -> Material:
-    """Of ``MATERIAL "name" rgb r g b ... spec r g b shi n trans t``."""
+    """Material of ``MATERIAL "name" rgb r g b ... spec r g b shi n trans t``."""
     at = {name: words.index(name) for name in ('rgb', 'spec', 'trans') if name in words}
     rgb = words[at['rgb'] + 1 : at['rgb'] + 4] if 'rgb' in at else ['1'] * 3
     red, green, blue = (float(x) * 255 for x in rgb)

@@ -48,7 +48,7 @@ class Hits:
 
     @classmethod
     def nothing(cls, count: int) -> Hits:
-        """Of rays that meet nothing."""
+        """Hits of rays that meet nothing."""
         zeros = np.zeros(count, np.float32)
         depth = np.full(count, np.inf, np.float32)
         return cls(np.full(count, -1), depth, zeros, zeros, np.zeros((count, 3), np.float32))

@@ -14,7 +14,7 @@ from .world import Builder
 
 
 def surface_material(rng: np.random.Generator, builder: Builder, plain: float) -> Material:
-    """Of a wall or a floor: paint with the chance `plain`, else a photograph; sometimes glossy."""
+    """Look of a wall or a floor: paint (chance `plain`) or a photograph; sometimes glossy."""
     gloss = float(rng.uniform(0.2, 1.0)) if rng.random() < 0.2 else 0.0
     mirror = float(rng.uniform(0.05, 0.5)) if gloss and rng.random() < 0.4 else 0.0
     photo = '' if rng.random() < plain else builder.photo(rng)

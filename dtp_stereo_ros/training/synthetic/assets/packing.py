@@ -20,7 +20,7 @@ _CLEAR = 0.4
 
 @dataclass(frozen=True)
 class PackLimits:
-    """How much is packed.
+    """Limits of a pack.
 
     Attributes:
         triangles: meshes with more are left out.

@@ -36,7 +36,7 @@ _PROBE = 16
 
 @dataclass(frozen=True)
 class PairSettings:
-    """How pairs are drawn.
+    """Settings of the pairs that are drawn.
 
     Attributes:
         max_disparity_px: nearly all of a picture of 640 px stays below.

@@ -1,4 +1,4 @@
-"""How what is seen looks: texture, lamps with hard shadows, highlights and reflections."""
+"""Shading of hits: texture, lamps with hard shadows, highlights and reflections."""
 
 from __future__ import annotations
 
