@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from .. import preprocess
-from ..errors import InputError
+from ..errors import CalibrationError, InputError
 from ..pipeline import StereoPipeline
-from ..stereo import StereoFrame, StereoResult
+from ..stereo import StereoCalibration, StereoFrame, StereoResult
 from .calibration import SigmaBins
 from .curve_sums import CurveSums
 from .datasets import Scene, Truth
@@ -242,7 +242,17 @@ def evaluate(
             latencies_ms.append(1e3 * sum(output.latency_s.values()))
             ratio = method.width_ratio(frame)
             estimates.append(Estimate(method.name, output.disparity_px, output.confidence, ratio))
-        result.add(judge(scene.name, frame, truth, estimates, latencies_ms, baseline))
+        # Not the frame's own: depth limits would change what is judged.
+        calibration = _calibration(scene, frame)
+        result.add(judge(scene.name, frame, truth, estimates, latencies_ms, baseline, calibration))
         if seen:
             seen(scene, frame, truth, estimates)
     return result
+
+
+def _calibration(scene: Scene, frame: StereoFrame) -> StereoCalibration | None:
+    """The calibration that is published with a scene; None without one that can be used."""
+    try:
+        return scene.load_calibration(frame)
+    except (CalibrationError, InputError):
+        return None  # only errors by depth are lost

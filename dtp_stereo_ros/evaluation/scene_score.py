@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..stereo import Float32Array, StereoFrame
+from ..stereo import Float32Array, StereoCalibration, StereoFrame
 from .anatomy import WRONG_PX, Anatomy, classify, dissect
 from .calibration import SigmaBins, sigma_bins
 from .datasets import Truth
@@ -113,6 +113,7 @@ def judge(
     estimates: Sequence[Estimate],
     latencies_ms: Sequence[float],
     baseline: str,
+    calibration: StereoCalibration | None = None,
 ) -> list[SceneScore]:
     """Judge what all methods made of one scene.
 
@@ -123,7 +124,9 @@ def judge(
         estimates: one of each method.
         latencies_ms: in the same order.
         baseline: name of the method whose density the others are compared at.
+        calibration: of the pair, for errors by range of depth; by default that of the frame.
     """
+    calibration = calibration or frame.calibration
     regions: dict[str, Float32Array] = {}
     for name in REGIONS:
         region = truth.region(name) if truth else None
@@ -159,21 +162,23 @@ def judge(
                 if truth and classes is not None
                 else None,
                 estimate.confidence is not None,
-                _places(filled, regions, frame),
+                _places(filled, regions, calibration),
             )
         )
     return found
 
 
 def _places(
-    filled: Float32Array, regions: dict[str, Float32Array], frame: StereoFrame
+    filled: Float32Array,
+    regions: dict[str, Float32Array],
+    calibration: StereoCalibration | None,
 ) -> PlaceErrors | None:
     """Errors by place of the pixels that both cameras see, where that is known."""
     truth_px = next((regions[name] for name in REGIONS if name in regions), None)
     if truth_px is None:
         return None
     places = PlaceErrors()
-    places.add(filled, truth_px, frame.calibration)
+    places.add(filled, truth_px, calibration)
     return places
 
 

@@ -15,6 +15,7 @@ from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.evaluation import pictures, tables
 from dtp_stereo_ros.evaluation.datasets import open_dataset
+from dtp_stereo_ros.evaluation.fill import fill_holes
 from dtp_stereo_ros.evaluation.runner import Estimate, Method, evaluate
 from dtp_stereo_ros.pipeline import StereoPipeline
 
@@ -252,3 +253,31 @@ def test_sgbm_and_both_models_on_real_data(
     for model, score in scores.items():
         assert score.epe_px < rival.epe_px, model
         assert score.bad_3 < rival.bad_3, model
+
+
+def test_errors_by_disparity_and_depth_of_a_published_scene(data_root: Path, sgbm: Method) -> None:
+    """By the published calib.txt: Z = f B / (d + doffs)."""
+    dataset, scenes = open_dataset(f'middlebury_v3:{data_root / "middlebury/MiddEval3/trainingQ"}')
+    scene = scenes[0]
+    places = evaluate(dataset, [scene], [sgbm]).places['sgbm']
+    frame, truth = scene.load()
+    lines = (scene.left.parent / 'calib.txt').read_text().splitlines()
+    values = dict(line.split('=') for line in lines)
+    focal_px = float(values['cam0'].strip('[').split()[0])
+    doffs_px, baseline_m = float(values['doffs']), float(values['baseline']) / 1e3
+    assert truth is not None
+    truth_px = truth.region('noc')
+    assert truth_px is not None
+    errors_px = np.abs(fill_holes(sgbm.pipeline.process(frame).disparity_px) - truth_px)
+    depth_m = focal_px * baseline_m / (truth_px + doffs_px)
+    for lines_found, measure, keys in (
+        (places.by_disparity(), truth_px, ('from_px', 'to_px')),
+        (places.by_range(), depth_m, ('from_m', 'to_m')),
+    ):
+        assert sum(line['pixels'] for line in lines_found) == np.isfinite(truth_px).sum()
+        for line in lines_found:
+            low, high = (line[key] for key in keys)
+            inside = (measure > low) & (measure < high)
+            assert line['pixels'] == pytest.approx(inside.sum(), abs=3)  # those at its ends
+            assert line['epe_px'] == pytest.approx(errors_px[inside].mean(), rel=1e-3)
+            assert line['bad_3'] == pytest.approx((errors_px[inside] > 3).mean(), abs=1e-4)
