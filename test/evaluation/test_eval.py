@@ -262,7 +262,7 @@ def test_errors_by_disparity_and_depth_of_a_published_scene(data_root: Path, sgb
     places = evaluate(dataset, [scene], [sgbm]).places['sgbm']
     frame, truth = scene.load()
     lines = (scene.left.parent / 'calib.txt').read_text().splitlines()
-    values = dict(line.split('=') for line in lines)
+    values = {name.strip(): value for name, value in (line.split('=') for line in lines)}
     focal_px = float(values['cam0'].strip('[').split()[0])
     doffs_px, baseline_m = float(values['doffs']), float(values['baseline']) / 1e3
     assert truth is not None
