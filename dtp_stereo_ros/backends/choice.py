@@ -21,7 +21,7 @@ from .base import CPU_DEVICES, Backend
 from .onnx_file import OnnxFile
 from .speed import SizeClass, Speeds, images_of, measure
 from .speed_files import Evidence, SpeedFiles, SpeedKey
-from .table import TABLE, Candidate, backend_class
+from .table import TABLE, Candidate, of_class
 
 # In which `auto` takes them where times do not decide. SGBM is no model: it is never taken in
 # place of one. TensorRT builds engines for minutes, and has not been run on a GPU by us: it is
@@ -123,7 +123,7 @@ class _Decision:
             candidates.append(Candidate(name))
             if name == 'onnx':
                 with suppress(BackendError):  # not installed: whoever builds it says so
-                    others = backend_class(name).other_providers()
+                    others = of_class(name, lambda found: found.other_providers())
                     candidates += [Candidate(name, provider) for provider in others]
         return candidates
 
@@ -147,7 +147,7 @@ class _Decision:
     def _gpu_runs(self, candidate: Candidate | None) -> bool:
         """Whether ONNX Runtime has started on a GPU."""
         try:
-            if candidate is None or not backend_class(candidate.backend).may_use_gpu():
+            if not candidate or not of_class('onnx', lambda found: found.may_use_gpu()):
                 return False
         except BackendError:  # not installed: whoever builds it says so
             return False

@@ -12,13 +12,12 @@ from ..errors import StereoError, one_line
 from ..models import ModelSpec
 from ..stereo import Float32Array
 
-# The first run of an image size compiles or allocates, the second still fills caches.
-_WARM_UP = 2
 _LEAST_ROUNDS = 5
-# Rounds end when they tell the candidates apart, or at the budget; where a frame takes so long
-# that the fewest rounds do not fit, the limit ends all.
+# Rounds end when they tell the candidates apart, or with the budget. Where the fewest rounds
+# would exceed the limit, or the first runs of all, which compile, exceed theirs, there are none.
 _BUDGET_S = 1.0
 _LIMIT_S = 4.0
+_FIRST_LIMIT_S = 10.0
 # Thread pools spin for a while after a run; the next candidate is not to pay for that.
 _PAUSE_S = 0.02
 # Medians that differ by no more, on a machine that is quiet to this share, are equal.
@@ -147,15 +146,16 @@ def measure(runs: Mapping[str, Callable[[], object]], size: tuple[int, int]) -> 
         size: (height, width) px of that pair.
     """
     turns = _Turns(runs)
-    end_s = time.perf_counter() + _LIMIT_S
-    for _ in range(_WARM_UP):
-        if time.perf_counter() < end_s:
-            turns.take()
+    # The first run of an image size compiles or allocates, the second still fills caches.
+    if turns.take() > _FIRST_LIMIT_S or turns.take() * _LEAST_ROUNDS > _LIMIT_S:
+        turns.forget()
+        return turns.speeds(size)
     turns.forget()
-    budget_s = time.perf_counter() + _BUDGET_S
+    begun_s = time.perf_counter()
     found = turns.speeds(size)
-    while turns.running > 1 and not found.settled and time.perf_counter() < end_s:
-        if found.rounds >= _LEAST_ROUNDS and time.perf_counter() > budget_s:
+    while turns.running > 1 and not found.settled:
+        limit_s = _LIMIT_S if found.rounds < _LEAST_ROUNDS else _BUDGET_S
+        if time.perf_counter() - begun_s > limit_s:
             break
         turns.take()
         found = turns.speeds(size)
@@ -175,8 +175,9 @@ class _Turns:
         """Number of those that have not failed."""
         return len(self._times_s)
 
-    def take(self) -> None:
-        """Time each once."""
+    def take(self) -> float:
+        """Time each once; returns the seconds of all."""
+        started_s = time.perf_counter()
         for label in list(self._times_s):
             time.sleep(_PAUSE_S)
             begun_s = time.perf_counter()
@@ -187,6 +188,7 @@ class _Turns:
                 del self._times_s[label]
             else:
                 self._times_s[label].append(time.perf_counter() - begun_s)
+        return time.perf_counter() - started_s
 
     def forget(self) -> None:
         """Drop the times so far."""

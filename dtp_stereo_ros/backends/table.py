@@ -7,8 +7,9 @@ it is asked for, so that one runtime never drags in another.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from ..config import PipelineConfig
 from ..errors import BackendError, StereoError
@@ -24,6 +25,9 @@ TABLE: dict[str, tuple[str, str, str]] = {
     'tensorrt': ('tensorrt:TensorRtBackend', 'tensorrt-cu12', '.onnx'),
     'sgbm': ('sgbm:SgbmBackend', 'opencv-python-headless', ''),
 }
+
+
+_T = TypeVar('_T')
 
 
 @dataclass(frozen=True)
@@ -52,20 +56,16 @@ class Candidate:
             BackendError: the backend is unknown, not installed or cannot start.
         """
         given = {'provider': self.provider} if self.provider else {}
-        return cast(Backend, _installed(self.backend, lambda found: found(config, **given)))
+        return of_class(self.backend, lambda found: cast(Backend, found(config, **given)))
 
 
-def backend_class(name: str) -> Any:
-    """The class of a row; imports its runtime.
+def of_class(name: str, use: Callable[[Any], _T]) -> _T:
+    """The value of `use` for the class of a row; imports its runtime.
 
     Raises:
-        BackendError: the backend is unknown or its runtime cannot be imported.
+        StereoError: as `use` raises it.
+        BackendError: the backend is unknown or its runtime is not installed, with the mend.
     """
-    return _installed(name, lambda found: found)
-
-
-def _installed(name: str, use: Any) -> Any:
-    """The value of `use` for the class of a row, with the mend of what is not installed."""
     if name not in TABLE:
         raise BackendError(f'unknown backend {name!r}; choose auto or one of {", ".join(TABLE)}')
     target, package, _ = TABLE[name]
