@@ -75,6 +75,13 @@ def no_user_cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def empty_cache(no_user_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own: backends that have no times are started, and measured."""
+    monkeypatch.setattr(speed_files, 'cache_folder', lambda name: tmp_path / 'cache' / name)
+    return tmp_path / 'cache'
+
+
+@pytest.fixture
 def motorcycle_calibration() -> StereoCalibration:
     """Of scikit-image's Motorcycle pair: the principal points differ by 31 px."""
     return StereoCalibration(994.978, 994.978, 311.193, 342.279, 254.877, 0.193001, 741, 500)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dtp_stereo_ros import backends, system
-from dtp_stereo_ros.backends import speed, speed_files
+from dtp_stereo_ros.backends import speed
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import BackendError
 from dtp_stereo_ros.models import ModelSpec
@@ -98,7 +98,7 @@ class Machine:
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
+def machine(monkeypatch: pytest.MonkeyPatch, empty_cache: Path) -> Machine:
     """OpenVINO 30 ms and ONNX Runtime 20 ms, on an empty cache."""
     made = Machine(
         run_ms={'openvino': [30.0], 'onnx': [20.0], ONNX_WITH_XNNPACK: [10.0], 'torch': [5.0]},
@@ -111,7 +111,6 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
         monkeypatch.setitem(sys.modules, f'dtp_stereo_ros.backends.{module_name}', module)
     monkeypatch.setattr(speed.time, 'perf_counter', lambda: made.now_s)
     monkeypatch.setattr(speed.time, 'sleep', lambda _: None)
-    monkeypatch.setattr(speed_files, 'cache_folder', lambda name: tmp_path / 'cache' / name)
     monkeypatch.setattr(system, 'version', lambda package: made.versions.get(package, ''))
     return made
 
@@ -139,10 +138,10 @@ def test_the_faster_one_wins_and_the_other_is_closed(
 
 
 def test_the_next_start_reads_the_cache_and_starts_the_chosen_one_only(
-    machine: Machine, config: PipelineConfig, tmp_path: Path
+    machine: Machine, config: PipelineConfig, empty_cache: Path
 ) -> None:
     first = backends.decide(config)
-    (path,) = (tmp_path / 'cache' / 'auto').iterdir()
+    (path,) = (empty_cache / 'auto').iterdir()
     facts = json.loads(path.read_text())
     assert facts['median_ms'] == {'openvino': 30.0, 'onnx': 20.0}
     assert facts['machine'] == system.machine()
@@ -200,7 +199,7 @@ def test_another_machine_is_measured_anew(
 
 
 def test_a_busy_machine_keeps_the_order_and_measures_at_the_next_start(
-    machine: Machine, config: PipelineConfig, tmp_path: Path
+    machine: Machine, config: PipelineConfig, empty_cache: Path
 ) -> None:
     machine.run_ms['openvino'] = [22.0, 60.0] * 100
     machine.run_ms['onnx'] = [60.0, 20.0] * 100
@@ -209,7 +208,7 @@ def test_a_busy_machine_keeps_the_order_and_measures_at_the_next_start(
     assert choice.evidence is None
     assert 'the machine is too busy to measure (openvino ' in choice.reason
     assert choice.reason.endswith('measured again at the next start')
-    assert not (tmp_path / 'cache' / 'auto').exists()
+    assert not (empty_cache / 'auto').exists()
     machine.restart()
     machine.run_ms.update(openvino=[30.0], onnx=[20.0])
     assert backends.create(config).name == 'onnx'
@@ -217,7 +216,7 @@ def test_a_busy_machine_keeps_the_order_and_measures_at_the_next_start(
 
 
 def test_a_single_candidate_is_not_measured(
-    machine: Machine, config: PipelineConfig, tmp_path: Path
+    machine: Machine, config: PipelineConfig, empty_cache: Path
 ) -> None:
     machine.refusals['openvino'] = 'backend openvino: not installed'
     choice = backends.decide(config)
@@ -226,7 +225,7 @@ def test_a_single_candidate_is_not_measured(
         'installed)'
     )
     assert (machine.runs, choice.evidence) == ([], None)
-    assert not (tmp_path / 'cache' / 'auto').exists()
+    assert not (empty_cache / 'auto').exists()
 
 
 def test_a_candidate_that_fails_while_it_is_measured_is_passed_over(

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from dtp_stereo_ros import backends, models
-from dtp_stereo_ros.backends import speed_files
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import BackendError, ModelError
 
@@ -31,13 +30,6 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return block
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache."""
-    monkeypatch.setattr(speed_files, 'cache_folder', lambda name: tmp_path / 'cache' / name)
-    return tmp_path / 'cache'
-
-
 def test_every_row_names_a_class_of_that_name() -> None:
     for name, (target, _, _) in backends.TABLE.items():
         module_name, class_name = target.split(':')
@@ -49,7 +41,7 @@ def test_every_row_names_a_class_of_that_name() -> None:
 
 
 def test_auto_takes_one_of_the_real_ones_and_remembers_it(
-    make_onnx: MakeOnnx, cache: Path, caplog: pytest.LogCaptureFixture
+    make_onnx: MakeOnnx, empty_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip('openvino')
     pytest.importorskip('onnxruntime')
@@ -64,7 +56,7 @@ def test_auto_takes_one_of_the_real_ones_and_remembers_it(
         assert 'too busy to measure' in choice.reason
         return
     assert set(choice.evidence.speeds.median_ms) >= {'openvino', 'onnx'}
-    (path,) = (cache / 'auto').iterdir()
+    (path,) = (empty_cache / 'auto').iterdir()
     assert json.loads(path.read_text()) == choice.evidence.as_json()
     written_ns = path.stat().st_mtime_ns
     caplog.clear()
@@ -75,7 +67,7 @@ def test_auto_takes_one_of_the_real_ones_and_remembers_it(
 
 
 def test_auto_tells_why_others_were_passed_over(
-    make_onnx: MakeOnnx, without: Callable[..., None]
+    make_onnx: MakeOnnx, without: Callable[..., None], empty_cache: Path
 ) -> None:
     pytest.importorskip('onnxruntime')
     without('openvino')
