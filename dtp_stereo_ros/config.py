@@ -81,7 +81,7 @@ class PipelineConfig:
 
     backend: str = tunable(
         'auto',
-        'Inference backend; auto takes the best that works here and logs why.',
+        'Inference backend; auto measures once which is the fastest here, and logs it.',
         choices=BACKENDS,
     )
     model: str = tunable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shutil
@@ -31,12 +32,36 @@ def describe() -> dict[str, str]:
         'GPU': gpu(),
         'ROS': os.environ.get('ROS_DISTRO', ''),
         'python': platform.python_version(),
-        **{name: _version(name) for name in _PACKAGES},
+        **{name: version(name) for name in _PACKAGES},
     }
     for module, name in (('numpy', 'numpy'), ('cv2', 'opencv')):
         if not any(found.get(key) for key in (name, f'{name}-python-headless', f'{name}-python')):
             found[name] = _module_version(module)  # by apt
     return {name: value for name, value in found.items() if value}
+
+
+def machine() -> str:
+    """Board, processor and usable threads in one line, as far as times depend on them."""
+    usable = len(os.sched_getaffinity(0))
+    named = [
+        _text('/proc/device-tree/model'),
+        f'{_processor()} ({platform.machine()}, {_instructions()})',
+        f'{usable} of {os.cpu_count()} threads',
+    ]
+    return ', '.join(filter(None, named))
+
+
+def physical_cores() -> int:
+    """Cores that this process may use; two threads of one core count once."""
+    usable = os.sched_getaffinity(0)
+    cores = set()
+    for number in usable:
+        topology = Path(f'/sys/devices/system/cpu/cpu{number}/topology')
+        try:
+            cores.add((topology / 'thread_siblings_list').read_text())
+        except OSError:  # a container may hide it
+            return len(usable)
+    return len(cores)
 
 
 def gpu() -> str:
@@ -89,13 +114,21 @@ def _processor() -> str:
     return platform.processor() or 'unknown'
 
 
+def _instructions() -> str:
+    """Digest of the kind of the cores and their instructions: virtual machines hide the name."""
+    kinds = ('cpu family', 'model\t', 'flags', 'Features', 'CPU implementer', 'CPU part')
+    lines = {line for line in _text('/proc/cpuinfo').splitlines() if line.startswith(kinds)}
+    return hashlib.sha256('\n'.join(sorted(lines)).encode()).hexdigest()[:8]
+
+
 def _text(path: str) -> str:
     with suppress(OSError):
         return Path(path).read_text(errors='replace').strip('\0\n ')
     return ''
 
 
-def _version(package: str) -> str:
+def version(package: str) -> str:
+    """Version of an installed package; '' where it is not installed."""
     with suppress(metadata.PackageNotFoundError):
         return metadata.version(package)
     return ''

@@ -14,6 +14,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+from dtp_stereo_ros.backends import speed_files
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
 
 # No deadline: a busy machine is not a failure. The same examples every time in CI.
@@ -59,6 +60,25 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.skip(f'no stereo data at {root}; set DTP_STEREO_DATA')
     return root
+
+
+@pytest.fixture(scope='session')
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of times of backends, which spares most tests a measurement."""
+    return tmp_path_factory.mktemp('cache')
+
+
+@pytest.fixture(autouse=True)
+def no_user_cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of backends are neither read from the user's cache nor written to it."""
+    monkeypatch.setattr(speed_files, 'cache_folder', lambda name: session_cache / name)
+
+
+@pytest.fixture
+def empty_cache(no_user_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own: backends that have no times are started, and measured."""
+    monkeypatch.setattr(speed_files, 'cache_folder', lambda name: tmp_path / 'cache' / name)
+    return tmp_path / 'cache'
 
 
 @pytest.fixture

@@ -59,7 +59,11 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize('content', _BROKEN.values(), ids=_BROKEN)
 def test_auto_passes_over_a_runtime_that_cannot_be_imported(
-    tmp_path: Path, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch, content: str
+    tmp_path: Path,
+    make_onnx: MakeOnnx,
+    monkeypatch: pytest.MonkeyPatch,
+    empty_cache: Path,
+    content: str,
 ) -> None:
     pytest.importorskip('onnxruntime')
     (tmp_path / 'openvino').mkdir()

@@ -7,9 +7,12 @@ from typing import Protocol
 from ..models import ModelSpec
 from ..stereo import Float32Array
 
+# Values of `Backend.device` that are no GPU.
+CPU_DEVICES = ('CPU', 'cpu', 'CPUExecutionProvider', 'XnnpackExecutionProvider')
+
 
 class Backend(Protocol):
-    """Runs one model on one device. Built by a row of the table in `backends/__init__.py`."""
+    """Runs one model on one device. Built by a row of `table.TABLE`."""
 
     @property
     def name(self) -> str:

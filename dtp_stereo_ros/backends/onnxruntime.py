@@ -1,10 +1,12 @@
-"""ONNX Runtime: CPU and CUDA as found, TensorRT for fp16."""
+"""ONNX Runtime: CPU and CUDA as found, TensorRT for fp16, XNNPACK where it is faster."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import logging
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -16,20 +18,25 @@ from ..config import PipelineConfig
 from ..errors import BackendError, ModelError, one_line
 from ..models import ModelSpec
 from ..stereo import Float32Array
+from ..system import physical_cores
 from .engine_cache import EngineCache
 from .onnx_file import OnnxFile, complete, found_outputs
 from .ports import AnyArray, Inputs, PortOptions
 from .reference import is_numbers, port_of
 
-_TENSORRT, _CUDA, _CPU = (
+_TENSORRT, _CUDA, _XNNPACK, _CPU = (
     'TensorrtExecutionProvider',
     'CUDAExecutionProvider',
+    'XnnpackExecutionProvider',
     'CPUExecutionProvider',
 )
 
 # That all releases since 1.19 are linked to, those for CUDA 13 among them (looked up in 1.21 to
 # 1.31).
 _TENSORRT_MAJOR = 10
+
+# Sessions that are kept where each image size has its own.
+_KEPT_SIZES = 4
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +47,10 @@ class OnnxRuntimeBackend:
     TensorRT builds an engine for every image size, which takes minutes, so it runs only where
     fp16 is asked for; its engines are kept in the user's cache folder.
 
+    Args:
+        config: settings.
+        provider: one of `other_providers`, to run in place of the runtime's own.
+
     Raises:
         ModelError: the model is missing, unreadable or no stereo model.
         BackendError: no provider has the precision, or the first run failed.
@@ -47,14 +58,22 @@ class OnnxRuntimeBackend:
 
     name = 'onnx'
 
-    def __init__(self, config: PipelineConfig) -> None:
+    def __init__(self, config: PipelineConfig, provider: str = '') -> None:
         file = OnnxFile.find(config.model)
         self._path = file.path
         self._file, self._config = file, config
         self._sizes: set[tuple[int, int]] = set()  # of images, that have run
         self.compiling = False
-        self._cache = EngineCache(_cache_key(file)) if _in_tensorrt(config, file) else None
-        self._session, precision = _start(config, file, self._cache)
+        self._cache: EngineCache | None = None
+        self._by_size: _XnnpackSessions | None = None
+        if provider:
+            _check_precision(config, file)
+            self._by_size = _XnnpackSessions(config, file)
+            self._session, precision = self._by_size.free, file.spec.precision
+        else:
+            if _in_tensorrt(config, file):
+                self._cache = EngineCache(_cache_key(file))
+            self._session, precision = _start(config, file, self._cache)
         self._device = str(self._session.get_providers()[0])
         ports = [port_of(i) for i in self._session.get_inputs()]
         self._inputs = Inputs.of(file.path, ports, PortOptions.of(config))
@@ -65,6 +84,16 @@ class OnnxRuntimeBackend:
             spec,
             has_confidence=self._outputs.confidence is not None,
         )
+
+    @staticmethod
+    def other_providers() -> tuple[str, ...]:
+        """Providers for the CPU besides the runtime's own, where this build has them."""
+        return (_XNNPACK,) if _XNNPACK in ort.get_available_providers() else ()
+
+    @staticmethod
+    def may_use_gpu() -> bool:
+        """Whether this build has CUDA; a GPU may still be missing."""
+        return _CUDA in ort.get_available_providers()
 
     @property
     def spec(self) -> ModelSpec:
@@ -87,11 +116,14 @@ class OnnxRuntimeBackend:
     def close(self) -> None:
         """Free the session."""
         del self._session
+        self._by_size = None
 
     def _run(
         self, names: list[str], feed: dict[str, AnyArray], size: tuple[int, int]
     ) -> list[AnyArray]:
         """The outputs of these names; the first pair of a size may need an engine."""
+        if self._by_size is not None:
+            return self._run_once(names, feed, self._by_size.of(size))
         if self._cache is None or size in self._sizes:
             return self._run_once(names, feed)
         self.compiling = True
@@ -116,13 +148,77 @@ class OnnxRuntimeBackend:
         cache.check()
         return outputs
 
-    def _run_once(self, names: list[str], feed: dict[str, AnyArray]) -> list[AnyArray]:
+    def _run_once(
+        self, names: list[str], feed: dict[str, AnyArray], session: Any = None
+    ) -> list[AnyArray]:
         try:
-            return list(self._session.run(names, feed))
+            return list((session or self._session).run(names, feed))
         except Exception as error:  # the runtime's errors share no narrower base
             raise BackendError(
                 f'{self._path}: onnx on {self._device} failed: {one_line(error)}'
             ) from error
+
+
+class _XnnpackSessions:
+    """Sessions of XNNPACK, each for one image size.
+
+    XNNPACK takes the convolutions only whose input has a size that is known when the session
+    starts: none of those of a model that takes all sizes.
+
+    Args:
+        config, file: of the backend.
+
+    Attributes:
+        free: a session that takes all sizes of the model.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load the model.
+        BackendError: XNNPACK does not start.
+    """
+
+    def __init__(self, config: PipelineConfig, file: OnnxFile) -> None:
+        self._config, self._file = config, file
+        self._by_size: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self.free = self._started({})
+
+    def of(self, size: tuple[int, int]) -> Any:
+        """The session of an image size (height, width), started at first use."""
+        if size not in self._by_size:
+            sides = self._sides(size)
+            self._by_size[size] = self._started(sides) if sides else self.free
+            if len(self._by_size) > _KEPT_SIZES:
+                self._by_size.popitem(last=False)
+        self._by_size.move_to_end(size)
+        return self._by_size[size]
+
+    def _sides(self, size: tuple[int, int]) -> dict[str, int]:
+        """Names of the free dimensions of the images, with their values in px."""
+        sides = {}
+        for value in self.free.get_inputs():
+            axes = port_of(value).axes
+            for axis, side in zip('HW', size, strict=True):
+                name = value.shape[axes.index(axis)] if axis in axes else None
+                if isinstance(name, str):
+                    sides[name] = side
+        return sides
+
+    def _started(self, sides: Mapping[str, int]) -> Any:
+        """A session, as the documentation of XNNPACK recommends.
+
+        XNNPACK has threads of its own, as many as there are cores; that of the session is one
+        which does not spin, not to stand in their way
+        (https://onnxruntime.ai/docs/execution-providers/Xnnpack-ExecutionProvider.html).
+        """
+        options = _options(threads=1)
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+        for name, side in sides.items():
+            options.add_free_dimension_override_by_name(name, side)
+        threads = self._config.threads or physical_cores()
+        own = (_XNNPACK, {'intra_op_num_threads': str(threads)})
+        session = _session(self._file, options, [own, _CPU])
+        if session.get_providers()[0] != _XNNPACK:
+            raise BackendError('backend onnx: XNNPACK does not start here; take another backend')
+        return session
 
 
 def _start(
@@ -139,20 +235,14 @@ def _start(
         expected, precision = _TENSORRT, 'fp16'
         kept = cache.options() if cache else {}
         providers.insert(0, (_TENSORRT, {'trt_fp16_enable': True, **kept}))
-    elif config.precision not in ('auto', own):
-        raise BackendError(
-            f'backend onnx runs {file.spec.name} in {own} here, not in {config.precision}; set '
-            'precision to auto, or take another backend'
-        )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = config.threads
-    options.log_severity_level = 3
+    else:
+        _check_precision(config, file)
     try:
-        session = ort.InferenceSession(str(file.path), options, providers)
-    except Exception as error:  # the runtime's errors share no narrower base
+        session = _session(file, _options(config.threads), providers)
+    except ModelError:
         if cache is not None and cache.clear():
             return _start(config, file, cache)
-        raise ModelError(f'{file.path}: ONNX Runtime cannot load it: {one_line(error)}') from error
+        raise
     started = session.get_providers()[0]
     if started != expected and precision != own:
         raise BackendError(
@@ -164,6 +254,40 @@ def _start(
     if started != expected:
         _log.warning('%s does not start here, %s runs instead', expected, started)
     return session, precision
+
+
+def _options(threads: int) -> Any:
+    """Options of a session; with 0 threads it takes as many as there are cores."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return options
+
+
+def _session(file: OnnxFile, options: Any, providers: list[Any]) -> Any:
+    """A session of the runtime.
+
+    Raises:
+        ModelError: it cannot load the model.
+    """
+    try:
+        return ort.InferenceSession(str(file.path), options, providers)
+    except Exception as error:  # the runtime's errors share no narrower base
+        raise ModelError(f'{file.path}: ONNX Runtime cannot load it: {one_line(error)}') from error
+
+
+def _check_precision(config: PipelineConfig, file: OnnxFile) -> None:
+    """Refuse a precision that the file does not have.
+
+    Raises:
+        BackendError: it is another.
+    """
+    own = file.spec.precision
+    if config.precision not in ('auto', own):
+        raise BackendError(
+            f'backend onnx runs {file.spec.name} in {own} here, not in {config.precision}; set '
+            'precision to auto, or take another backend'
+        )
 
 
 def _load_cuda_wheels() -> None:

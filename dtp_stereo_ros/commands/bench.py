@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..backends import TABLE
+from ..backends import AUTO_ORDER, TABLE
 from ..config import PipelineConfig
 from ..errors import ConfigError, InputError, StereoError
 from ..evaluation import block_matching
+from ..evaluation.auto_choice import auto_choices, auto_lines
 from ..evaluation.block_matching import BlockMatcher
 from ..evaluation.latency import (
     HEIGHT_PX,
@@ -36,8 +37,9 @@ Time the backends that work here on LEFT and RIGHT in their size, or without the
 (Middlebury 2014, from scikit-image) at 640x480. The backends take turns in one run, so that other
 work of the machine slows all of them alike. The times are medians after a warm-up. SGBM (OpenCV,
 3-way, 192 disparities) is always timed; the last column is the time as a multiple of that of SGBM.
-bm is OpenCV's block matching; it is timed where it is named or --backend is not given. `dtp-stereo
-eval --bench` draws accuracy against the times of --json.
+bm is OpenCV's block matching; it is timed where it is named or --backend is not given. The last
+lines say what `--backend auto` takes here, and by which times; what it has not measured yet is
+measured then. `dtp-stereo eval --bench` draws accuracy against the times of --json.
 
 examples:
   dtp-stereo bench
@@ -93,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f'--runs is {args.runs}, it must be at least 1')
     frame = _frame(args.pair, args.size)
     asked = args.backends.split(',') if args.backends else None
-    pipelines, passed_over = _enter(pipeline_config(args), asked, args.models)
+    config = pipeline_config(args)
+    pipelines, passed_over = _enter(config, asked, args.models)
     try:
         entries = _entries(pipelines, not asked or block_matching.NAME in asked)
         take_turns([entry.entrant for entry in entries], frame, args.runs)
@@ -103,10 +106,13 @@ def run(args: argparse.Namespace) -> int:
             'runs': args.runs,
             'backends': _rows(entries),
             'passed_over': passed_over,
+            'auto': [],
         }
     finally:
         for pipeline in pipelines:
             pipeline.close()
+    if not asked or set(asked) & set(AUTO_ORDER):
+        report['auto'] = auto_choices(config, args.models)
     print(json.dumps(report, indent=2) if args.json else _table(report))
     return 0
 
@@ -197,4 +203,4 @@ def _table(report: dict[str, Any]) -> str:
         for row in report['backends']
     ]
     lines += [f'{name} passed over: {why}' for name, why in report['passed_over'].items()]
-    return '\n'.join(lines)
+    return '\n'.join(lines + auto_lines(report['auto']))

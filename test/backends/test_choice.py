@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -39,20 +40,34 @@ def test_every_row_names_a_class_of_that_name() -> None:
     assert set(backends.AUTO_ORDER) == set(backends.TABLE) - {'tensorrt', 'sgbm'}
 
 
-def test_auto_takes_the_first_that_works_and_says_so(
-    make_onnx: MakeOnnx, caplog: pytest.LogCaptureFixture
+def test_auto_takes_one_of_the_real_ones_and_remembers_it(
+    make_onnx: MakeOnnx, empty_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip('openvino')
+    pytest.importorskip('onnxruntime')
     caplog.set_level(logging.INFO)
-    backend, reason = backends.choose(PipelineConfig(model=str(make_onnx())))
-    assert backend.name == 'openvino'
-    assert reason.startswith('auto chose openvino: tiny in ')
-    assert 'passed over' not in reason
-    assert reason in caplog.text
+    config = PipelineConfig(model=str(make_onnx()), threads=1)
+    choice = backends.decide(config)
+    assert choice.backend.name in ('openvino', 'onnx')
+    assert choice.reason.startswith(f'auto chose {choice.backend.name}: tiny in ')
+    assert choice.reason in caplog.text
+    assert 'measures openvino and onnx' in caplog.text
+    if choice.evidence is None:
+        assert 'too busy to measure' in choice.reason
+        return
+    assert set(choice.evidence.speeds.median_ms) >= {'openvino', 'onnx'}
+    (path,) = (empty_cache / 'auto').iterdir()
+    assert json.loads(path.read_text()) == choice.evidence.as_json()
+    written_ns = path.stat().st_mtime_ns
+    caplog.clear()
+    again = backends.decide(config)
+    assert (again.reason, again.evidence) == (choice.reason, choice.evidence)
+    assert 'measures' not in caplog.text
+    assert path.stat().st_mtime_ns == written_ns
 
 
 def test_auto_tells_why_others_were_passed_over(
-    make_onnx: MakeOnnx, without: Callable[..., None]
+    make_onnx: MakeOnnx, without: Callable[..., None], empty_cache: Path
 ) -> None:
     pytest.importorskip('onnxruntime')
     without('openvino')

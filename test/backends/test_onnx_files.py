@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from dtp_stereo_ros.backends import create
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import BackendError, ModelError
 from dtp_stereo_ros.stereo import Float32Array
+from dtp_stereo_ros.system import physical_cores
 
 MakeOnnx = Callable[..., Path]
 
@@ -202,6 +204,112 @@ def test_providers_by_what_is_found_and_what_starts(
     monkeypatch.setattr(_Session, 'started', (tensorrt, cuda, cpu))
     assert onnxruntime._start(half, file)[1] == 'fp16'
     assert _Session.asked == [tensorrt, cuda, cpu]
+
+
+class _Xnnpack:
+    """ONNX Runtime's session with XNNPACK, which runs on the runtime's own provider."""
+
+    sessions: list[_Xnnpack]
+    real: Any
+    starts = True
+
+    def __init__(self, path: str, options: Any, providers: list[Any]) -> None:
+        self.asked, self.options = providers, options
+        session = type(self).real(path, options, ['CPUExecutionProvider'])
+        self.shapes = [value.shape for value in session.get_inputs()]
+        self.get_inputs, self.get_outputs = session.get_inputs, session.get_outputs
+        self.run = session.run
+        type(self).sessions.append(self)
+
+    def get_providers(self) -> list[str]:
+        return ['XnnpackExecutionProvider', 'CPUExecutionProvider'][not self.starts :]
+
+
+@pytest.fixture
+def xnnpack(monkeypatch: pytest.MonkeyPatch) -> type[_Xnnpack]:
+    pytest.importorskip('onnxruntime')
+    from dtp_stereo_ros.backends import onnxruntime
+
+    monkeypatch.setattr(_Xnnpack, 'real', onnxruntime.ort.InferenceSession, raising=False)
+    found = ['XnnpackExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr(onnxruntime.ort, 'get_available_providers', lambda: found)
+    monkeypatch.setattr(onnxruntime.ort, 'InferenceSession', _Xnnpack)
+    monkeypatch.setattr(_Xnnpack, 'sessions', [], raising=False)
+    return _Xnnpack
+
+
+def _in_xnnpack(path: Path, **settings: Any) -> Any:
+    from dtp_stereo_ros.backends.onnxruntime import OnnxRuntimeBackend
+
+    (provider,) = OnnxRuntimeBackend.other_providers()
+    return OnnxRuntimeBackend(PipelineConfig(model=str(path), **settings), provider)
+
+
+def test_xnnpack_has_a_session_for_each_size(xnnpack: type[_Xnnpack], make_onnx: MakeOnnx) -> None:
+    backend = _in_xnnpack(make_onnx())
+    assert backend.device == 'XnnpackExecutionProvider'
+    begun = len(xnnpack.sessions)
+    for height, width in ((32, 64), (48, 80), (32, 64)):
+        left, right = _images(height, width)
+        disparity, confidence = backend.infer(left, right)
+        np.testing.assert_allclose(disparity, left[0].mean(axis=0) / 4, rtol=1e-5)
+        np.testing.assert_allclose(confidence, right[0].mean(axis=0) / 255, rtol=1e-5)
+    made = [session.shapes for session in xnnpack.sessions[begun:]]
+    assert made == [[[1, 3, 32, 64]] * 2, [[1, 3, 48, 80]] * 2]
+    for height in range(16, 16 * 6, 16):
+        backend.infer(*_images(height, 64))
+    begun = len(xnnpack.sessions)
+    backend.infer(*_images(80, 64))
+    assert len(xnnpack.sessions) == begun
+    backend.infer(*_images(48, 80))
+    assert len(xnnpack.sessions) == begun + 1
+
+
+def test_xnnpack_runs_a_model_of_fixed_size_in_one_session(
+    xnnpack: type[_Xnnpack], make_onnx: MakeOnnx
+) -> None:
+    backend = _in_xnnpack(make_onnx(size=(48, 80)))
+    left, right = _images(48, 80)
+    disparity, _ = backend.infer(left, right)
+    np.testing.assert_allclose(disparity, left[0].mean(axis=0) / 4, rtol=1e-5)
+    assert len(xnnpack.sessions) == 1
+
+
+@pytest.mark.parametrize('threads', [0, 3])
+def test_xnnpack_has_the_threads_and_the_session_one_that_does_not_spin(
+    xnnpack: type[_Xnnpack], make_onnx: MakeOnnx, threads: int
+) -> None:
+    _in_xnnpack(make_onnx(), threads=threads)
+    wanted = str(threads or physical_cores())
+    for session in xnnpack.sessions:
+        assert session.asked == [
+            ('XnnpackExecutionProvider', {'intra_op_num_threads': wanted}),
+            'CPUExecutionProvider',
+        ]
+        assert session.options.intra_op_num_threads == 1
+        spins = session.options.get_session_config_entry('session.intra_op.allow_spinning')
+        assert spins == '0'
+
+
+def test_xnnpack_that_does_not_start_or_lacks_the_precision_is_refused(
+    xnnpack: type[_Xnnpack], make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BackendError, match='runs tiny in fp32 here, not in bf16; set precision'):
+        _in_xnnpack(make_onnx(), precision='bf16')
+    monkeypatch.setattr(xnnpack, 'starts', False)
+    with pytest.raises(BackendError, match='XNNPACK does not start here; take another backend'):
+        _in_xnnpack(make_onnx())
+
+
+def test_a_runtime_without_xnnpack_has_no_other_provider() -> None:
+    ort = pytest.importorskip('onnxruntime')
+    from dtp_stereo_ros.backends.onnxruntime import OnnxRuntimeBackend
+
+    has = 'XnnpackExecutionProvider' in ort.get_available_providers()
+    assert bool(OnnxRuntimeBackend.other_providers()) == has
+    assert OnnxRuntimeBackend.may_use_gpu() == (
+        'CUDAExecutionProvider' in ort.get_available_providers()
+    )
 
 
 def test_a_giant_fixed_size_is_refused(name: str, make_onnx: MakeOnnx) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -38,6 +39,26 @@ def test_a_pair_of_the_user(
     assert main(['bench', *pair, '--backend', 'sgbm', '--runs', '1', '--json', *options]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report['width_px'], report['height_px']) == size
+
+
+def test_the_choice_of_auto_is_told(
+    pair: list[str], make_onnx: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip('onnxruntime')
+    command = ['bench', *pair, '--backend', 'onnx', '--model', str(make_onnx()), '--runs', '1']
+    assert main([*command, '--json']) == 0
+    (choice,) = json.loads(capsys.readouterr().out)['auto']
+    assert choice['backend'] in ('openvino', 'onnx')
+    assert choice['reason'].startswith(f'auto chose {choice["backend"]}: tiny in ')
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith('auto chose ')
+
+
+def test_block_matching_alone_asks_no_network(
+    pair: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['bench', *pair, '--backend', 'sgbm', '--runs', '1', '--json']) == 0
+    assert json.loads(capsys.readouterr().out)['auto'] == []
 
 
 def test_without_the_extra_the_way_out_is_named(

@@ -40,6 +40,22 @@ sys.exit(main())
 """
 
 
+def usable() -> list[str]:
+    """Network backends that run the shipped model here."""
+    found = []
+    for name, package, ending in (
+        ('openvino', 'openvino', '.onnx'),
+        ('onnx', 'onnxruntime', '.onnx'),
+    ):
+        try:
+            models.resolve(PipelineConfig().model, (ending,))
+        except ModelError:
+            continue
+        if importlib.util.find_spec(package):
+            found.append(name)
+    return found
+
+
 @pytest.fixture
 def camera(node: Node) -> Callable[[], None]:
     publisher, frame = FramePublisher(node), scene()
@@ -125,17 +141,21 @@ def test_no_parameter_writes(node: Node, sandbox: Path, camera: Callable[[], Non
     assert len(files(sandbox / 'log')) == 1
 
 
-def usable() -> list[str]:
-    """Network backends that run the shipped model here."""
-    found = []
-    for name, package, ending in (
-        ('openvino', 'openvino', '.onnx'),
-        ('onnx', 'onnxruntime', '.onnx'),
-    ):
-        try:
-            models.resolve(PipelineConfig().model, (ending,))
-        except ModelError:
-            continue
-        if importlib.util.find_spec(package):
-            found.append(name)
-    return found
+@pytest.mark.skipif(not usable(), reason='auto needs a network backend')
+def test_auto_writes_its_times_only(node: Node, sandbox: Path, camera: Callable[[], None]) -> None:
+    before = {n: files(sandbox / n) for n in ('work', 'tmp', 'outside', 'code')}
+    cache = sandbox / 'home' / '.cache'
+    probe = Probe(node, ('disparity',))
+    with NodeProcess({'backend': 'auto'}, {}, sandbox / 'node.log', module='audited') as process:
+        results(probe, camera, 1)
+        assert process.stop() == 0, process.output()
+    probe.close()
+    assert {name: files(sandbox / name) for name in before} == before
+    lines = (sandbox / 'writes').read_text().splitlines()
+    # A number is a file that is open already.
+    changed = [path for path in (line.split(' ', 1)[1] for line in lines) if not path.isdigit()]
+    assert [path for path in changed if not path.startswith((str(cache), '/dev/null'))] == []
+    # None where the machine is too busy to tell.
+    found = [path for path in files(sandbox / 'home') if (sandbox / 'home' / path).is_file()]
+    assert all(path.parent == Path('.cache/dtp_stereo/auto') for path in found)
+    assert len(found) <= 1
