@@ -23,10 +23,11 @@ _GPU_FIELDS = 'name,driver_version,compute_cap,memory.total'
 
 def describe() -> dict[str, str]:
     """Name to value, in the order in which they are shown; what is not there is left out."""
+    processor = processor_name(_text('/proc/cpuinfo')) or platform.processor() or 'unknown'
     found = {
         'dtp_stereo': __version__,
         'system': f'{_system()}, {platform.release()}',
-        'processor': f'{_processor()} ({platform.machine()}), {os.cpu_count()} threads',
+        'processor': f'{processor} ({platform.machine()}), {os.cpu_count()} threads',
         'board': _text('/proc/device-tree/model'),
         'GPU': gpu(),
         'ROS': os.environ.get('ROS_DISTRO', ''),
@@ -63,6 +64,21 @@ def peak_memory_mib() -> int:
     return 0
 
 
+def processor_name(cpuinfo: str) -> str:
+    """Name of the first processor in the text of /proc/cpuinfo; '' where it has none."""
+    told: dict[str, str] = {}
+    for line in cpuinfo.splitlines():
+        name, _, value = line.partition(':')
+        told.setdefault(name.strip(), value.strip())
+    model = told.get('model name') or told.get('Model')
+    if model:
+        return model
+    # Linux names no model of most ARM processors.
+    if 'CPU part' in told:
+        return f'ARM part {told["CPU part"]} of implementer {told.get("CPU implementer", "?")}'
+    return ''
+
+
 def _nvidia_smi(query: str) -> str:
     program = shutil.which('nvidia-smi')
     if not program:
@@ -80,13 +96,6 @@ def _system() -> str:
     with suppress(OSError):
         return platform.freedesktop_os_release().get('PRETTY_NAME', platform.system())
     return platform.system()
-
-
-def _processor() -> str:
-    for line in _text('/proc/cpuinfo').splitlines():
-        if line.startswith(('model name', 'Model')):
-            return line.partition(':')[2].strip()
-    return platform.processor() or 'unknown'
 
 
 def _text(path: str) -> str:

@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--runs', metavar='N', type=int, default=10,
-        help='timed frames of each backend (default: %(default)s)',
+        help='timed frames of each backend; 0 only compares: no warm-up and no times '
+        '(default: %(default)s)',
     )  # fmt: skip
     parser.add_argument(
         '--json', metavar='FILE', type=Path, help='write the result to this file as well'
@@ -59,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: an unknown backend or a wrong number of runs.
     """
-    if args.runs < 1:
-        raise ConfigError(f'--runs is {args.runs}, it must be at least 1')
+    if args.runs < 0:
+        raise ConfigError(f'--runs is {args.runs}, it must be at least 0')
     unknown = [name for name in args.backends if name not in TABLE]
     if unknown:
         raise ConfigError(f'unknown backend {", ".join(unknown)}; choose among {", ".join(TABLE)}')
