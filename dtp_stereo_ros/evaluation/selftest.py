@@ -221,6 +221,8 @@ def _row(
         state = 'failed' if measured.started else 'not here'
         return Row(name, state, measured.error, '', None, measured)
     assert measured.disparity_px is not None
+    if name in _REFERENCES and measured.precision == 'fp32' and _on_cpu(measured):
+        references[name] = measured  # of the backends that follow
     reference, expected = '', None
     if name != 'sgbm':
         reference, expected = _reference(config, name, pair, references)
@@ -261,6 +263,10 @@ def _in_own_process(
             return Measured('its process died; run dtp-stereo infer to see why', started=True)
         except Exception as error:  # a bug is a row of the report, beside those of the others
             return Measured(f'{type(error).__name__}: {one_line(error)}', started=True)
+
+
+def _on_cpu(measured: Measured) -> bool:
+    return measured.device.lower() in ('cpu', 'cpuexecutionprovider')
 
 
 def _hide_gpu() -> None:
