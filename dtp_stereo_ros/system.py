@@ -88,6 +88,21 @@ def peak_memory_mib() -> int:
     return 0
 
 
+def processor_name(cpuinfo: str) -> str:
+    """Name of the first processor in the text of /proc/cpuinfo; '' where it has none."""
+    told: dict[str, str] = {}
+    for line in cpuinfo.splitlines():
+        name, _, value = line.partition(':')
+        told.setdefault(name.strip(), value.strip())
+    model = told.get('model name') or told.get('Model')
+    if model:
+        return model
+    # Linux names no model of most ARM processors.
+    if 'CPU part' in told:
+        return f'ARM part {told["CPU part"]} of implementer {told.get("CPU implementer", "?")}'
+    return ''
+
+
 def _nvidia_smi(query: str) -> str:
     program = shutil.which('nvidia-smi')
     if not program:
@@ -108,10 +123,7 @@ def _system() -> str:
 
 
 def _processor() -> str:
-    for line in _text('/proc/cpuinfo').splitlines():
-        if line.startswith(('model name', 'Model')):
-            return line.partition(':')[2].strip()
-    return platform.processor() or 'unknown'
+    return processor_name(_text('/proc/cpuinfo')) or platform.processor() or 'unknown'
 
 
 def _instructions() -> str:

@@ -1,4 +1,4 @@
-"""Description of this machine."""
+"""Description of this machine: names, versions and hardware."""
 
 from __future__ import annotations
 
@@ -33,3 +33,24 @@ def test_physical_cores_are_at_most_the_usable_threads(monkeypatch: pytest.Monke
 def test_versions_of_packages() -> None:
     assert system.version('numpy') == system.describe()['numpy']
     assert system.version('no-such-package') == ''
+
+
+@pytest.mark.parametrize(
+    ('cpuinfo', 'name'),
+    [
+        ('processor\t: 0\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n', 'AMD EPYC'),
+        (
+            'processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0b\n\n'
+            'Model\t\t: Raspberry Pi 5 Model B Rev 1.0\n',
+            'Raspberry Pi 5 Model B Rev 1.0',
+        ),
+        (
+            'processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n\n'
+            'processor\t: 1\nCPU implementer\t: 0x42\nCPU part\t: 0xd0d\n',
+            'ARM part 0xd0c of implementer 0x41',
+        ),
+        ('', ''),
+    ],
+)
+def test_the_name_of_the_processor(cpuinfo: str, name: str) -> None:
+    assert system.processor_name(cpuinfo) == name

@@ -3,7 +3,8 @@
     python -m tools.platforms
 
 A selftest is what `dtp-stereo selftest --json docs/reports/selftests/NAME.json` wrote on a
-machine. A backend that no selftest has run on a platform is tested with a stand-in or never run.
+machine, or under emulation by tools/emulate_arm.sh. A backend that no selftest has run on a
+platform is tested with a stand-in or never run.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _STAND_IN = {
     ('onnx', 'NVIDIA GPU'): 'stand-in, choice of provider and engine cache '
     '(`test_onnx_files.py`, `test_engine_cache.py`)',
 }
+# `board` of a machine that tools/emulate_arm.sh makes begins so.
+_EMULATED = 'emulated by '
 # Only these run on the platform at all.
 _BACKENDS = {
     'NVIDIA GPU': ('onnx', 'torch', 'tensorrt'),
@@ -75,8 +78,9 @@ def _text(backend: str, platform: str, ran: dict[tuple[str, str], list[str]]) ->
 
 
 def _platform(machine: dict[str, str], device: str) -> str:
+    # A backend whose process died named no device.
     on_processor = device.lower() in ('cpu', 'cpuexecutionprovider')
-    if on_processor:
+    if on_processor or not (device or 'GPU' in machine or 'Jetson' in machine.get('board', '')):
         x86 = '(x86_64)' in machine.get('processor', '')
         return 'x86-64 processor' if x86 else 'ARM processor'
     return 'Jetson GPU' if 'Jetson' in machine.get('board', '') else 'NVIDIA GPU'
@@ -84,8 +88,12 @@ def _platform(machine: dict[str, str], device: str) -> str:
 
 def _cell(name: str, machine: dict[str, str], row: dict[str, Any]) -> str:
     versions = [machine[p] for p in _PACKAGES[row['backend']] if p in machine]
-    version = f' {versions[0]}' if versions else ''
-    return f'{row["state"]}: {row["precision"]},{version} ([{name}](selftests/{name}.json))'
+    details = ', '.join(part for part in (row['precision'], *versions[:1]) if part)
+    said = f'{row["state"]}: {details} ([{name}](selftests/{name}.json))'
+    board = machine.get('board', '')
+    if board.startswith(_EMULATED):
+        return f'emulated ({board.removeprefix(_EMULATED)}): {said}'
+    return said
 
 
 if __name__ == '__main__':

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..evaluation import selftest
 from ..image_io import write_json
 from ..paths import expanded, split_at_commas
+from ..sizes import parse_size
 from .options import add_pipeline_options, pipeline_config
 
 HELP = 'whether each backend computes what it should on this machine'
@@ -30,6 +31,7 @@ examples:
   dtp-stereo selftest
   dtp-stereo selftest --backend tensorrt --precision fp16 --json selftest.json"""
 
+_SMALLEST_PX = 64
 _OPTIONS = ('model', 'precision', 'threads', *MODEL_SETTINGS)
 
 
@@ -43,8 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--generated', action='store_true', help='take the generated pair in any case'
     )
     parser.add_argument(
+        '--size', metavar='WxH',
+        help='size of the generated pair, which is taken then (default: 640x480)',
+    )  # fmt: skip
+    parser.add_argument(
         '--runs', metavar='N', type=int, default=10,
-        help='timed frames of each backend (default: %(default)s)',
+        help='timed frames of each backend; 0 only compares: no warm-up and no times '
+        '(default: %(default)s)',
     )  # fmt: skip
     parser.add_argument(
         '--json', metavar='FILE', type=Path, help='write the result to this file as well'
@@ -59,14 +66,23 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: an unknown backend or a wrong number of runs.
     """
-    if args.runs < 1:
-        raise ConfigError(f'--runs is {args.runs}, it must be at least 1')
+    if args.runs < 0:
+        raise ConfigError(f'--runs is {args.runs}, it must be at least 0')
     unknown = [name for name in args.backends if name not in TABLE]
     if unknown:
         raise ConfigError(f'unknown backend {", ".join(unknown)}; choose among {", ".join(TABLE)}')
-    pair = selftest.generated_pair() if args.generated else selftest.shipped_pair()
+    pair = _pair(args.generated, args.size)
     result = selftest.examine(pipeline_config(args), args.backends or list(TABLE), pair, args.runs)
     print(result.as_markdown())
     if args.json:
         write_json(expanded(args.json), result.as_json())
     return int(not result.passed(args.backends))
+
+
+def _pair(generated: bool, size: str | None) -> selftest.Pair:
+    if size is None:
+        return selftest.generated_pair() if generated else selftest.shipped_pair()
+    width, height = parse_size(size, '--size', 'WIDTHxHEIGHT')
+    if min(width, height) < _SMALLEST_PX:
+        raise ConfigError(f'--size is {size}, both must be at least {_SMALLEST_PX}')
+    return selftest.generated_pair((height, width))

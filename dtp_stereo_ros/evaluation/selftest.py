@@ -60,10 +60,11 @@ class Measured:
         error: why it did not start or run; '' where it did.
         started: whether it started.
         device, model, precision: what the backend says of itself.
-        start_s: from nothing to the backend that is ready.
-        first_frame_s: of the first pair; with TensorRT an engine is loaded or built in it.
+        start_s: from nothing to the backend that is ready; None where no times were asked for.
+        first_frame_s: of the first pair; with TensorRT an engine is loaded or built in it; None
+            as above.
         frame_ms, frame_p95_ms: of inference of the pairs after the warm-up: median and 95th
-            percentile.
+            percentile; None as above.
         peak_memory_mib: of the process, Python and the libraries among it.
         gpu_memory_mib: of the process on NVIDIA's GPU; None where that is not told.
         disparity_px: (H', W') at the padded size; None where it did not run.
@@ -75,10 +76,10 @@ class Measured:
     device: str = ''
     model: str = ''
     precision: str = ''
-    start_s: float = 0.0
-    first_frame_s: float = 0.0
-    frame_ms: float = 0.0
-    frame_p95_ms: float = 0.0
+    start_s: float | None = None
+    first_frame_s: float | None = None
+    frame_ms: float | None = None
+    frame_p95_ms: float | None = None
     peak_memory_mib: int = 0
     gpu_memory_mib: int | None = None
     disparity_px: Float32Array | None = None
@@ -113,7 +114,7 @@ class Selftest:
     Attributes:
         pair: name.
         size: 'WxH' of its images.
-        runs: timed frames of each backend.
+        runs: timed frames of each backend; 0 where no times were asked for.
         machine: versions and hardware, by name.
         rows: of the backends.
     """
@@ -162,12 +163,13 @@ class Selftest:
             'frame', 'p95', 'start', 'first frame', 'memory',
         )  # fmt: skip
         ran = [row for row in self.rows if row.measured.disparity_px is not None]
+        timed = f'inference of {self.runs} frames after {_WARM_UP}' if self.runs else 'no times'
         lines = [
             '# dtp-stereo selftest',
             '',
             table(('', ''), list(self.machine.items())),
             '',
-            f'{self.pair}, {self.size}; inference of {self.runs} frames after {_WARM_UP}.',
+            f'{self.pair}, {self.size}; {timed}.',
             '',
         ]
         if ran:
@@ -203,7 +205,7 @@ def examine(config: PipelineConfig, names: Sequence[str], pair: Pair, runs: int)
         config: settings of all of them; `backend` is not read.
         names: of backends.
         pair: that they run on.
-        runs: timed frames of each.
+        runs: timed frames of each; 0 takes no times.
     """
     references: dict[str, Measured] = {}
     rows = [_row(config, name, pair, runs, references) for name in names]
@@ -219,6 +221,8 @@ def _row(
         state = 'failed' if measured.started else 'not here'
         return Row(name, state, measured.error, '', None, measured)
     assert measured.disparity_px is not None
+    if name in _REFERENCES and measured.precision == 'fp32' and _on_cpu(measured):
+        references[name] = measured  # of the backends that follow
     reference, expected = '', None
     if name != 'sgbm':
         reference, expected = _reference(config, name, pair, references)
@@ -261,12 +265,16 @@ def _in_own_process(
             return Measured(f'{type(error).__name__}: {one_line(error)}', started=True)
 
 
+def _on_cpu(measured: Measured) -> bool:
+    return measured.device.lower() in ('cpu', 'cpuexecutionprovider')
+
+
 def _hide_gpu() -> None:
     os.environ['CUDA_VISIBLE_DEVICES'] = ''
 
 
 def _measure(config: PipelineConfig, pair: Pair, runs: int) -> Measured:
-    """Run a backend in this process; `runs` 0 makes its disparity only."""
+    """Run a backend in this process; `runs` 0 makes its disparity and takes no times."""
     begun = time.perf_counter()
     try:
         backend = backends.create(config)
@@ -289,20 +297,25 @@ def _measure(config: PipelineConfig, pair: Pair, runs: int) -> Measured:
     restored, _ = postprocess.restore(disparity_px, None, prepared.geometry)
     gpu_memory_mib = system.gpu_memory_mib()
     backend.close()
-    frame_ms, p95_ms = np.percentile(times_s, (50, 95)) * 1000 if times_s else (0.0, 0.0)
-    return Measured(
+    measured = Measured(
         started=True,
         device=backend.device,
         model=backend.spec.name,
         precision=backend.spec.precision,
-        start_s=round(start_s, 2),
-        first_frame_s=round(first_frame_s, 2),
-        frame_ms=round(float(frame_ms), 2),
-        frame_p95_ms=round(float(p95_ms), 2),
         peak_memory_mib=system.peak_memory_mib(),
         gpu_memory_mib=gpu_memory_mib,
         disparity_px=disparity_px,
         error_px=_error_px(restored, pair.truth_px),
+    )
+    if not runs:
+        return measured
+    frame_ms, p95_ms = np.percentile(times_s, (50, 95)) * 1000
+    return replace(
+        measured,
+        start_s=round(start_s, 2),
+        first_frame_s=round(first_frame_s, 2),
+        frame_ms=round(float(frame_ms), 2),
+        frame_p95_ms=round(float(p95_ms), 2),
     )
 
 
@@ -337,9 +350,13 @@ def _cells(row: Row) -> tuple[str, ...]:
         found.precision,
         f'{row.parity.text()} ({row.reference})' if row.parity else 'no reference',
         f'median {found.error_px:.2f} px',
-        f'{found.frame_ms:.1f} ms',
-        f'{found.frame_p95_ms:.1f} ms',
-        f'{found.start_s:.1f} s',
-        f'{found.first_frame_s:.2f} s',
+        _time(found.frame_ms, 1, 'ms'),
+        _time(found.frame_p95_ms, 1, 'ms'),
+        _time(found.start_s, 1, 's'),
+        _time(found.first_frame_s, 2, 's'),
         memory,
     )
+
+
+def _time(value: float | None, digits: int, unit: str) -> str:
+    return '-' if value is None else f'{value:.{digits}f} {unit}'

@@ -32,6 +32,17 @@ def test_a_report_of_one_backend(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert row['frame_ms'] > 0 and row['peak_memory_mib'] > 20
 
 
+def test_a_comparison_without_times(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / 'selftest.json'
+    options = ['--size', '320x192', '--backend', 'sgbm', '--runs', '0', '--json', str(file)]
+    assert main(['selftest', *options]) == 0
+    shown = capsys.readouterr().out
+    assert '320x192; no times.' in shown and ' ms |' not in shown
+    (row,) = json.loads(file.read_text())['backends']
+    assert row['state'] == 'passed' and row['error_px'] < 0.2
+    assert row['frame_ms'] is None and row['first_frame_s'] is None and row['start_s'] is None
+
+
 def test_what_computes_a_wrong_disparity_fails(
     make_onnx: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,7 +70,12 @@ def test_what_was_asked_for_and_does_not_start(
 
 @pytest.mark.parametrize(
     ('options', 'error'),
-    [(['--backend', 'tpu'], 'unknown backend tpu'), (['--runs', '0'], '--runs')],
+    [
+        (['--backend', 'tpu'], 'unknown backend tpu'),
+        (['--runs', '-1'], '--runs'),
+        (['--size', 'vga'], '--size'),
+        (['--size', '320x32'], '--size is 320x32, both must be at least 64'),
+    ],
 )
 def test_wrong_options(options: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['selftest', *options]) == 2
