@@ -13,11 +13,13 @@ torch = pytest.importorskip('torch')
 
 from torch_standin import State, standin  # noqa: E402  # needs torch
 
+from dtp_stereo_ros import models  # noqa: E402
 from dtp_stereo_ros.backends import create  # noqa: E402
 from dtp_stereo_ros.backends import torch as backend_module  # noqa: E402
 from dtp_stereo_ros.config import PipelineConfig  # noqa: E402
 from dtp_stereo_ros.errors import BackendError  # noqa: E402
 from dtp_stereo_ros.network import checkpoint, family  # noqa: E402
+from dtp_stereo_ros.parity import Parity  # noqa: E402
 from dtp_stereo_ros.stereo import Float32Array  # noqa: E402
 
 Start = Callable[..., Any]
@@ -240,6 +242,20 @@ def test_disparity_is_read_and_enlarged_in_fp32(
     reduced = {'bf16': torch.bfloat16, 'fp16': torch.float16}[precision]
     values = torch.from_numpy(disparity)
     assert (values.to(reduced).float() != values).float().mean() > 0.5
+
+
+@pytest.mark.parametrize('precision', ['bf16', 'fp16'])
+def test_the_shipped_model_is_near_fp32_on_a_real_pair(state: State, precision: str) -> None:
+    data = pytest.importorskip('skimage.data', reason='brings the real pair')
+    left, right = (
+        np.ascontiguousarray(image[:480, :736].transpose(2, 0, 1)[None], np.float32)
+        for image in data.stereo_motorcycle()[:2]
+    )
+    backend = create(PipelineConfig(backend='torch', precision=precision, threads=1))
+    found, _ = backend.infer(left, right)
+    backend.close()
+    parity = Parity.of(found, expected(models.resolve('dtpnet', ('.pt',)), (left, right))[0])
+    assert parity.fits(precision), parity.text()
 
 
 def test_bf16_needs_a_gpu_that_has_it(start: Start, state: State) -> None:
