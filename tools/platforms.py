@@ -21,13 +21,17 @@ PAGE = Path(__file__).resolve().parents[1] / 'docs/reports/platforms.md'
 RECORDS = PAGE.with_name('selftests')
 SECTION = 'platforms'
 
-_PLATFORMS = ('x86-64 processor', 'ARM processor', 'NVIDIA GPU', 'Jetson GPU')
+_PLATFORMS = ('x86-64 processor', 'ARM processor', 'NVIDIA GPU', 'Jetson GPU', 'other GPU')
 # The stand-ins are in test/backends.
+_CUDA = {
+    'tensorrt': 'stand-in for 10.3, 10.13 and 11.4 (`test_tensorrt.py`)',
+    'torch': 'stand-in for graphs, copies, memory and precision (`test_torch_cuda.py`)',
+    'onnx': 'stand-in for the choice of a provider, its memory and engine cache '
+    '(`test_onnx_files.py`, `test_onnx_gpu.py`, `test_engine_cache.py`)',
+}
 _STAND_IN = {
-    ('tensorrt', 'NVIDIA GPU'): 'stand-in for 10.3, 10.13 and 11.4 (`test_tensorrt.py`)',
-    ('tensorrt', 'Jetson GPU'): 'stand-in for 10.3, 10.13 and 11.4 (`test_tensorrt.py`)',
-    ('onnx', 'NVIDIA GPU'): 'stand-in, choice of provider and engine cache '
-    '(`test_onnx_files.py`, `test_engine_cache.py`)',
+    **{(name, place): text for name, text in _CUDA.items() for place in _PLATFORMS[2:4]},
+    ('onnx', 'other GPU'): 'stand-in for plug-in providers (`test_onnx_gpu.py`)',
 }
 # `board` of a machine that tools/emulate_arm.sh makes begins so.
 _EMULATED = 'emulated by '
@@ -35,9 +39,12 @@ _EMULATED = 'emulated by '
 _BACKENDS = {
     'NVIDIA GPU': ('onnx', 'torch', 'tensorrt'),
     'Jetson GPU': ('onnx', 'torch', 'tensorrt'),
+    'other GPU': ('onnx',),
     'x86-64 processor': ('openvino', 'onnx', 'torch', 'sgbm'),
     'ARM processor': ('openvino', 'onnx', 'torch', 'sgbm'),
 }
+# Of plug-in packages that know other GPUs than NVIDIA's.
+_OTHER = ('OpenVINOExecutionProvider', 'WebGpuExecutionProvider')
 _PACKAGES = {
     'openvino': ('openvino',),
     'onnx': ('onnxruntime', 'onnxruntime-gpu'),
@@ -78,6 +85,8 @@ def _text(backend: str, platform: str, ran: dict[tuple[str, str], list[str]]) ->
 
 
 def _platform(machine: dict[str, str], device: str) -> str:
+    if device in _OTHER:
+        return 'other GPU'
     # A backend whose process died named no device.
     on_processor = device.lower() in ('cpu', 'cpuexecutionprovider')
     if on_processor or not (device or 'GPU' in machine or 'Jetson' in machine.get('board', '')):

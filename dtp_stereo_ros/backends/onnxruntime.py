@@ -1,4 +1,4 @@
-"""ONNX Runtime: CPU and CUDA as found, TensorRT for fp16, XNNPACK where it is faster."""
+"""ONNX Runtime: CUDA, plug-ins and CPU as found, TensorRT for fp16, XNNPACK where it is faster."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from ..errors import BackendError, ModelError, one_line
 from ..models import ModelSpec
 from ..stereo import Float32Array
 from ..system import physical_cores
+from . import onnx_plugins
 from .engine_cache import EngineCache
-from .onnx_file import OnnxFile, complete, found_outputs
+from .onnx_file import OnnxFile, complete, found_outputs, smallest_size
+from .onnx_memory import DeviceMemory
+from .onnx_plugins import Comparison
 from .ports import AnyArray, Inputs, PortOptions
-from .reference import is_numbers, port_of
+from .reference import Reference, is_numbers, port_of
 
 _TENSORRT, _CUDA, _XNNPACK, _CPU = (
     'TensorrtExecutionProvider',
@@ -42,10 +45,11 @@ _log = logging.getLogger(__name__)
 
 
 class OnnxRuntimeBackend:
-    """Runs an .onnx file on CUDA where it works, else on the CPU.
+    """Runs an .onnx file on CUDA where it works, else in a plug-in provider, else on the CPU.
 
     TensorRT builds an engine for every image size, which takes minutes, so it runs only where
-    fp16 is asked for; its engines are kept in the user's cache folder.
+    fp16 is asked for; its engines are kept in the user's cache folder. A plug-in provider builds
+    too, and is compared with the CPU at each image size.
 
     Args:
         config: settings.
@@ -53,7 +57,8 @@ class OnnxRuntimeBackend:
 
     Raises:
         ModelError: the model is missing, unreadable or no stereo model.
-        BackendError: no provider has the precision, or the first run failed.
+        BackendError: no provider has the precision, the first run failed, or a plug-in provider
+            computes something else.
     """
 
     name = 'onnx'
@@ -69,12 +74,12 @@ class OnnxRuntimeBackend:
         if provider:
             _check_precision(config, file)
             self._by_size = _XnnpackSessions(config, file)
-            self._session, precision = self._by_size.free, file.spec.precision
+            session, precision = self._by_size.free, file.spec.precision
         else:
             if _in_tensorrt(config, file):
                 self._cache = EngineCache(_cache_key(file))
-            self._session, precision = _start(config, file, self._cache)
-        self._device = str(self._session.get_providers()[0])
+            session, precision = _start(config, file, self._cache)
+        self._use(session)
         ports = [port_of(i) for i in self._session.get_inputs()]
         self._inputs = Inputs.of(file.path, ports, PortOptions.of(config))
         names = [o.name for o in self._session.get_outputs() if is_numbers(o.type)]
@@ -84,6 +89,11 @@ class OnnxRuntimeBackend:
             spec,
             has_confidence=self._outputs.confidence is not None,
         )
+        self._comparison: Comparison | None = None
+        if plugin := onnx_plugins.plugin_of(self._session):
+            reference = Reference(file.path, config.threads)
+            self._comparison = Comparison(plugin, file, self._inputs, self._outputs, reference)
+            self._compare(smallest_size(self._spec))
 
     @staticmethod
     def other_providers() -> tuple[str, ...]:
@@ -110,13 +120,29 @@ class OnnxRuntimeBackend:
     ) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair; see `Backend.infer`."""
         size = (left.shape[2], left.shape[3])
+        self._compare(size)
         found = self._run(self._outputs.names, self._inputs.feed(left, right), size)
         return self._outputs.planes(found, size)
 
     def close(self) -> None:
-        """Free the session."""
-        del self._session
+        """Free the sessions and their memory."""
+        del self._session, self._memory
         self._by_size = None
+
+    def _use(self, session: Any) -> None:
+        self._session = session
+        self._device = str(session.get_providers()[0])
+        self._memory = DeviceMemory(session) if self._device in (_TENSORRT, _CUDA) else None
+
+    def _compare(self, size: tuple[int, int]) -> None:
+        """Compare a plug-in provider with the CPU before the first pair of an image size."""
+        if self._comparison is None:
+            return
+        self.compiling = size not in self._comparison.known
+        try:
+            self._comparison.check(size, self._run_once)
+        finally:
+            self.compiling = False
 
     def _run(
         self, names: list[str], feed: dict[str, AnyArray], size: tuple[int, int]
@@ -143,7 +169,7 @@ class OnnxRuntimeBackend:
         except BackendError:
             if not cache.clear():
                 raise
-            self._session, _ = _start(self._config, self._file, cache)
+            self._use(_start(self._config, self._file, cache)[0])
             outputs = self._run_once(names, feed)
         cache.check()
         return outputs
@@ -152,6 +178,8 @@ class OnnxRuntimeBackend:
         self, names: list[str], feed: dict[str, AnyArray], session: Any = None
     ) -> list[AnyArray]:
         try:
+            if self._memory is not None and session is None:
+                return self._memory.run(names, feed)
             return list((session or self._session).run(names, feed))
         except Exception as error:  # the runtime's errors share no narrower base
             raise BackendError(
@@ -227,22 +255,36 @@ def _start(
     """The session, and the precision that it runs in."""
     own = file.spec.precision
     found = ort.get_available_providers()
+    providers: list[Any] = [_CPU]
+    expected, precision = _CPU, own
     if _CUDA in found:
         _load_cuda_wheels()
-    providers: list[Any] = [provider for provider in (_CUDA, _CPU) if provider in found]
-    expected, precision = providers[0], own
+        # With TF32, its own choice, an fp32 convolution has 10 bits of mantissa: what is reported
+        # is what runs.
+        providers.insert(0, (_CUDA, {'use_tf32': '0'}))
+        expected = _CUDA
     if _in_tensorrt(config, file):
         expected, precision = _TENSORRT, 'fp16'
         kept = cache.options() if cache else {}
         providers.insert(0, (_TENSORRT, {'trt_fp16_enable': True, **kept}))
     else:
         _check_precision(config, file)
-    try:
-        session = _session(file, _options(config.threads), providers)
-    except ModelError:
-        if cache is not None and cache.clear():
-            return _start(config, file, cache)
-        raise
+    session = None
+    if expected == _CPU:
+        session = onnx_plugins.start(file.path, lambda: _options(config.threads), config.threads)
+    if session is None:
+        try:
+            session = _session(file, _options(config.threads), providers)
+        except ModelError:
+            if cache is not None and cache.clear():
+                return _start(config, file, cache)
+            raise
+        _check_started(session, expected, precision, own)
+    return session, precision
+
+
+def _check_started(session: Any, expected: str, precision: str, own: str) -> None:
+    """Say where another provider started than was expected; refuse it where it has no fp16."""
     started = session.get_providers()[0]
     if started != expected and precision != own:
         raise BackendError(
@@ -253,7 +295,6 @@ def _start(
         )
     if started != expected:
         _log.warning('%s does not start here, %s runs instead', expected, started)
-    return session, precision
 
 
 def _options(threads: int) -> Any:

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 
 import torch
+from torch import Tensor, nn
 
 from .. import models
 from ..config import PipelineConfig
-from ..errors import BackendError
+from ..errors import BackendError, one_line
 from ..models import ModelSpec
 from ..network import checkpoint
+from ..network.memory import channels_last, lay_out
 from ..stereo import Float32Array
+from .torch_frames import Frames
 
 # PyTorch's own choice; a number set later counts for the whole process.
 _ALL_CORES = torch.get_num_threads()
 
 _REDUCED = {'bf16': torch.bfloat16, 'fp16': torch.float16}
+# Compute capability of the first GPUs that calculate in bf16 (Ampere); PyTorch emulates it on
+# older ones.
+_BF16_SINCE = (8, 0)
+# Algorithms of cuDNN that are tried for each convolution. To try all took half a minute.
+_ALGORITHMS = 2
 
 
 class TorchBackend:
     """Runs a .pt checkpoint. 'auto' precision is fp32: this backend is what others are held to.
+
+    In bf16 and fp16 convolutions and products are computed in that precision (autocast); the
+    network reads disparity, its correction and its upsampling from them in fp32.
 
     Raises:
         ModelError: the checkpoint is missing or unreadable.
@@ -33,14 +44,16 @@ class TorchBackend:
     def __init__(self, config: PipelineConfig) -> None:
         path = models.resolve(config.model, ('.pt',))
         precision = 'fp32' if config.precision == 'auto' else config.precision
-        self._device = torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')
-        if precision == 'fp16' and self._device.type == 'cpu':
-            raise BackendError(
-                'backend torch has fp16 on CUDA only; set precision to auto or bf16'
-            )
+        on_cuda = torch.cuda.is_available()
+        self._device = torch.device('cuda:0' if on_cuda else 'cpu')
+        _check_precision(precision, self._device)
         torch.set_num_threads(config.threads or _ALL_CORES)
         self._precision = precision
         self._model = checkpoint.load(path).to(self._device)
+        lay_out(self._model)
+        if on_cuda and precision in _REDUCED:
+            _reduce(self._model, _REDUCED[precision])
+        self._frames = Frames(torch, self._forward, self._device) if on_cuda else None
         self._spec = ModelSpec(
             name=path.stem,
             padding_multiple=self._model.padding_multiple,
@@ -64,25 +77,70 @@ class TorchBackend:
         self, left: Float32Array, right: Float32Array
     ) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair; see `Backend.infer`."""
+        if self._frames is None:
+            with torch.inference_mode():
+                found = self._forward(torch.from_numpy(left), torch.from_numpy(right))
+            disparity, confidence = (output[0, 0].numpy() for output in found)
+            return disparity, confidence
         try:
-            with torch.inference_mode(), self._autocast():
-                disparity, confidence = self._model(
-                    torch.from_numpy(left).to(self._device),
-                    torch.from_numpy(right).to(self._device),
-                )
-            return disparity[0, 0].float().cpu().numpy(), confidence[0, 0].float().cpu().numpy()
-        except torch.OutOfMemoryError as error:
+            return self._frames.run(left, right)
+        except torch.cuda.OutOfMemoryError as error:
             raise BackendError(
                 f'torch on {self._device} ran out of memory; lower input_scale'
             ) from error
+        except RuntimeError as error:
+            raise BackendError(f'torch on {self._device} failed: {one_line(error)}') from error
 
     def close(self) -> None:
         """Free the device's memory."""
         del self._model
-        if self._device.type == 'cuda':
-            torch.cuda.empty_cache()
+        if self._frames is not None:
+            self._frames.close()
 
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self._precision == 'fp32':
-            return nullcontext()
-        return torch.autocast(self._device.type, _REDUCED[self._precision])
+    def _forward(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (1, 3, H, W) on the device to disparity and confidence, (1, 1, h, w) float32."""
+        with ExitStack() as arithmetic:
+            if self._device.type == 'cuda':
+                # With TF32, cuDNN's own choice, an fp32 convolution has 10 bits of mantissa: what
+                # is reported is what runs.
+                arithmetic.enter_context(
+                    torch.backends.cudnn.flags(
+                        enabled=True,
+                        benchmark=True,
+                        benchmark_limit=_ALGORITHMS,
+                        allow_tf32=False,
+                    )
+                )
+            if self._precision in _REDUCED:
+                # A graph would hold the casts of cached weights, whose memory is freed.
+                arithmetic.enter_context(
+                    torch.autocast(
+                        self._device.type, _REDUCED[self._precision], cache_enabled=False
+                    )
+                )
+            disparity, confidence = self._model(channels_last(left), channels_last(right))
+        return disparity.float(), confidence.float()
+
+
+def _check_precision(precision: str, device: torch.device) -> None:
+    """Refuse a precision that a device does not have, or only emulates."""
+    if device.type == 'cpu':
+        if precision == 'fp16':
+            raise BackendError(
+                'backend torch has fp16 on CUDA only; set precision to auto or bf16'
+            )
+    elif precision == 'bf16' and torch.cuda.get_device_capability(device) < _BF16_SINCE:
+        raise BackendError(
+            f'backend torch: {torch.cuda.get_device_name(device)} has no bf16; set precision to '
+            'auto or fp16'
+        )
+
+
+def _reduce(network: nn.Module, dtype: torch.dtype) -> None:
+    """Weights of convolutions in the precision that they are used in, instead of cast each time.
+
+    Normalisation and all other weights stay in fp32.
+    """
+    for module in network.modules():
+        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+            module.to(dtype)

@@ -17,6 +17,10 @@ import numpy as np
 import pytest
 from file_limit import largest_file
 
+pytest.importorskip('onnxruntime')
+
+from onnx_standin import DeviceValue, GpuSession
+
 from dtp_stereo_ros.backends import engine_cache
 from dtp_stereo_ros.backends.engine_cache import EngineCache
 from dtp_stereo_ros.config import PipelineConfig
@@ -125,7 +129,7 @@ def write_as_onnxruntime(path: Path, data: bytes) -> None:
             data = data[file.write(data) :]
 
 
-class Standin:
+class Standin(GpuSession):
     """A session that says it is TensorRT, computes on the CPU, and keeps engines."""
 
     real: Any
@@ -163,13 +167,13 @@ Make = Callable[[], Any]
 
 @pytest.fixture
 def make_backend(make_onnx: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Make:
-    pytest.importorskip('onnxruntime')
     from dtp_stereo_ros.backends import onnxruntime
 
     monkeypatch.setattr(Standin, 'real', onnxruntime.ort.InferenceSession, raising=False)
     monkeypatch.setattr(Standin, 'built', 0)
     monkeypatch.setattr(onnxruntime.ort, 'get_available_providers', lambda: [_TENSORRT, _CPU])
     monkeypatch.setattr(onnxruntime.ort, 'InferenceSession', Standin)
+    monkeypatch.setattr(onnxruntime.ort, 'OrtValue', DeviceValue)
     config = PipelineConfig(model=str(make_onnx()), precision='fp16', threads=1)
     return lambda: onnxruntime.OnnxRuntimeBackend(config)
 

@@ -11,6 +11,7 @@ import pytest
 
 from dtp_stereo_ros import models
 from dtp_stereo_ros.config import PipelineConfig
+from dtp_stereo_ros.parity import Parity
 from dtp_stereo_ros.pipeline import StereoPipeline
 from dtp_stereo_ros.stereo import Float32Array, StereoCalibration, StereoFrame
 
@@ -71,6 +72,11 @@ def test_depth_is_good_out_of_the_box(
 def test_backends_agree_in_fp32(match: Match, backend: str) -> None:
     difference = np.abs(match(backend, 'fp32') - match('onnx', 'fp32'))
     assert np.median(difference) < 0.01
+
+
+def test_torch_in_bf16_is_near_fp32(match: Match) -> None:
+    parity = Parity.of(match('torch', 'bf16'), match('torch', 'fp32'))
+    assert parity.fits('bf16') and not parity.fits('fp32'), parity.text()
 
 
 def test_confidence_tells_right_from_wrong(pair: tuple[StereoFrame, Float32Array]) -> None:

@@ -25,6 +25,7 @@ from dtp_stereo_ros.network.changed import (
 )
 from dtp_stereo_ros.network.family import Network, build, describe, magnification_of
 from dtp_stereo_ros.network.light import DTPNetLight
+from dtp_stereo_ros.network.memory import channels_last, lay_out
 from dtp_stereo_ros.paths import make_folder
 
 from ..data.batches import Batch
@@ -232,7 +233,7 @@ class Trainer:
                     f'sizes: {size[0]}x{size[1]} is no multiple of the {network.padding_multiple} '
                     'px that the network asks for'
                 )
-        channels_last(network)
+        lay_out(network)
         # Before the objective, whose hooks the average does not need.
         average = copy.deepcopy(network)
         self.objective = self._objective(network)
@@ -522,11 +523,4 @@ def freeze_others(network: nn.Module, only: tuple[str, ...]) -> list[nn.Module]:
 
 def image(batch: Tensor) -> Tensor:
     """Images as float32 in channels-last memory, in which convolutions are fastest."""
-    return batch.float().contiguous(memory_format=torch.channels_last)
-
-
-def channels_last(network: Network) -> None:
-    """Lay 2D kernels out in channels-last memory; those of 3D convolutions stay."""
-    for parameter in network.parameters():
-        if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return channels_last(batch.float())
