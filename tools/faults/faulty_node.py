@@ -68,6 +68,8 @@ def _stand_for_tensorrt() -> None:
     """
     import onnxruntime as ort
 
+    from dtp_stereo_ros.backends import onnxruntime as backend
+
     mark = full_mark(Path(os.environ['XDG_CACHE_HOME']))
     real_session, real_trial = ort.InferenceSession, engine_cache.write_trial
 
@@ -91,12 +93,19 @@ def _stand_for_tensorrt() -> None:
             self._sizes.add(size)
             return self._session.run(outputs, inputs)
 
+    class Memory:
+        """There is no GPU whose memory could be bound."""
+
+        def __init__(self, session: Session) -> None:
+            self.run = session.run
+
     def trial(folder: Path, count: int) -> None:
         if mark.exists():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real_trial(folder, count)
 
     ort.InferenceSession = Session
+    setattr(backend, 'DeviceMemory', Memory)  # noqa: B010  # no export of the module
     ort.get_available_providers = lambda: [_TENSORRT, _CPU]
     engine_cache.write_trial = trial
 
