@@ -1,0 +1,191 @@
+"""Tables of cost against pixels, disparity range, threads and cameras."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import cv2
+
+from dtp_stereo_ros.config import PipelineConfig
+from dtp_stereo_ros.errors import BackendError
+from dtp_stereo_ros.evaluation.bench_result import SGBM_FULL
+from dtp_stereo_ros.evaluation.block_matching import NAME, BlockMatcher
+from dtp_stereo_ros.evaluation.latency import Entrant, take_turns
+from dtp_stereo_ros.evaluation.node_rate import NodeSetting, node_document, node_table
+from dtp_stereo_ros.evaluation.runner import BASELINE, Matcher
+from dtp_stereo_ros.markdown import table
+from dtp_stereo_ros.pipeline import StereoPipeline
+from dtp_stereo_ros.ros.harness.node_bench import measure
+from dtp_stereo_ros.ros.harness.node_process import domain_of
+from dtp_stereo_ros.ros.harness.replay_node import ros_context
+from dtp_stereo_ros.ros.harness.textured_walls import textured_walls
+from dtp_stereo_ros.stereo import StereoFrame, StereoResult
+
+Size = tuple[int, int]
+
+RANGES_PX = (64, 128, 192, 256)
+_USUAL_RANGE_PX = PipelineConfig().disparity_range
+# Up to so many pixels, all rounds; of larger images fewer, but not fewer than these.
+_FULL_ROUNDS_PX, _LEAST_ROUNDS = 640 * 480, 3
+# Values of `sgbm_mode`.
+_MODES = {BASELINE: 2, SGBM_FULL: 1}
+
+
+class WithThreads:
+    """A method whose OpenCV functions run in so many threads: OpenCV's count is the process's."""
+
+    def __init__(self, matcher: Matcher, threads: int) -> None:
+        self._matcher, self._threads = matcher, threads
+
+    def process(self, frame: StereoFrame) -> StereoResult:
+        """Match one pair."""
+        cv2.setNumThreads(self._threads)
+        return self._matcher.process(frame)
+
+    def close(self) -> None:
+        """Free what it holds."""
+        self._matcher.close()
+
+
+def pixels(names: Sequence[str], sizes: Sequence[Size], rounds: int) -> str:
+    """Medians of all methods at several sizes, and as multiples of SGBM's."""
+    entrants = [*_networks(names, 0), *_classical()]
+    medians: dict[Size, dict[str, float]] = {}
+    counts = []
+    for size in sizes:
+        # Larger images take longer, and their times vary less.
+        fewer = round(_FULL_ROUNDS_PX / _pixels(size) * rounds)
+        counts.append(min(rounds, max(_LEAST_ROUNDS, fewer)))
+        medians[size] = _medians(entrants, size, counts[-1])
+    rows = []
+    for entrant in entrants:
+        cells = [entrant.name]
+        for size in sizes:
+            total_ms, sgbm_ms = medians[size][entrant.name], medians[size][BASELINE]
+            cells.append(f'{total_ms:.1f} ({total_ms / sgbm_ms:.2f})')
+        first, last = (
+            medians[size][entrant.name] / _pixels(size) for size in (sizes[0], sizes[-1])
+        )
+        rows.append([*cells, f'{last / first:.2f}'])
+    _close(entrants)
+    headings = ['method', *(f'{width}x{height}' for width, height in sizes)]
+    headings.append(f'time per pixel: {headings[-1]} / {headings[1]}')
+    return (
+        f'{table(headings, rows)}\n\nms of a pair; in brackets as a multiple of sgbm. Medians of '
+        f'{", ".join(map(str, counts))} rounds.'
+    )
+
+
+def disparity_range(names: Sequence[str], size: Size, rounds: int) -> str:
+    """SGBM with several ranges; the range of a network is built into it."""
+    entrants = _networks(names[:1], 0)
+    for range_px in RANGES_PX:
+        for name, mode in _MODES.items():
+            config = PipelineConfig(backend=BASELINE, disparity_range=range_px, sgbm_mode=mode)
+            entrants.append(Entrant(f'{name} {range_px}', StereoPipeline(config)))
+    medians_ms = _medians(entrants, size, rounds)
+    rows = []
+    for range_px in RANGES_PX:
+        cells = [f'{range_px} px']
+        for name in _MODES:
+            range_ms = medians_ms[f'{name} {range_px}']
+            usual_ms = medians_ms[f'{name} {_USUAL_RANGE_PX}']
+            cells.append(f'{range_ms:.1f} ({range_ms / usual_ms:.2f})')
+        rows.append(cells)
+    networks = [
+        f'{entrant.name} {medians_ms[entrant.name]:.1f} ms, '
+        f'{medians_ms[entrant.name] / medians_ms[f"{BASELINE} {_USUAL_RANGE_PX}"]:.2f} times sgbm '
+        f'with {_USUAL_RANGE_PX} px'
+        for entrant in entrants
+        if BASELINE not in entrant.name
+    ]
+    _close(entrants)
+    headings = ['disparities', *(f'{name} ms' for name in _MODES)]
+    return (
+        f'{table(headings, rows)}\n\n{size[0]}x{size[1]}; in brackets as a multiple of the time '
+        f'with {_USUAL_RANGE_PX} px. The range of a network is fixed when it is built: the '
+        'shipped ones search 192 px at any setting, so their cost does not depend on it; a '
+        'smaller `input_scale` searches more with fewer pixels. '
+        f'In the same run: {"; ".join(networks)}.'
+    )
+
+
+def threads(names: Sequence[str], size: Size, rounds: int, counts: Sequence[int]) -> str:
+    """Medians with several numbers of threads."""
+    entrants = []
+    for count in counts:
+        own = [*_networks(names, count), *_classical()]
+        entrants += [Entrant(f'{e.name} {count}', WithThreads(e.matcher, count)) for e in own]
+    medians_ms = _medians(entrants, size, rounds)
+    rows = []
+    for name in dict.fromkeys(entrant.name.rpartition(' ')[0] for entrant in entrants):
+        own_ms = [medians_ms[f'{name} {count}'] for count in counts]
+        cells = [name, *(f'{value:.1f}' for value in own_ms)]
+        rows.append([*cells, f'{own_ms[0] / own_ms[-1]:.2f}'])
+    _close(entrants)
+    headings = ['method', *(f'{count} thread{"s" * (count > 1)} ms' for count in counts)]
+    return (
+        f'{table([*headings, "faster by"], rows)}\n\n{size[0]}x{size[1]}. Where other work '
+        'takes a part of the cores, more threads gain less than on an idle machine.'
+    )
+
+
+def node(
+    names: Sequence[str], sizes: Sequence[Size], cameras: Sequence[int], seconds: float, steps: int
+) -> str:
+    """The real node at several sizes, and with several cameras at the first of these."""
+    settings = [NodeSetting(*size, parameters={'model': name}) for name in names for size in sizes]
+    settings += [
+        NodeSetting(*sizes[0], count, {'model': name}) for name in names for count in cameras
+    ]
+    with ros_context(domain_of(os.getpid())) as (context, env):
+        figures = [measure(own, seconds, steps, context, env) for own in settings]
+    result = node_document(figures, seconds, '')
+    return (
+        f'{node_table(result, even=False)}\n\n`dtp-stereo bench --node`, {seconds:g} s at each of '
+        f'{steps} rates. Rate: of each camera, the highest of those tried at which each pair came '
+        'back. Age: from the stamp of the pair to the arrival of its disparity. CPU: of the node, '
+        f'of {result["cores"]} cores. The cameras and the subscriber take CPU time beside it.'
+    )
+
+
+def _networks(names: Sequence[str], count: int) -> list[Entrant]:
+    """Networks in each runtime and precision that works here."""
+    found = []
+    for name in names:
+        for backend, precision in (('openvino', 'bf16'), ('openvino', 'fp32'), ('onnx', 'fp32')):
+            config = PipelineConfig(
+                backend=backend, model=name, precision=precision, threads=count
+            )
+            try:
+                found.append(Entrant(f'{name} {backend} {precision}', StereoPipeline(config)))
+            except BackendError as error:
+                print(f'left out: {error}', flush=True)
+    return found
+
+
+def _classical() -> list[Entrant]:
+    """SGBM in its two variants, and block matching."""
+    found = [
+        Entrant(name, StereoPipeline(PipelineConfig(backend=BASELINE, sgbm_mode=mode)))
+        for name, mode in _MODES.items()
+    ]
+    return [*found, Entrant(NAME, BlockMatcher())]
+
+
+def _medians(entrants: Sequence[Entrant], size: Size, rounds: int) -> dict[str, float]:
+    """Median total of each, ms; what was timed before is forgotten."""
+    for entrant in entrants:
+        entrant.runs.clear()
+    take_turns(entrants, textured_walls(*size)[0], rounds)
+    return {entrant.name: entrant.median_ms() for entrant in entrants}
+
+
+def _pixels(size: Size) -> int:
+    return size[0] * size[1]
+
+
+def _close(entrants: Sequence[Entrant]) -> None:
+    for entrant in entrants:
+        entrant.matcher.close()
