@@ -25,8 +25,8 @@ from dtp_stereo_ros.timing import in_turn
 
 from .graph_cost import GraphCost, graph_cost
 
-# A convolution that is limited by multiplications alone: 3x3, so many channels in and out. It takes
-# about a millisecond: a call that is longer than a time slice is seldom undisturbed.
+# A convolution that is limited by multiplications alone: 3x3, so many channels in and out. It
+# takes about a millisecond: a call that is longer than a time slice is seldom undisturbed.
 _CHANNELS, _HEIGHT, _WIDTH = 128, 24, 32
 _CONVOLUTION_GMAC = _CHANNELS * _CHANNELS * 9 * _HEIGHT * _WIDTH / 1e9
 # Each thread copies so much, far more than the caches hold.
