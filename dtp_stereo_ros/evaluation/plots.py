@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,8 +132,13 @@ def draw_times(
     for axes, (dataset, found) in zip(grid[0], shown.items(), strict=True):
         _draw_references(axes, references)
         found.sort(key=lambda row: times.ratios[row.method])
+        short = Counter(row.method.split()[0] for row in found)
         for index, row in enumerate(found):
-            _draw_point(axes, row, times.ratios[row.method], colours[row.method], index % 2 == 0)
+            name = row.method.split()[0]
+            # A model in several runtimes or precisions.
+            label = name if short[name] == 1 else row.method
+            ratio, colour = times.ratios[row.method], colours[row.method]
+            _draw_point(axes, row, label, ratio, colour, index % 2 == 0)
         axes.set_xscale('log', base=2)
         ends = [
             *(times.ratios[row.method] for row in found),
@@ -185,7 +191,9 @@ def _draw_references(axes: Axes, references: Sequence[Reference]) -> None:
         )
 
 
-def _draw_point(axes: Axes, row: Accuracy, ratio: float, colour: str, above: bool) -> None:
+def _draw_point(
+    axes: Axes, row: Accuracy, label: str, ratio: float, colour: str, above: bool
+) -> None:
     """A method with its interval; names take turns above and below, as points may be close."""
     value = row.values['bad_3']
     down, up = (
@@ -194,7 +202,7 @@ def _draw_point(axes: Axes, row: Accuracy, ratio: float, colour: str, above: boo
     )
     axes.errorbar(ratio, 100 * value.mean, [[down], [up]], fmt='o', color=colour, capsize=2)
     axes.annotate(
-        row.method.split()[0],
+        label,
         (ratio, 100 * value.mean),
         xytext=(4, 4 if above else -9),
         textcoords='offset points',

@@ -10,6 +10,7 @@ was kept. The process ends with its input.
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from typing import IO
 import rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 
 from dtp_stereo_ros.errors import BackendError
 from dtp_stereo_ros.sizes import parse_size
@@ -122,7 +124,9 @@ def main() -> None:
     parser.add_argument('--reliable', action='store_true')
     args = parser.parse_args()
     size = parse_size(args.size, 'size', 'WIDTHxHEIGHT')
-    rclpy.init(args=[])
+    # Ctrl-C reaches it too, and whoever started it ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = Node('bench_camera', start_parameter_services=False, enable_rosout=False)
     qos = _RELIABLE if args.reliable else _SENSOR
     cameras = [FramePublisher(node, prefix, qos=qos) for prefix in args.prefix or ['']]
