@@ -61,7 +61,8 @@ def _write(args: argparse.Namespace) -> None:
     one_size = parse_size(args.one_size, '--one-size', 'WIDTHxHEIGHT')
     rounds, cores = args.rounds, os.cpu_count() or 1
     parts: dict[str, Callable[[], str]] = {
-        'pixels': lambda: pixels(names, sizes, rounds),
+        # Large images take seconds.
+        'pixels': lambda: pixels(names, sizes, max(1, rounds // 2)),
         'range': lambda: disparity_range(names, one_size, rounds),
         'threads': lambda: threads(names[:1], one_size, rounds, sorted({1, cores})),
         'roofline': lambda: roofline(names, one_size, 4 * rounds, cores),

@@ -26,8 +26,6 @@ Size = tuple[int, int]
 
 RANGES_PX = (64, 128, 192, 256)
 _USUAL_RANGE_PX = PipelineConfig().disparity_range
-# Up to so many pixels, all rounds; of larger images fewer, but not fewer than these.
-_FULL_ROUNDS_PX, _LEAST_ROUNDS = 640 * 480, 3
 # Values of `sgbm_mode`.
 _MODES = {BASELINE: 2, SGBM_FULL: 1}
 
@@ -48,32 +46,43 @@ class WithThreads:
         self._matcher.close()
 
 
+class OfSize:
+    """A method on one pair of its own, so that pairs of several sizes take turns."""
+
+    def __init__(self, matcher: Matcher, size: Size) -> None:
+        self._matcher, self._frame = matcher, textured_walls(*size)[0]
+
+    def process(self, frame: StereoFrame) -> StereoResult:
+        """Match the own pair."""
+        return self._matcher.process(self._frame)
+
+    def close(self) -> None:
+        """Free what it holds."""
+        self._matcher.close()
+
+
 def pixels(names: Sequence[str], sizes: Sequence[Size], rounds: int) -> str:
     """Medians of all methods at several sizes, and as multiples of SGBM's."""
-    entrants = [*_networks(names, 0), *_classical()]
-    medians: dict[Size, dict[str, float]] = {}
-    counts = []
-    for size in sizes:
-        # Larger images take longer, and their times vary less.
-        fewer = round(_FULL_ROUNDS_PX / _pixels(size) * rounds)
-        counts.append(min(rounds, max(_LEAST_ROUNDS, fewer)))
-        medians[size] = _medians(entrants, size, counts[-1])
+    methods = [*_networks(names, 0), *_classical()]
+    entrants = [
+        Entrant(f'{method.name} {_text(size)}', OfSize(method.matcher, size))
+        for size in sizes
+        for method in methods
+    ]
+    medians_ms = _medians(entrants, sizes[0], rounds)
     rows = []
-    for entrant in entrants:
-        cells = [entrant.name]
-        for size in sizes:
-            total_ms, sgbm_ms = medians[size][entrant.name], medians[size][BASELINE]
-            cells.append(f'{total_ms:.1f} ({total_ms / sgbm_ms:.2f})')
-        first, last = (
-            medians[size][entrant.name] / _pixels(size) for size in (sizes[0], sizes[-1])
-        )
-        rows.append([*cells, f'{last / first:.2f}'])
-    _close(entrants)
-    headings = ['method', *(f'{width}x{height}' for width, height in sizes)]
+    for method in methods:
+        own_ms = [medians_ms[f'{method.name} {_text(size)}'] for size in sizes]
+        sgbm_ms = [medians_ms[f'{BASELINE} {_text(size)}'] for size in sizes]
+        cells = [f'{o:.1f} ({o / s:.2f})' for o, s in zip(own_ms, sgbm_ms, strict=True)]
+        per_pixel = [o / (size[0] * size[1]) for o, size in zip(own_ms, sizes, strict=True)]
+        rows.append([method.name, *cells, f'{per_pixel[-1] / per_pixel[0]:.2f}'])
+    _close(methods)
+    headings = ['method', *map(_text, sizes)]
     headings.append(f'time per pixel: {headings[-1]} / {headings[1]}')
     return (
-        f'{table(headings, rows)}\n\nms of a pair; in brackets as a multiple of sgbm. Medians of '
-        f'{", ".join(map(str, counts))} rounds.'
+        f'{table(headings, rows)}\n\nms of a pair; in brackets as a multiple of sgbm at this '
+        f'size. Medians of {rounds} rounds, in each of which all methods at all sizes take turns.'
     )
 
 
@@ -103,7 +112,7 @@ def disparity_range(names: Sequence[str], size: Size, rounds: int) -> str:
     _close(entrants)
     headings = ['disparities', *(f'{name} ms' for name in _MODES)]
     return (
-        f'{table(headings, rows)}\n\n{size[0]}x{size[1]}; in brackets as a multiple of the time '
+        f'{table(headings, rows)}\n\n{_text(size)}; in brackets as a multiple of the time '
         f'with {_USUAL_RANGE_PX} px. The range of a network is fixed when it is built: the '
         'shipped ones search 192 px at any setting, so their cost does not depend on it; a '
         'smaller `input_scale` searches more with fewer pixels. '
@@ -126,7 +135,7 @@ def threads(names: Sequence[str], size: Size, rounds: int, counts: Sequence[int]
     _close(entrants)
     headings = ['method', *(f'{count} thread{"s" * (count > 1)} ms' for count in counts)]
     return (
-        f'{table([*headings, "faster by"], rows)}\n\n{size[0]}x{size[1]}. Where other work '
+        f'{table([*headings, "faster by"], rows)}\n\n{_text(size)}. Where other work '
         'takes a part of the cores, more threads gain less than on an idle machine.'
     )
 
@@ -182,8 +191,8 @@ def _medians(entrants: Sequence[Entrant], size: Size, rounds: int) -> dict[str, 
     return {entrant.name: entrant.median_ms() for entrant in entrants}
 
 
-def _pixels(size: Size) -> int:
-    return size[0] * size[1]
+def _text(size: Size) -> str:
+    return f'{size[0]}x{size[1]}'
 
 
 def _close(entrants: Sequence[Entrant]) -> None:
