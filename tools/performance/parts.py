@@ -127,16 +127,19 @@ def threads(names: Sequence[str], size: Size, rounds: int, counts: Sequence[int]
         own = [*_networks(names, count), *_classical()]
         entrants += [Entrant(f'{e.name} {count}', WithThreads(e.matcher, count)) for e in own]
     medians_ms = _medians(entrants, size, rounds)
+    shortest_ms = {entrant.name: entrant.percentile_ms(0) for entrant in entrants}
     rows = []
     for name in dict.fromkeys(entrant.name.rpartition(' ')[0] for entrant in entrants):
-        own_ms = [medians_ms[f'{name} {count}'] for count in counts]
-        cells = [name, *(f'{value:.1f}' for value in own_ms)]
-        rows.append([*cells, f'{own_ms[0] / own_ms[-1]:.2f}'])
+        keys = [f'{name} {count}' for count in counts]
+        cells = [f'{medians_ms[key]:.1f} ({shortest_ms[key]:.1f})' for key in keys]
+        gains = [found[keys[0]] / found[keys[-1]] for found in (medians_ms, shortest_ms)]
+        rows.append([name, *cells, f'{gains[0]:.2f} ({gains[1]:.2f})'])
     _close(entrants)
     headings = ['method', *(f'{count} thread{"s" * (count > 1)} ms' for count in counts)]
     return (
-        f'{table([*headings, "faster by"], rows)}\n\n{_text(size)}. Where other work '
-        'takes a part of the cores, more threads gain less than on an idle machine.'
+        f'{table([*headings, "faster by"], rows)}\n\n{_text(size)}; in brackets the shortest of '
+        f'{rounds} times. Where other work takes a part of the cores, more threads gain less than '
+        'on an idle machine, or lose: each thread waits for the one that was interrupted.'
     )
 
 
