@@ -62,10 +62,10 @@ def _write(args: argparse.Namespace) -> None:
     rounds, cores = args.rounds, os.cpu_count() or 1
     parts: dict[str, Callable[[], str]] = {
         # Large images take seconds.
-        'pixels': lambda: pixels(names, sizes, max(1, rounds // 2)),
+        'pixels': lambda: pixels(names, sizes, max(1, rounds // 3)),
         'range': lambda: disparity_range(names, one_size, rounds),
         'threads': lambda: threads(names[:1], one_size, rounds, sorted({1, cores})),
-        'roofline': lambda: roofline(names, one_size, 4 * rounds, cores),
+        'roofline': lambda: roofline(names, one_size, 2 * rounds),
         'node': lambda: node(names[:1], node_sizes, _CAMERAS, args.seconds, 7),
     }
     wanted = args.only.split(',') if args.only else list(parts)
@@ -95,10 +95,7 @@ def _machine(load: float) -> str:
     text = f'{found["processor"]}; {versions}. Load average before: {load:.1f}'
     if load < 0.3:
         return f'{text}.'
-    return (
-        f'{text}: other work took a part of the {cores} cores, so that milliseconds are those of '
-        'this run alone. Compare ratios.'
-    )
+    return f'{text}, so other work had a part of the {cores} cores.'
 
 
 if __name__ == '__main__':

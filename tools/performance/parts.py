@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import cv2
+import numpy as np
 
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import BackendError
@@ -21,11 +24,14 @@ from dtp_stereo_ros.ros.harness.node_process import domain_of
 from dtp_stereo_ros.ros.harness.replay_node import ros_context
 from dtp_stereo_ros.ros.harness.textured_walls import textured_walls
 from dtp_stereo_ros.stereo import StereoFrame, StereoResult
+from dtp_stereo_ros.timing import in_turn
 
 Size = tuple[int, int]
 
 RANGES_PX = (64, 128, 192, 256)
 _USUAL_RANGE_PX = PipelineConfig().disparity_range
+_WARM_UP = 1
+_CPU_TIME = 'One thread; the CPU time of the process, in which other work of the machine is not.'
 # Values of `sgbm_mode`.
 _MODES = {BASELINE: 2, SGBM_FULL: 1}
 
@@ -46,34 +52,22 @@ class WithThreads:
         self._matcher.close()
 
 
-class OfSize:
-    """A method on one pair of its own, so that pairs of several sizes take turns."""
-
-    def __init__(self, matcher: Matcher, size: Size) -> None:
-        self._matcher, self._frame = matcher, textured_walls(*size)[0]
-
-    def process(self, frame: StereoFrame) -> StereoResult:
-        """Match the own pair."""
-        return self._matcher.process(self._frame)
-
-    def close(self) -> None:
-        """Free what it holds."""
-        self._matcher.close()
-
-
 def pixels(names: Sequence[str], sizes: Sequence[Size], rounds: int) -> str:
-    """Medians of all methods at several sizes, and as multiples of SGBM's."""
-    methods = [*_networks(names, 0), *_classical()]
-    entrants = [
-        Entrant(f'{method.name} {_text(size)}', OfSize(method.matcher, size))
-        for size in sizes
-        for method in methods
-    ]
-    medians_ms = _medians(entrants, sizes[0], rounds)
+    """CPU time of all methods at several sizes, and as multiples of SGBM's."""
+    methods = [*_networks(names, 1), *_classical()]
+    frames = {size: textured_walls(*size)[0] for size in sizes}
+    found_ms = _cpu_ms(
+        {
+            f'{method.name} {_text(size)}': partial(method.matcher.process, frame)
+            for size, frame in frames.items()
+            for method in methods
+        },
+        rounds,
+    )
     rows = []
     for method in methods:
-        own_ms = [medians_ms[f'{method.name} {_text(size)}'] for size in sizes]
-        sgbm_ms = [medians_ms[f'{BASELINE} {_text(size)}'] for size in sizes]
+        own_ms = [found_ms[f'{method.name} {_text(size)}'] for size in sizes]
+        sgbm_ms = [found_ms[f'{BASELINE} {_text(size)}'] for size in sizes]
         cells = [f'{o:.1f} ({o / s:.2f})' for o, s in zip(own_ms, sgbm_ms, strict=True)]
         per_pixel = [o / (size[0] * size[1]) for o, size in zip(own_ms, sizes, strict=True)]
         rows.append([method.name, *cells, f'{per_pixel[-1] / per_pixel[0]:.2f}'])
@@ -81,42 +75,43 @@ def pixels(names: Sequence[str], sizes: Sequence[Size], rounds: int) -> str:
     headings = ['method', *map(_text, sizes)]
     headings.append(f'time per pixel: {headings[-1]} / {headings[1]}')
     return (
-        f'{table(headings, rows)}\n\nms of a pair; in brackets as a multiple of sgbm at this '
-        f'size. Medians of {rounds} rounds, in each of which all methods at all sizes take turns.'
+        f'{table(headings, rows)}\n\nCPU ms of a pair; in brackets as a multiple of sgbm at this '
+        f'size. {_CPU_TIME} Medians of {rounds} rounds, in each of which all methods at all sizes '
+        'take turns.'
     )
 
 
 def disparity_range(names: Sequence[str], size: Size, rounds: int) -> str:
     """SGBM with several ranges; the range of a network is built into it."""
-    entrants = _networks(names[:1], 0)
+    methods = _networks(names[:1], 1)
+    networks = [method.name for method in methods]
     for range_px in RANGES_PX:
         for name, mode in _MODES.items():
-            config = PipelineConfig(backend=BASELINE, disparity_range=range_px, sgbm_mode=mode)
-            entrants.append(Entrant(f'{name} {range_px}', StereoPipeline(config)))
-    medians_ms = _medians(entrants, size, rounds)
+            config = PipelineConfig(
+                backend=BASELINE, disparity_range=range_px, sgbm_mode=mode, threads=1
+            )
+            methods.append(Entrant(f'{name} {range_px}', StereoPipeline(config)))
+    frame = textured_walls(*size)[0]
+    calls = {method.name: partial(method.matcher.process, frame) for method in methods}
+    found_ms = _cpu_ms(calls, rounds)
+    _close(methods)
     rows = []
     for range_px in RANGES_PX:
         cells = [f'{range_px} px']
         for name in _MODES:
-            range_ms = medians_ms[f'{name} {range_px}']
-            usual_ms = medians_ms[f'{name} {_USUAL_RANGE_PX}']
+            range_ms = found_ms[f'{name} {range_px}']
+            usual_ms = found_ms[f'{name} {_USUAL_RANGE_PX}']
             cells.append(f'{range_ms:.1f} ({range_ms / usual_ms:.2f})')
         rows.append(cells)
-    networks = [
-        f'{entrant.name} {medians_ms[entrant.name]:.1f} ms, '
-        f'{medians_ms[entrant.name] / medians_ms[f"{BASELINE} {_USUAL_RANGE_PX}"]:.2f} times sgbm '
-        f'with {_USUAL_RANGE_PX} px'
-        for entrant in entrants
-        if BASELINE not in entrant.name
-    ]
-    _close(entrants)
-    headings = ['disparities', *(f'{name} ms' for name in _MODES)]
+    usual_ms = found_ms[f'{BASELINE} {_USUAL_RANGE_PX}']
+    beside = [f'{n} {found_ms[n]:.1f} ms ({found_ms[n] / usual_ms:.2f})' for n in networks]
     return (
-        f'{table(headings, rows)}\n\n{_text(size)}; in brackets as a multiple of the time '
-        f'with {_USUAL_RANGE_PX} px. The range of a network is fixed when it is built: the '
+        f'{table(["disparities", *_MODES], rows)}\n\nCPU ms of a pair of {_text(size)}; in '
+        f'brackets as a multiple of the time with {_USUAL_RANGE_PX} px. {_CPU_TIME} Medians of '
+        f'{rounds} rounds, in turns. The range of a network is fixed when it is built: the '
         'shipped ones search 192 px at any setting, so their cost does not depend on it; a '
-        'smaller `input_scale` searches more with fewer pixels. '
-        f'In the same run: {"; ".join(networks)}.'
+        'smaller `input_scale` searches more with fewer pixels. In the same run, as a multiple of '
+        f'{BASELINE} with {_USUAL_RANGE_PX} px: {", ".join(beside)}.'
     )
 
 
@@ -124,9 +119,10 @@ def threads(names: Sequence[str], size: Size, rounds: int, counts: Sequence[int]
     """Medians with several numbers of threads."""
     entrants = []
     for count in counts:
-        own = [*_networks(names, count), *_classical()]
+        own = [*_networks(names, count), *_classical(count)]
         entrants += [Entrant(f'{e.name} {count}', WithThreads(e.matcher, count)) for e in own]
-    medians_ms = _medians(entrants, size, rounds)
+    take_turns(entrants, textured_walls(*size)[0], rounds)
+    medians_ms = {entrant.name: entrant.median_ms() for entrant in entrants}
     shortest_ms = {entrant.name: entrant.percentile_ms(0) for entrant in entrants}
     rows = []
     for name in dict.fromkeys(entrant.name.rpartition(' ')[0] for entrant in entrants):
@@ -177,21 +173,19 @@ def _networks(names: Sequence[str], count: int) -> list[Entrant]:
     return found
 
 
-def _classical() -> list[Entrant]:
-    """SGBM in its two variants, and block matching."""
-    found = [
-        Entrant(name, StereoPipeline(PipelineConfig(backend=BASELINE, sgbm_mode=mode)))
-        for name, mode in _MODES.items()
-    ]
+def _classical(count: int = 1) -> list[Entrant]:
+    """SGBM in its two variants, and block matching, in so many threads."""
+    found = []
+    for name, mode in _MODES.items():
+        config = PipelineConfig(backend=BASELINE, sgbm_mode=mode, threads=count)
+        found.append(Entrant(name, StereoPipeline(config)))
     return [*found, Entrant(NAME, BlockMatcher())]
 
 
-def _medians(entrants: Sequence[Entrant], size: Size, rounds: int) -> dict[str, float]:
-    """Median total of each, ms; what was timed before is forgotten."""
-    for entrant in entrants:
-        entrant.runs.clear()
-    take_turns(entrants, textured_walls(*size)[0], rounds)
-    return {entrant.name: entrant.median_ms() for entrant in entrants}
+def _cpu_ms(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median CPU time of each call, ms; all take turns."""
+    times = in_turn(list(calls.values()), rounds, _WARM_UP, time.process_time)
+    return {name: 1e3 * float(np.median(own)) for name, own in zip(calls, times, strict=True)}
 
 
 def _text(size: Size) -> str:

@@ -1,4 +1,7 @@
-"""Roofline: how near the networks come to what this processor can multiply and move.
+"""Roofline of one core: how near the networks come to what it can multiply and move.
+
+One thread, and its CPU time: with several threads on a busy machine, the wait for a thread that
+was interrupted is the longer part, and no clock leaves it out.
 
 Williams, Waterman and Patterson, "Roofline: an insightful visual performance model for multicore
 architectures", Communications of the ACM 52 (4), 2009.
@@ -7,8 +10,8 @@ architectures", Communications of the ACM 52 (4), 2009.
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,11 +28,10 @@ from dtp_stereo_ros.timing import in_turn
 
 from .graph_cost import GraphCost, graph_cost
 
-# A convolution that is limited by multiplications alone: 3x3, so many channels in and out. It
-# takes about a millisecond: a call that is longer than a time slice is seldom undisturbed.
-_CHANNELS, _HEIGHT, _WIDTH = 128, 24, 32
+# A convolution that is limited by multiplications alone: 3x3, so many channels in and out.
+_CHANNELS, _HEIGHT, _WIDTH = 128, 48, 64
 _CONVOLUTION_GMAC = _CHANNELS * _CHANNELS * 9 * _HEIGHT * _WIDTH / 1e9
-# Each thread copies so much, far more than the caches hold.
+# Far more than the caches hold.
 _COPIED_MB = 64
 _WARM_UP = 3
 # Runtimes and their precisions here.
@@ -70,28 +72,22 @@ class Bound:
         return 'multiplying' if multiplying >= self.least_s else 'memory'
 
 
-def roofline(names: Sequence[str], size: tuple[int, int], rounds: int, threads: int) -> str:
+def roofline(names: Sequence[str], size: tuple[int, int], rounds: int) -> str:
     """Measure and tell; all calls take turns.
-
-    The shortest time of each call counts: other work of the machine lengthens times, and is no
-    property of the processor.
 
     Args:
         names: of the models.
         size: width and height of the images, px.
         rounds: times that each is timed.
-        threads: of each.
     """
     width_px, height_px = size
     rng = np.random.default_rng(0)
     pair = [rng.uniform(0, 255, (1, 3, height_px, width_px)).astype(np.float32) for _ in range(2)]
-    calls: dict[tuple[str, ...], Callable[[], object]] = {('copy',): _copies(threads)}
+    calls: dict[tuple[str, ...], Callable[[], object]] = {('copy',): _copy()}
     opened: list[backends.base.Backend] = []
     for runtime, precision in _RUNTIMES:
         for name in names:
-            config = PipelineConfig(
-                backend=runtime, model=name, precision=precision, threads=threads
-            )
+            config = PipelineConfig(backend=runtime, model=name, precision=precision, threads=1)
             try:
                 backend = backends.create(config)
             except BackendError as error:
@@ -101,34 +97,32 @@ def roofline(names: Sequence[str], size: tuple[int, int], rounds: int, threads: 
             calls[runtime, precision, name] = functools.partial(backend.infer, *pair)
         else:
             peak = _openvino_peak if runtime == 'openvino' else _onnx_peak
-            calls[runtime, precision] = peak(precision, threads)
-    times = in_turn(list(calls.values()), rounds, _WARM_UP)
-    shortest_s = {key: min(taken) for key, taken in zip(calls, times, strict=True)}
+            calls[runtime, precision] = peak(precision)
+    times = in_turn(list(calls.values()), rounds, _WARM_UP, time.process_time)
+    taken_s = {key: float(np.median(taken)) for key, taken in zip(calls, times, strict=True)}
     for backend in opened:
         backend.close()
-    copied_mb_s = 2 * threads * _COPIED_MB / shortest_s['copy',]
+    copied_mb_s = 2 * _COPIED_MB / taken_s['copy',]
     rows = []
     for (runtime, precision, name), seconds in (
-        (key, value) for key, value in shortest_s.items() if len(key) == 3
+        (key, value) for key, value in taken_s.items() if len(key) == 3
     ):
         path = models.resolve(name, ('.onnx',))
         cost = graph_cost(path, width_px, height_px, precision)
-        peak_gmac_s = _CONVOLUTION_GMAC / shortest_s[runtime, precision]
+        peak_gmac_s = _CONVOLUTION_GMAC / taken_s[runtime, precision]
         rows.append(row(runtime, precision, name, Bound(cost, seconds, peak_gmac_s, copied_mb_s)))
-    headings = ['runtime', 'precision', 'model', 'GMAC', 'MB moved', 'inference ms']
+    headings = ['runtime', 'precision', 'model', 'GMAC', 'MB moved', 'CPU ms']
     headings += ['GMAC/s', 'peak GMAC/s', 'share of the peak', 'roofline ms', 'limited by']
     return (
         f'{table(headings, rows)}\n\n'
-        f'Pairs of {width_px}x{height_px}, {threads} threads. Peak: a 3x3 convolution of '
-        f'{_CHANNELS} to {_CHANNELS} channels at {_WIDTH}x{_HEIGHT} '
+        f'Pairs of {width_px}x{height_px}, one thread. ms: CPU time of the process, so that other '
+        f'work of the machine is not in it; medians of {rounds} times, all in turns. Peak: a 3x3 '
+        f'convolution of {_CHANNELS} to {_CHANNELS} channels at {_WIDTH}x{_HEIGHT} '
         f'({_CONVOLUTION_GMAC:.2f} GMAC) in the same runtime and precision. Memory: '
-        f'{copied_mb_s / 1000:.1f} GB/s, read and written, where each thread copies '
-        f'{_COPIED_MB} MB. The shortest of {rounds} times, all in turns; on a busy machine even '
-        'that is too long for a network, which takes longer than a time slice, so that its share '
-        'is a lower bound. MB moved: inputs, weights and outputs of each node that OpenVINO '
-        'executes, after it has merged nodes; what the caches keep does not reach the memory, so '
-        'a network may be faster than its roofline. ONNX Runtime merges other nodes; its bytes '
-        'are those of OpenVINO in fp32.'
+        f'{copied_mb_s / 1000:.1f} GB/s, read and written, by copying {_COPIED_MB} MB. MB moved: '
+        'inputs, weights and outputs of each node that OpenVINO executes, after it has merged '
+        'nodes; what the caches keep does not reach the memory, so a network may be faster than '
+        'its roofline. ONNX Runtime merges other nodes; its bytes are those of OpenVINO in fp32.'
     )
 
 
@@ -150,12 +144,10 @@ def row(runtime: str, precision: str, name: str, bound: Bound) -> list[str]:
     ]
 
 
-def _copies(threads: int) -> Callable[[], object]:
-    """A call that copies memory in all threads; NumPy lets others run meanwhile."""
-    sources = [np.ones(_COPIED_MB * 1_000_000 // 8) for _ in range(threads)]
-    targets = [np.zeros_like(source) for source in sources]
-    pool = ThreadPoolExecutor(threads)
-    return lambda: list(pool.map(np.copyto, targets, sources))
+def _copy() -> Callable[[], object]:
+    """A call that copies memory."""
+    source = np.ones(_COPIED_MB * 1_000_000 // 8)
+    return functools.partial(np.copyto, np.zeros_like(source), source)
 
 
 def _tensors() -> tuple[np.ndarray, np.ndarray]:
@@ -165,18 +157,18 @@ def _tensors() -> tuple[np.ndarray, np.ndarray]:
     return image, rng.standard_normal((_CHANNELS, _CHANNELS, 3, 3)).astype(np.float32)
 
 
-def _openvino_peak(precision: str, threads: int) -> Callable[[], object]:
+def _openvino_peak(precision: str) -> Callable[[], object]:
     image, kernel = _tensors()
     port = ops.parameter(image.shape, np.float32)
     convolved = ops.convolution(port, ops.constant(kernel), [1, 1], [1, 1], [1, 1], [1, 1])
     hint = {'fp32': 'f32'}.get(precision, precision)
-    properties = {'INFERENCE_PRECISION_HINT': hint, 'INFERENCE_NUM_THREADS': threads}
+    properties = {'INFERENCE_PRECISION_HINT': hint, 'INFERENCE_NUM_THREADS': 1}
     model = ov.Model([convolved], [port], 'peak')
     request = ov.Core().compile_model(model, 'CPU', properties).create_infer_request()
     return lambda: request.infer([image])
 
 
-def _onnx_peak(precision: str, threads: int) -> Callable[[], object]:
+def _onnx_peak(precision: str) -> Callable[[], object]:
     assert precision == 'fp32', 'ONNX Runtime has no convolution in another one on a CPU'
     image, kernel = _tensors()
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
@@ -190,6 +182,6 @@ def _onnx_peak(precision: str, threads: int) -> Callable[[], object]:
     )
     model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid('', 13)])
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     session = ort.InferenceSession(model.SerializeToString(), options, ['CPUExecutionProvider'])
     return lambda: session.run(None, {'image': image})
