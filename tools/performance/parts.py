@@ -148,7 +148,11 @@ def node(
         NodeSetting(*sizes[0], count, {'model': name}) for name in names for count in cameras
     ]
     with ros_context(domain_of(os.getpid())) as (context, env):
-        figures = [measure(own, seconds, steps, context, env) for own in settings]
+        figures = []
+        for own in settings:
+            figures.append(measure(own, seconds, steps, context, env))
+            # Each takes a minute or more, and the whole may be stopped.
+            print(node_table(node_document(figures[-1:], seconds, '')), flush=True)
     result = node_document(figures, seconds, '')
     return (
         f'{node_table(result, even=False)}\n\n`dtp-stereo bench --node`, {seconds:g} s at each of '
