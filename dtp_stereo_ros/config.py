@@ -70,7 +70,7 @@ def tunable(
 
 # One part of a ROS name; what begins with _ would be a hidden topic.
 _NAME_PART = re.compile(r'[A-Za-z](_?[A-Za-z0-9])*_?')
-_MOST_CAMERAS = 16
+MOST_CAMERAS = 16
 
 BACKENDS = ('auto', 'openvino', 'onnx', 'torch', 'tensorrt', 'sgbm')
 
@@ -493,8 +493,8 @@ def _check_cameras(names: tuple[str, ...]) -> None:
     """Each name becomes a part of topic names."""
     if names == ('',):
         return
-    if not 1 <= len(names) <= _MOST_CAMERAS:
-        raise ConfigError(f'cameras has {len(names)} names, it must have 1 .. {_MOST_CAMERAS}')
+    if not 1 <= len(names) <= MOST_CAMERAS:
+        raise ConfigError(f'cameras has {len(names)} names, it must have 1 .. {MOST_CAMERAS}')
     for index, name in enumerate(names):
         if not _NAME_PART.fullmatch(name):
             raise ConfigError(

@@ -86,6 +86,11 @@ def folders() -> list[Path]:
     return [folder for folder in dict.fromkeys(candidates) if folder.is_dir()]
 
 
+def names(suffixes: Sequence[str]) -> list[str]:
+    """Names of the models in `folders()` that have a file with one of these endings."""
+    return sorted({p.stem for f in folders() for s in suffixes for p in f.glob(f'*{s}')})
+
+
 def is_path(name_or_path: str) -> bool:
     """Whether a model setting means a file, and not the name of a shipped model."""
     return Path(name_or_path).suffix in ('.onnx', '.pt') or Path(name_or_path).name != name_or_path
@@ -115,8 +120,8 @@ def resolve(name_or_path: str, suffixes: Sequence[str]) -> Path:
             path = folder / f'{name_or_path}{suffix}'
             if path.is_file():
                 return _bounded(path)
-    names = sorted({p.stem for folder in searched for s in suffixes for p in folder.glob(f'*{s}')})
-    known = f'there is {", ".join(names)}' if names else 'there is none at all'
+    found = names(suffixes)
+    known = f'there is {", ".join(found)}' if found else 'there is none at all'
     places = ', '.join(map(str, searched)) or 'no model folder exists'
     raise ModelError(
         f'no model {name_or_path!r} with ending {kinds} ({known}; searched: {places}); give a '

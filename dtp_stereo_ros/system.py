@@ -69,6 +69,14 @@ def gpu() -> str:
     return _nvidia_smi(f'--query-gpu={_GPU_FIELDS}')
 
 
+def gpu_clocks() -> str:
+    """Clocks of NVIDIA's GPUs at this moment, of the cores and the memory, each with its highest.
+
+    '' where there is none.
+    """
+    return _nvidia_smi('--query-gpu=clocks.sm,clocks.max.sm,clocks.mem,clocks.max.mem')
+
+
 def gpu_memory_mib() -> int | None:
     """Memory that this process has on NVIDIA's GPUs; None where that is not told."""
     rows = _nvidia_smi('--query-compute-apps=pid,used_memory').split('; ')

@@ -12,24 +12,32 @@ _AGREEING = 3
 _AGREEMENT = 1.1
 
 
-def in_turn(calls: Sequence[Callable[[], object]], rounds: int, warm_up: int) -> list[list[float]]:
+def in_turn(
+    calls: Sequence[Callable[[], object]],
+    rounds: int,
+    warm_up: int,
+    clock: Callable[[], float] | None = None,
+) -> list[list[float]]:
     """Seconds of each call; all take turns, so that a load hits all alike.
 
     Args:
         calls: what to time.
         rounds: times that each is timed.
         warm_up: times that each runs before.
+        clock: seconds; default `time.perf_counter`. That of the process's CPU time,
+            `time.process_time`, stands while other processes have the cores.
 
     Returns:
         of each call its `rounds` times.
     """
     times: list[list[float]] = [[] for _ in calls]
+    now = clock or time.perf_counter
     for number in range(warm_up + rounds):
         for call, taken in zip(calls, times, strict=True):
-            begun = time.perf_counter()
+            begun = now()
             call()
             if number >= warm_up:
-                taken.append(time.perf_counter() - begun)
+                taken.append(now() - begun)
     return times
 
 

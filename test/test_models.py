@@ -68,6 +68,16 @@ def test_the_search_path_goes_before_shipped_models(
     assert models.resolve('dtpnet', ('.onnx',)) == tmp_path / 'dtpnet.onnx'
 
 
+def test_names_are_those_of_files_with_an_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ('b.onnx', 'a.onnx', 'a.pt', 'c.pt', 'd.md'):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(models, 'folders', lambda: [tmp_path])
+    assert models.names(('.onnx',)) == ['a', 'b']
+    assert models.names(('.onnx', '.pt')) == ['a', 'b', 'c']
+
+
 def test_a_missing_name_is_reported_with_what_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

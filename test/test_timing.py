@@ -26,6 +26,11 @@ def test_calls_take_turns_and_the_first_rounds_do_not_count(
     assert ''.join(called) == 'ab' * 5
 
 
+def test_another_clock() -> None:
+    clock = itertools.count(0.0, 7.0)
+    assert timing.in_turn([lambda: None], 2, 1, lambda: next(clock)) == [[7, 7]]
+
+
 @pytest.mark.parametrize('share', [0.0, 0.5, 0.9])
 def test_undisturbed_times_are_found_under_load(
     monkeypatch: pytest.MonkeyPatch, share: float

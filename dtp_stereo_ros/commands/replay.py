@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from ..recordings.recording import Recording
 from ..recordings.stereo_topics import COMPRESSED, StereoTopics, chosen_topics, unused_truth
 from ..recordings.written_bag import WrittenBag
 from ..recordings.written_results import ResultWriter
+from ..signals import unwinding
 from ..stereo import SIDES, StereoResult
 from .options import add_pipeline_options, pipeline_config
 from .recorded import (
@@ -170,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
     )
     record = new_bag('--record', args.record, args.bag) if args.record else None
     with (
-        Recording(args.bag) as recording, _unwinding(), closing(StereoPipeline(limits)) as sgbm,
+        Recording(args.bag) as recording, unwinding(), closing(StereoPipeline(limits)) as sgbm,
         record or nullcontext(),
     ):  # fmt: skip
         setup = _Setup(args, part, pipeline, node, Method(BASELINE, sgbm), record)
@@ -215,21 +215,6 @@ def _replay_all(
             ended.append(reason)
             break
     return replayed, ended
-
-
-@contextmanager
-def _unwinding() -> Iterator[None]:
-    """SIGTERM unwinds the stack as Ctrl-C does, so that the node is stopped.
-
-    A shell starts what runs in the background with SIGINT ignored; launch sends it all the same.
-    """
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {n: signal.signal(n, signal.default_int_handler) for n in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _replay_camera(setup: _Setup, camera: RecordedCamera, several: bool) -> _Replayed | None:

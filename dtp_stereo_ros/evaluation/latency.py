@@ -20,7 +20,8 @@ STAGES = ('preprocess', 'inference', 'postprocess')
 # The size at which methods are timed where none is asked for.
 WIDTH_PX, HEIGHT_PX = 640, 480
 
-_WARM_UP = 3
+# Runs of each method before the timed ones.
+WARM_UP = 3
 # Thread pools spin for a while after a run; the next method is not to pay for that.
 _PAUSE_S = 0.02
 
@@ -51,6 +52,9 @@ REFERENCES_SOURCE = (
 class Entrant:
     """A matcher that takes part in a timing.
 
+    A matcher returns arrays of the host, for which a GPU has to be waited for: its times end when
+    the GPU has finished.
+
     Attributes:
         name: in the result.
         matcher: that is timed.
@@ -63,9 +67,12 @@ class Entrant:
 
     def median_ms(self, *stages: str) -> float:
         """Median over the runs of the sum of some stages, of all by default."""
-        return 1000 * float(
-            np.median([sum(run[stage] for stage in stages or STAGES) for run in self.runs])
-        )
+        return self.percentile_ms(50, *stages)
+
+    def percentile_ms(self, percent: float, *stages: str) -> float:
+        """Percentile over the runs of the sum of some stages, of all by default."""
+        sums = [sum(run[stage] for stage in stages or STAGES) for run in self.runs]
+        return 1000 * float(np.percentile(sums, percent))
 
 
 @dataclass(frozen=True)
@@ -87,10 +94,10 @@ class Times:
 
 def take_turns(entrants: Sequence[Entrant], frame: StereoFrame, runs: int) -> None:
     """Time all on one frame, in turns, so that other work on the machine hits all alike."""
-    for index in range(_WARM_UP + runs):
+    for index in range(WARM_UP + runs):
         for entrant in entrants:
             latency_s = entrant.matcher.process(frame).latency_s
-            if index >= _WARM_UP:
+            if index >= WARM_UP:
                 entrant.runs.append(latency_s)
             time.sleep(_PAUSE_S)
 

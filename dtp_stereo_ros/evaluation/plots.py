@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +16,7 @@ from ..image_io import atomic
 from .calibration import total
 from .columns import COLUMNS
 from .comparison import Accuracy, main_region, methods_of
-from .latency import REFERENCES, Times
+from .latency import REFERENCES, Reference, Times
 from .result_file import mean_curves
 from .runner import BASELINE, DatasetResult
 from .sparsification import KEPT_SHARES
@@ -95,10 +97,19 @@ def draw_calibration(path: Path, results: Sequence[DatasetResult]) -> bool:
     return True
 
 
-def draw_times(path: Path, rows: Sequence[Accuracy], times: Times) -> bool:
+def draw_times(
+    path: Path,
+    rows: Sequence[Accuracy],
+    times: Times,
+    references: Sequence[Reference] = REFERENCES,
+) -> bool:
     """bad-3 with its interval against time in those of SGBM, one panel for each set.
 
-    Networks of which only the time was measured are vertical lines.
+    Args:
+        path: of the picture.
+        rows: of all sets.
+        times: of the methods.
+        references: methods of which only the time was measured: vertical lines.
 
     Returns:
         Whether the file was written: not without truth or times.
@@ -119,14 +130,19 @@ def draw_times(path: Path, rows: Sequence[Accuracy], times: Times) -> bool:
     grid = figure.subplots(1, len(shown), squeeze=False)
     colours = _colours(list(dict.fromkeys(row.method for row in rows)))
     for axes, (dataset, found) in zip(grid[0], shown.items(), strict=True):
-        _draw_references(axes)
+        _draw_references(axes, references)
         found.sort(key=lambda row: times.ratios[row.method])
+        short = Counter(row.method.split()[0] for row in found)
         for index, row in enumerate(found):
-            _draw_point(axes, row, times.ratios[row.method], colours[row.method], index % 2 == 0)
+            name = row.method.split()[0]
+            # A model in several runtimes or precisions.
+            label = name if short[name] == 1 else row.method
+            ratio, colour = times.ratios[row.method], colours[row.method]
+            _draw_point(axes, row, label, ratio, colour, index % 2 == 0)
         axes.set_xscale('log', base=2)
         ends = [
             *(times.ratios[row.method] for row in found),
-            *(r.ratio_to_sgbm for r in REFERENCES),
+            *(r.ratio_to_sgbm for r in references),
         ]
         axes.set_xlim(min(ends) / 1.4, max(ends) * 1.4)
         axes.xaxis.set_major_formatter(lambda value, _: f'{value:g}')
@@ -160,11 +176,11 @@ def _draw_curves(axes: Axes, result: DatasetResult, key: str, colours: dict[str,
             axes.plot([100 * score.density], [error], 'o', color=colour, markersize=5, label=label)
 
 
-def _draw_references(axes: Axes) -> None:
-    for reference, style in zip(REFERENCES, _LINE_STYLES, strict=True):
+def _draw_references(axes: Axes, references: Sequence[Reference]) -> None:
+    for reference, style in zip(references, itertools.cycle(_LINE_STYLES), strict=False):
         axes.axvline(reference.ratio_to_sgbm, color='#777777', linestyle=style, linewidth=1)
         axes.annotate(
-            f'{reference.name} {reference.precision}, time only',
+            f'{reference.name} {reference.precision}'.rstrip() + ', time only',
             (reference.ratio_to_sgbm, 0.03),
             xycoords=('data', 'axes fraction'),
             xytext=(2, 0),
@@ -175,7 +191,9 @@ def _draw_references(axes: Axes) -> None:
         )
 
 
-def _draw_point(axes: Axes, row: Accuracy, ratio: float, colour: str, above: bool) -> None:
+def _draw_point(
+    axes: Axes, row: Accuracy, label: str, ratio: float, colour: str, above: bool
+) -> None:
     """A method with its interval; names take turns above and below, as points may be close."""
     value = row.values['bad_3']
     down, up = (
@@ -184,7 +202,7 @@ def _draw_point(axes: Axes, row: Accuracy, ratio: float, colour: str, above: boo
     )
     axes.errorbar(ratio, 100 * value.mean, [[down], [up]], fmt='o', color=colour, capsize=2)
     axes.annotate(
-        row.method.split()[0],
+        label,
         (ratio, 100 * value.mean),
         xytext=(4, 4 if above else -9),
         textcoords='offset points',

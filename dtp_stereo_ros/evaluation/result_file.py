@@ -19,8 +19,8 @@ from ..errors import InputError
 from .anatomy import CLASSES
 from .calibration import EDGES_PX, total
 from .columns import ALL_COLUMNS, COLUMNS, DEPTH
-from .comparison import accuracy, main_region
-from .intervals import CONFIDENCE_LEVEL, RESAMPLES, SEED
+from .comparison import Accuracy, accuracy, main_region
+from .intervals import CONFIDENCE_LEVEL, RESAMPLES, SEED, Interval
 from .latency import REFERENCES, Times
 from .recorded import FrameScore, RecordingResult
 from .runner import BASELINE, DatasetResult, SceneScore
@@ -153,6 +153,42 @@ def read(path: Path) -> dict[str, Any]:
             f'{VERSION}; {mend}'
         )
     return document
+
+
+def read_accuracy(path: Path) -> list[Accuracy]:
+    """The rows of accuracy in a result file.
+
+    Raises:
+        InputError: see `read`; or it has no such rows.
+    """
+    try:
+        return [
+            Accuracy(
+                **{
+                    **row,
+                    'values': _intervals(row['values']),
+                    'differences': _intervals(row['differences']),
+                }
+            )
+            for row in read(path)['accuracy']
+        ]
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f'{path}: has no rows of accuracy that can be read ({type(error).__name__}: {error}); '
+            'write it again with dtp-stereo eval -o DIR'
+        ) from error
+
+
+def _intervals(values: dict[str, dict[str, Any]]) -> dict[str, Interval]:
+    """Intervals as they were before `plain`."""
+
+    def number(value: float | None) -> float:
+        return float('nan') if value is None else value
+
+    return {
+        key: Interval(number(v['mean']), number(v['low']), number(v['high']), v['images'])
+        for key, v in values.items()
+    }
 
 
 def mean_curves(result: DatasetResult, method: str) -> dict[str, list[float]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import layouts
 import numpy as np
 import pytest
 
@@ -90,21 +91,119 @@ def test_sgbm_is_the_unit(capsys: pytest.CaptureFixture[str]) -> None:
 
 @has_pair
 def test_backends_that_cannot_start_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ['bench', '--model', 'nosuch', '--size', '200x120', '--runs', '1']
+    arguments = ['bench', '--model', 'nosuch', '--size', '200x120', '--runs', '1', '--no-memory']
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == '200x120, medians of 1 runs'
-    assert lines[2].split()[0] == 'sgbm'
-    assert lines[2].endswith('1.00x')
+    headings, sgbm, full, bm = (
+        [cell.strip() for cell in line.strip('|').split('|')] for line in (lines[1], *lines[3:6])
+    )
+    assert headings[-3:] == ['/ sgbm', '/ sgbm-full', '/ bm']
+    assert 'memory MiB' not in headings
+    assert [row[0] for row in (sgbm, full, bm)] == ['sgbm', 'sgbm-full', 'bm']
+    assert (sgbm[-3], full[-2], bm[-1]) == ('1.00', '1.00', '1.00')
     passed_over = [line for line in lines if 'passed over' in line]
     assert [line.split()[0] for line in passed_over] == ['openvino', 'onnx', 'torch', 'tensorrt']
     assert all("no model 'nosuch'" in line for line in passed_over)
+
+
+def test_several_sizes_with_stages_rivals_and_memory(
+    pair: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ['--backend', 'sgbm-full,bm', '--size', '320x200,64x48', '--runs', '3', '--json']
+    assert main(['bench', *pair, *arguments]) == 0
+    report = json.loads(capsys.readouterr().out)
+    (small,) = report['further_sizes']
+    assert (report['width_px'], small['width_px'], small['height_px']) == (320, 64, 48)
+    for size in (report, small):
+        rows = {row['backend']: row for row in size['backends']}
+        assert list(rows) == ['sgbm', 'sgbm-full', 'bm']
+        for name, row in rows.items():
+            assert row['model'] == name
+            stages = [row[f'{stage}_ms'] for stage in ('preprocess', 'inference', 'postprocess')]
+            assert max(stages) <= row['total_ms'] <= row['total_p95_ms']
+            assert 0 <= row['method_memory_mib'] < row['peak_memory_mib']
+        assert rows['sgbm']['ratio_to_sgbm_full'] == pytest.approx(
+            rows['sgbm']['total_ms'] / rows['sgbm-full']['total_ms'], rel=0.05
+        )
+    # Eight directions keep costs of the whole image.
+    of_full = [size['backends'][1]['method_memory_mib'] for size in (report, small)]
+    assert of_full[0] > of_full[1] + 10
+    assert report['machine']['python']
+    assert report['load_average'] >= 0
+
+
+def test_a_report_without_accuracy_says_so(pair: list[str], tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    arguments = ['--backend', 'sgbm', '--runs', '1', '--no-memory', '--report', str(out)]
+    assert main(['bench', *pair, *arguments]) == 0
+    text = (out / 'report.md').read_text()
+    assert '## 160x100' in text
+    assert 'The plot of accuracy against latency is left out, as no accuracy was given' in text
+    assert json.loads((out / 'bench.json').read_text())['backends'][0]['peak_memory_mib'] is None
+    assert sorted(path.name for path in out.iterdir()) == ['bench.json', 'report.md']
+
+
+def test_a_report_with_the_accuracy_of_eval(pair: list[str], tmp_path: Path) -> None:
+    pytest.importorskip('matplotlib')
+    data = f'flyingthings:{layouts.flyingthings(tmp_path / "f")}'
+    judged, out = tmp_path / 'judged', tmp_path / 'out'
+    assert main(['eval', '--data', data, '--backend', 'sgbm', '-o', str(judged)]) == 0
+    arguments = ['--backend', 'sgbm,bm', '--runs', '1', '--no-memory', '--report', str(out)]
+    accuracy = ['--accuracy', str(judged / 'report.json')]
+    assert main(['bench', *pair, *arguments, *accuracy]) == 0
+    text = (out / 'report.md').read_text()
+    assert '![Accuracy against latency](accuracy.png)' in text
+    assert 'Without an accuracy in that file, and so a vertical line: bm.' in text
+    picture = cv2.imread(str(out / 'accuracy.png'))
+    assert picture is not None and picture.std() > 5
+
+
+@pytest.mark.skipif(importlib.util.find_spec('onnxruntime') is None, reason='runs the models')
+def test_a_report_takes_all_models_that_have_a_name(
+    make_onnx: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    pair: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ('one', 'two'):
+        numbers = {'padding_multiple': '16', 'max_disparity_px': '64', 'min_width_px': '32'}
+        values = {'name': name, 'precision': 'fp32', **numbers}
+        make_onnx(f'{name}.onnx', {f'dtp_stereo.{key}': value for key, value in values.items()})
+    monkeypatch.setattr('dtp_stereo_ros.models.folders', lambda: [tmp_path])
+    arguments = ['--backend', 'onnx', '--runs', '1', '--no-memory', '--json']
+    assert main(['bench', *pair, *arguments, '--report', str(tmp_path / 'out')]) == 0
+    rows = json.loads(capsys.readouterr().out)['backends']
+    assert [row['model'] for row in rows] == ['one', 'two', 'sgbm']
+
+
+def test_the_node_needs_ros(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith('dtp_stereo_ros.ros.')]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, 'rclpy', None)
+    assert main(['bench', '--node', '--backend', 'sgbm']) == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1
+    assert 'bench --node needs ROS 2: ' in error
+    assert "pip install 'dtp_stereo[ros]', or source ROS 2" in error
 
 
 @has_pair
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
+        (['--size', '640x480,', '--runs', '1'], "--size: '' is not WIDTHxHEIGHT"),
+        (['--accuracy', 'report.json'], '--accuracy is for the plot of a report; give --report'),
+        (['--accuracy', 'none.json', '--report', 'out'], 'none.json: cannot be read'),
+        (['--node', 'a.png', 'b.png'], '--node takes no pair, no --report and no --accuracy'),
+        (['--node', '--seconds', '0'], '--seconds is 0, it must be 1 to 120'),
+        (['--node', '--seconds', 'nan'], '--seconds is nan, it must be 1 to 120'),
+        (['--node', '--steps', '0'], '--steps is 0, it must be at least 1'),
+        (['--node', '--cameras', '17'], '--cameras is 17, it must be 1 to 16'),
+        (['--node', '--backend', 'bm'], 'unknown backend bm; the node has auto, openvino'),
         (['--backend', 'onnx,foo'], 'unknown backend foo; choose among openvino, onnx'),
         (['--size', '640'], "--size: '640' is not WIDTHxHEIGHT"),
         (['--size', '0x480'], "--size: '0x480' is not WIDTHxHEIGHT"),

@@ -40,10 +40,10 @@ from dtp_stereo_ros.ros.harness.node_process import (
     profile_env,
 )
 from dtp_stereo_ros.ros.harness.player import play_frames
+from dtp_stereo_ros.ros.harness.textured_walls import textured_walls
 from dtp_stereo_ros.sizes import parse_size
 
 from ..doc_sections import check_section, write_section
-from ..textured_walls import textured_walls
 from .listener import Interval, Listener
 from .report import Sample, Soak, check_plot, draw, judge, section
 

@@ -28,7 +28,7 @@ from dtp_stereo_ros.sizes import parse_size
 
 from ..doc_sections import check_section, write_section
 from .relay import RELAY_COLUMNS, Relay, measure, relay_row, spin
-from .through_node import NODE_COLUMNS, measure_node, send_when_told
+from .through_node import NODE_COLUMNS, measure_node
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def main() -> int:
         '--profile', type=Path, default=PROFILE, help='of the last setting (default: ours)'
     )
     parser.add_argument('--write', type=Path, metavar='PAGE', help='page to put the table into')
-    roles = ('camera', 'relay', 'pairs', 'subscriber')
+    roles = ('camera', 'relay', 'subscriber')
     parser.add_argument('--role', choices=roles, help=argparse.SUPPRESS)
     parser.add_argument('--cloud', default='32,1', help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -109,8 +109,6 @@ def _play(args: argparse.Namespace) -> None:
     elif args.role == 'camera':
         relay = [*_command(args, 'relay'), '--cloud', args.cloud]
         print(relay_row(measure(size, args.rate, args.seconds, relay)))
-    elif args.role == 'pairs':
-        send_when_told(*size, args.rate)
     else:
         parameters = {
             'backend': args.backend,
@@ -118,8 +116,7 @@ def _play(args: argparse.Namespace) -> None:
             'avoid_point_cloud_padding': point_step == 16,
             'decimation': decimation,
         }
-        camera = _command(args, 'pairs')
-        print(measure_node(camera, args.rate, args.seconds, parameters))
+        print(measure_node(size, args.rate, args.seconds, parameters))
 
 
 def _command(args: argparse.Namespace, role: str) -> list[str]:

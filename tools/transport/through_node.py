@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import os
 import select
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -32,10 +30,8 @@ from stereo_msgs.msg import DisparityImage
 
 from dtp_stereo_ros.config import Scalar
 from dtp_stereo_ros.errors import BackendError
+from dtp_stereo_ros.ros.harness.camera_process import CameraProcess, camera_command
 from dtp_stereo_ros.ros.harness.node_process import LARGE_MESSAGES_ENV, NodeProcess
-from dtp_stereo_ros.ros.harness.player import FramePublisher, camera_messages
-
-from ..textured_walls import textured_walls
 
 _SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _LISTENER = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
@@ -55,28 +51,6 @@ NODE_COLUMNS = (
 _TRANSPORTS = {n: os.environ.get(n, 'DEFAULT') for n in LARGE_MESSAGES_ENV}
 # The node's counters, by the words of its diagnostics.
 _COUNTERS = ('left images', 'right images', 'images paired', 'results', 'dropped busy')
-
-
-def send_when_told(width: int, height: int, rate_hz: float) -> None:
-    """The camera: for each line of standard input, send as many pairs as it says.
-
-    Prints 'done' and the rate after each; ends with the input.
-    """
-    rclpy.init(args=[])
-    node = Node('transport_camera')
-    publisher = FramePublisher(node, qos=_SENSOR)
-    messages = [camera_messages(frame) for frame in textured_walls(width, height)]
-    for line in sys.stdin:
-        count, began = int(line), time.monotonic()
-        for index in range(count):
-            pair = messages[index % len(messages)]
-            stamp = node.get_clock().now().to_msg()
-            for msg in pair.values():
-                msg.header.stamp = stamp
-            publisher.send(pair)
-            time.sleep(max(0.0, began + (index + 1) / rate_hz - time.monotonic()))
-        print(f'done {count / (time.monotonic() - began):.1f}', flush=True)
-    rclpy.try_shutdown()
 
 
 class Subscriber:
@@ -121,12 +95,12 @@ class Subscriber:
 
 
 def measure_node(
-    camera: list[str], rate_hz: float, seconds: float, parameters: Mapping[str, Scalar]
+    size: tuple[int, int], rate_hz: float, seconds: float, parameters: Mapping[str, Scalar]
 ) -> str:
     """Measure one setting; gives the `NODE_COLUMNS` of its row.
 
     Args:
-        camera: command that runs `send_when_told`.
+        size: width and height of the images, px.
         rate_hz, seconds: of its pairs.
         parameters: of the node.
 
@@ -134,25 +108,23 @@ def measure_node(
         BackendError: the node gave no result.
     """
     subscriber = Subscriber()
-    pipes: dict[str, Any] = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'text': True}
     settings = {'diagnostics_period': 0.2, **parameters}
     with (
         tempfile.TemporaryDirectory() as folder,
         NodeProcess(settings, {}, Path(folder) / 'log', env=_TRANSPORTS) as node,
-        subprocess.Popen(camera, **pipes) as process,
+        CameraProcess(camera_command(*size)) as camera,
     ):
         deadline = time.monotonic() + _START_S
         while not subscriber.told['results']:  # the model compiles for this size
             if time.monotonic() > deadline:
                 raise BackendError(f'no result within {_START_S:g} s; {node.output()[-300:]}')
-            _send(process, 3, subscriber)
+            _send(camera, 3, rate_hz, subscriber)
         subscriber.spin(_DRAIN_S)
         before, count = subscriber.counters(), round(rate_hz * seconds)
-        sent_hz = _send(process, count, subscriber)
+        sent_hz = _send(camera, count, rate_hz, subscriber)
         subscriber.spin(_DRAIN_S)
         seen = subscriber.counters()
         seen.subtract(before)
-        process.communicate()  # ends its input, and so itself
     subscriber.close()
     return row(seen, count, sent_hz, subscriber.latency)
 
@@ -172,10 +144,9 @@ def row(seen: Mapping[str, int], count: int, sent_hz: float, latency_ms: str) ->
     )
 
 
-def _send(camera: Any, count: int, subscriber: Subscriber) -> float:
+def _send(camera: CameraProcess, count: int, rate_hz: float, subscriber: Subscriber) -> float:
     """Let the camera send, receive meanwhile; returns its rate, Hz."""
-    camera.stdin.write(f'{count}\n')
-    camera.stdin.flush()
-    while not select.select([camera.stdout], [], [], 0)[0]:
+    camera.send(count, rate_hz)
+    while not select.select([camera.answers], [], [], 0)[0]:
         subscriber.spin(0.05)
-    return float(camera.stdout.readline().split()[1])
+    return camera.sent_hz()

@@ -75,6 +75,11 @@ class NodeProcess:
         self.stop()
 
     @property
+    def environment(self) -> Mapping[str, str]:
+        """Environment of the node; a process that it is to hear needs the same."""
+        return self._env
+
+    @property
     def pid(self) -> int:
         """Process id of the node."""
         assert self._process is not None

@@ -1,0 +1,1 @@
+"""Cost of methods and of the node against what it depends on, and the roofline."""
