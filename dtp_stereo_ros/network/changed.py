@@ -110,10 +110,9 @@ def with_error_head(network: DTPNetLight, channels: int) -> DTPNetLight:
         return network
     made = DTPNetLight(dataclasses.replace(network.config, error=channels))
     widths = {k: v for k, v in read_widths(network).items() if not k.startswith('error.')}
-    # The head reads what these layers read.
-    for name, reader in (('context', 'upsampling.context'), ('refined', 'refinement.leave')):
-        if reader in widths:
-            widths[f'error.{name}'] = [channels, widths[reader][1], 1]
+    # The head reads what this layer reads.
+    reader = 'upsampling.context' if network.refinement is None else 'refinement.leave'
+    widths['error.features'] = [channels, widths[reader][1], 1]
     apply_widths(made, widths)
     state = {k: v for k, v in network.state_dict().items() if not k.startswith('error.')}
     made.load_state_dict({**made.state_dict(), **state})

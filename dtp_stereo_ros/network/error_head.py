@@ -15,23 +15,21 @@ from torch import Tensor, nn
 from .blocks import ConvBN
 
 # Planes of `cues`.
-CUES = 4
+CUES = 6
 
 
 class ErrorHead(nn.Module):
     """Logarithm of the expected absolute error of each cell of 4 x 4 px.
 
     Args:
-        context: channels of left features and volume.
-        refined: channels of the refinement's features; 0 for none.
+        features: channels of the features that it reads.
         channels: of its own.
     """
 
-    def __init__(self, context: int, refined: int, channels: int) -> None:
+    def __init__(self, features: int, channels: int) -> None:
         super().__init__()
-        # A layer for each input: joined to one, they would be copied.
-        self.context = nn.Conv2d(context, channels, 1, bias=False)
-        self.refined = nn.Conv2d(refined, channels, 1, bias=False) if refined else None
+        # Two layers on two inputs: joined to one, they would be copied.
+        self.features = nn.Conv2d(features, channels, 1, bias=False)
         self.cues = nn.Conv2d(CUES, channels, 1, bias=False)
         self.join = nn.BatchNorm2d(channels)
         self.spatial = ConvBN(channels, channels, 3, groups=channels)
@@ -40,27 +38,41 @@ class ErrorHead(nn.Module):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]  # there is a bias
 
-    def forward(self, context: Tensor, refined: Tensor | None, cues: Tensor) -> Tensor:
-        """Inputs of one size (B, its channels, h, w) to the logarithm of px (B, 1, h, w)."""
-        x = self.context(context) + self.cues(cues)
-        if self.refined is not None and refined is not None:
-            x = x + self.refined(refined)
-        log_error: Tensor = self.leave(self.spatial(F.relu(self.join(x))))
+    def forward(self, features: Tensor, cues: Tensor) -> Tensor:
+        """Features and `cues`, (B, channels, h, w), to the logarithm of px (B, 1, h, w)."""
+        joined = F.relu(self.join(self.features(features) + self.cues(cues)))
+        log_error: Tensor = self.leave(self.spatial(joined))
         return log_error
 
 
-def cues(peak: Tensor, mass: Tensor, bins: int) -> Tensor:
+def cues(peak: Tensor, mass: Tensor, logits: Tensor) -> Tensor:
     """Planes that tell a likely error, all of them small numbers (B, CUES, h, w).
 
-    They are the mass of the peak, the range of the disparity among the 3 x 3 neighbours, the
-    disparity, and where the left border of the right image lies from the match.
+    They are the mass of the distribution's peak, in two scales, the entropy of the distribution,
+    the range of the disparity among 3 x 3 neighbours, the disparity, and how far the match lies
+    inside the right image. On held-out generated pairs the entropy told most.
 
     Args:
         peak: (B, 1, h, w) disparity in bins.
         mass: (B, 1, h, w) of the distribution's peak, 0..1.
-        bins: disparities of the distribution.
+        logits: (B, bins, h, w) of the distribution.
     """
     spread = F.max_pool2d(peak, 3, 1, 1) + F.max_pool2d(-peak, 3, 1, 1)
     column = torch.arange(peak.shape[3], device=peak.device, dtype=peak.dtype)
-    outside = ((column - peak) / 8).clamp(-1, 1)
-    return torch.cat((mass, spread / (0.25 + spread), peak / bins, outside), dim=1)
+    planes = (
+        mass,
+        (1.0001 - mass).log() / 4,
+        entropy(logits),
+        spread / (0.25 + spread),
+        peak / logits.shape[1],
+        ((column - peak) / 8).clamp(-1, 1),
+    )
+    return torch.cat(planes, dim=1)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy (B, 1, h, w) of the softmax of scores (B, bins, h, w), in nats."""
+    lower = logits - logits.amax(dim=1, keepdim=True)
+    weight = lower.exp()
+    total = weight.sum(dim=1, keepdim=True)
+    return total.log() - (weight * lower).sum(dim=1, keepdim=True) / total

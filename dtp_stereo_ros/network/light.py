@@ -223,8 +223,8 @@ class DTPNetLight(nn.Module):
         self.upsampling = UpsamplingWeights(c)
         self.error = None
         if c.error:
-            refined = c.refine if c.detail else 0
-            self.error = ErrorHead(c.quarter + c.volume, refined, c.error)
+            # Those of the refinement tell most, and in fewer channels.
+            self.error = ErrorHead(c.refine if c.detail else c.quarter + c.volume, c.error)
 
     def matching_volume(self, left: Tensor, right: Tensor) -> Tensor:
         """Quarter-size features of both views to correlations (B, heads * bins, H4, W4).
@@ -273,9 +273,9 @@ class DTPNetLight(nn.Module):
         logits, context = self.decoded(matching, first, left4, left8, left16)
         logits = logits.float()
         index, mass = peak_disparity(logits)
-        peak, refined = self.bins - 1 - index, None
+        peak, features = self.bins - 1 - index, context
         if self.refinement is not None:
-            peak, refined = self.refinement(peak, left2, right2, context)
+            peak, features = self.refinement(peak, left2, right2, context)
         weights = self.upsampling(left2, context).float()
         factor = c.upsampling
         sides = None
@@ -294,11 +294,8 @@ class DTPNetLight(nn.Module):
         confidence, log_error = mass, None
         if self.error is not None:
             # The head alone learns from its error: the disparity is the same with and without.
-            log_error = self.error(
-                context.detach(),
-                None if refined is None else refined.detach(),
-                cues(peak.detach(), mass.detach(), self.bins),
-            ).float()
+            likely = cues(peak.detach(), mass.detach(), logits.detach())
+            log_error = self.error(features.detach(), likely).float()
             # 1 / (1 + sigma), with sigma in px of the given pair.
             confidence = torch.sigmoid(math.log(c.magnification) - log_error)
             log_error = repeated(log_error, 4) if self.training else None
@@ -355,11 +352,11 @@ class _TracedLight(Traced):
             self.matching(image), self.first(image), quarter, eighth, sixteenth
         )
         outputs = [*n.projected(quarter, quarter), logits, n.upsampling(half, context)]
-        refined = None
+        features = context
         if n.refinement is not None and self.compared is not None:
             outputs.append(n.refinement.described(half))
-            refined = n.refinement.features(self.compared(image), context)
-            outputs.append(n.refinement.leave(refined))
+            features = n.refinement.features(self.compared(image), context)
+            outputs.append(n.refinement.leave(features))
         if n.error is not None and self.cues is not None:
-            outputs.append(n.error(context, refined, self.cues(image)))
+            outputs.append(n.error(features, self.cues(image)))
         return tuple(outputs)

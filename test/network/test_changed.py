@@ -123,9 +123,10 @@ def test_an_error_head_reads_the_channels_of_a_pruned_network():
     pair = torch.rand(2, 1, 3, 64, 64) * 255
     with torch.no_grad():
         assert torch.equal(made(*pair)[0], pruned(*pair)[0])
-    before = read_widths(pruned)
-    assert made.error.context.in_channels == before['upsampling.context'][1] < 80
-    assert made.error.refined.in_channels == before['refinement.leave'][1]
+    widths = read_widths(pruned)
+    assert made.error.features.in_channels == widths['refinement.leave'][1]
+    bare = with_error_head(DTPNetLight(LightConfig(detail=0)), 8)
+    assert bare.error.features.in_channels == 80
 
 
 @pytest.mark.parametrize('factor', [1.0, 1.5])
