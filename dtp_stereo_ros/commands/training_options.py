@@ -61,6 +61,7 @@ _RUN = (
     'half_upsampling',
     'one_correlation',
     'magnification',
+    'error_head',
 )
 _COMPUTING = ('precision', 'device', 'workers', 'threads')
 _GENERATOR = (

@@ -342,12 +342,11 @@ class DTPNetBimodal(nn.Module):
         sides = Sides(
             repeated(near_px, 2), repeated(far_px, 2), torch.sigmoid(F.pixel_shuffle(choice, 2))
         )
-        hypotheses = Hypotheses(
-            near_logits.flip(1), far_logits.flip(1), 4 * near, 4 * far, repeated(log_error, 2)
-        )
+        hypotheses = Hypotheses(near_logits.flip(1), far_logits.flip(1), 4 * near, 4 * far)
         return Outputs(
-            disparity, confidence, near_logits.flip(1), None, matching.flip(1), sides, hypotheses
-        )
+            disparity, confidence, near_logits.flip(1), None, matching.flip(1), sides, hypotheses,
+            repeated(log_error, 2),
+        )  # fmt: skip
 
     def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:
         """See the class."""

@@ -99,6 +99,26 @@ def magnified(network: DTPNetLight, factor: float) -> DTPNetLight:
     return made.train(network.training)
 
 
+def with_error_head(network: DTPNetLight, channels: int) -> DTPNetLight:
+    """The same network with a head for the expected error; the head alone has to be trained.
+
+    Args:
+        network: any; a head of other channels gives way to a new one.
+        channels: of the head.
+    """
+    if network.config.error == channels:
+        return network
+    made = DTPNetLight(dataclasses.replace(network.config, error=channels))
+    widths = {k: v for k, v in read_widths(network).items() if not k.startswith('error.')}
+    # The head reads what this layer reads.
+    reader = 'upsampling.context' if network.refinement is None else 'refinement.leave'
+    widths['error.features'] = [channels, widths[reader][1], 1]
+    apply_widths(made, widths)
+    state = {k: v for k, v in network.state_dict().items() if not k.startswith('error.')}
+    made.load_state_dict({**made.state_dict(), **state})
+    return made.train(network.training)
+
+
 def _more_scores(weight: Tensor, bins: int, more: int) -> Tensor:
     """Weights of the distribution (bins, volume + bins, 1, 1) for more, greater disparities."""
     volume, matching = weight[:, :-bins], weight[:, -bins:]

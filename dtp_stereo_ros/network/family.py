@@ -69,6 +69,13 @@ def magnification_of(network: Network) -> float:
     return float(getattr(network.config, 'magnification', 1.0))
 
 
+def expects_error(network: Network) -> bool:
+    """Whether the confidence of a network is made of an expected error that it learns."""
+    if isinstance(network, DTPNetLight):
+        return network.error is not None
+    return isinstance(network, DTPNetBimodal)
+
+
 def trained_range_px(network: Network) -> int:
     """The disparities that the bins of a network share, in px of the pairs that it is trained on.
 

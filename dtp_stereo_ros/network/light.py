@@ -32,6 +32,7 @@ from .blocks import (
     surface_upsample,
     upsample2,
 )
+from .error_head import CUES, ErrorHead, cues
 from .outputs import Outputs, Sides
 from .refine import Refinement
 from .traced import Traced
@@ -59,6 +60,8 @@ class LightConfig:
             time.
         magnification: the network works on the pair enlarged by this factor, and is trained on
             pairs of that size.
+        error: channels of the head that learns the expected error, from which the confidence is
+            made then; 0 for none, and the mass of the distribution's peak as confidence.
     """
 
     max_disparity_px: int = 192
@@ -75,6 +78,7 @@ class LightConfig:
     refine: int = 32
     upsampling: int = 4
     magnification: float = 1.0
+    error: int = 0
 
 
 class FeatureWidths(Protocol):
@@ -177,7 +181,8 @@ class DTPNetLight(nn.Module):
     Call with ``left, right`` (B, 3, H, W) float, RGB 0-255, H and W multiples of
     `padding_multiple`. In `eval` mode it returns (disparity px (B, 1, H, W), confidence
     (B, 1, m H/4, m W/4)) with the magnification m; in `train` mode, on enlarged pairs, `Outputs`
-    of their size and in their pixels.
+    of their size and in their pixels. With an error head, confidence c stands for an expected
+    absolute error of 1 / c - 1 px of the given pair.
     """
 
     name = 'dtpnet'
@@ -216,6 +221,10 @@ class DTPNetLight(nn.Module):
             Refinement(c.stem, c.quarter + c.volume, c.detail, c.refine) if c.detail else None
         )
         self.upsampling = UpsamplingWeights(c)
+        self.error = None
+        if c.error:
+            # Those of the refinement tell most, and in fewer channels.
+            self.error = ErrorHead(c.refine if c.detail else c.quarter + c.volume, c.error)
 
     def matching_volume(self, left: Tensor, right: Tensor) -> Tensor:
         """Quarter-size features of both views to correlations (B, heads * bins, H4, W4).
@@ -264,9 +273,9 @@ class DTPNetLight(nn.Module):
         logits, context = self.decoded(matching, first, left4, left8, left16)
         logits = logits.float()
         index, mass = peak_disparity(logits)
-        peak = self.bins - 1 - index
+        peak, features = self.bins - 1 - index, context
         if self.refinement is not None:
-            peak = self.refinement(peak, left2, right2, context)
+            peak, features = self.refinement(peak, left2, right2, context)
         weights = self.upsampling(left2, context).float()
         factor = c.upsampling
         sides = None
@@ -282,7 +291,18 @@ class DTPNetLight(nn.Module):
                 disparity = picked(upsampled, size, c.magnification * factor / 4)
                 disparity = disparity / c.magnification
         quarter_px = 4.0 * peak if self.training else 4.0 * peak / c.magnification
-        return Outputs(disparity, mass, logits.flip(1), quarter_px, first.flip(1), sides)
+        confidence, log_error = mass, None
+        if self.error is not None:
+            # The head alone learns from its error: the disparity is the same with and without.
+            likely = cues(peak.detach(), mass.detach(), logits.detach())
+            log_error = self.error(features.detach(), likely).float()
+            # 1 / (1 + sigma), with sigma in px of the given pair.
+            confidence = torch.sigmoid(math.log(c.magnification) - log_error)
+            log_error = repeated(log_error, 4) if self.training else None
+        return Outputs(
+            disparity, confidence, logits.flip(1), quarter_px, first.flip(1), sides,
+            log_error=log_error,
+        )  # fmt: skip
 
     def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:
         """See the class."""
@@ -300,7 +320,8 @@ class _TracedLight(Traced):
     """`DTPNetLight.predict` for the dependency graph.
 
     Fixed: the projections (grouped by heads), the disparities of the distribution, the nine
-    neighbours of the upsampling, the descriptors and the correction of the refinement.
+    neighbours of the upsampling, the descriptors and the correction of the refinement, and the
+    expected error.
     """
 
     network: DTPNetLight
@@ -318,6 +339,10 @@ class _TracedLight(Traced):
         if refine is not None:
             self.compared = nn.Conv2d(3, refine.compared + 1, 4, 4)
             self.fixed += [self.compared, refine.describe, refine.leave]
+        self.cues = None
+        if network.error is not None:
+            self.cues = nn.Conv2d(3, CUES, 4, 4)
+            self.fixed += [self.cues, network.error.leave]
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """An image (1, 3, H, W) to all that `predict` computes last."""
@@ -327,7 +352,11 @@ class _TracedLight(Traced):
             self.matching(image), self.first(image), quarter, eighth, sixteenth
         )
         outputs = [*n.projected(quarter, quarter), logits, n.upsampling(half, context)]
+        features = context
         if n.refinement is not None and self.compared is not None:
             outputs.append(n.refinement.described(half))
-            outputs.append(n.refinement.correction(self.compared(image), context))
+            features = n.refinement.features(self.compared(image), context)
+            outputs.append(n.refinement.leave(features))
+        if n.error is not None and self.cues is not None:
+            outputs.append(n.error(features, self.cues(image)))
         return tuple(outputs)

@@ -27,14 +27,12 @@ class Hypotheses(NamedTuple):
     Attributes:
         nearer_logits, farther_logits: (B, bins, H4, W4), as `Outputs.logits`.
         nearer_px, farther_px: (B, 1, H4, W4), in full-size pixels.
-        log_error: (B, 1, H, W), logarithm of the expected absolute error in px.
     """
 
     nearer_logits: Tensor
     farther_logits: Tensor
     nearer_px: Tensor
     farther_px: Tensor
-    log_error: Tensor
 
 
 class Outputs(NamedTuple):
@@ -49,6 +47,7 @@ class Outputs(NamedTuple):
         matching: (B, bins, H4, W4) scaled correlation before aggregation, or None.
         sides: what `disparity_px` is chosen from, or None.
         hypotheses: of a bimodal network, or None.
+        log_error: (B, 1, H, W), logarithm of the expected absolute error in px, or None.
     """
 
     disparity_px: Tensor
@@ -58,3 +57,4 @@ class Outputs(NamedTuple):
     matching: Tensor | None = None
     sides: Sides | None = None
     hypotheses: Hypotheses | None = None
+    log_error: Tensor | None = None

@@ -71,8 +71,10 @@ class Refinement(nn.Module):
         apart = (left.unsqueeze(3) - around).abs()
         return apart.reshape(batch, height, width, -1).permute(0, 3, 1, 2)
 
-    def forward(self, peak: Tensor, left2: Tensor, right2: Tensor, context: Tensor) -> Tensor:
-        """Peak in bins of 4 px (B, 1, h, w), to the same, corrected.
+    def forward(
+        self, peak: Tensor, left2: Tensor, right2: Tensor, context: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Peak in bins of 4 px (B, 1, h, w), to the same, corrected, and `features`.
 
         Whole steps and what is left of them are kept apart to the end: a runtime that computes
         convolutions and what leads to them in bfloat16 sees small numbers only.
@@ -82,10 +84,11 @@ class Refinement(nn.Module):
         rest = steps - whole
         compared = self.differences(left2, right2, whole)
         compared = torch.cat((compared, rest.to(compared.dtype)), dim=1)
-        return (whole + (rest + self.correction(compared, context).float())) / 2
+        features = self.features(compared, context)
+        return (whole + (rest + self.leave(features).float())) / 2, features
 
-    def correction(self, compared: Tensor, context: Tensor) -> Tensor:
-        """Differences with the rest of the step, and context, to what is missing (B, 1, h, w)."""
+    def features(self, compared: Tensor, context: Tensor) -> Tensor:
+        """Differences with the rest of the step, and context, to (B, hidden, h, w)."""
         joined = F.relu(self.join(self.compare(compared) + self.context(context)))
-        lacking: Tensor = self.leave(self.mix(joined))
-        return lacking
+        features: Tensor = self.mix(joined)
+        return features

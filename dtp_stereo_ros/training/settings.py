@@ -159,7 +159,7 @@ class LossWeights(Settings):
         3.0, 'Pixels of structures and gaps below 13 px, relative to others.', minimum=0
     )
     error: float = setting(
-        0.1, 'Likelihood of the error under the error that a bimodal network expects.', minimum=0
+        0.1, 'Likelihood of the error under the error that the network expects.', minimum=0
     )
 
 
@@ -339,6 +339,13 @@ class TrainConfig(Course, Computing):
         'its square. Crops must be multiples of 64 px with 1.5.',
         minimum=1.0,
         maximum=4.0,
+    )
+    error_head: int = setting(
+        0,
+        'Give a light network a head of this many channels that learns its expected error '
+        '(with --only error); 0 leaves the network as it is.',
+        minimum=0,
+        maximum=256,
     )
     also: tuple[str, ...] = setting(
         (),

@@ -32,12 +32,12 @@ def test_training_returns_both_surfaces_and_all_weights_learn():
     hypotheses, sides = outputs.hypotheses, outputs.sides
     assert hypotheses.nearer_logits.shape == hypotheses.farther_logits.shape == (2, 48, 16, 32)
     assert hypotheses.nearer_px.shape == hypotheses.farther_px.shape == (2, 1, 16, 32)
-    assert sides.nearer_px.shape == hypotheses.log_error.shape == (2, 1, 64, 128)
+    assert sides.nearer_px.shape == outputs.log_error.shape == (2, 1, 64, 128)
     nearer = sides.nearer_share > 0.5
     chosen = torch.where(nearer, sides.nearer_px, sides.farther_px)
     assert torch.equal(chosen, outputs.disparity_px)
     loss = sides.nearer_px.mean() + sides.farther_px.mean() + sides.nearer_share.mean()
-    loss = loss + hypotheses.log_error.mean() + hypotheses.nearer_logits.square().mean()
+    loss = loss + outputs.log_error.mean() + hypotheses.nearer_logits.square().mean()
     (loss + hypotheses.farther_logits.square().mean()).backward()
     assert [n for n, p in network.named_parameters() if p.grad is None] == []
 

@@ -1,19 +1,25 @@
 """Networks made of trained ones: where they compute the same, and where not."""
 
 import copy
+import math
 from fractions import Fraction
 
 import pytest
 import torch
 
+from dtp_stereo_ros import models
+from dtp_stereo_ros.confidence import sigma_px_of
+from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.blocks import Enlarge, enlarged, picked
 from dtp_stereo_ros.network.changed import (
     magnified,
+    with_error_head,
     with_half_upsampling,
     with_one_correlation,
 )
 from dtp_stereo_ros.network.family import build, describe
-from dtp_stereo_ros.network.light import DTPNetLight
+from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
+from dtp_stereo_ros.network.widths import read_widths
 
 
 @pytest.fixture(scope='module')
@@ -92,6 +98,51 @@ def test_a_magnified_network_is_described_and_built_again(network):
     with torch.no_grad():
         torch.testing.assert_close(again.eval()(*pair)[0], large(*pair)[0])
     assert (again.max_disparity_px, again.padding_multiple) == (213, 64)
+
+
+@pytest.mark.parametrize('config', [LightConfig(), LightConfig(detail=0), LightConfig(heads=1)])
+def test_an_error_head_leaves_the_disparity_as_it_is(config):
+    torch.manual_seed(1)
+    before = DTPNetLight(config).eval()
+    made = with_error_head(before, 8)
+    pair = torch.rand(2, 1, 3, 64, 128) * 255
+    with torch.no_grad():
+        made.error.leave.bias.fill_(math.log(3.0))
+        (disparity, _), (same, confidence) = before(*pair), made(*pair)
+    assert torch.equal(same, disparity)
+    # 3 px everywhere, as long as the head has learned nothing else.
+    torch.testing.assert_close(confidence, torch.full((1, 1, 16, 32), 0.25))
+    assert made.config.error == 8
+    assert with_error_head(made, 8) is made
+    assert with_error_head(made, 4).error.leave.in_channels == 4
+
+
+def test_an_error_head_reads_the_channels_of_a_pruned_network():
+    pruned = checkpoint.load(models.resolve('dtpnet-small', ('.pt',)))
+    made = with_error_head(pruned, 8)
+    pair = torch.rand(2, 1, 3, 64, 64) * 255
+    with torch.no_grad():
+        assert torch.equal(made(*pair)[0], pruned(*pair)[0])
+    widths = read_widths(pruned)
+    assert made.error.features.in_channels == widths['refinement.leave'][1]
+    bare = with_error_head(DTPNetLight(LightConfig(detail=0)), 8)
+    assert bare.error.features.in_channels == 80
+
+
+@pytest.mark.parametrize('factor', [1.0, 1.5])
+def test_an_expected_error_is_in_pixels_of_the_given_pair(network, factor):
+    made = with_error_head(magnified(network, factor), 8)
+    assert with_error_head(network, 8).config.error == 8
+    with torch.no_grad():
+        made.error.leave.bias.fill_(math.log(6.0))
+        pair = torch.rand(2, 1, 3, 64, 128) * 255
+        confidence = made.eval()(*pair)[1]
+        log_error = made.train()(*(enlarged(image, factor) for image in pair)).log_error
+    # In training it is in those of the enlarged pair.
+    assert log_error.shape == (1, 1, round(64 * factor), round(128 * factor))
+    torch.testing.assert_close(log_error.exp(), torch.full_like(log_error, 6.0))
+    sigma_px = torch.full_like(confidence, 6.0 / factor)
+    torch.testing.assert_close(sigma_px_of(confidence), sigma_px)
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,11 @@ def supervised_loss(
     if outputs.hypotheses is not None:
         del parts['distribution']
         parts.update(hypothesis_losses(outputs, truth, weight, bin_px))
+    if outputs.log_error is not None:
+        likelihood = error_likelihood(
+            outputs.disparity_px[:, 0], outputs.log_error[:, 0], truth.disparity_px
+        )
+        parts['error'] = mean(likelihood, weight)
     total = torch.stack(
         [getattr(weights, _WEIGHT_OF.get(name, name)) * part for name, part in parts.items()]
     ).sum()
@@ -206,7 +211,7 @@ def supervised_loss(
 def hypothesis_losses(
     outputs: Outputs, truth: Truth, weight: Tensor, bin_px: float
 ) -> dict[str, Tensor]:
-    """Parts of the loss of a bimodal network: both distributions, their peaks, expected error.
+    """Parts of the loss of a bimodal network: both distributions and their peaks.
 
     Args:
         outputs: of a bimodal network in training mode.
@@ -227,16 +232,25 @@ def hypothesis_losses(
         mean(two_hot_cross_entropy(logits, side, bin_px), heaviest) for logits, _, side in pairs
     ]
     peaks = [mean(robust_error(px[:, 0], side), heaviest) for _, px, side in pairs]
-    error = (outputs.disparity_px[:, 0].detach() - truth.disparity_px).abs()
-    error = error.clamp(max=MOST_ERROR_PX)
-    log_error = hypotheses.log_error[:, 0]
-    likelihood = mean(error * torch.exp(-log_error) + log_error, weight)
-    return {
-        'nearer': scores[0],
-        'farther': scores[1],
-        'peaks': peaks[0] + peaks[1],
-        'error': likelihood,
-    }
+    return {'nearer': scores[0], 'farther': scores[1], 'peaks': peaks[0] + peaks[1]}
+
+
+def error_likelihood(disparity_px: Tensor, log_error: Tensor, truth_px: Tensor) -> Tensor:
+    """Negative log-likelihood of an error, of which the expected one is predicted.
+
+    That of a Laplace distribution without its constant: its minimum has the mean absolute error
+    as expected error. Only the expected error learns from it.
+
+    Args:
+        disparity_px: estimate, of any shape.
+        log_error: logarithm of the expected absolute error in px, same shape.
+        truth_px: a shape that broadcasts to it.
+
+    Returns:
+        same shape.
+    """
+    error = (disparity_px.detach() - truth_px).abs().clamp(max=MOST_ERROR_PX)
+    return error * torch.exp(-log_error) + log_error
 
 
 # Weights of the parts of a bimodal network's loss that have none of their own.

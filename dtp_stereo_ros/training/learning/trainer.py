@@ -20,6 +20,7 @@ from dtp_stereo_ros.errors import ConfigError, InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.changed import (
     magnified,
+    with_error_head,
     with_half_upsampling,
     with_one_correlation,
 )
@@ -48,7 +49,7 @@ from .run_log import Log
 from .schedule import Schedule
 from .supervised import Objective, Parts, supervised
 from .train_config import difference, lesson, preset
-from .validation import draw, validate
+from .validation import LIKELIHOOD, draw, validate
 
 # Batches that a teacher is looked at on, and what its answers differ by at least.
 _ASKED = 2
@@ -225,6 +226,8 @@ class Trainer:
                 network = with_one_correlation(network) if config.one_correlation else network
                 if config.magnification != 1.0:
                     network = magnified(network, config.magnification)
+                if config.error_head:
+                    network = with_error_head(network, config.error_head)
         else:
             network = build(before.get('config', config.network))
         for size in config.data.sizes:
@@ -393,7 +396,9 @@ class Trainer:
 
     def _save(self, figures: dict[str, float]) -> None:
         out = self.config.out
-        score = figures['val/epe_px']
+        # Where the head of the expected error learns alone, the disparity stays.
+        alone = self.config.only == ('error',)
+        score = figures[LIKELIHOOD if alone else 'val/epe_px']
         if score < self.best:
             self.best = score
             objective = self.objective

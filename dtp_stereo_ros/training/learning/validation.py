@@ -2,41 +2,54 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.evaluation.pictures import panel
 from dtp_stereo_ros.evaluation.runner import Estimate
-from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.network.family import Network, expects_error
 
 from ..data.batches import Batch
+from .losses import error_likelihood
+
+LIKELIHOOD = 'val/error'
 
 
 @torch.no_grad()
 def validate(network: Network, batches: list[Batch], accelerator: Accelerator) -> dict[str, float]:
     """EPE (px), bad-1 and bad-3 (shares) over visible pixels of the held-out pairs.
 
+    Of a network that expects an error also the likelihood of its errors over all known pixels, see
+    `losses.error_likelihood`.
+
     Raises:
         ConfigError: no held-out pixel has a truth.
     """
     network.eval()
-    errors = []
+    errors, likelihoods = [], []
     for batch in batches:
-        disparity = _estimate(network, batch, accelerator)
-        truth, visible = (batch[k].to(disparity.device) for k in ('disparity', 'visible'))
+        disparity, confidence = _estimate(network, batch, accelerator)
+        truth, visible, known = (
+            batch[k].to(disparity.device) for k in ('disparity', 'visible', 'known')
+        )
         errors.append((disparity - truth).abs()[visible])
+        if expects_error(network):
+            log_error = F.interpolate(-torch.logit(confidence, 1e-6), truth.shape[1:])[:, 0]
+            likelihoods.append(error_likelihood(disparity, log_error, truth)[known])
     error = torch.cat(errors) if errors else torch.zeros(0)
     if not len(error):
         raise ConfigError('no held-out pair has a pixel with truth; add synthetic to the data')
-    return {
+    figures = {
         'val/epe_px': float(error.mean()),
         'val/bad1': float((error > 1).float().mean()),
         'val/bad3': float((error > 3).float().mean()),
     }
+    if likelihoods:
+        figures[LIKELIHOOD] = float(torch.cat(likelihoods).mean())
+    return figures
 
 
 def draw(network: Network, batch: Batch, accelerator: Accelerator) -> np.ndarray:
@@ -44,14 +57,17 @@ def draw(network: Network, batch: Batch, accelerator: Accelerator) -> np.ndarray
     network.eval()
     first = {name: values[:1].cpu() for name, values in batch.items()}
     with torch.no_grad():
-        disparity = _estimate(network, first, accelerator)[0].cpu().numpy()
+        disparity = _estimate(network, first, accelerator)[0][0].cpu().numpy()
     truth = torch.where(first['known'], first['disparity'], torch.nan)[0].numpy()
     left = np.ascontiguousarray(first['left'][0].permute(1, 2, 0).numpy())
     return panel(left, truth, [Estimate(network.name, disparity)])
 
 
-def _estimate(network: Network, batch: Batch, accelerator: Accelerator) -> torch.Tensor:
+def _estimate(
+    network: Network, batch: Batch, accelerator: Accelerator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Disparity (B, H, W) and confidence (B, 1, h, w)."""
     left, right = (batch[side].to(accelerator.device).float() for side in ('left', 'right'))
     with accelerator.autocast():
-        disparity, _ = network(left, right)
-    return cast(torch.Tensor, disparity[:, 0].float())
+        disparity, confidence = network(left, right)
+    return disparity[:, 0].float(), confidence.float()

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dtp_stereo_ros.network.outputs import Hypotheses, Outputs, Sides
+from dtp_stereo_ros.network.outputs import Outputs, Sides
 from dtp_stereo_ros.training.learning.losses import (
     Truth,
     edges_and_thin,
@@ -155,12 +155,10 @@ def test_expected_error_is_learned_as_the_mean_of_the_error():
     disparity = torch.full((1, 1, 8, 8), 8.0)
     disparity[..., ::2] += 6.0
     logits = torch.zeros(1, 6, 2, 2)
-    peak = torch.full((1, 1, 2, 2), 8.0)
 
     def loss(error_px):
         log_error = torch.full((1, 1, 8, 8), error_px).log()
-        hypotheses = Hypotheses(logits, logits, peak, peak, log_error)
-        outputs = Outputs(disparity, disparity, logits, None, None, None, hypotheses)
+        outputs = Outputs(disparity, disparity, logits, log_error=log_error)
         return supervised_loss(outputs, truth, LossWeights(), (0, 0), 24)[1]['error'].item()
 
     assert loss(3.0) == pytest.approx(1 + torch.tensor(3.0).log().item(), abs=1e-5)

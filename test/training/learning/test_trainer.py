@@ -107,6 +107,23 @@ def test_best_weights_load_and_tell_how_they_were_made(finished):
     assert not (out / 'last.pt.tmp').exists()
 
 
+def test_an_error_head_learns_alone(finished, tmp_path):
+    """The rest of the network stays, its statistics too; the head's likelihood chooses best.pt."""
+    before = finished[0] / 'best.pt'
+    settings = {'init': before, 'error_head': 8, 'only': ('error',), 'validate_every': 10}
+    first = Trainer(config(tmp_path / 'first', **settings, steps=1)).run()
+    run = Trainer(config(tmp_path / 'run', **settings, steps=30))
+    last = run.run()
+    assert last['val/epe_px'] == first['val/epe_px']
+    assert last['val/error'] < first['val/error'] - 0.1
+    assert run.best == min(last['val/error'], run.best) < first['val/error']
+    trained = checkpoint.load(tmp_path / 'run' / 'best.pt')
+    assert trained.config.error == 8
+    kept, state = checkpoint.load(before).state_dict(), trained.state_dict()
+    assert [name for name, value in kept.items() if not torch.equal(state[name], value)] == []
+    assert {name.split('.')[0] for name in state.keys() - kept.keys()} == {'error'}
+
+
 def test_rate_rises_holds_and_falls():
     run = TrainConfig(out=None, steps=100, warmup_steps=10, decay_share=0.5)
     assert rate_at(0, run) == pytest.approx(0.1)

@@ -32,6 +32,7 @@ LIGHT = LightConfig(64, 8, 16, 24, 32, 32, 2, 8, 24, (1, 1, 1, 1))
 BIMODAL = BimodalConfig(64, 8, 16, 24, 32, 32, 16, 24, (1, 1, 1, 1), 8, 12, 1)
 MEMBERS = {
     'light': lambda: DTPNetLight(LIGHT),
+    'light_error': lambda: DTPNetLight(dataclasses.replace(LIGHT, error=8)),
     'bimodal': lambda: DTPNetBimodal(BIMODAL),
     'bimodal_plain': lambda: DTPNetBimodal(dataclasses.replace(BIMODAL, detail=0, attend=0)),
     'setting1': lambda: DTPNetPaper(PaperConfig(1, 64)),
