@@ -61,7 +61,7 @@ def node_process(
     folder: Path,
     log: Path,
     env: Mapping[str, str],
-    reliable: bool,
+    lockstep: bool,
 ) -> NodeProcess:
     """The node, set up for the topics of a replay; not yet started.
 
@@ -72,7 +72,8 @@ def node_process(
         folder: takes the parameter file.
         log: takes its output.
         env: for its environment.
-        reliable: images are subscribed to reliably: they arrive late instead of never.
+        lockstep: nothing is dropped: images are subscribed to reliably, so that they arrive late
+            instead of never, and none is too old.
     """
     remaps = {}
     for side in SIDES:
@@ -88,11 +89,13 @@ def node_process(
         'image_transport': 'compressed' if compressed else 'raw',
         'diagnostics_period': DIAGNOSTICS_PERIOD_S,
     }
+    if lockstep:
+        merged['max_age'] = 0.0
     file = folder / 'node.yaml'
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in merged.items()}
     file.write_text(yaml.safe_dump({'/**': {'ros__parameters': plain}}))
     qos: dict[str, Setting] = {}
-    if reliable:
+    if lockstep:
         for topic in inputs.values():
             qos[f'qos_overrides.{topic}.subscription.reliability'] = 'reliable'
     return NodeProcess(qos, remaps, log, ['--params-file', str(file)], env)
