@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
         if args.out:
             make_folder(args.out)
         judged = _judge(args, fleet, datasets, methods)
-        if not any(len(result.scores) for result in judged.results):
+        if not any(result.scores for result in judged.results):
             first = next(line for result in judged.results for line in result.left_out)
             raise InputError(f'no scene can be read; the first: {first}')
         if timed:

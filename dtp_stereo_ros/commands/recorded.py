@@ -232,7 +232,7 @@ def report(
     """
     if not results:
         raise InputError('no bag could be judged')
-    scored = [result.scored for result in results if len(result.scored.scores)]
+    scored = [result.scored for result in results if result.scored.scores]
     document = as_document(scored, typed_command(), None, results, jobs, left_out)
     try:
         if args.json:

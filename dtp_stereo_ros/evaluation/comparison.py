@@ -54,7 +54,7 @@ def accuracy(result: DatasetResult, baseline: str = BASELINE) -> list[Accuracy]:
     reported = [region for counts in result.regions.values() for region in counts.reported()]
     regions = ['mixed'] if 'mixed' in reported else list(dict.fromkeys(reported))
     rows = [
-        figures[region, method].row(result, method, region, compared=method != baseline)
+        figures[region, method].row(result, method, region)
         for region in regions
         for method in result.methods
         if (region, method) in figures
@@ -89,7 +89,7 @@ class _Figures:
             if paired is not None:
                 self._differences[key].add(value - paired.get(key, nan))
 
-    def row(self, result: DatasetResult, method: str, region: str, compared: bool) -> Accuracy:
+    def row(self, result: DatasetResult, method: str, region: str) -> Accuracy:
         """The figures as a row, with differences where the baseline took part."""
         return Accuracy(
             result.dataset,
@@ -99,7 +99,7 @@ class _Figures:
             method in result.with_confidence,
             {key: sample.interval() for key, sample in self._values.items()},
             {key: sample.interval() for key, sample in self._differences.items()}
-            if compared and self._paired
+            if self._paired
             else {},
         )
 

@@ -83,28 +83,23 @@ class PlaceErrors:
 
     def by_disparity(self) -> list[dict[str, Any]]:
         """Figures of each range of the true disparity that has pixels, as plain values."""
-        pixels, error_px, wrong = self.disparities[:3]
         return [
             {
                 'from_px': DISPARITIES_PX[i],
                 'to_px': DISPARITIES_PX[i + 1],
-                'pixels': int(pixels[i]),
-                'epe_px': float(error_px[i] / pixels[i]),
-                'bad_3': float(wrong[i] / pixels[i]),
+                **_figures(self.disparities[:3, i]),
             }
-            for i in np.flatnonzero(pixels)
+            for i in np.flatnonzero(self.disparities[0])
         ]
 
     def by_range(self) -> list[dict[str, Any]]:
         """Figures of each range that has pixels, as plain values."""
-        pixels, error_px, wrong, square, relative = self.ranges
+        pixels, _, _, square, relative = self.ranges
         return [
             {
                 'from_m': RANGES_M[i],
                 'to_m': RANGES_M[i + 1],
-                'pixels': int(pixels[i]),
-                'epe_px': float(error_px[i] / pixels[i]),
-                'bad_3': float(wrong[i] / pixels[i]),
+                **_figures(self.ranges[:3, i]),
                 'depth_rmse_m': float(np.sqrt(square[i] / pixels[i])),
                 'depth_abs_rel': float(relative[i] / pixels[i]),
             }
@@ -113,22 +108,21 @@ class PlaceErrors:
 
     def by_region(self) -> list[dict[str, Any]]:
         """Figures of each region, row by row from the upper left, as plain values."""
-        pixels, error_px, wrong = self.regions[:3]
-        with np.errstate(invalid='ignore', divide='ignore'):
-            epe_px, bad_3 = error_px / pixels, wrong / pixels
         return [
-            {
-                'row': i // GRID_COLUMNS,
-                'column': i % GRID_COLUMNS,
-                'pixels': int(pixels[i]),
-                'epe_px': float(epe_px[i]),
-                'bad_3': float(bad_3[i]),
-            }
+            {'row': i // GRID_COLUMNS, 'column': i % GRID_COLUMNS, **_figures(self.regions[:3, i])}
             for i in range(_REGIONS)
-            if pixels.any()
+            if self.regions[0].any()
         ]
 
     @staticmethod
     def _sum(sums: _Sums, place: npt.NDArray[Any], parts: list[_Sums]) -> None:
         for row, part in enumerate(parts):
             sums[row] += np.bincount(place, part, sums.shape[1])
+
+
+def _figures(sums: _Sums) -> dict[str, Any]:
+    """Pixels, EPE and bad-3 of one place, from its first three sums; NaN without pixels."""
+    pixels, error_px, wrong = sums
+    with np.errstate(invalid='ignore', divide='ignore'):
+        epe_px, bad_3 = error_px / pixels, wrong / pixels
+    return {'pixels': int(pixels), 'epe_px': float(epe_px), 'bad_3': float(bad_3)}

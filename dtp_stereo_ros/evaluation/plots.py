@@ -68,7 +68,7 @@ def draw_sparsification(path: Path, results: Sequence[DatasetResult]) -> bool:
 
 def draw_calibration(path: Path, results: Sequence[DatasetResult]) -> bool:
     """Mean |d - d*| against the mean predicted sigma_px of each bin; True if written."""
-    shown = [r for r in results if any(any(True for _ in r.sigma_bins(m)) for m in r.methods)]
+    shown = [r for r in results if any(score.sigma for score in r.scores)]
     if not shown:
         return False
     figure = _figure(len(shown), 1)
@@ -158,6 +158,7 @@ def draw_times(
 def _draw_curves(axes: Axes, result: DatasetResult, key: str, colours: dict[str, str]) -> None:
     factor = 100.0 if COLUMNS[key].unit == '%' else 1.0
     kept = 100 * KEPT_SHARES
+    rows = result.rows()
     for method in methods_of([result]):
         colour = colours[method]
         curves = mean_curves(result, method)
@@ -168,7 +169,7 @@ def _draw_curves(axes: Axes, result: DatasetResult, key: str, colours: dict[str,
             continue
         region = main_region(result, method)
         # Without holes there is no row of its own pixels.
-        own = [row for row in result.rows() if (row.method, row.region) == (method, region)]
+        own = [row for row in rows if (row.method, row.region) == (method, region)]
         score = next((row.score for row in own[::-1] if row.treatment in ('own', 'filled')), None)
         if score is not None and np.isfinite(score.epe_px):
             label = f'{method}, its own pixels'

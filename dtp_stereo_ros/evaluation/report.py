@@ -135,27 +135,26 @@ def _confidence(folder: Path, results: Sequence[DatasetResult]) -> str:
 
 
 def _anatomy(results: Sequence[DatasetResult]) -> str:
-    found = {result.dataset: anatomy_table(result) for result in results}
-    if not any(found.values()):
-        return ''
-    text = (
+    return _of_each_set(
         '## Where the errors are\n\nbad-3 of all pixels with a truth by class, holes filled. '
-        '*points*: the part of the bad-3 of all pixels that lies in the class.'
+        '*points*: the part of the bad-3 of all pixels that lies in the class.',
+        {result.dataset: anatomy_table(result) for result in results},
     )
-    for name, lines in found.items():
-        text += f'\n\n{name}:\n\n{lines or "no truth"}'
-    return text
 
 
 def _by_disparity(results: Sequence[DatasetResult]) -> str:
-    found = {result.dataset: disparity_table(result) for result in results}
-    if not any(found.values()):
-        return ''
-    text = (
+    return _of_each_set(
         '## By disparity\n\nPixels of all images together, by their true disparity, holes filled: '
-        'those that both cameras see, or where that is not known all with a truth.'
+        'those that both cameras see, or where that is not known all with a truth.',
+        {result.dataset: disparity_table(result) for result in results},
     )
-    for name, lines in found.items():
+
+
+def _of_each_set(text: str, tables: Mapping[str, str]) -> str:
+    """A section with one table for each set; '' where all tables are empty."""
+    if not any(tables.values()):
+        return ''
+    for name, lines in tables.items():
         text += f'\n\n{name}:\n\n{lines or "no truth"}'
     return text
 

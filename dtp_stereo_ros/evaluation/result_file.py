@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from .columns import ALL_COLUMNS, COLUMNS, DEPTH
 from .comparison import Accuracy, accuracy, main_region
 from .intervals import CONFIDENCE_LEVEL, RESAMPLES, SEED, Interval
 from .latency import REFERENCES, Times
+from .places import PlaceErrors
 from .recorded import FrameScore, RecordingResult
 from .runner import BASELINE, DatasetResult, SceneScore
 from .sparsification import KEPT_SHARES
@@ -51,6 +52,7 @@ def as_document(
         jobs: number of scenes or bags that were judged at the same time.
         left_out: a line for each bag that could not be judged.
     """
+    places = [_by_place(result.places, dataset=result.dataset) for result in results]
     document = {
         'format': FORMAT,
         'version': VERSION,
@@ -74,7 +76,7 @@ def as_document(
         'sparsification': [found for result in results for found in _curves(result)],
         'calibration': [found for result in results for found in _calibration(result)],
         'anatomy': Streamed(lambda: (f for result in results for f in _anatomy(result))),
-        **_by_place(results),
+        **{kind: [line for lines in places for line in lines[kind]] for kind in _PLACES},
         'times': None
         if times is None
         else {
@@ -219,15 +221,16 @@ def _scene(dataset: str, scene: SceneScore) -> dict[str, Any]:
     }
 
 
-def _by_place(results: Sequence[DatasetResult]) -> dict[str, Any]:
-    """Errors by range of disparity and of depth and by image region, of each set and method."""
-    found: dict[str, list[Any]] = {kind: [] for kind in _PLACES}
-    for result in results:
-        for method, places in result.places.items():
-            who = {'dataset': result.dataset, 'method': method}
-            for kind, lines in found.items():
-                lines += [{**who, **line} for line in getattr(places, kind)()]
-    return found
+def _by_place(places: Mapping[str, PlaceErrors], **about: str) -> dict[str, list[Any]]:
+    """Errors of each method by range of disparity and of depth and by image region."""
+    return {
+        kind: [
+            {**about, 'method': method, **line}
+            for method, errors in places.items()
+            for line in getattr(errors, kind)()
+        ]
+        for kind in _PLACES
+    }
 
 
 def _recording(recording: RecordingResult) -> dict[str, Any]:
@@ -240,14 +243,7 @@ def _recording(recording: RecordingResult) -> dict[str, Any]:
         'consistency_ms': recording.consistency_ms,
         'findings': [vars(finding) for finding in recording.findings],
         'measures': [dataclasses.asdict(measures) for measures in recording.measures()],
-        **{
-            kind: [
-                {'method': method, **line}
-                for method, errors in recording.places.items()
-                for line in getattr(errors, kind)()
-            ]
-            for kind in _PLACES
-        },
+        **_by_place(recording.places),
         'frames': [_frame(frame) for frame in recording.frames],
         'rows': [
             {'index': index, 'rows_px': mean, 'rows_rms_px': rms}

@@ -155,9 +155,9 @@ def disparity_table(result: DatasetResult) -> str:
         headings += [f'{method} EPE px', 'bad-3 %']
     rows = []
     # All methods are judged on the same pixels, as holes are filled.
+    pixels = sum(line['pixels'] for line in next(iter(found.values()), []))
     for lines in zip(*found.values(), strict=True):
         first = lines[0]
-        pixels = sum(line['pixels'] for line in next(iter(found.values())))
         end = '' if math.isinf(first['to_px']) else f'{first["to_px"]:g}'
         cells = [
             f'{first["from_px"]:g} to {end}' if end else f'from {first["from_px"]:g}',

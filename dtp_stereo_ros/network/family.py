@@ -79,8 +79,8 @@ def expects_error(network: Network) -> bool:
 def trained_range_px(network: Network) -> int:
     """The disparities that the bins of a network share, in px of the pairs that it is trained on.
 
-    With a magnification these are enlarged, and a bin is 4 px wide.
+    A bin of the light network is 4 px of them wide; with a magnification they are enlarged.
     """
-    if isinstance(network, DTPNetLight) and network.config.magnification != 1.0:
+    if isinstance(network, DTPNetLight):
         return 4 * network.bins
     return network.max_disparity_px

@@ -112,6 +112,7 @@ class InfoGate:
         self._give = give
         self._drop = drop
         self._waiting: deque[tuple[Any, Any]] = deque()
+        self._newest: tuple[Any, Any] | None = None
         self._came_s = 0.0
         self._in_step = dict.fromkeys(SIDES, 0)
         self._needed = dict.fromkeys(SIDES, _FIRST_IN_STEP)
@@ -123,8 +124,10 @@ class InfoGate:
 
     def pair(self, left: Any, right: Any) -> None:
         """A pair of images came."""
+        self._note_steps()
         self._look(patient=False)
-        self._waiting.append((left, right))
+        self._newest = left, right
+        self._waiting.append(self._newest)
         self._came_s = time.monotonic()
         self.look()
         if len(self._waiting) > self._size:
@@ -140,8 +143,10 @@ class InfoGate:
             self._look(patient=False)
 
     def clear(self) -> None:
-        """Remove the waiting pairs."""
+        """Remove the waiting pairs; the stream that comes next may have other infos."""
         self._give_up(len(self._waiting))
+        self._newest = None
+        self._in_step = dict.fromkeys(SIDES, 0)
         self.lacking, self._lacking_since = {}, None
 
     def _look(self, patient: bool) -> None:
@@ -153,7 +158,6 @@ class InfoGate:
                 self._waiting.popleft()
                 self.given += 1
                 self.lacking, self._lacking_since = {}, None
-                self._note_steps(pair, infos)
                 self._give(*pair, infos)
                 return
         if self._waiting:
@@ -171,10 +175,10 @@ class InfoGate:
             found[side] = self._infos.of(side, stamp_ns(image), self.cache and not waits)
         return found
 
-    def _note_steps(self, pair: tuple[Any, Any], infos: dict[str, Any]) -> None:
-        """Count the images in a row that had an info of their own."""
-        for side, image in zip(SIDES, pair, strict=True):
-            if stamp_ns(infos[side]) == stamp_ns(image):
+    def _note_steps(self) -> None:
+        """Count the images in a row that had an info of their own by the time of the next pair."""
+        for side, image in zip(SIDES, self._newest or (), strict=False):
+            if self._infos.stamped(side, stamp_ns(image)) is not None:
                 self._in_step[side] += 1
             else:
                 if self._in_step[side] >= self._needed[side]:

@@ -116,17 +116,24 @@ class Processor:
         rig.findings.clear('age')
         left, right = self._decoded(pair)
         computed = self._match(pair, left, right, stamp)
-        matched_s = time.perf_counter() - started
-        self.hand_over(
-            lambda: self._guarded(pair, lambda: self._publish(pair, wanted, computed, matched_s))
-        )
         confidence = _median(computed.result.confidence)
+        matched_s = time.perf_counter() - started
+
+        def publish() -> None:
+            self._publish(pair, wanted, computed, confidence, matched_s)
+
+        self.hand_over(lambda: self._guarded(pair, publish))
         self._check_views(pair, left, right, computed.calibration, confidence)
 
     def _publish(
-        self, pair: Pair, wanted: frozenset[str], computed: Computed, matched_s: float
+        self,
+        pair: Pair,
+        wanted: frozenset[str],
+        computed: Computed,
+        confidence: float,
+        matched_s: float,
     ) -> None:
-        """Convert and publish a result that took so long to here."""
+        """Convert and publish a result, with its median confidence, that took so long to here."""
         started, rig, config = time.perf_counter(), pair.rig, self.parameters.node
         if 'confidence' in wanted and computed.result.confidence is None:
             name = self.pipeline.backend.spec.name
@@ -139,7 +146,7 @@ class Processor:
             matched_s + time.perf_counter() - started,
             age_s(stamp_ns(pair.left), pair.received_ns, self.now_ns()),
             computed.result.valid_share,
-            _median(computed.result.confidence),
+            confidence,
         )
         for subject in ('worker', 'matching', 'image', 'calibration'):
             rig.findings.clear(subject)

@@ -61,7 +61,7 @@ def test_one_correlation_is_the_first_of_two(network):
 
 @pytest.mark.parametrize('factor', [1.5, 2.0])
 def test_a_magnified_network_is_the_same_on_an_enlarged_pair(network, factor):
-    """Of the disparities that it had before; the new ones lie beyond them."""
+    """Scores of the disparities that it had before stay; the new ones lie beyond them."""
     large = magnified(network, factor)
     pair = torch.rand(2, 1, 3, 64, 128) * 255
     with torch.no_grad():

@@ -107,6 +107,18 @@ def test_an_image_that_overtook_its_own_info_waits_for_it() -> None:
     assert gate.given == [1, 2] and gate.infos_given[-1] == {'left': 2, 'right': 2}
 
 
+def test_infos_that_always_come_after_their_images_are_waited_for() -> None:
+    """From the second pair on, also where an older info was known when the first pair came."""
+    gate = Gate(cache=True)
+    gate.infos_of(0)
+    for stamp in range(1, 10):
+        gate.images(stamp)
+        gate.infos_of(stamp)
+    assert gate.given == list(range(1, 10))
+    own = [{'left': stamp, 'right': stamp} for stamp in range(2, 10)]
+    assert gate.infos_given == [{'left': 0, 'right': 0}, *own]
+
+
 @pytest.mark.parametrize('ended_by', ['the next pair', 'settle'])
 def test_an_info_that_was_lost_costs_one_wait(ended_by: str) -> None:
     gate = Gate(cache=True)

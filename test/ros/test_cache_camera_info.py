@@ -44,6 +44,13 @@ class Camera:
     def start(self) -> None:
         self._thread.start()
 
+    def start_alternating(self, infos_first: bool) -> None:
+        """Two calibrations in turn, before or after their images."""
+        self.calibration = lambda index: ZOOMED if index % 2 else CALIBRATION
+        self.infos = lambda index, infos: self.publisher.send(infos)
+        self.infos_first = infos_first
+        self.start()
+
     def stop(self) -> None:
         self._stop.set()
         if self._thread.is_alive():
@@ -219,10 +226,7 @@ def test_calibration_of_each_frame_without_cache(
     start_depth_node: Start, camera: Camera, probe: Probe, infos_first: bool
 ) -> None:
     """It changes with every frame, and each result has that of its own frame."""
-    camera.calibration = lambda index: ZOOMED if index % 2 else CALIBRATION
-    camera.infos = lambda index, infos: camera.publisher.send(infos)
-    camera.infos_first = infos_first
-    camera.start()
+    camera.start_alternating(infos_first=infos_first)
     start_depth_node(cache_camera_info=False)
     seen = set()
     deadline = time.monotonic() + WAIT_S
@@ -242,10 +246,7 @@ def test_calibration_of_each_frame_that_comes_after_its_images_with_cache(
     start_depth_node: Start, camera: Camera, probe: Probe
 ) -> None:
     """The newest info is always that of another frame; each result waits for its own."""
-    camera.calibration = lambda index: ZOOMED if index % 2 else CALIBRATION
-    camera.infos = lambda index, infos: camera.publisher.send(infos)
-    camera.infos_first = False
-    camera.start()
+    camera.start_alternating(infos_first=False)
     start_depth_node(cache_camera_info=True)
     messages = more(probe, 12)
     strange = [m for m in messages if m.f != camera.sent[stamp_ns(m)].fx_px]
