@@ -44,9 +44,10 @@ def test_a_fresh_refinement_corrects_nothing():
     layer = refinement()
     peak = torch.rand(1, 1, 4, 6) * 20
     with torch.no_grad():
-        got = layer(
+        got, features = layer(
             peak, torch.randn(1, 3, 8, 12), torch.randn(1, 3, 8, 12), torch.rand(1, 2, 4, 6)
         )
+    assert features.shape == (1, 8, 4, 6)
     torch.testing.assert_close(got, peak)
 
 
@@ -57,7 +58,7 @@ def test_the_correction_of_large_disparities_survives_bfloat16():
     peak = torch.full((1, 1, 4, 6), 47.3)
     arguments = (torch.randn(1, 3, 8, 12), torch.randn(1, 3, 8, 12), torch.rand(1, 2, 4, 6))
     with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
-        got = layer(peak, *arguments)
+        got, _ = layer(peak, *arguments)
     torch.testing.assert_close(got, peak + 0.025, atol=2e-4, rtol=0)
 
 
@@ -72,8 +73,8 @@ def test_it_learns_the_shift_within_a_bin():
         disparity2 = 2 + step % 5
         noise = torch.randn(1, 4, 32, 64 + disparity2)
         left2, right2 = noise[..., :64], noise[..., disparity2:]
-        got = layer(peak, left2, right2, context)[..., 4:-2]
-        error = (got - disparity2 / 2).abs().mean()
+        got, _ = layer(peak, left2, right2, context)
+        error = (got[..., 4:-2] - disparity2 / 2).abs().mean()
         optimizer.zero_grad()
         error.backward()
         optimizer.step()

@@ -12,6 +12,7 @@ from rcl_interfaces.msg import Log, ParameterEvent
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from dtp_stereo_ros import backends
 from dtp_stereo_ros.backends.base import Backend
@@ -83,7 +84,9 @@ class Watcher:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
         node.create_subscription(ParameterEvent, '/parameter_events', self._event, 100)
-        node.create_subscription(Log, '/rosout', lambda m: self.log.append(m.msg), 100)
+        # With what was logged before the two had found each other.
+        kept = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        node.create_subscription(Log, '/rosout', lambda m: self.log.append(m.msg), kept)
 
     def _event(self, event: ParameterEvent) -> None:
         for msg in event.changed_parameters:
