@@ -234,6 +234,7 @@ def run_to_end(trainer: Trainer) -> None:
 
     SIGTERM ends it with a checkpoint.
     """
+    from ..training.learning.device import leave_group
 
     def stop(*_: Any) -> None:
         trainer.stopped = True
@@ -248,8 +249,7 @@ def run_to_end(trainer: Trainer) -> None:
     path, meta = trainer.best_weights()
     shown = ', '.join(f'{k} {v:.3f}' for k, v in meta['validation'].items())
     trainer.accelerator.print(f'{path}: {shown} at step {meta["steps"]} of {trainer.step}')
-    # Several processes that end without leaving their group may abort each other.
-    trainer.accelerator.end_training()
+    leave_group(trainer.accelerator)
 
 
 def add_changes(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import torch
 from accelerate import Accelerator
@@ -10,6 +11,9 @@ from accelerate.state import AcceleratorState
 
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.timing import in_turn
+
+# Longer than the threads of gloo wait for a core.
+_IDLE_S = 0.3
 
 
 def accelerator_for(device: str, bf16: bool) -> Accelerator:
@@ -36,6 +40,19 @@ def accelerator_for(device: str, bf16: bool) -> Accelerator:
             '--device cpu'
         )
     return accelerator
+
+
+def leave_group(accelerator: Accelerator) -> None:
+    """Leave the processes that trained together; the last use of the accelerator.
+
+    Several that end without leaving may abort each other. Those of the CPU are joined by gloo, and
+    PyTorch 2.13 keeps its threads to the end where a network was prepared for them. One that frees
+    the tensors of its last work while Python ends aborts the process, which is why they get time.
+    """
+    accelerator.wait_for_everyone()
+    if accelerator.num_processes > 1 and accelerator.device.type == 'cpu':
+        time.sleep(_IDLE_S)
+    accelerator.end_training()
 
 
 def bf16_cost() -> float:

@@ -401,6 +401,7 @@ import pathlib
 import torch
 from dtp_stereo_ros.training.settings import DistilConfig, GeneratorConfig, TrainConfig
 from dtp_stereo_ros.training.learning import trainer
+from dtp_stereo_ros.training.learning.device import leave_group
 from dtp_stereo_ros.training.learning.trainer import Trainer
 
 trainer._SPREAD_PX = 0.0
@@ -416,7 +417,7 @@ trainer.run()
 weights = trainer.accelerator.gather(trainer.learned.weight.detach()[None])
 if trainer.accelerator.is_main_process:
     print(len(weights), torch.equal(weights[0], weights[1]), not torch.equal(before, weights[0]))
-trainer.accelerator.end_training()
+leave_group(trainer.accelerator)
 """
     )
     assert '2 True True' in two_processes(script)

@@ -309,9 +309,10 @@ def test_processes_without_a_gpu_are_joined_whatever_the_device(tmp_path, two_pr
         """
 import torch
 torch.cuda.is_available = lambda: False
-from dtp_stereo_ros.training.learning.device import accelerator_for
+from dtp_stereo_ros.training.learning.device import accelerator_for, leave_group
 accelerator = accelerator_for('auto', False)
 accelerator.print(accelerator.num_processes, accelerator.device)
+leave_group(accelerator)
 """
     )
     assert '2 cpu' in two_processes(script)
