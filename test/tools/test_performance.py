@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,8 @@ from tools.performance.__main__ import PAGE, main
 from tools.performance.graph_cost import GraphCost, graph_cost
 from tools.performance.roofline import Bound, row
 
-MODELS = Path(__file__).resolve().parents[2] / 'resource' / 'models'
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = ROOT / 'resource' / 'models'
 PARTS = ('pixels', 'range', 'threads', 'roofline', 'node')
 
 
@@ -112,9 +115,13 @@ def test_all_parts_are_written(page: Path) -> None:
 
 @pytest.mark.slow
 def test_the_node_with_several_cameras(page: Path) -> None:
+    """A process of its own, as a user starts it: it joins DDS with a transport of its choice."""
     pytest.importorskip('rclpy')
     options = ['--only', 'node', '--model', 'dtpnet-small', '--node-size', '160x128']
-    assert main([*options, '--seconds', '1', '--write', str(page)]) == 0
+    options += ['--seconds', '1', '--steps', '2', '--write', str(page)]
+    command = [sys.executable, '-m', 'tools.performance', *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     rows = section(page, 'node')
     assert [cells[:2] for cells in rows] == [['160x128', count] for count in ('1', '2', '4')]
     assert {cells[3] for cells in rows} == {'dtpnet-small'}
@@ -132,6 +139,7 @@ def test_the_page_has_the_sections() -> None:
         (['--only', 'pixel'], '--only: no part pixel; there are pixels, range, threads'),
         (['--size', '640'], "--size: '640' is not WIDTHxHEIGHT"),
         (['--rounds', '0'], '--rounds is 0, it must be at least 1'),
+        (['--steps', '0'], '--steps is 0, it must be at least 1'),
         (['--write', 'none.md'], 'none.md: cannot be read'),
     ],
 )

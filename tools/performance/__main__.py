@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument('--rounds', type=int, default=20, help='timed runs (default: %(default)s)')
     parser.add_argument('--seconds', type=float, default=4.0, help='at each rate of `node`')
+    parser.add_argument('--steps', type=int, default=7, help='rates of `node` that are tried')
     parser.add_argument('--write', type=Path, default=PAGE, metavar='PAGE', help='page to write')
     try:
         _write(parser.parse_args(argv))
@@ -66,7 +67,7 @@ def _write(args: argparse.Namespace) -> None:
         'range': lambda: disparity_range(names, one_size, rounds),
         'threads': lambda: threads(names[:1], one_size, rounds, sorted({1, cores})),
         'roofline': lambda: roofline(names, one_size, 2 * rounds),
-        'node': lambda: node(names[:1], node_sizes, _CAMERAS, args.seconds, 7),
+        'node': lambda: node(names[:1], node_sizes, _CAMERAS, args.seconds, args.steps),
     }
     wanted = args.only.split(',') if args.only else list(parts)
     unknown = set(wanted) - set(parts)
@@ -74,8 +75,9 @@ def _write(args: argparse.Namespace) -> None:
         raise ConfigError(
             f'--only: no part {", ".join(sorted(unknown))}; there are {", ".join(parts)}'
         )
-    if rounds < 1:
-        raise ConfigError(f'--rounds is {rounds}, it must be at least 1')
+    for option, count in (('--rounds', rounds), ('--steps', args.steps)):
+        if count < 1:
+            raise ConfigError(f'{option} is {count}, it must be at least 1')
     for part in wanted:
         check_section(args.write, part)  # in time
     for part in wanted:
