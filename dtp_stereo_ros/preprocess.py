@@ -72,11 +72,11 @@ def fit(height_px: int, width_px: int, spec: ModelSpec, input_scale: float) -> G
         scale = min(scale, spec.fixed_size[0] / height_px, spec.fixed_size[1] / width_px)
     height, width = max(1, round(height_px * scale)), max(1, round(width_px * scale))
     if width < spec.min_width_px:
-        shrunk = '' if width == width_px else f' (resized from {width_px} px)'
+        resized = '' if width == width_px else f' (resized from {width_px} px)'
         raise InputError(
-            f'images are {width} px wide{shrunk}, {spec.name} needs at least '
+            f'images are {width} px wide{resized}, {spec.name} needs at least '
             f'{spec.min_width_px} px; use larger images'
-            + (' or a larger input_scale' if shrunk and spec.fixed_size is None else '')
+            + ('' if spec.fixed_size else ' or a larger input_scale')
         )
     multiple = spec.padding_multiple
     padded = spec.fixed_size or (
@@ -94,7 +94,7 @@ def prepare(
     Args:
         frame: the pair at input size.
         spec: the model that will see it.
-        input_scale: resize factor, 0 < input_scale <= 1.
+        input_scale: resize factor, above 0.
         before: of an earlier frame, whose arrays are written again where the size is the same:
             the memory of fresh ones costs as much as filling them.
 
@@ -113,12 +113,14 @@ def prepare(
 
 
 def _fit_image(image: UInt8Array, geometry: Geometry, planes: Float32Array) -> None:
-    """RGB uint8 (H, W, 3) into float32 (1, 3, H', W'); INTER_AREA because sizes only shrink."""
+    """RGB uint8 (H, W, 3) into float32 (1, 3, H', W')."""
     height, width = geometry.resized_size
     pad_top = geometry.pad_top_px
     fitted = np.ascontiguousarray(image)
     if fitted.shape[:2] != (height, width):
-        fitted = cv2.resize(fitted, (width, height), interpolation=cv2.INTER_AREA)
+        shrinks = width < fitted.shape[1]
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        fitted = cv2.resize(fitted, (width, height), interpolation=interpolation)
     # Channel by channel and few rows at a time, which stay in the cache: a transposed copy of the
     # whole takes forty times as long, and whole channels five times.
     for row in range(0, height, _ROWS):

@@ -32,7 +32,10 @@ _OPTIONS = {
         PathJoinSubstitution([_SHARE, 'config', 'dtp_stereo.yaml']),
         'Parameter file of the node; it stands above preset, and the arguments above both.',
     ),
-    'preset': ('', 'Parameter set, measured in docs/reports/presets.md: navigation, dense, fast.'),
+    'preset': (
+        '',
+        'Parameter set, measured in docs/reports/presets.md: navigation, dense, detail, fast.',
+    ),
     'large_messages': (
         'false',
         'Use our Fast DDS profile for messages of megabytes; start the camera with it, too.',

@@ -88,7 +88,7 @@ def test_nearest_name(wrong: str, meant: str) -> None:
         ({'backend': 'foo'}, "backend is 'foo', choose one of auto, openvino"),
         ({'threads': 1.5}, 'threads is 1.5, it must be of type int'),
         ({'threads': True}, 'threads is True, it must be of type int'),
-        ({'input_scale': math.nan}, 'input_scale is nan, it must be in 0.125 .. 1.0'),
+        ({'input_scale': math.nan}, 'input_scale is nan, it must be in 0.125 .. 2.0'),
         ({'model': 3}, 'model is 3, it must be of type str'),
         ({'max_depth': 0.1}, 'min_depth 0.2 m must be below max_depth 0.1 m'),
         ({'disparity_range': 8}, 'disparity_range is 8 px, it must be in 16 .. 4096 px'),

@@ -25,7 +25,7 @@ _SGBM = PipelineConfig(backend='sgbm', disparity_range=96)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     disparity=st.integers(4, 60),
-    scale=st.sampled_from([1.0, 0.75, 0.5]),
+    scale=st.sampled_from([1.5, 1.25, 1.0, 0.75, 0.5]),
     size=st.tuples(st.integers(90, 140), st.integers(250, 330)),
 )
 def test_a_shifted_pair_gives_its_shift(
@@ -86,7 +86,7 @@ def test_a_network_sees_the_right_pixels_and_confidence_drops(
     )
 
 
-@pytest.mark.parametrize('scale', [1.0, 0.5])
+@pytest.mark.parametrize('scale', [1.5, 1.0, 0.5])
 def test_left_right_check_drops_what_only_the_left_camera_sees(
     make_frame: MakeFrame, scale: float
 ) -> None:

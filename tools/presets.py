@@ -21,10 +21,11 @@ from dtp_stereo_ros.evaluation.datasets import open_dataset, shared_sets
 from dtp_stereo_ros.pipeline import StereoPipeline
 
 PRESETS = Path(__file__).resolve().parents[1] / 'config/presets'
-NAMES = ('dense', 'navigation', 'fast')
+NAMES = ('dense', 'navigation', 'detail', 'fast')
 # An estimate is a phantom where it is nearer than two thirds of the truth, and more than 3 px off.
 PHANTOM_RATIO = 1.5
 PHANTOM_PX = 3.0
+BAD_PX = (1.0, 3.0)
 
 
 def pipeline(name: str) -> StereoPipeline:
@@ -34,15 +35,19 @@ def pipeline(name: str) -> StereoPipeline:
     return StereoPipeline(PipelineConfig(**{**own, 'max_depth': 100.0, 'precision': 'fp32'}))
 
 
-def measure(estimate_px: np.ndarray, truth_px: np.ndarray) -> tuple[float, float, float]:
-    """Density, bad-3 of the estimates, and phantoms of all known pixels, %. Both (H, W) px."""
+def measure(estimate_px: np.ndarray, truth_px: np.ndarray) -> list[float]:
+    """Density, bad-1 and bad-3 of the estimates, and phantoms of all known pixels, %.
+
+    Both images are (H, W) px.
+    """
     known = np.isfinite(truth_px) & (truth_px > 0)
     given = known & np.isfinite(estimate_px)
     error = (estimate_px - truth_px)[given]
     nearer = estimate_px[given] > PHANTOM_RATIO * truth_px[given]
-    bad = np.mean(np.abs(error) > 3.0) if error.size else 0.0
+    bad = [float(np.mean(np.abs(error) > px)) if error.size else 0.0 for px in BAD_PX]
     phantoms = np.sum(nearer & (error > PHANTOM_PX)) / known.sum()
-    return 100 * given.sum() / known.sum(), 100 * float(bad), 100 * float(phantoms)
+    shares = [given.sum() / known.sum(), *bad, phantoms]
+    return [100 * float(share) for share in shares]
 
 
 def main() -> int:
@@ -51,11 +56,12 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     pipelines = {name: pipeline(name) for name in NAMES}
-    headings = ('data', 'preset', 'density %', 'bad-3 % of the estimates', 'phantoms %', 'time')
+    bad = [f'bad-{px:g} % of the estimates' for px in BAD_PX]
+    headings = ('data', 'preset', 'density %', *bad, 'phantoms %', 'time')
     print(markdown.header(headings))
     for spec in shared_sets(Path(sys.argv[1])):
         title, scenes = open_dataset(spec)
-        rows: dict[str, list[tuple[float, float, float]]] = {name: [] for name in NAMES}
+        rows: dict[str, list[list[float]]] = {name: [] for name in NAMES}
         times: dict[str, list[float]] = {name: [] for name in NAMES}
         for scene in scenes:
             if scene.load_truth is None:
@@ -68,10 +74,10 @@ def main() -> int:
                 times[name].append(time.perf_counter() - started)
                 rows[name].append(measure(result.disparity_px, truth_px))
         for name in NAMES:
-            density, bad, phantoms = np.mean(rows[name], axis=0)
             ratios = [t / d for t, d in zip(times[name], times['dense'], strict=True)]
             relative = statistics.median(ratios)
-            cells = [f'{density:.1f}', f'{bad:.2f}', f'{phantoms:.2f}', f'{relative:.2f}']
+            density, *shares = np.mean(rows[name], axis=0)
+            cells = [f'{density:.1f}', *(f'{x:.2f}' for x in [*shares, relative])]
             print(markdown.row([f'{title} ({len(rows[name])})', name, *cells]), flush=True)
     return 0
 

@@ -149,7 +149,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
         ((left, right, '-o', folder / 'out.ply', *sgbm), 'give one by --calib'),
         ((left, right, '-o', folder / 'no' / 'out.png', *sgbm), 'there is no folder'),
         ((left, right, '-o', out, *sgbm, '--calib', 'none.yaml'), 'none.yaml: cannot be read'),
-        ((left, right, '-o', out, *sgbm, '--scale', '2'), 'input_scale is 2.0'),
+        ((left, right, '-o', out, *sgbm, '--scale', '3'), 'input_scale is 3.0'),
     ):
         assert _infer(*arguments) == 2, message
         captured = capsys.readouterr()

@@ -239,7 +239,10 @@ def _frame(stamp_ns: int) -> StereoFrame:
         ('max_dept:=3', 'max_dept:= is no argument of this launch file; did you mean max_depth?'),
         ('max_depth:=far', 'max_depth:=far is not a number'),
         ('rviz:=maybe', 'rviz:=maybe is neither true nor false'),
-        ('preset:=fastest', 'preset:=fastest is unknown; choose one of dense, fast, navigation'),
+        (
+            'preset:=fastest',
+            'preset:=fastest is unknown; choose one of dense, detail, fast, navigation',
+        ),
         ('params_file:=/no/such.yaml', 'params_file: there is no file /no/such.yaml'),
     ],
 )

@@ -95,7 +95,7 @@ def test_a_name_that_nobody_declared_is_refused_with_the_nearest() -> None:
         launch_arguments.check_names(['xyz:=1'], known)
 
 
-@pytest.mark.parametrize('name', ['dense', 'fast', 'navigation'])
+@pytest.mark.parametrize('name', ['dense', 'detail', 'fast', 'navigation'])
 def test_a_preset_is_valid_and_found(name: str) -> None:
     assert launch_arguments.preset_file('', _PRESETS) == []
     (file,) = launch_arguments.preset_file(name, _PRESETS)
@@ -107,7 +107,7 @@ def test_a_preset_is_valid_and_found(name: str) -> None:
 
 
 def test_an_unknown_preset_names_those_that_are_there() -> None:
-    with pytest.raises(ConfigError, match=r'choose one of dense, fast, navigation$'):
+    with pytest.raises(ConfigError, match=r'choose one of dense, detail, fast, navigation$'):
         launch_arguments.preset_file('slow', _PRESETS)
 
 
