@@ -22,7 +22,7 @@ from tools.performance.roofline import Bound, row
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / 'resource' / 'models'
-PARTS = ('pixels', 'range', 'threads', 'roofline', 'node')
+PARTS = ('pixels', 'range', 'threads', 'roofline', 'publishing', 'node')
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_all_parts_are_written(page: Path) -> None:
 def test_the_node_with_several_cameras(page: Path) -> None:
     """A process of its own, as a user starts it: it joins DDS with a transport of its choice."""
     pytest.importorskip('rclpy')
-    options = ['--only', 'node', '--model', 'dtpnet-small', '--node-size', '160x128']
+    options = ['--only', 'node,publishing', '--model', 'dtpnet-small', '--node-size', '160x128']
     options += ['--seconds', '1', '--steps', '2', '--write', str(page)]
     command = [sys.executable, '-m', 'tools.performance', *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -125,6 +125,11 @@ def test_the_node_with_several_cameras(page: Path) -> None:
     rows = section(page, 'node')
     assert [cells[:2] for cells in rows] == [['160x128', count] for count in ('1', '2', '4')]
     assert {cells[3] for cells in rows} == {'dtpnet-small'}
+    rows = section(page, 'publishing')
+    assert [cells[:2] for cells in rows] == [['160x128', 'no'], ['160x128', 'yes']]
+    for cells in rows:
+        end_to_end_ms, ratio = map(float, cells[-1].strip(')').split(' ('))
+        assert end_to_end_ms / float(cells[-2]) == pytest.approx(ratio, rel=0.05)
 
 
 def test_the_page_has_the_sections() -> None:

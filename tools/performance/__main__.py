@@ -19,7 +19,7 @@ from dtp_stereo_ros.errors import ConfigError, StereoError
 from dtp_stereo_ros.sizes import parse_size
 
 from ..doc_sections import check_section, write_section
-from .parts import disparity_range, node, pixels, threads
+from .parts import disparity_range, node, pixels, publishing, threads
 from .roofline import roofline
 
 PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'reports' / 'performance.md'
@@ -67,6 +67,7 @@ def _write(args: argparse.Namespace) -> None:
         'range': lambda: disparity_range(names, one_size, rounds),
         'threads': lambda: threads(names[:1], one_size, rounds, sorted({1, cores})),
         'roofline': lambda: roofline(names, one_size, 2 * rounds),
+        'publishing': lambda: publishing(names[0], node_sizes, args.seconds, args.steps),
         'node': lambda: node(names[:1], node_sizes, _CAMERAS, args.seconds, args.steps),
     }
     wanted = args.only.split(',') if args.only else list(parts)

@@ -162,6 +162,45 @@ def node(
     )
 
 
+def publishing(name: str, sizes: Sequence[Size], seconds: float, steps: int) -> str:
+    """The real node that publishes before or while it matches the next pair, and the network."""
+    rows = []
+    with ros_context(domain_of(os.getpid())) as (context, env):
+        for width_px, height_px in sizes:
+            alone_ms = _inference_ms(name, (width_px, height_px))
+            size = f'{width_px}x{height_px}'
+            for overlap in (False, True):
+                parameters = {'model': name, 'overlap_publishing': overlap}
+                setting = NodeSetting(width_px, height_px, parameters=parameters)
+                found = measure(setting, seconds, steps, context, env)
+                best, slowest = found.best, min(found.steps, key=lambda step: step.asked_hz)
+                age_ms = float(np.median(slowest.ages_ms))
+                cells = ['-'] * 3
+                if best:
+                    ages_ms = np.percentile(best.ages_ms, (50, 95))
+                    cells = [f'{best.sent_hz:.1f}', *(f'{ms:.0f}' for ms in ages_ms)]
+                times = [f'{alone_ms:.1f}', f'{age_ms:.1f} ({age_ms / alone_ms:.2f})']
+                rows.append([size, 'yes' if overlap else 'no', *cells, *times])
+                print(' | '.join(rows[-1]), flush=True)
+    headings = ['size', 'overlap', 'rate Hz', 'age p50 ms', 'age p95 ms', 'network alone ms']
+    return (
+        f'{table([*headings, "end to end ms"], rows, even=False)}\n\nNode with `{name}`, as it '
+        f'is by default and with `overlap_publishing`; {seconds:g} s at each of {steps} rates. '
+        'Rate and ages: at the highest of those tried at which each pair came back. Network '
+        'alone: median time of the inference without ROS. End to end: median age at the slowest '
+        'of the rates, in brackets as a multiple of the network alone.'
+    )
+
+
+def _inference_ms(name: str, size: Size, rounds: int = 20) -> float:
+    """Median time of the network in the pipeline at its defaults."""
+    pipeline = StereoPipeline(PipelineConfig(model=name))
+    frame = textured_walls(*size)[0]
+    times = [pipeline.process(frame).latency_s['inference'] for _ in range(rounds + 3)]
+    pipeline.close()
+    return 1e3 * float(np.median(times[3:]))
+
+
 def _networks(names: Sequence[str], count: int) -> list[Entrant]:
     """Networks in each runtime and precision that works here."""
     found = []
