@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +14,13 @@ pytest.importorskip('onnxruntime')
 
 import onnx
 
+from dtp_stereo_ros.evaluation.node_rate import NodeFigures, NodeSetting, RateStep
+from tools.performance import parts
 from tools.performance.__main__ import PAGE, main
 from tools.performance.graph_cost import GraphCost, graph_cost
 from tools.performance.roofline import Bound, row
 
-ROOT = Path(__file__).resolve().parents[2]
-MODELS = ROOT / 'resource' / 'models'
+MODELS = Path(__file__).resolve().parents[2] / 'resource' / 'models'
 PARTS = ('pixels', 'range', 'threads', 'roofline', 'publishing', 'node')
 
 
@@ -113,23 +112,35 @@ def test_all_parts_are_written(page: Path) -> None:
     assert section(page, 'node') == []
 
 
-@pytest.mark.slow
-def test_the_node_with_several_cameras(page: Path) -> None:
-    """A process of its own, as a user starts it: it joins DDS with a transport of its choice."""
-    pytest.importorskip('rclpy')
+def figures(setting: NodeSetting) -> NodeFigures:
+    """A node that answers up to 20 Hz, in 30 ms at low rates; with overlap in 27 ms."""
+    age_ms = 27.0 if setting.parameters.get('overlap_publishing') else 30.0
+    steps = [
+        RateStep(10.0, 10.0, 40, 40, {}, [age_ms] * 40, 50.0, 200.0),
+        RateStep(20.0, 20.0, 80, 80, {}, [40.0] * 72 + [50.0] * 8, 90.0, 200.0),
+        RateStep(30.0, 30.0, 120, 110, {'busy': 10}, [60.0] * 110, 100.0, 200.0),
+    ]
+    return NodeFigures(setting, 'openvino', 'CPU', 'dtpnet-small', 'bf16', steps)
+
+
+def test_tables_of_the_node(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of known figures; `test_node_bench` measures a real node."""
+    monkeypatch.setattr(parts, 'measure', lambda setting, *_: figures(setting))
+    monkeypatch.setattr(parts, 'inference_ms', lambda *_: 24.0)
     options = ['--only', 'node,publishing', '--model', 'dtpnet-small', '--node-size', '160x128']
-    options += ['--seconds', '1', '--steps', '2', '--write', str(page)]
-    command = [sys.executable, '-m', 'tools.performance', *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert main([*options, '--seconds', '1', '--steps', '3', '--write', str(page)]) == 0
     rows = section(page, 'node')
     assert [cells[:2] for cells in rows] == [['160x128', count] for count in ('1', '2', '4')]
-    assert {cells[3] for cells in rows} == {'dtpnet-small'}
-    rows = section(page, 'publishing')
-    assert [cells[:2] for cells in rows] == [['160x128', 'no'], ['160x128', 'yes']]
     for cells in rows:
-        end_to_end_ms, ratio = map(float, cells[-1].strip(')').split(' ('))
-        assert end_to_end_ms / float(cells[-2]) == pytest.approx(ratio, rel=0.05)
+        assert cells[2:8] == ['openvino', 'dtpnet-small', 'bf16', '20.0', '40', '50']
+    assert section(page, 'publishing') == [
+        ['160x128', 'no', '20.0', '40', '50', '24.0', '30.0 (1.25)'],
+        ['160x128', 'yes', '20.0', '40', '50', '24.0', '27.0 (1.12)'],
+    ]
+
+
+def test_time_of_the_network_alone() -> None:
+    assert 0.5 < parts.inference_ms('dtpnet-small', (160, 128), 3) < 5000
 
 
 def test_the_page_has_the_sections() -> None:

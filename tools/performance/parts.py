@@ -167,7 +167,7 @@ def publishing(name: str, sizes: Sequence[Size], seconds: float, steps: int) -> 
     rows = []
     with ros_context(domain_of(os.getpid())) as (context, env):
         for width_px, height_px in sizes:
-            alone_ms = _inference_ms(name, (width_px, height_px))
+            alone_ms = inference_ms(name, (width_px, height_px))
             size = f'{width_px}x{height_px}'
             for overlap in (False, True):
                 parameters = {'model': name, 'overlap_publishing': overlap}
@@ -192,7 +192,7 @@ def publishing(name: str, sizes: Sequence[Size], seconds: float, steps: int) -> 
     )
 
 
-def _inference_ms(name: str, size: Size, rounds: int = 20) -> float:
+def inference_ms(name: str, size: Size, rounds: int = 20) -> float:
     """Median time of the network in the pipeline at its defaults."""
     pipeline = StereoPipeline(PipelineConfig(model=name))
     frame = textured_walls(*size)[0]
