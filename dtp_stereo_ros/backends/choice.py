@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -50,6 +51,12 @@ class Choice:
     backend: Backend
     reason: str
     evidence: Evidence | None = None
+
+
+def chosen_name(reason: str) -> str:
+    """Name of the backend in the reason of a `Choice`, '' where there is none."""
+    found = re.match(r'(?:auto chose )?(\w+)', reason)
+    return found[1] if found else ''
 
 
 def create(config: PipelineConfig) -> Backend:

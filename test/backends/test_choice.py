@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dtp_stereo_ros import backends, models
+from dtp_stereo_ros.backends.choice import chosen_name, decide
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import BackendError, ModelError
 
@@ -128,3 +129,19 @@ def test_auto_falls_to_torch_where_only_a_checkpoint_exists(
         backends.create(PipelineConfig(model=str(tmp_path / 'lonely.pt')))
     assert 'lonely.pt' in str(caught.value)
     assert 'checkpoint' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('reason', 'name'),
+    [
+        ('auto chose openvino: dtpnet in bf16 on CPU; measured', 'openvino'),
+        ('sgbm as asked: sgbm in fp32 on CPU', 'sgbm'),
+        ('', ''),
+    ],
+)
+def test_name_in_a_reason(reason: str, name: str) -> None:
+    assert chosen_name(reason) == name
+
+
+def test_name_in_the_reason_of_a_choice() -> None:
+    assert chosen_name(decide(PipelineConfig(backend='sgbm')).reason) == 'sgbm'

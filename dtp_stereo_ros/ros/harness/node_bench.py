@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from stereo_msgs.msg import DisparityImage
 
+from dtp_stereo_ros.backends.choice import chosen_name
 from dtp_stereo_ros.config import Setting
 from dtp_stereo_ros.errors import BackendError
 from dtp_stereo_ros.evaluation.node_rate import NodeFigures, NodeSetting, RateStep, search
@@ -90,7 +91,7 @@ def measure(
             session.close()
     return NodeFigures(
         setting,
-        told.get('backend', '').partition(' ')[0].rstrip(':,'),
+        chosen_name(told.get('backend', '')),
         told.get('device', ''),
         told.get('model', ''),
         told.get('precision', ''),

@@ -19,6 +19,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from dtp_stereo_ros.backends.choice import chosen_name
 from dtp_stereo_ros.errors import BackendError, InputError
 from dtp_stereo_ros.evaluation.replay_figures import (
     LOCKSTEP,
@@ -226,11 +227,11 @@ class Replayer:
 
     def method(self) -> str:
         """Name of the node's model, backend and precision, as other commands name them."""
-        found = re.match(r'(?:auto chose )?(\w+)', self.told.get('backend', ''))
-        if found is None:
+        backend = chosen_name(self.told.get('backend', ''))
+        if not backend:
             return 'node'
         model, precision = self.told.get('model', ''), self.told.get('precision', '')
-        return method_name(found[1], model, precision)
+        return method_name(backend, model, precision)
 
     def ask(self, pair: RecordedPair, digest: DisparityHash, shift_ns: int = 0) -> Answered | None:
         """Send a pair and wait for its result; None where none came.
