@@ -26,6 +26,8 @@ UInt8Array = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
 
 SIDES = ('left', 'right')
+# Pixels that are converted at a time.
+_PART = 1 << 15
 # Longer than any stereo camera on a robot or vehicle: a baseline in mm, or P[3] in px * mm.
 LONGEST_BASELINE_M = 10.0
 
@@ -110,10 +112,17 @@ class StereoCalibration:
         NaN stays NaN; a point at or beyond infinity (published disparity <= 0) becomes +Inf
         (REP 117).
         """
-        published = self.published_disparity(disparity_px)
+        depth = np.empty(disparity_px.shape, np.float32)
+        offset, focal_px_m = self.disparity_offset_px, self.focal_baseline_px_m
+        given, filled = disparity_px.reshape(-1), depth.reshape(-1)
         with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
-            depth: Float32Array = np.float32(self.focal_baseline_px_m) / published
-        np.copyto(depth, np.float32(np.inf), where=published <= 0)
+            # A part at a time, which stays in the cache.
+            for first in range(0, given.size, _PART):
+                part = filled[first : first + _PART]
+                np.subtract(given[first : first + _PART], np.float32(offset), out=part)
+                beyond = part <= 0
+                np.divide(np.float32(focal_px_m), part, out=part)
+                np.copyto(part, np.float32(np.inf), where=beyond)
         return depth
 
     def raw_disparity(self, depth_m: Float32Array) -> Float32Array:

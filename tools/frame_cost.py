@@ -75,6 +75,7 @@ def measure(height: int, width: int, frames: int, config: NodeConfig) -> dict[st
         for _ in range(2)
     ]
     times_ms: dict[str, list[float]] = {}
+    cloud = None
     for index in range(_WARM_UP + frames):
         marks = [time.thread_time()]
         left, right = (to_rgb(view, 'image') for view in views)
@@ -88,8 +89,9 @@ def measure(height: int, width: int, frames: int, config: NodeConfig) -> dict[st
         computed = Computed(result, calibration, left, ROS_TYPES.camera_info(), header, 100.0)
         for topic, title in (('disparity', 'DisparityImage'), ('points2', 'coloured cloud')):
             started = time.thread_time()
-            assert list(output_messages(ROS_TYPES, [topic], computed, config))
+            ((_, message),) = output_messages(ROS_TYPES, [topic], computed, config, cloud)
             spent[title] = time.thread_time() - started
+            cloud = message if topic == 'points2' else cloud
         if index >= _WARM_UP:
             for title, seconds in spent.items():
                 times_ms.setdefault(title, []).append(1e3 * seconds)

@@ -52,11 +52,16 @@ class Computed:
 
 
 def output_messages(
-    types: MessageTypes, wanted: Collection[str], computed: Computed, config: NodeConfig
+    types: MessageTypes,
+    wanted: Collection[str],
+    computed: Computed,
+    config: NodeConfig,
+    cloud: PointCloud2 | None = None,
 ) -> Iterator[tuple[str, Any]]:
     """Topic and message of the wanted `OUTPUTS`, and of no other; converted one by one.
 
-    A backend without confidence has no message of that topic.
+    A backend without confidence has no message of that topic. A cloud of an earlier frame that
+    nobody reads any more may be given, to be filled again.
 
     Raises:
         InputError: the depth limits leave no disparity range to publish.
@@ -76,13 +81,17 @@ def output_messages(
     if 'depth/image' in wanted:
         yield 'depth/image', depth_image(types, depth_m, config.depth_encoding, header)
     if 'points2' in wanted:
-        yield 'points2', cloud_of(types, depth_m, computed, config)
+        yield 'points2', cloud_of(types, depth_m, computed, config, cloud)
 
 
 def cloud_of(
-    types: MessageTypes, depth_m: Float32Array, computed: Computed, config: NodeConfig
+    types: MessageTypes,
+    depth_m: Float32Array,
+    computed: Computed,
+    config: NodeConfig,
+    before: PointCloud2 | None = None,
 ) -> PointCloud2:
-    """The cloud after its filters."""
+    """The cloud after its filters; `before` as of `point_cloud`."""
     calibration, color = computed.calibration, computed.left if config.use_color else None
     if config.decimation > 1:
         every = slice(None, None, config.decimation)
@@ -100,4 +109,4 @@ def cloud_of(
     )
     if config.voxel_size > 0:
         return voxel_cloud(*arguments, config.voxel_size)
-    return point_cloud(*arguments)
+    return point_cloud(*arguments, before)

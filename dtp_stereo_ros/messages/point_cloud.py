@@ -14,7 +14,7 @@ from .types import Header, MessageTypes, PointCloud2, PointField
 _FLOAT32 = 7
 # Floats of a point, by whether it has a colour and avoids padding.
 _FLOATS = {(True, False): 8, (False, False): 4, (True, True): 4, (False, True): 3}
-# Rows that are filled at a time: each coordinate is a pass over them, and they stay in the cache.
+# Rows that are filled at a time, which stay in the cache.
 _ROWS = 32
 
 
@@ -25,6 +25,7 @@ def point_cloud(
     header: Header,
     color: UInt8Array | None = None,
     avoid_padding: bool = False,
+    before: PointCloud2 | None = None,
 ) -> PointCloud2:
     """Organised cloud in the left optical frame (x right, y down, z forward; metres).
 
@@ -36,17 +37,30 @@ def point_cloud(
         color: RGB uint8 (H, W, 3), or None for a cloud without colour.
         avoid_padding: points of 16 bytes (12 without colour) instead of the 32 (16) that PCL's
             aligned types have.
+        before: of an earlier frame, which nobody reads any more. Where it has the same layout it
+            is filled again and returned: fresh memory costs as much as filling it.
 
     Returns:
         Fields x y z, and rgb as PCL packs it: a FLOAT32 whose bytes are B, G, R, 0.
     """
     height, width = depth_m.shape
-    msg, points = _new_cloud(types, (height, width), header, color is not None, avoid_padding)
+    size, has_color = (height, width), color is not None
+    if before is not None and _has_layout(before, size, has_color, avoid_padding):
+        msg, points = before, _floats(before)
+        msg.header = header
+    else:
+        msg, points = _new_cloud(types, size, header, has_color, avoid_padding)
+    places = [0, 1, 2, *([_rgb_index(points.shape[2])] if has_color else [])]
+    order = [number for pair in enumerate(places) for number in pair]
+    planes = np.empty((len(places), min(_ROWS, height), width), np.float32)
     for row in range(0, height, _ROWS):
-        rows = slice(row, row + _ROWS)
-        calibration.points_m(depth_m[rows], row, points[rows])
+        rows = slice(row, min(row + _ROWS, height))
+        part = planes[:, : rows.stop - row]
+        calibration.points_m(depth_m[rows], row, part[:3].transpose(1, 2, 0))
         if color is not None:
-            _pack_color(color[rows], points[rows])
+            _packed_color(color[rows], part[3])
+        # One pass over the points, where one for each coordinate takes a quarter longer.
+        cv2.mixChannels(list(part), [points[rows]], order)
     return msg
 
 
@@ -65,7 +79,7 @@ def voxel_cloud(
     msg, points = _new_cloud(types, size, header, colors is not None, avoid_padding)
     points[..., :3] = points_m
     if colors is not None and len(colors):
-        _pack_color(colors[None], points)
+        _packed_color(colors[None], points[..., _rgb_index(points.shape[2])])
     msg.is_dense = True
     return msg
 
@@ -94,8 +108,23 @@ def _new_cloud(
     msg.point_step = 4 * floats
     msg.row_step = 4 * floats * width
     msg.is_dense = False
-    points = zeros_of(msg, msg.row_step * height).view('<f4')
-    return msg, points.reshape(height, width, floats)
+    zeros_of(msg, msg.row_step * height)
+    return msg, _floats(msg)
+
+
+def _has_layout(
+    msg: PointCloud2, size: tuple[int, int], has_color: bool, avoid_padding: bool
+) -> bool:
+    """Whether a cloud of `_new_cloud` was made with these arguments."""
+    step = 4 * _FLOATS[has_color, avoid_padding]
+    made = msg.height, msg.width, msg.point_step, len(msg.fields)
+    return made == (*size, step, 4 if has_color else 3)
+
+
+def _floats(msg: PointCloud2) -> Float32Array:
+    """Floats of a cloud (height, width, floats of a point), in its own memory."""
+    floats = np.frombuffer(msg.data, '<f4') if len(msg.data) else np.empty(0, '<f4')
+    return floats.reshape(msg.height, msg.width, msg.point_step // 4)
 
 
 def _rgb_index(floats: int) -> int:
@@ -103,11 +132,10 @@ def _rgb_index(floats: int) -> int:
     return 4 if floats == 8 else 3
 
 
-def _pack_color(color: UInt8Array, points: Float32Array) -> None:
-    """Write RGB (H, W, 3) into points (H, W, floats): B, G, R and 0 in the bytes of one float."""
+def _packed_color(color: UInt8Array, floats: Float32Array) -> None:
+    """Write RGB (H, W, 3) into floats (H, W): B, G, R and 0 in the bytes of each."""
     bgra = cv2.cvtColor(color, cv2.COLOR_RGB2BGRA).view('<u4')[..., 0]
-    colors = points.view('<u4')[..., _rgb_index(points.shape[2])]
-    np.bitwise_and(bgra, 0x00FFFFFF, out=colors)
+    np.bitwise_and(bgra, 0x00FFFFFF, out=floats.view('<u4'))
 
 
 def _float_field(types: MessageTypes, name: str, offset: int) -> PointField:

@@ -8,6 +8,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from ..config import NodeConfig
 from ..messages.outputs import OUTPUTS, Computed, output_messages
+from ..messages.types import PointCloud2
 from .message_types import ROS_TYPES
 
 OUTPUT_TYPES = {topic: getattr(ROS_TYPES, kind) for topic, kind in OUTPUTS.items()}
@@ -30,6 +31,7 @@ class Outputs:
 
     def __init__(self, node: Node, prefix: str) -> None:
         self.enabled = False
+        self._cloud: PointCloud2 | None = None
         self._publishers = {
             topic: node.create_publisher(
                 message_type,
@@ -53,9 +55,12 @@ class Outputs:
         Raises:
             InputError: the depth limits leave no disparity range to publish.
         """
-        for topic, message in output_messages(ROS_TYPES, wanted, computed, config):
+        for topic, message in output_messages(ROS_TYPES, wanted, computed, config, self._cloud):
             if self.enabled:
                 self._publishers[topic].publish(message)
+            if topic == 'points2':
+                # It has been copied to DDS.
+                self._cloud = message
 
 
 def _resolved(node: Node, topic: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, Image, PointField
 from std_msgs.msg import Header
@@ -155,6 +156,39 @@ def test_colour_cloud_bytes(avoid_padding: bool, step: int, rgb_offset: int) -> 
     last = data[-step:]
     assert np.frombuffer(last[:12], '<f4') == pytest.approx([0.0, 0.0, 1.0])
     assert last[rgb_offset : rgb_offset + 4] == bytes([6, 5, 4, 0])
+
+
+@settings(max_examples=30)
+@given(
+    height=st.integers(1, 80),
+    width=st.integers(1, 30),
+    layout=st.tuples(st.booleans(), st.booleans()),
+    other=st.tuples(st.booleans(), st.booleans()),
+    seed=st.integers(0, 99),
+)
+def test_a_cloud_is_filled_again_where_its_layout_is_the_same(
+    height: int, width: int, layout: tuple[bool, bool], other: tuple[bool, bool], seed: int
+) -> None:
+    """Layout: with colour, without padding."""
+    rng = np.random.default_rng(seed)
+
+    def arguments(layout: tuple[bool, bool]) -> Any:
+        depth = rng.choice(np.array([1, 2.5, np.nan, np.inf], np.float32), (height, width))
+        color = rng.integers(0, 256, (height, width, 3)).astype(np.uint8) if layout[0] else None
+        return ROS_TYPES, depth, CALIBRATION, HEADER, color, layout[1]
+
+    before = point_cloud(*arguments(other))
+    new = arguments(layout)
+    fresh, again = point_cloud(*new), point_cloud(*new, before)
+    assert (again is before) is (layout == other)
+    assert bytes(again.data) == bytes(fresh.data)
+    assert (again.point_step, again.fields) == (fresh.point_step, fresh.fields)
+    depth = np.where(np.isfinite(new[1]), new[1], np.nan)
+    xyz = np.frombuffer(again.data, '<f4').reshape(height, width, -1)[..., :3]
+    rows, columns = np.mgrid[:height, :width]
+    np.testing.assert_allclose(xyz[..., 0], (columns - 3.0) / 400 * depth, rtol=1e-5)
+    np.testing.assert_allclose(xyz[..., 1], (rows - 1.0) / 400 * depth, rtol=1e-5)
+    np.testing.assert_array_equal(xyz[..., 2], depth)
 
 
 @pytest.mark.parametrize(('avoid_padding', 'step'), [(False, 16), (True, 12)])
