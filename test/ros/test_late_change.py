@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from dtp_stereo_ros.errors import BackendError
 from dtp_stereo_ros.ros.node import DepthNode
 
 WAIT_S = 20.0
+_NUMBERS = itertools.count()
 # Of rqt_reconfigure.
 SERVICE_WAIT_S = 1.0
 
@@ -62,8 +64,12 @@ def loading(monkeypatch: pytest.MonkeyPatch) -> SlowLoading:
 
 @pytest.fixture
 def depth_node(ros: None, loading: SlowLoading) -> Iterator[DepthNode]:
-    """Spun in a thread. A name of its own: rclpy keeps the services until it is collected."""
-    made = DepthNode('late_change', parameter_overrides=[Parameter('backend', value='sgbm')])
+    """Spun in a thread. A name of its own: rclpy keeps the services until it is collected.
+
+    The log of a name ends with the first of its nodes that goes.
+    """
+    name = f'late_change_{next(_NUMBERS)}'
+    made = DepthNode(name, parameter_overrides=[Parameter('backend', value='sgbm')])
     executor = SingleThreadedExecutor()
     executor.add_node(made)
     thread = threading.Thread(target=executor.spin)
@@ -90,7 +96,7 @@ class Watcher:
 
     def _event(self, event: ParameterEvent) -> None:
         for msg in event.changed_parameters:
-            if event.node == '/late_change':
+            if event.node.startswith('/late_change_'):
                 self.events.append((msg.name, Parameter.from_parameter_msg(msg).value))
 
     def until(self, ready: Callable[[], bool]) -> None:
@@ -100,14 +106,14 @@ class Watcher:
             self._executor.spin_once(timeout_sec=0.05)
 
 
-def change(**values: Any) -> tuple[bool, str]:
+def change(node: DepthNode, **values: Any) -> tuple[bool, str]:
     """By the parameter service; must be answered before rqt gives up."""
     from rcl_interfaces.srv import SetParametersAtomically
 
     from dtp_stereo_ros.ros.service_caller import Caller
 
     service, nothing = SetParametersAtomically, SetParametersAtomically.Request()
-    name = '/late_change/set_parameters_atomically'
+    name = f'{node.get_fully_qualified_name()}/set_parameters_atomically'
     parameters = [Parameter(n, value=v).to_parameter_msg() for n, v in values.items()]
     with Caller(service, name, WAIT_S, harmless=nothing) as caller:
         assert caller.call(nothing) is not None
@@ -126,11 +132,11 @@ def test_it_is_taken_over_when_it_has_loaded(
     depth_node: DepthNode, loading: SlowLoading, node: Node
 ) -> None:
     watcher = Watcher(node)
-    assert change(backend='openvino', precision='fp32') == (True, '')
+    assert change(depth_node, backend='openvino', precision='fp32') == (True, '')
     assert depth_node.get_parameter('backend').value == 'openvino'
     assert running(depth_node).startswith('sgbm as asked')
     # Other settings come into force meanwhile.
-    assert change(max_depth=7.0) == (True, '')
+    assert change(depth_node, max_depth=7.0) == (True, '')
     assert depth_node._pipeline is not None
     watcher.until(lambda: depth_node._pipeline.config.max_depth == 7.0)
     assert depth_node._pipeline.config.backend == 'sgbm'
@@ -147,8 +153,8 @@ def test_a_late_failure_is_told_and_the_old_values_are_sent(
 ) -> None:
     watcher = Watcher(node)
     loading.error = BackendError('the device is gone')
-    assert change(backend='openvino', threads=3) == (True, '')
-    assert change(max_depth=7.0) == (True, '')
+    assert change(depth_node, backend='openvino', threads=3) == (True, '')
+    assert change(depth_node, max_depth=7.0) == (True, '')
     watcher.until(lambda: ('backend', 'openvino') in watcher.events)
     loading.go_on.set()
     watcher.until(lambda: watcher.events[-1:] == [('threads', 0)])
@@ -162,9 +168,9 @@ def test_a_late_failure_is_told_and_the_old_values_are_sent(
 
 def test_the_newest_counts(depth_node: DepthNode, loading: SlowLoading, node: Node) -> None:
     watcher = Watcher(node)
-    assert change(backend='openvino', precision='fp32') == (True, '')
+    assert change(depth_node, backend='openvino', precision='fp32') == (True, '')
     for precision in ('fp16', 'bf16'):
-        assert change(precision=precision) == (True, '')
+        assert change(depth_node, precision=precision) == (True, '')
     loading.go_on.set()
     watcher.until(lambda: running(depth_node) == 'bf16 has loaded')
     # The one in between never began; the first is freed.
@@ -174,8 +180,8 @@ def test_the_newest_counts(depth_node: DepthNode, loading: SlowLoading, node: No
 
 def test_back_to_the_running_one(depth_node: DepthNode, loading: SlowLoading, node: Node) -> None:
     watcher = Watcher(node)
-    assert change(backend='openvino', precision='fp32') == (True, '')
-    assert change(backend='sgbm') == (True, '')
+    assert change(depth_node, backend='openvino', precision='fp32') == (True, '')
+    assert change(depth_node, backend='sgbm') == (True, '')
     loading.go_on.set()
     watcher.until(lambda: loading.closed == ['fp32'])
     assert running(depth_node).startswith('sgbm as asked')
@@ -185,5 +191,5 @@ def test_back_to_the_running_one(depth_node: DepthNode, loading: SlowLoading, no
 def test_a_bug_in_a_backend_is_a_refusal(depth_node: DepthNode, loading: SlowLoading) -> None:
     loading.go_on.set()
     loading.error = KeyError('oops')
-    assert change(backend='openvino') == (False, "KeyError: 'oops'")
+    assert change(depth_node, backend='openvino') == (False, "KeyError: 'oops'")
     assert depth_node.get_parameter('backend').value == 'sgbm'

@@ -12,7 +12,6 @@ on the way out are told apart.
 from __future__ import annotations
 
 import os
-import select
 import tempfile
 import time
 from collections import Counter
@@ -147,6 +146,6 @@ def row(seen: Mapping[str, int], count: int, sent_hz: float, latency_ms: str) ->
 def _send(camera: CameraProcess, count: int, rate_hz: float, subscriber: Subscriber) -> float:
     """Let the camera send, receive meanwhile; returns its rate, Hz."""
     camera.send(count, rate_hz)
-    while not select.select([camera.answers], [], [], 0)[0]:
+    while not camera.has_sent():
         subscriber.spin(0.05)
     return camera.sent_hz()

@@ -10,6 +10,7 @@ was kept. The process ends with its input.
 from __future__ import annotations
 
 import argparse
+import selectors
 import signal
 import subprocess
 import sys
@@ -81,10 +82,12 @@ class CameraProcess:
             end(self._process)
         _of(self._process.stdout).close()
 
-    @property
-    def answers(self) -> IO[str]:
-        """Readable when the pairs were sent; see `sent_hz`."""
-        return _of(self._process.stdout)
+    def has_sent(self) -> bool:
+        """Whether the pairs are sent, so that `sent_hz` does not wait."""
+        # Not select(): it knows no descriptor above 1023, which a process with many files has.
+        with selectors.DefaultSelector() as selector:
+            selector.register(_of(self._process.stdout), selectors.EVENT_READ)
+            return bool(selector.select(0))
 
     def send(self, count: int, rate_hz: float) -> None:
         """Let each camera send so many pairs; returns at once.
@@ -105,7 +108,7 @@ class CameraProcess:
         Raises:
             BackendError: the process has ended.
         """
-        answer = self.answers.readline().split()
+        answer = _of(self._process.stdout).readline().split()
         if len(answer) != 2:
             raise BackendError('the camera process has ended; see its output above')
         return float(answer[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import tempfile
 import time
 from collections import Counter
@@ -195,7 +194,7 @@ class _Session:
     def _send(self, count: int, rate_hz: float) -> float:
         """Let the cameras send, receive meanwhile; returns the rate that they kept."""
         self._camera.send(count, rate_hz)
-        while not select.select([self._camera.answers], [], [], 0)[0]:
+        while not self._camera.has_sent():
             self._spin(_SPIN_S)
         return self._camera.sent_hz()
 
