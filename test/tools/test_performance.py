@@ -138,7 +138,7 @@ def figures(setting: NodeSetting) -> NodeFigures:
 
 
 def test_tables_of_the_node(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of known figures; `test_node_bench` measures a real node."""
+    """Tables of the parts about the node, from known figures; `test_node_bench` has a real one."""
     monkeypatch.setattr(parts, 'measure', lambda setting, *_: figures(setting))
     monkeypatch.setattr(parts, 'inference_ms', lambda *_: 24.0)
     options = ['--only', 'node,publishing', '--model', 'dtpnet-small', '--node-size', '160x128']

@@ -173,12 +173,13 @@ def publishing(name: str, sizes: Sequence[Size], seconds: float, steps: int) -> 
                 parameters = {'model': name, 'overlap_publishing': overlap}
                 setting = NodeSetting(width_px, height_px, parameters=parameters)
                 found = measure(setting, seconds, steps, context, env)
-                best, slowest = found.best, min(found.steps, key=lambda step: step.asked_hz)
+                slowest = min(found.steps, key=lambda step: step.asked_hz)
                 age_ms = float(np.median(slowest.ages_ms))
+                (told,) = node_document([found], seconds, '')['nodes']
                 cells = ['-'] * 3
-                if best:
-                    ages_ms = np.percentile(best.ages_ms, (50, 95))
-                    cells = [f'{best.sent_hz:.1f}', *(f'{ms:.0f}' for ms in ages_ms)]
+                if told['rate_hz'] is not None:
+                    ages_ms = told['age_p50_ms'], told['age_p95_ms']
+                    cells = [f'{told["rate_hz"]:.1f}', *(f'{ms:.0f}' for ms in ages_ms)]
                 times = [f'{alone_ms:.1f}', f'{age_ms:.1f} ({age_ms / alone_ms:.2f})']
                 rows.append([size, 'yes' if overlap else 'no', *cells, *times])
                 print(' | '.join(rows[-1]), flush=True)
@@ -196,9 +197,9 @@ def inference_ms(name: str, size: Size, rounds: int = 20) -> float:
     """Median time of the network in the pipeline at its defaults."""
     pipeline = StereoPipeline(PipelineConfig(model=name))
     frame = textured_walls(*size)[0]
-    times = [pipeline.process(frame).latency_s['inference'] for _ in range(rounds + 3)]
+    times = [pipeline.process(frame).latency_s['inference'] for _ in range(_WARM_UP + rounds)]
     pipeline.close()
-    return 1e3 * float(np.median(times[3:]))
+    return 1e3 * float(np.median(times[_WARM_UP:]))
 
 
 def _networks(names: Sequence[str], count: int) -> list[Entrant]:
