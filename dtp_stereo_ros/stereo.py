@@ -27,7 +27,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 SIDES = ('left', 'right')
 # Pixels that are converted at a time.
-_PART = 1 << 15
+_PART = 1 << 16
 # Longer than any stereo camera on a robot or vehicle: a baseline in mm, or P[3] in px * mm.
 LONGEST_BASELINE_M = 10.0
 
@@ -149,15 +149,15 @@ class StereoCalibration:
         """
         height, width = depth_m.shape
         points = np.empty((height, width, 3), np.float32) if out is None else out
+        x, y, z = points[..., 0], points[..., 1], points[..., 2]
         with np.errstate(invalid='ignore'):
-            z = depth_m * np.float32(0)  # NaN where the depth is not finite
-        z += depth_m
+            np.multiply(depth_m, np.float32(0), out=z)  # NaN where the depth is not finite
+        np.add(z, depth_m, out=z)
         columns = (np.arange(width, dtype=np.float32) - np.float32(self.cx_left_px)) / self.fx_px
         rows = np.arange(first_row, first_row + height, dtype=np.float32)
         rows = (rows - np.float32(self.cy_px)) / self.fy_px
-        np.multiply(z, columns[None, :], out=points[..., 0])
-        np.multiply(z, rows[:, None], out=points[..., 1])
-        points[..., 2] = z
+        np.multiply(z, columns[None, :], out=x)
+        np.multiply(z, rows[:, None], out=y)
         return points
 
 
