@@ -99,6 +99,12 @@ class PipelineConfig:
         maximum=256,
         slider=(0, 32),
     )
+    torch_compile: bool = tunable(
+        False,
+        'Let PyTorch compile the network (torch.compile), which takes a minute at the first frame '
+        'of each size.',
+        backend='torch',
+    )
     # How an .onnx file of others is used where it does not tell; see `backends.ports`.
     model_inputs: str = tunable(
         '',

@@ -10,7 +10,7 @@ from .config import MODEL_SETTINGS, PipelineConfig, Setting, tunables, validate
 from .stereo import Float32Array, StereoCalibration, StereoFrame, StereoResult
 
 # A backend is built from these; changing any other setting keeps the one that runs.
-BACKEND_SETTINGS = ('backend', 'model', 'precision', 'threads', *MODEL_SETTINGS)
+BACKEND_SETTINGS = ('backend', 'model', 'precision', 'threads', 'torch_compile', *MODEL_SETTINGS)
 
 
 def backend_settings(config: PipelineConfig) -> dict[str, Setting]:

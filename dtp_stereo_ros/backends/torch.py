@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import torch
@@ -13,7 +15,9 @@ from ..errors import BackendError, one_line
 from ..models import ModelSpec
 from ..network import checkpoint
 from ..network.memory import channels_last, lay_out
+from ..parity import Parity, allowed_text
 from ..stereo import Float32Array
+from . import trial
 from .torch_frames import Frames
 
 # PyTorch's own choice; a number set later counts for the whole process.
@@ -25,6 +29,8 @@ _REDUCED = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 _BF16_SINCE = (8, 0)
 # Algorithms of cuDNN that are tried for each convolution. To try all took half a minute.
 _ALGORITHMS = 2
+
+_log = logging.getLogger(__name__)
 
 
 class TorchBackend:
@@ -39,7 +45,6 @@ class TorchBackend:
     """
 
     name = 'torch'
-    compiling = False
 
     def __init__(self, config: PipelineConfig) -> None:
         path = models.resolve(config.model, ('.pt',))
@@ -53,6 +58,12 @@ class TorchBackend:
         lay_out(self._model)
         if on_cuda and precision in _REDUCED:
             _reduce(self._model, _REDUCED[precision])
+        self._compiles = config.torch_compile
+        self._network: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = self._model
+        if self._compiles:
+            self._network = torch.compile(self._model, dynamic=False)
+        self._known_sizes: set[tuple[int, int]] = set()
+        self.compiling = False
         self._frames = Frames(torch, self._forward, self._device) if on_cuda else None
         self._spec = ModelSpec(
             name=path.stem,
@@ -77,25 +88,69 @@ class TorchBackend:
         self, left: Float32Array, right: Float32Array
     ) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair; see `Backend.infer`."""
-        if self._frames is None:
-            with torch.inference_mode():
-                found = self._forward(torch.from_numpy(left), torch.from_numpy(right))
-            disparity, confidence = (output[0, 0].numpy() for output in found)
-            return disparity, confidence
+        size = (left.shape[2], left.shape[3])
         try:
-            return self._frames.run(left, right)
+            if self._compiles and size not in self._known_sizes:
+                self._compile(size)
+            if self._frames is not None:
+                return self._frames.run(left, right)
+            disparity, confidence = self._outputs(left, right)
         except torch.cuda.OutOfMemoryError as error:
             raise BackendError(
                 f'torch on {self._device} ran out of memory; lower input_scale'
             ) from error
         except RuntimeError as error:
             raise BackendError(f'torch on {self._device} failed: {one_line(error)}') from error
+        return disparity, confidence
 
     def close(self) -> None:
         """Free the device's memory."""
-        del self._model
+        del self._model, self._network
         if self._frames is not None:
             self._frames.close()
+
+    def _compile(self, size: tuple[int, int]) -> None:
+        """Compile for an image size, and go on with the plain network where the answers differ.
+
+        Raises:
+            BackendError: it cannot be compiled.
+        """
+        pair = trial.pair_of(size)
+        self.compiling = True
+        try:
+            found, _ = self._outputs(pair.left, pair.right)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            reason = one_line(error).split(' Set TORCH')[0]  # how to see PyTorch's own stack
+            raise BackendError(
+                f'torch on {self._device} cannot compile the network: {reason}; '
+                'set torch_compile to false'
+            ) from error
+        finally:
+            self.compiling = False
+        compiled, self._network = self._network, self._model
+        expected, _ = self._outputs(pair.left, pair.right)
+        parity = Parity.of(found, expected)
+        if parity.fits(self._precision):
+            self._network = compiled
+            self._known_sizes.add(size)
+            return
+        self._compiles = False
+        _log.warning(
+            'torch: the compiled network differs from the plain one (%s; %s), which runs from '
+            'now on; set torch_compile to false', parity.text(), allowed_text(self._precision),
+        )  # fmt: skip
+
+    def _outputs(
+        self, left: Float32Array, right: Float32Array
+    ) -> tuple[Float32Array, Float32Array]:
+        """Disparity and confidence of a pair (1, 3, H, W), without a graph."""
+        images = (torch.from_numpy(image).to(self._device) for image in (left, right))
+        with torch.inference_mode():
+            found = self._forward(*images)
+        disparity, confidence = (output[0, 0].cpu().numpy() for output in found)
+        return disparity, confidence
 
     def _forward(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         """Images (1, 3, H, W) on the device to disparity and confidence, (1, 1, h, w) float32."""
@@ -118,7 +173,7 @@ class TorchBackend:
                         self._device.type, _REDUCED[self._precision], cache_enabled=False
                     )
                 )
-            disparity, confidence = self._model(channels_last(left), channels_last(right))
+            disparity, confidence = self._network(channels_last(left), channels_last(right))
         return disparity.float(), confidence.float()
 
 

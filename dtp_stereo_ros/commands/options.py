@@ -7,7 +7,7 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Collection
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from ..config import PipelineConfig, Tunable, tunables, validate
 from ..paths import split_at_commas
@@ -29,14 +29,19 @@ def add_pipeline_options(
         if field.name in without:
             continue
         spec = tunables(PipelineConfig)[field.name]
+        kind: dict[str, Any] = {'action': 'store_true'}
+        if hints[field.name] is not bool:
+            kind = {
+                'type': hints[field.name],
+                'choices': spec.choices or None,
+                'metavar': _metavar(field.name, spec),
+            }
         group.add_argument(
             _FLAGS.get(field.name, '--' + field.name.replace('_', '-')),
             dest=field.name,
-            type=hints[field.name],
             default=argparse.SUPPRESS if given_only else field.default,
-            choices=spec.choices or None,
-            metavar=_metavar(field.name, spec),
             help=help_text(spec, field.default),
+            **kind,
         )
 
 

@@ -32,7 +32,7 @@ examples:
   dtp-stereo selftest --backend tensorrt --precision fp16 --json selftest.json"""
 
 _SMALLEST_PX = 64
-_OPTIONS = ('model', 'precision', 'threads', *MODEL_SETTINGS)
+_OPTIONS = ('model', 'precision', 'threads', 'torch_compile', *MODEL_SETTINGS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
