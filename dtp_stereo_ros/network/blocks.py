@@ -5,6 +5,7 @@ Shapes are NCHW; `H4`, `W4` mean a quarter of the input height and width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import cast
 
@@ -78,6 +79,14 @@ class ConvBN(nn.Sequential):
         super().__init__(*layers)
         self.channels_in = channels_in
 
+    def of(self, *parts: Tensor) -> Tensor:
+        """Of parts that are joined along their channels, by a 1 x 1 convolution; see `summed`."""
+        conv, norm, *rest = self
+        total = summed([(cast(nn.Conv2d, conv), joined(*parts))], cast(nn.BatchNorm2d, norm))
+        for layer in rest:
+            total = layer(total)
+        return total
+
 
 class InvertedBlock(nn.Module):
     """Residual block: depthwise k x k, widen by 1 x 1, ReLU, narrow by 1 x 1.
@@ -96,6 +105,50 @@ class InvertedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         return x + cast(Tensor, self.narrow(F.relu(self.widen(self.spatial(x)))))
+
+
+def joined(*parts: Tensor) -> tuple[Tensor, ...]:
+    """Parts that `summed` reads as joined along their channels: one tensor, but for an export."""
+    return parts if torch.onnx.is_in_onnx_export() else (torch.cat(parts, dim=1),)
+
+
+def summed(
+    terms: Sequence[tuple[nn.Conv2d, Sequence[Tensor]]], norm: nn.BatchNorm2d | None = None
+) -> Tensor:
+    """Sum of convolutions, normalised where `norm` is given.
+
+    In an export each part has its own convolution, with the normalisation in its weights: OpenVINO
+    copies what it joins, and adds while it convolves. It takes a twentieth of the time of dtpnet
+    less.
+
+    Args:
+        terms: 1 x 1 convolutions (others of one part), and the parts `joined` that each reads.
+        norm: of the sum, in `eval` mode for an export.
+
+    Returns:
+        (B, channels, h, w).
+    """
+    if not torch.onnx.is_in_onnx_export():
+        total = sum(cast(Tensor, conv(torch.cat(tuple(parts), dim=1))) for conv, parts in terms)
+        return cast(Tensor, total if norm is None else norm(total))
+    weights = [conv.weight for conv, _ in terms]
+    biases = [conv.bias for conv, _ in terms if conv.bias is not None]
+    if norm is not None:
+        assert norm.running_var is not None and norm.running_mean is not None
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        weights = [weight * scale.reshape(-1, 1, 1, 1) for weight in weights]
+        biases = [scale * bias for bias in biases] + [norm.bias - norm.running_mean * scale]
+    sums: list[Tensor] = []
+    for weight, (conv, parts) in zip(weights, terms, strict=True):
+        first = 0
+        for part in parts:
+            # A number, not traced: what is made of weights alone is a constant of the export.
+            count = int(part.shape[1])
+            bias = sum(biases[1:], biases[0]) if biases and not sums else None
+            kernel = weight.narrow(1, first, count)
+            sums.append(F.conv2d(part, kernel, bias, conv.stride, conv.padding))
+            first += count
+    return sum(sums[1:], sums[0])
 
 
 def upsample2(x: Tensor) -> Tensor:

@@ -8,11 +8,13 @@ NeurIPS 2017).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import ConvBN
+from .blocks import ConvBN, summed
 
 # Planes of `cues`.
 CUES = 6
@@ -38,10 +40,10 @@ class ErrorHead(nn.Module):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]  # there is a bias
 
-    def forward(self, features: Tensor, cues: Tensor) -> Tensor:
+    def forward(self, features: Sequence[Tensor], cues: Tensor) -> Tensor:
         """Features and `cues`, (B, channels, h, w), to the logarithm of px (B, 1, h, w)."""
-        joined = F.relu(self.join(self.features(features) + self.cues(cues)))
-        log_error: Tensor = self.leave(self.spatial(joined))
+        terms = [(self.features, features), (self.cues, [cues])]
+        log_error: Tensor = self.leave(self.spatial(F.relu(summed(terms, self.join))))
         return log_error
 
 

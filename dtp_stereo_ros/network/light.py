@@ -11,6 +11,7 @@ pixel.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -26,9 +27,11 @@ from .blocks import (
     Normalise,
     both_surfaces,
     correlation_volume,
+    joined,
     peak_disparity,
     picked,
     repeated,
+    summed,
     surface_upsample,
     upsample2,
 )
@@ -145,9 +148,9 @@ class Aggregation(nn.Module):
 
     def forward(self, volume: Tensor, left4: Tensor, left8: Tensor, left16: Tensor) -> Tensor:
         """Correlations (B, heads * bins, H4, W4) and left features to (B, volume, H4, W4)."""
-        x4 = self.down4(self.enter(torch.cat((volume, left4), dim=1)))
-        x8 = self.down8(self.guide8(torch.cat((self.to8(x4), left8), dim=1)))
-        x16 = self.down16(self.guide16(torch.cat((self.to16(x8), left16), dim=1)))
+        x4 = self.down4(self.enter.of(volume, left4))
+        x8 = self.down8(self.guide8.of(self.to8(x4), left8))
+        x16 = self.down16(self.guide16.of(self.to16(x8), left16))
         x32 = self.down32(self.to32(x16))
         x16 = self.up16(F.relu(x16 + upsample2(self.from32(x32))))
         x8 = self.up8(F.relu(x8 + upsample2(self.from16(x16))))
@@ -168,9 +171,9 @@ class UpsamplingWeights(nn.Module):
         self.spatial = ConvBN(c.volume, c.volume, 3, groups=c.volume)
         self.leave = nn.Conv2d(c.volume, 9 * c.upsampling**2, 1)
 
-    def forward(self, half: Tensor, context: Tensor) -> Tensor:
+    def forward(self, half: Tensor, context: Sequence[Tensor]) -> Tensor:
         """Left features at 1/2, and those at 1/4 with the volume, to (B, 9 factor^2, H4, W4)."""
-        x = F.relu(self.normalise(self.detail(half) + self.context(context)))
+        x = F.relu(summed([(self.detail, [half]), (self.context, context)], self.normalise))
         weights: Tensor = self.leave(self.spatial(x))
         return weights
 
@@ -240,9 +243,11 @@ class DTPNetLight(nn.Module):
         left, right = self.projected(left, right)
         return correlation_volume(descriptors(left), descriptors(right), self.bins)
 
-    def encoded(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """RGB 0-255 to features at 1/2, 1/4, 1/8 and 1/16."""
-        features: tuple[Tensor, Tensor, Tensor, Tensor] = self.features(self.normalise(image))
+    def encoded(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """RGB 0-255, joined along the batch, to features at 1/2, 1/4, 1/8 and 1/16."""
+        # Each normalised, then joined: OpenVINO normalises while it reads.
+        normalised = torch.cat([self.normalise(image) for image in images], dim=0)
+        features: tuple[Tensor, Tensor, Tensor, Tensor] = self.features(normalised)
         return features
 
     def projected(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -251,12 +256,12 @@ class DTPNetLight(nn.Module):
 
     def decoded(
         self, matching: Tensor, first: Tensor, left4: Tensor, left8: Tensor, left16: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Correlations, those of the first head, and left features to scores and context."""
         volume = self.aggregation(matching, left4, left8, left16)
         # From here on too the greatest disparity comes first.
-        logits = self.regress(torch.cat((volume, first), dim=1))
-        return logits, torch.cat((left4, volume), dim=1)
+        logits = summed([(self.regress, joined(volume, first))])
+        return logits, joined(left4, volume)
 
     def predict(self, left: Tensor, right: Tensor) -> Outputs:
         """All outputs, for training and for `forward`."""
@@ -264,7 +269,7 @@ class DTPNetLight(nn.Module):
         size = left.shape[2], left.shape[3]
         if not self.training:
             left, right = self.enlarge(left), self.enlarge(right)
-        half, quarter, eighth, sixteenth = self.encoded(torch.cat((left, right), dim=0))
+        half, quarter, eighth, sixteenth = self.encoded(left, right)
         left4, right4 = quarter.chunk(2)
         left2, right2 = half.chunk(2)
         left8, left16 = eighth.chunk(2)[0], sixteenth.chunk(2)[0]
@@ -275,7 +280,8 @@ class DTPNetLight(nn.Module):
         index, mass = peak_disparity(logits)
         peak, features = self.bins - 1 - index, context
         if self.refinement is not None:
-            peak, features = self.refinement(peak, left2, right2, context)
+            peak, refined = self.refinement(peak, left2, right2, context)
+            features = (refined,)
         weights = self.upsampling(left2, context).float()
         factor = c.upsampling
         sides = None
@@ -295,7 +301,7 @@ class DTPNetLight(nn.Module):
         if self.error is not None:
             # The head alone learns from its error: the disparity is the same with and without.
             likely = cues(peak.detach(), mass.detach(), logits.detach())
-            log_error = self.error(features.detach(), likely).float()
+            log_error = self.error([part.detach() for part in features], likely).float()
             # 1 / (1 + sigma), with sigma in px of the given pair.
             confidence = torch.sigmoid(math.log(c.magnification) - log_error)
             log_error = repeated(log_error, 4) if self.training else None
@@ -355,8 +361,9 @@ class _TracedLight(Traced):
         features = context
         if n.refinement is not None and self.compared is not None:
             outputs.append(n.refinement.described(half))
-            features = n.refinement.features(self.compared(image), context)
-            outputs.append(n.refinement.leave(features))
+            refined = n.refinement.features([self.compared(image)], context)
+            outputs.append(n.refinement.leave(refined))
+            features = (refined,)
         if n.error is not None and self.cues is not None:
             outputs.append(n.error(features, self.cues(image)))
         return tuple(outputs)

@@ -9,11 +9,13 @@ warping at full size is done at 1/4, where a surface is nearly a plane.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import InvertedBlock
+from .blocks import InvertedBlock, joined, summed
 
 # Descriptors on either side of the estimate, 2 px apart.
 REACH = 3
@@ -72,7 +74,7 @@ class Refinement(nn.Module):
         return apart.reshape(batch, height, width, -1).permute(0, 3, 1, 2)
 
     def forward(
-        self, peak: Tensor, left2: Tensor, right2: Tensor, context: Tensor
+        self, peak: Tensor, left2: Tensor, right2: Tensor, context: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Peak in bins of 4 px (B, 1, h, w), to the same, corrected, and `features`.
 
@@ -83,12 +85,11 @@ class Refinement(nn.Module):
         whole = steps.detach().round()
         rest = steps - whole
         compared = self.differences(left2, right2, whole)
-        compared = torch.cat((compared, rest.to(compared.dtype)), dim=1)
-        features = self.features(compared, context)
+        features = self.features(joined(compared, rest.to(compared.dtype)), context)
         return (whole + (rest + self.leave(features).float())) / 2, features
 
-    def features(self, compared: Tensor, context: Tensor) -> Tensor:
+    def features(self, compared: Sequence[Tensor], context: Sequence[Tensor]) -> Tensor:
         """Differences with the rest of the step, and context, to (B, hidden, h, w)."""
-        joined = F.relu(self.join(self.compare(compared) + self.context(context)))
-        features: Tensor = self.mix(joined)
+        terms = [(self.compare, compared), (self.context, context)]
+        features: Tensor = self.mix(F.relu(summed(terms, self.join)))
         return features

@@ -12,8 +12,10 @@ from dtp_stereo_ros.network.blocks import (
     Normalise,
     both_surfaces,
     correlation_volume,
+    joined,
     peak_disparity,
     repeated,
+    summed,
     surface_upsample,
 )
 
@@ -179,3 +181,24 @@ def test_normalise_makes_the_mean_colour_zero_and_stays_out_of_the_weights():
     assert normalise(image).abs().max() < 1e-6
     assert normalise(image + 58.395)[0, 0].allclose(torch.ones(2, 2))
     assert not normalise.state_dict()
+
+
+@pytest.mark.parametrize('normalised', [False, True])
+@pytest.mark.parametrize('bias', [False, True])
+def test_an_export_sums_what_is_joined_else(monkeypatch, normalised, bias):
+    torch.manual_seed(0)
+    near, far = torch.nn.Conv2d(7, 6, 1, bias=bias), torch.nn.Conv2d(5, 6, 2, 2, bias=False)
+    norm = None
+    if normalised:
+        norm = torch.nn.BatchNorm2d(6).eval()
+        for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+            torch.nn.init.uniform_(values, 0.5, 2)
+    parts, half = [torch.randn(2, count, 4, 6) for count in (4, 1, 2)], torch.randn(2, 5, 8, 12)
+    expected = near(torch.cat(parts, dim=1)) + far(half)
+    if norm is not None:
+        expected = norm(expected)
+    for exporting in (False, True):
+        monkeypatch.setattr(torch.onnx, 'is_in_onnx_export', lambda exporting=exporting: exporting)
+        assert len(joined(*parts)) == (3 if exporting else 1)
+        found = summed([(near, joined(*parts)), (far, [half])], norm)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

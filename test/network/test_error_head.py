@@ -36,6 +36,6 @@ def test_cues_tell_mass_edges_disparity_and_the_border():
 
 def test_a_fresh_head_expects_one_pixel_everywhere():
     head = ErrorHead(5, 8).eval()
-    log_error = head(torch.rand(2, 5, 4, 6), torch.rand(2, CUES, 4, 6))
+    log_error = head([torch.rand(2, 5, 4, 6)], torch.rand(2, CUES, 4, 6))
     assert log_error.shape == (2, 1, 4, 6)
     assert log_error.exp().tolist() == torch.ones(2, 1, 4, 6).tolist()

@@ -14,6 +14,7 @@ from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
 from dtp_stereo_ros.stereo import StereoFrame
 from dtp_stereo_ros.training import export
 
+onnx = pytest.importorskip('onnx')
 onnxruntime = pytest.importorskip('onnxruntime')
 
 
@@ -78,16 +79,16 @@ def test_a_report_becomes_a_section_of_the_card(source, frame, tmp_path):
 @pytest.mark.parametrize('name', ['dtpnet', 'dtpnet-small'])
 def test_shipped_files_belong_together(name):
     """Card, weights and ONNX file are of one export, of a model that is distilled and pruned."""
-    onnx, weights = (models.resolve(name, (suffix,)) for suffix in ('.onnx', '.pt'))
+    exported, weights = (models.resolve(name, (suffix,)) for suffix in ('.onnx', '.pt'))
     card = weights.with_suffix('.md').read_text()
-    assert f'`{name}.onnx` sha256 | `{models.sha256(onnx)}`' in card
+    assert f'`{name}.onnx` sha256 | `{models.sha256(exported)}`' in card
     assert f'`{name}.pt` sha256 | `{models.sha256(weights)}`' in card
     meta = checkpoint.read(weights)['meta']
     assert meta['pruned']
     assert 'teacher' in meta or any('distilled' in run for run in meta['before'])
     network = checkpoint.load(weights)
     left, right = np.random.default_rng(1).uniform(0, 255, (2, 1, 3, 96, 256)).astype(np.float32)
-    assert export.compare(network, onnx, left, right).p99_px < 1e-2
+    assert export.compare(network, exported, left, right).p99_px < 1e-2
 
 
 def test_any_size_agrees_with_pytorch(source, frame, tmp_path):
@@ -97,6 +98,21 @@ def test_any_size_agrees_with_pytorch(source, frame, tmp_path):
     for size in ((32, 64), (96, 160), (64, 224)):
         left, right = np.random.default_rng(1).uniform(0, 255, (2, 1, 3, *size)).astype(np.float32)
         assert export.compare(network, target, left, right).median_px < 0.01
+
+
+@pytest.mark.parametrize('name', ['dtpnet', 'dtpnet-small'])
+def test_nothing_is_joined_for_a_convolution(name):
+    """Runtimes copy what they join; weights are constants, normalisation is in them."""
+    graph = onnx.load(models.resolve(name, ('.onnx',))).graph
+    maker = {output: node.op_type for node in graph.node for output in node.output}
+    constants = {tensor.name for tensor in graph.initializer}
+    assert 'BatchNormalization' not in maker.values()
+    for node in graph.node:
+        if node.op_type == 'Conv':
+            image, *weights = node.input
+            # Both views go through the stem together.
+            assert maker.get(image) != 'Concat' or 'stem' in node.name
+            assert all(w in constants or maker[w] == 'Identity' for w in weights)
 
 
 def test_a_model_that_disagrees_is_not_written(source, frame, tmp_path, monkeypatch):
