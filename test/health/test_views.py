@@ -188,7 +188,7 @@ def test_three_looks_must_agree(make_frame: MakeFrame) -> None:
     assert not check.due(3.9) and check.due(4.0)  # soon, while it is wrong
     assert look(frame.left, frame.right, 4.0) == []
     assert not check.due(13.0) and check.due(14.0)
-    assert check.due(5.0, confidence=0.4) is False and check.due(6.0, confidence=0.4)
+    assert check.due(5.0, confidence=0.1) is False and check.due(6.0, confidence=0.1)
 
 
 def test_exchanged_views_carry_the_remapping(make_frame: MakeFrame) -> None:
