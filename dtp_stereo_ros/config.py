@@ -162,7 +162,7 @@ class PipelineConfig:
     )
     confidence_threshold: float = tunable(
         0.0,
-        'Pixels with less confidence are invalid; 0 keeps all. Of the shipped networks 0.5 stands for '
+        'Pixels with less confidence are invalid; 0 keeps all. Of shipped networks 0.5 stands for '
         'an expected error of 1 px, 0.25 for 3 px.',
         minimum=0.0,
         maximum=1.0,

@@ -52,8 +52,13 @@ class StereoPipeline:
         """Which backend was chosen and why others were passed over: one line for the log."""
         return self._choice
 
-    def process(self, frame: StereoFrame) -> StereoResult:
+    def process(self, frame: StereoFrame, confidence: bool = True) -> StereoResult:
         """Match one pair.
+
+        Args:
+            frame: the pair.
+            confidence: whether the confidence of each pixel is asked for; without it the result
+                may have its median only.
 
         Raises:
             InputError: the images are too narrow for the model.
@@ -67,9 +72,14 @@ class StereoPipeline:
         matching = time.perf_counter()
         raw, raw_confidence = self._infer(prepared, config.left_right_check)
         matched = time.perf_counter()
-        disparity, confidence = postprocess.restore(raw, raw_confidence, prepared.geometry)
+        disparity = postprocess.restore(raw, prepared.geometry)
         disparity = postprocess.apply_limits(disparity, calibration, config)
-        disparity = postprocess.drop_unsure(disparity, confidence, config.confidence_threshold)
+        sure, median = None, float('nan')
+        if raw_confidence is not None:
+            median = postprocess.median_confidence(raw_confidence, prepared.geometry)
+            if confidence or config.confidence_threshold > 0:
+                sure = postprocess.restore_confidence(raw_confidence, prepared.geometry)
+        disparity = postprocess.drop_unsure(disparity, sure, config.confidence_threshold)
         disparity = postprocess.drop_flying(disparity, config.flying_pixel_jump)
         disparity = postprocess.drop_speckles(disparity, config.speckle_size, config.speckle_range)
         low, high = self._limits(calibration, prepared.geometry)
@@ -78,7 +88,7 @@ class StereoPipeline:
             'inference': matched - matching,
             'postprocess': time.perf_counter() - matched,
         }
-        return StereoResult(disparity, confidence, low, high, latency_s)
+        return StereoResult(disparity, sure, low, high, latency_s, median)
 
     def disparity_limits_px(self, target: StereoFrame | StereoCalibration) -> tuple[float, float]:
         """Smallest and largest raw disparity (input px) that a frame of this size can get.

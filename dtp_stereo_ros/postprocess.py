@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import cv2
 import numpy as np
 
@@ -22,32 +24,51 @@ _FLYING_WINDOW_PX = 5
 _FLYING_SHARE = 0.25
 
 
-def restore(
-    disparity: Float32Array,
-    confidence: Float32Array | None,
-    geometry: Geometry,
-) -> tuple[Float32Array, Float32Array | None]:
+def restore(disparity: Float32Array, geometry: Geometry) -> Float32Array:
     """Crop the padding, resize to the input size and express disparity in input pixels.
 
     Args:
         disparity: (H', W') float32 at the padded size, px of that size, NaN unknown.
-        confidence: float32 in 0..1 of that size, or of a part of it in both directions, or None.
         geometry: as made by `preprocess.prepare`.
 
     Returns:
-        disparity (H, W) float32 in input pixels, and confidence (H, W) or None.
+        (H, W) float32 in input pixels.
     """
     disparity = _resize(_crop(disparity, geometry), geometry)
     if geometry.width_ratio != 1.0 or not disparity.flags.c_contiguous:
         disparity = disparity * np.float32(geometry.width_ratio)
-    if confidence is None:
-        return disparity, None
+    return disparity
+
+
+def restore_confidence(confidence: Float32Array, geometry: Geometry) -> Float32Array:
+    """Crop the padding and resize to the input size.
+
+    Args:
+        confidence: float32 in 0..1 of the padded size, or of a part of it in both directions.
+        geometry: as made by `preprocess.prepare`.
+
+    Returns:
+        (H, W) float32 in 0..1.
+    """
     confidence = np.clip(confidence, 0.0, 1.0)  # enlarging keeps the range
     if confidence.shape != geometry.padded_size:
         # A network may give one value for several pixels: to enlarge it inside takes longer.
         height, width = geometry.padded_size
         confidence = cv2.resize(confidence, (width, height), interpolation=cv2.INTER_LINEAR)
-    return disparity, _resize(_crop(confidence, geometry), geometry)
+    return _resize(_crop(confidence, geometry), geometry)
+
+
+def median_confidence(confidence: Float32Array, geometry: Geometry) -> float:
+    """Median over the image, of about every eighth row and column; NaN where nothing is known.
+
+    The arguments are those of `restore_confidence`.
+    """
+    part = geometry.padded_size[0] // confidence.shape[0]
+    rows = slice(geometry.pad_top_px // part, None, max(1, 8 // part))
+    columns = slice(0, -(-geometry.resized_size[1] // part), max(1, 8 // part))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', RuntimeWarning)
+        return float(np.nanmedian(confidence[rows, columns].clip(0.0, 1.0)))
 
 
 def disparity_limits_px(

@@ -214,9 +214,11 @@ class StereoResult:
     Attributes:
         disparity_px: (H, W) float32, raw ``x_l - x_r`` in pixels of the input image, NaN unknown;
             beyond ``max_depth`` it is the disparity of infinity, ``disparity_offset_px``.
-        confidence: (H, W) float32 in 0..1, or None where the backend gives none.
+        confidence: (H, W) float32 in 0..1, or None where the backend gives none or it was not
+            asked for.
         min_disparity_px, max_disparity_px: range that was searched, raw, input pixels.
         latency_s: seconds by stage ('preprocess', 'inference', 'postprocess').
+        median_confidence: over the image; NaN where the backend gives no confidence.
     """
 
     disparity_px: Float32Array
@@ -224,6 +226,7 @@ class StereoResult:
     min_disparity_px: float
     max_disparity_px: float
     latency_s: dict[str, float] = field(default_factory=dict)
+    median_confidence: float = float('nan')
 
     @property
     def valid_share(self) -> float:

@@ -80,9 +80,14 @@ def test_a_network_sees_the_right_pixels_and_confidence_drops(
     np.testing.assert_allclose(result.disparity_px, frame.left.mean(axis=2) / 4, rtol=1e-5)
     confidence = frame.right.mean(axis=2) / 255
     np.testing.assert_allclose(result.confidence, confidence, rtol=1e-5)
+    assert result.median_confidence == pytest.approx(np.median(confidence), abs=0.1)
+    unasked = pipeline.process(frame, confidence=False)
+    assert unasked.confidence is None
+    assert unasked.median_confidence == result.median_confidence
+    np.testing.assert_array_equal(unasked.disparity_px, result.disparity_px)
     pipeline.reconfigure(replace(config, confidence_threshold=0.5))
     np.testing.assert_array_equal(
-        np.isnan(pipeline.process(frame).disparity_px), result.confidence < 0.5
+        np.isnan(pipeline.process(frame, confidence=False).disparity_px), result.confidence < 0.5
     )
 
 

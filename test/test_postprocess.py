@@ -103,7 +103,7 @@ def test_upscaling_puts_nothing_between_two_surfaces() -> None:
     small[:, 8:] = 20.0
     small[3, 3] = np.nan
     geometry = Geometry((16, 32), (8, 16), (8, 16))
-    restored, _ = postprocess.restore(small, None, geometry)
+    restored = postprocess.restore(small, geometry)
     known = restored[np.isfinite(restored)]
     assert set(known.tolist()) == {8.0, 40.0}
     assert np.isnan(restored).sum() == 4

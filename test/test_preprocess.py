@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.models import ModelSpec
-from dtp_stereo_ros.postprocess import restore
+from dtp_stereo_ros.postprocess import median_confidence, restore, restore_confidence
 from dtp_stereo_ros.preprocess import fit, prepare
 from dtp_stereo_ros.stereo import StereoFrame
 
@@ -70,10 +70,29 @@ def test_padding_is_undone_exactly(height: int, width: int) -> None:
     geometry = fit(height, width, _SPEC, 1.0)
     padded = np.full(geometry.padded_size, np.nan, np.float32)
     padded[geometry.pad_top_px :, :width] = truth
-    disparity, confidence = restore(padded, padded / 64, geometry)
+    disparity = restore(padded, geometry)
+    confidence = restore_confidence(padded / 64, geometry)
     np.testing.assert_array_equal(disparity, truth)
-    assert confidence is not None
     np.testing.assert_allclose(confidence, truth / 64, rtol=1e-6)
+
+
+@given(st.integers(33, 120), st.integers(33, 200), st.sampled_from([1, 2, 4]))
+def test_the_median_of_the_confidence_is_that_of_the_image(
+    height: int, width: int, part: int
+) -> None:
+    geometry = fit(height, width, _SPEC, 1.0)
+    rows, columns = geometry.padded_size
+    # A ramp to the right; the padding, which does not count, is sure.
+    coarse = np.tile(np.linspace(0, 1, columns // part, dtype=np.float32), (rows // part, 1))
+    coarse[: geometry.pad_top_px // part] = 1
+    median = np.median(restore_confidence(coarse, geometry))
+    assert median_confidence(coarse, geometry) == pytest.approx(median, abs=8 / width)
+
+
+def test_an_unknown_confidence_has_no_median() -> None:
+    geometry = fit(40, 64, _SPEC, 1.0)
+    unknown = np.full(geometry.padded_size, np.nan, np.float32)
+    assert np.isnan(median_confidence(unknown, geometry))
 
 
 @given(
@@ -92,7 +111,7 @@ def test_resizing_is_undone_with_disparity_in_input_pixels(
     columns = (np.arange(geometry.resized_size[1]) + 0.5) * ratio - 0.5
     padded = np.full(geometry.padded_size, np.nan, np.float32)
     padded[geometry.pad_top_px :, : geometry.resized_size[1]] = (offset + slope * columns) / ratio
-    disparity, _ = restore(padded, None, geometry)
+    disparity = restore(padded, geometry)
     expected = np.broadcast_to(offset + slope * np.arange(width), (height, width))
     # Beyond the outermost pixel centres there is nothing to interpolate with.
     inside = slice(2, width - 2)

@@ -294,7 +294,7 @@ def _measure(config: PipelineConfig, pair: Pair, runs: int) -> Measured:
                 times_s.append(time.perf_counter() - begun)
     except StereoError as error:
         return Measured(str(error), started=True)
-    restored, _ = postprocess.restore(disparity_px, None, prepared.geometry)
+    restored = postprocess.restore(disparity_px, prepared.geometry)
     gpu_memory_mib = system.gpu_memory_mib()
     backend.close()
     measured = Measured(

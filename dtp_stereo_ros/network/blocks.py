@@ -118,18 +118,19 @@ def summed(
     """Sum of convolutions, normalised where `norm` is given.
 
     In an export each part has its own convolution, with the normalisation in its weights: OpenVINO
-    copies what it joins, and adds while it convolves. It takes a twentieth of the time of dtpnet
-    less.
+    copies what it joins, and adds while it convolves. dtpnet takes 0.87 of its time then in
+    bfloat16, and 0.95 in float32.
 
     Args:
-        terms: 1 x 1 convolutions (others of one part), and the parts `joined` that each reads.
+        terms: 1 x 1 convolutions (or others of one part), and the parts `joined` that each reads.
         norm: of the sum, in `eval` mode for an export.
 
     Returns:
         (B, channels, h, w).
     """
     if not torch.onnx.is_in_onnx_export():
-        total = sum(cast(Tensor, conv(torch.cat(tuple(parts), dim=1))) for conv, parts in terms)
+        # One part only, as of `joined`.
+        total = sum(cast(Tensor, conv(*parts)) for conv, parts in terms)
         return cast(Tensor, total if norm is None else norm(total))
     weights = [conv.weight for conv, _ in terms]
     biases = [conv.bias for conv, _ in terms if conv.bias is not None]

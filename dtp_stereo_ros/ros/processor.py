@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from sensor_msgs.msg import CameraInfo
 
 from ..errors import CalibrationError, InputError, StereoError
@@ -19,7 +18,7 @@ from ..messages.images import to_rgb
 from ..messages.outputs import Computed
 from ..messages.stamps import stamp_ns
 from ..pipeline import StereoPipeline
-from ..stereo import SIDES, Float32Array, StereoCalibration, StereoFrame, UInt8Array
+from ..stereo import SIDES, StereoCalibration, StereoFrame, UInt8Array
 from .parameters import Parameters
 from .stereo_camera import Rig
 
@@ -115,25 +114,21 @@ class Processor:
             return
         rig.findings.clear('age')
         left, right = self._decoded(pair)
-        computed = self._match(pair, left, right, stamp)
-        confidence = _median(computed.result.confidence)
+        computed = self._match(pair, left, right, stamp, 'confidence' in wanted)
         matched_s = time.perf_counter() - started
 
         def publish() -> None:
-            self._publish(pair, wanted, computed, confidence, matched_s)
+            self._publish(pair, wanted, computed, matched_s)
 
         self.hand_over(lambda: self._guarded(pair, publish))
-        self._check_views(pair, left, right, computed.calibration, confidence)
+        self._check_views(
+            pair, left, right, computed.calibration, computed.result.median_confidence
+        )
 
     def _publish(
-        self,
-        pair: Pair,
-        wanted: frozenset[str],
-        computed: Computed,
-        confidence: float,
-        matched_s: float,
+        self, pair: Pair, wanted: frozenset[str], computed: Computed, matched_s: float
     ) -> None:
-        """Convert and publish a result, with its median confidence, that took so long to here."""
+        """Convert and publish a result that took so long to here."""
         started, rig, config = time.perf_counter(), pair.rig, self.parameters.node
         if 'confidence' in wanted and computed.result.confidence is None:
             name = self.pipeline.backend.spec.name
@@ -146,7 +141,7 @@ class Processor:
             matched_s + time.perf_counter() - started,
             age_s(stamp_ns(pair.left), pair.received_ns, self.now_ns()),
             computed.result.valid_share,
-            confidence,
+            computed.result.median_confidence,
         )
         for subject in ('worker', 'matching', 'image', 'calibration'):
             rig.findings.clear(subject)
@@ -186,7 +181,9 @@ class Processor:
         )
         rig.findings.state('views', *found)
 
-    def _match(self, pair: Pair, left: UInt8Array, right: UInt8Array, stamp: int) -> Computed:
+    def _match(
+        self, pair: Pair, left: UInt8Array, right: UInt8Array, stamp: int, confidence: bool
+    ) -> Computed:
         """Calibrate and run the pipeline."""
         rig, infos = pair.rig, pair.infos
         if self.parameters.node.rectify:
@@ -202,7 +199,7 @@ class Processor:
         calibration = stereo_calibration(
             infos['left'], infos['right'], uncalibrated.width_px, uncalibrated.height_px
         )
-        result = self.pipeline.process(replace(uncalibrated, calibration=calibration))
+        result = self.pipeline.process(replace(uncalibrated, calibration=calibration), confidence)
         max_depth_m = self.pipeline.config.max_depth
         return Computed(result, calibration, left, infos['left'], header, max_depth_m)
 
@@ -216,8 +213,3 @@ def _subject(error: StereoError) -> str:
     if isinstance(error, CalibrationError):
         return 'calibration'
     return 'image' if isinstance(error, InputError) else 'matching'
-
-
-def _median(confidence: Float32Array | None) -> float:
-    """Median of every eighth row and column; NaN without confidence."""
-    return float('nan') if confidence is None else float(np.nanmedian(confidence[::8, ::8]))
