@@ -41,6 +41,7 @@ DIFFERENCE_KEYS = ('epe_px', 'bad_1', 'bad_2', 'bad_3', 'bad_3_at_density')
 PICTURES = {
     'extremes.jpg': 'extremes.jpg',
     'sparsification.png': 'reports/sparsification.png',
+    'calibration.png': 'reports/calibration.png',
     'thin_middlebury_v3.jpg': 'reports/thin_middlebury_v3.jpg',
 }
 # In the README the interval stands beside this alone.
