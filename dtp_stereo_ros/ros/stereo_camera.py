@@ -22,8 +22,8 @@ from .statistics import Statistics
 # Images stay subscribed to for this long after the last subscriber left, and at the start: tools
 # come and go, and the state of the input is logged once.
 _LINGER_S = 2.0
-# An info that comes later than this after its images is lost.
-_OWN_INFO_S = 0.5
+# An info that comes later than this after its images is lost; the next pair ends the wait before.
+_OWN_INFO_S = 2.0
 
 
 class Rig:
