@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import cv2
 import numpy as np
 
@@ -66,9 +64,9 @@ def median_confidence(confidence: Float32Array, geometry: Geometry) -> float:
     part = geometry.padded_size[0] // confidence.shape[0]
     rows = slice(geometry.pad_top_px // part, None, max(1, 8 // part))
     columns = slice(0, -(-geometry.resized_size[1] // part), max(1, 8 // part))
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', RuntimeWarning)
-        return float(np.nanmedian(confidence[rows, columns].clip(0.0, 1.0)))
+    looked_at = confidence[rows, columns].ravel()
+    known = looked_at[~np.isnan(looked_at)]
+    return float(np.median(known.clip(0.0, 1.0))) if known.size else float('nan')
 
 
 def disparity_limits_px(
