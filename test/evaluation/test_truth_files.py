@@ -15,7 +15,6 @@ from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.evaluation import truth_files
 from dtp_stereo_ros.image_io import write_pfm
 
-
 # Numbers that a disparity has, px: of others, the reader takes the byte order to be wrong.
 _DISPARITY = st.floats(2**-19, 1e6, width=32)
 
