@@ -233,12 +233,11 @@ class _XnnpackSessions:
     def _started(self, sides: Mapping[str, int]) -> Any:
         """A session, as the documentation of XNNPACK recommends.
 
-        XNNPACK has threads of its own, as many as there are cores; that of the session is one
-        which does not spin, not to stand in their way
+        XNNPACK has threads of its own, as many as there are cores; the session has one, not to
+        stand in their way
         (https://onnxruntime.ai/docs/execution-providers/Xnnpack-ExecutionProvider.html).
         """
         options = _options(threads=1)
-        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         for name, side in sides.items():
             options.add_free_dimension_override_by_name(name, side)
         threads = self._config.threads or physical_cores()
@@ -298,9 +297,14 @@ def _check_started(session: Any, expected: str, precision: str, own: str) -> Non
 
 
 def _options(threads: int) -> Any:
-    """Options of a session; with 0 threads it takes as many as there are cores."""
+    """Options of a session; with 0 threads it takes as many as there are cores.
+
+    Its threads do not spin: for 45 ms after a run each of them kept a core of the robot busy, for
+    4 % of the time of a frame.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     options.log_severity_level = 3
     return options
 

@@ -165,6 +165,10 @@ class Plugins:
             def __init__(self) -> None:
                 self.chosen: Any = None
 
+            @_called_as(ort.SessionOptions.add_session_config_entry)
+            def add_session_config_entry(self, key: str, value: str) -> None:
+                assert isinstance(key, str) and isinstance(value, str)
+
             @_called_as(ort.SessionOptions.add_provider_for_devices)
             def add_provider_for_devices(self, devices: Any, options: dict[str, str]) -> None:
                 (self.chosen,) = devices
