@@ -58,9 +58,9 @@ class TorchBackend:
         lay_out(self._model)
         if on_cuda and precision in _REDUCED:
             _reduce(self._model, _REDUCED[precision])
-        self._compiles = config.torch_compile
+        # What runs: the model itself, or what torch.compile makes of it.
         self._network: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = self._model
-        if self._compiles:
+        if config.torch_compile:
             self._network = torch.compile(self._model, dynamic=False)
         self._known_sizes: set[tuple[int, int]] = set()
         self.compiling = False
@@ -90,18 +90,17 @@ class TorchBackend:
         """Match one pair; see `Backend.infer`."""
         size = (left.shape[2], left.shape[3])
         try:
-            if self._compiles and size not in self._known_sizes:
+            if self._network is not self._model and size not in self._known_sizes:
                 self._compile(size)
             if self._frames is not None:
                 return self._frames.run(left, right)
-            disparity, confidence = self._outputs(left, right)
+            return self._outputs(left, right)
         except torch.cuda.OutOfMemoryError as error:
             raise BackendError(
                 f'torch on {self._device} ran out of memory; lower input_scale'
             ) from error
         except RuntimeError as error:
             raise BackendError(f'torch on {self._device} failed: {one_line(error)}') from error
-        return disparity, confidence
 
     def close(self) -> None:
         """Free the device's memory."""
@@ -136,7 +135,6 @@ class TorchBackend:
             self._network = compiled
             self._known_sizes.add(size)
             return
-        self._compiles = False
         _log.warning(
             'torch: the compiled network differs from the plain one (%s; %s), which runs from '
             'now on; set torch_compile to false', parity.text(), allowed_text(self._precision),

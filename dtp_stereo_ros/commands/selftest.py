@@ -7,11 +7,12 @@ import dataclasses
 from pathlib import Path
 
 from ..backends import TABLE
-from ..config import MODEL_SETTINGS, PipelineConfig
+from ..config import PipelineConfig
 from ..errors import ConfigError
 from ..evaluation import selftest
 from ..image_io import write_json
 from ..paths import expanded, split_at_commas
+from ..pipeline import BACKEND_SETTINGS
 from ..sizes import parse_size
 from .options import add_pipeline_options, pipeline_config
 
@@ -32,7 +33,8 @@ examples:
   dtp-stereo selftest --backend tensorrt --precision fp16 --json selftest.json"""
 
 _SMALLEST_PX = 64
-_OPTIONS = ('model', 'precision', 'threads', 'torch_compile', *MODEL_SETTINGS)
+# The backends have an option of their own.
+_OPTIONS = set(BACKEND_SETTINGS) - {'backend'}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,8 @@ from .views import Matches, Rectification, exchanged, rectification, sparse_matc
 _SOON_S = 1.0
 _LATER_S = 10.0
 _AGREEING = 3
-# Median confidence of pairs in order is above, of exchanged ones below: docs/reports/health.md.
+# Median confidence of exchanged pairs is below, of nearly all in order above:
+# docs/reports/health.md.
 _UNSURE = 0.2
 # A calibration that moves no point further than this leaves an image as it is.
 _NO_SHIFT_PX = 2.0

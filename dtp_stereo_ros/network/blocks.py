@@ -80,7 +80,7 @@ class ConvBN(nn.Sequential):
         self.channels_in = channels_in
 
     def of(self, *parts: Tensor) -> Tensor:
-        """Of parts that are joined along their channels, by a 1 x 1 convolution; see `summed`."""
+        """Output of a 1 x 1 convolution, given its input in parts (B, C, h, w); see `summed`."""
         conv, norm, *rest = self
         total = summed([(cast(nn.Conv2d, conv), joined(*parts))], cast(nn.BatchNorm2d, norm))
         for layer in rest:

@@ -18,7 +18,7 @@ from ..messages.images import to_rgb
 from ..messages.outputs import Computed
 from ..messages.stamps import stamp_ns
 from ..pipeline import StereoPipeline
-from ..stereo import SIDES, StereoCalibration, StereoFrame, UInt8Array
+from ..stereo import SIDES, StereoFrame, UInt8Array
 from .parameters import Parameters
 from .stereo_camera import Rig
 
@@ -121,9 +121,7 @@ class Processor:
             self._publish(pair, wanted, computed, matched_s)
 
         self.hand_over(lambda: self._guarded(pair, publish))
-        self._check_views(
-            pair, left, right, computed.calibration, computed.result.median_confidence
-        )
+        self._check_views(pair, left, right, computed)
 
     def _publish(
         self, pair: Pair, wanted: frozenset[str], computed: Computed, matched_s: float
@@ -159,17 +157,13 @@ class Processor:
         return images['left'], images['right']
 
     def _check_views(
-        self,
-        pair: Pair,
-        left: UInt8Array,
-        right: UInt8Array,
-        calibration: StereoCalibration,
-        confidence: float,
+        self, pair: Pair, left: UInt8Array, right: UInt8Array, computed: Computed
     ) -> None:
         """Look at the images as they came, where a look is due."""
         rig, infos, now_s = pair.rig, pair.infos, time.monotonic()
-        if not rig.view_check.due(now_s, confidence):
+        if not rig.view_check.due(now_s, computed.result.median_confidence):
             return
+        calibration = computed.calibration
         rectify = self.parameters.node.rectify
         found = rig.view_check.look(
             left,

@@ -97,7 +97,7 @@ def test_roofline(copied_mb_s: float, least_s: float, limit: str) -> None:
 
 @pytest.mark.slow
 def test_all_parts_are_written(page: Path) -> None:
-    """In a process of its own: it changes the threads of several runtimes."""
+    """Process of its own, because the parts change the threads of several runtimes."""
     options = ['--model', 'dtpnet-small', '--size', '160x128,320x128', '--one-size', '160x128']
     options += ['--rounds', '1', '--write', str(page)]
     command = [
