@@ -23,7 +23,8 @@ from .statistics import Statistics
 # come and go, and the state of the input is logged once.
 _LINGER_S = 2.0
 # An info that comes later than this after its images is lost; the next pair ends the wait before.
-_OWN_INFO_S = 2.0
+# A reliable writer of Fast DDS may repeat what was lost only after its heartbeat period of 3 s.
+_OWN_INFO_S = 5.0
 
 
 class Rig:

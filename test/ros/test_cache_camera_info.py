@@ -56,13 +56,17 @@ class Camera:
         if self._thread.is_alive():
             self._thread.join()
 
+    def messages(self, stamp_ns: int, calibration: StereoCalibration) -> dict[str, Any]:
+        """Images and infos by topic."""
+        frame = dataclasses.replace(self._frame, stamp_ns=stamp_ns, calibration=calibration)
+        return camera_messages(frame)
+
     def _play(self) -> None:
         index = 0
         while not self._stop.wait(1 / RATE_HZ):
             stamp_ns, calibration = time.time_ns(), self.calibration(index)
             self.sent[stamp_ns] = calibration
-            frame = dataclasses.replace(self._frame, stamp_ns=stamp_ns, calibration=calibration)
-            messages = camera_messages(frame)
+            messages = self.messages(stamp_ns, calibration)
             infos = {t: messages.pop(t) for t in list(messages) if t.endswith('info')}
             if self.infos_first:
                 self.infos(index, infos)
@@ -252,6 +256,26 @@ def test_calibration_of_each_frame_that_comes_after_its_images_with_cache(
     strange = [m for m in messages if m.f != camera.sent[stamp_ns(m)].fx_px]
     # An info that was lost, or came after the next images of a busy machine, is given up.
     assert len(strange) <= len(messages) // 4
+
+
+def test_a_last_pair_waits_for_infos_that_are_repeated_late(
+    start_depth_node: Start, camera: Camera, probe: Probe
+) -> None:
+    """A reliable writer may repeat what was lost 3 s later, with its next heartbeat."""
+    camera.infos = lambda index, infos: camera.publisher.send(infos)
+    camera.start()
+    start_depth_node(max_age=0.0)
+    more(probe)
+    camera.stop()
+    probe.spin(0.5)
+    before = len(probe.arrivals_s['disparity'])
+    messages = camera.messages(time.time_ns(), ZOOMED)
+    infos = {t: messages.pop(t) for t in list(messages) if t.endswith('info')}
+    camera.publisher.send(messages)
+    assert not probe.spin(3.5, until=('disparity', before + 1))
+    camera.publisher.send(infos)
+    assert probe.spin(WAIT_S, until=('disparity', before + 1))
+    check_values(probe.messages['disparity'][-1], ZOOMED)
 
 
 @pytest.mark.parametrize('cache', [True, False])
