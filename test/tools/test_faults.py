@@ -18,8 +18,8 @@ def test_a_bad_message_costs_itself_only(node: Node, tmp_path: Path) -> None:
     assert outcome.said.startswith("/left/image_rect: encoding 'rgb99' is not supported")
     assert (outcome.logged, outcome.process, outcome.served) == (1, 'stays up', 0)
     assert outcome.bad >= 20
-    # Good ones before and after; a busy machine answers the newest only.
-    assert outcome.sent - outcome.lost >= 10
+    # Good ones before and after.
+    assert outcome.sent - outcome.lost >= 40
 
 
 def test_a_dead_worker_is_told_in_diagnostics_and_a_new_process_takes_over(
@@ -36,8 +36,8 @@ def test_a_full_disk_costs_the_engine_cache_only(node: Node, tmp_path: Path) -> 
     outcome = matrix.inject(fault('disk full'), node, tmp_path)
     assert outcome.said.startswith('engine cache: [Errno 28] No space left on device; engines')
     assert (outcome.logged, outcome.process) == (1, 'stays up')
-    # Frames are served after the fault; a busy machine skips some for newer ones.
-    assert outcome.sent - outcome.lost > 20
+    # Frames are served before and after the fault.
+    assert outcome.sent - outcome.lost >= 40
 
 
 def test_table() -> None:
