@@ -7,7 +7,7 @@ import numpy as np
 
 from .config import PipelineConfig
 from .preprocess import Geometry
-from .stereo import Float32Array, StereoCalibration
+from .stereo import Float32Array, StereoCalibration, UInt8Array
 
 # filterSpeckles takes 16-bit integers; 1/16 px is the resolution of OpenCV's own disparities.
 _SPECKLE_STEPS_PER_PX = 16.0
@@ -161,13 +161,13 @@ def drop_flying(disparity_px: Float32Array, jump_px: float) -> Float32Array:
     return np.where(flying, np.float32(np.nan), disparity_px)
 
 
-def mirrored(pair: tuple[Float32Array, Float32Array]) -> tuple[Float32Array, Float32Array]:
-    """The pair whose left image is the right one in a mirror; both (1, 3, H, W).
+def mirrored(pair: tuple[UInt8Array, UInt8Array]) -> tuple[UInt8Array, UInt8Array]:
+    """The pair whose left image is the right one in a mirror; both (H, W, 3).
 
     Its disparity, mirrored back, is that of the right image: the mirror turns the search around.
     """
     left, right = pair
-    return np.ascontiguousarray(right[..., ::-1]), np.ascontiguousarray(left[..., ::-1])
+    return np.ascontiguousarray(right[:, ::-1]), np.ascontiguousarray(left[:, ::-1])
 
 
 def drop_inconsistent(

@@ -1,4 +1,4 @@
-"""Images to the input of a network: resized, padded, float32 (1, 3, H, W).
+"""Images to the input of a network: resized and padded.
 
 The matching frame is the input frame resized by one width and one height ratio and then padded
 at the top and at the right. Pixels keep their column under padding, and both cameras are padded
@@ -40,6 +40,11 @@ class Geometry:
         return self.input_size[1] / self.resized_size[1]
 
     @property
+    def is_padded(self) -> bool:
+        """Whether the model gets more than the resized image."""
+        return self.padded_size != self.resized_size
+
+    @property
     def pad_top_px(self) -> int:
         """Rows of padding above the image."""
         return self.padded_size[0] - self.resized_size[0]
@@ -50,12 +55,12 @@ class Prepared:
     """A pair ready for `Backend.infer`.
 
     Attributes:
-        left, right: float32 (1, 3, H, W), RGB 0-255, contiguous.
+        left, right: RGB uint8 (H, W, 3), contiguous; they may be the images of the frame.
         geometry: what `postprocess.restore` needs to undo the fitting.
     """
 
-    left: Float32Array
-    right: Float32Array
+    left: UInt8Array
+    right: UInt8Array
     geometry: Geometry
 
 
@@ -95,41 +100,67 @@ def prepare(
         frame: the pair at input size.
         spec: the model that will see it.
         input_scale: resize factor, above 0.
-        before: of an earlier frame, whose arrays are written again where the size is the same:
-            the memory of fresh ones costs as much as filling them.
+        before: of an earlier frame, whose padded images are written again where the sizes are
+            the same: fresh memory costs more than filling it.
 
     Raises:
         InputError: the image is narrower than the model can use.
     """
     geometry = fit(frame.height_px, frame.width_px, spec, input_scale)
-    shape = (1, 3, *geometry.padded_size)
-    if before is None or before.left.shape != shape:
-        left, right = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    else:
-        left, right = before.left, before.right
-    _fit_image(frame.left, geometry, left)
-    _fit_image(frame.right, geometry, right)
+    own: tuple[UInt8Array, UInt8Array] | tuple[None, None] = (None, None)
+    if before is not None and before.geometry == geometry and geometry.is_padded:
+        own = before.left, before.right
+    left, right = (
+        _fitted(image, geometry, memory)
+        for image, memory in zip((frame.left, frame.right), own, strict=True)
+    )
     return Prepared(left, right, geometry)
 
 
-def _fit_image(image: UInt8Array, geometry: Geometry, planes: Float32Array) -> None:
-    """RGB uint8 (H, W, 3) into float32 (1, 3, H', W')."""
-    height, width = geometry.resized_size
-    pad_top = geometry.pad_top_px
-    fitted = np.ascontiguousarray(image)
-    if fitted.shape[:2] != (height, width):
-        shrinks = width < fitted.shape[1]
-        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        fitted = cv2.resize(fitted, (width, height), interpolation=interpolation)
+def planes(image: UInt8Array, before: Float32Array | None = None) -> Float32Array:
+    """An image (H, W, 3) as float32 (1, 3, H, W).
+
+    Args:
+        image: uint8, contiguous.
+        before: of an earlier image, written again where it has the size: fresh memory costs as
+            much as filling it.
+    """
+    height, width = image.shape[:2]
+    shape = (1, 3, height, width)
+    found = before if before is not None else np.empty(0, np.float32)
+    if found.shape != shape:
+        found = np.empty(shape, np.float32)
     # Channel by channel and few rows at a time, in memory that stays in the cache: a transposed
     # copy of the whole takes forty times as long, and whole channels three to five times.
     step = max(1, _PART_PX // width)
     channels = np.empty((3, min(step, height), width), np.uint8)
     for row in range(0, height, step):
         part = channels[:, : min(step, height - row)]
-        cv2.split(fitted[row : row + step], list(part))
-        rows = slice(pad_top + row, pad_top + row + part.shape[1])
-        planes[0, :, rows, :width] = part
-    # The padding repeats the outermost row and column.
-    planes[0, :, :pad_top, :width] = planes[0, :, pad_top : pad_top + 1, :width]
-    planes[..., width:] = planes[..., width - 1 : width]
+        cv2.split(image[row : row + step], list(part))
+        found[0, :, row : row + part.shape[1]] = part
+    return found
+
+
+def byte_planes(image: UInt8Array, before: UInt8Array | None = None) -> UInt8Array:
+    """As `planes`, but uint8."""
+    shape = (1, 3, *image.shape[:2])
+    found = before if before is not None else np.empty(0, np.uint8)
+    if found.shape != shape:
+        found = np.empty(shape, np.uint8)
+    cv2.split(image, list(found[0]))
+    return found
+
+
+def _fitted(image: UInt8Array, geometry: Geometry, memory: UInt8Array | None) -> UInt8Array:
+    """An image resized and padded: contiguous, the image itself where it fits already."""
+    height, width = geometry.resized_size
+    fitted = np.ascontiguousarray(image)
+    if fitted.shape[:2] != (height, width):
+        shrinks = width < fitted.shape[1]
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        fitted = cv2.resize(fitted, (width, height), interpolation=interpolation)
+    if geometry.is_padded:
+        top, right = geometry.pad_top_px, geometry.padded_size[1] - width
+        # The padding repeats the outermost row and column.
+        fitted = cv2.copyMakeBorder(fitted, top, 0, 0, right, cv2.BORDER_REPLICATE, memory)
+    return fitted

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.models import ModelSpec
 from dtp_stereo_ros.postprocess import median_confidence, restore, restore_confidence
-from dtp_stereo_ros.preprocess import fit, prepare
+from dtp_stereo_ros.preprocess import byte_planes, fit, planes, prepare
 from dtp_stereo_ros.stereo import StereoFrame
 
 MakeFrame = Callable[..., StereoFrame]
@@ -43,23 +43,41 @@ def test_padding_goes_to_the_top_and_the_right_by_edge_replication() -> None:
     rows, columns = np.mgrid[0:30, 0:60]
     image = np.stack([rows, columns, rows + columns], axis=2).astype(np.uint8)
     prepared = prepare(StereoFrame(image, image[::-1, ::-1]), _SPEC, 1.0)
-    left = prepared.left[0]
-    assert left.shape == (3, 32, 64)
-    assert left.dtype == np.float32
+    left = prepared.left
+    assert left.shape == (32, 64, 3)
+    assert left.dtype == np.uint8
     assert left.flags.c_contiguous
-    np.testing.assert_array_equal(left[:, 2:, :60], image.transpose(2, 0, 1))
-    np.testing.assert_array_equal(left[:, :2, :60], np.repeat(left[:, 2:3, :60], 2, axis=1))
-    np.testing.assert_array_equal(left[:, :, 60:], np.repeat(left[:, :, 59:60], 4, axis=2))
-    np.testing.assert_array_equal(
-        prepared.right[0][:, 2:, :60], image[::-1, ::-1].transpose(2, 0, 1)
-    )
+    np.testing.assert_array_equal(left[2:, :60], image)
+    np.testing.assert_array_equal(left[:2, :60], np.repeat(left[2:3, :60], 2, axis=0))
+    np.testing.assert_array_equal(left[:, 60:], np.repeat(left[:, 59:60], 4, axis=1))
+    np.testing.assert_array_equal(prepared.right[2:, :60], image[::-1, ::-1])
+
+
+@pytest.mark.parametrize('size', [(30, 60), (32, 64)])
+def test_an_earlier_pair_is_written_again_and_no_image_of_a_frame(size: tuple[int, int]) -> None:
+    first, second = (np.full((*size, 3), value, np.uint8) for value in (10, 20))
+    before = prepare(StereoFrame(first, first.copy()), _SPEC, 1.0)
+    prepared = prepare(StereoFrame(second, second.copy()), _SPEC, 1.0, before)
+    assert (prepared.left == 20).all()
+    assert (prepared.right == 20).all()
+    assert (first == 10).all()
+    assert (prepared.left is before.left) is (size == (30, 60))
+
+
+def test_memory_of_another_size_is_left_alone() -> None:
+    """The image that fits as it is has the size of the padded one."""
+    fits, smaller = np.full((32, 64, 3), 10, np.uint8), np.full((30, 60, 3), 20, np.uint8)
+    before = prepare(StereoFrame(fits, fits.copy()), _SPEC, 1.0)
+    prepared = prepare(StereoFrame(smaller, smaller.copy()), _SPEC, 1.0, before)
+    assert (prepared.left == 20).all()
+    assert (fits == 10).all()
 
 
 def test_downscaling_averages_areas() -> None:
     image = np.zeros((64, 128, 3), np.uint8)
     image[::2, ::2] = 200
     prepared = prepare(StereoFrame(image, image), _SPEC, 0.5)
-    assert prepared.left.shape == (1, 3, 32, 64)
+    assert prepared.left.shape == (32, 64, 3)
     np.testing.assert_array_equal(prepared.left, 50)
 
 
@@ -149,6 +167,34 @@ def test_images_in_any_memory_layout(make_frame: MakeFrame) -> None:
     frame = make_frame(4, (40, 64))
     mirrored = StereoFrame(frame.left[:, ::-1, ::-1], frame.right[:, ::-1, ::-1])
     prepared = prepare(mirrored, _SPEC, 1.0)
-    np.testing.assert_array_equal(
-        prepared.left[0, :, -40:], frame.left[:, ::-1, ::-1].transpose(2, 0, 1)
-    )
+    np.testing.assert_array_equal(prepared.left[-40:], frame.left[:, ::-1, ::-1])
+    assert prepared.left.flags.c_contiguous
+
+
+@given(st.integers(1, 40), st.integers(1, 70), st.booleans())
+def test_planes_are_the_channels(height: int, width: int, again: bool) -> None:
+    image = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
+    before = np.full((1, 3, height, width), np.nan, np.float32) if again else None
+    made = planes(image, before)
+    assert made.dtype == np.float32
+    assert made.flags.c_contiguous
+    assert (made is before) is again
+    np.testing.assert_array_equal(made, image.transpose(2, 0, 1)[None])
+
+
+@given(st.integers(1, 40), st.integers(1, 70))
+def test_byte_planes_are_the_channels(height: int, width: int) -> None:
+    image = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
+    first = byte_planes(image)
+    np.testing.assert_array_equal(first, image.transpose(2, 0, 1)[None])
+    again = byte_planes(255 - image, first)
+    assert again is first
+    np.testing.assert_array_equal(again, 255 - image.transpose(2, 0, 1)[None])
+
+
+def test_planes_of_large_images_and_of_another_size() -> None:
+    """They are filled in several parts; memory of another size is left alone."""
+    image = np.random.default_rng(0).integers(0, 256, (700, 1201, 3), np.uint8)
+    before = np.zeros((1, 3, 700, 1200), np.float32)
+    np.testing.assert_array_equal(planes(image, before), image.transpose(2, 0, 1)[None])
+    assert not before.any()

@@ -2,10 +2,11 @@
 
     OMP_NUM_THREADS=1 python -m tools.frame_cost --write docs/reports/frame_cost.md
 
-A backend that answers at once stands in for the network: it gives slanted planes with steps, and
-confidence at a quarter of the size. All else is the code that the node runs for a pair of `bgr8`
-images, with default settings and subscribers of `disparity` and of a coloured `points2`. Times are
-those of the thread on a processor, so that waiting for other work is not in them.
+A backend that fills its inputs as `openvino` does and answers at once stands in for the network:
+it gives slanted planes with steps, and confidence at a quarter of the size. All else is the code
+that the node runs for a pair of `bgr8` images, with default settings and subscribers of
+`disparity` and of a coloured `points2`. Times are those of the thread on a processor, so that
+waiting for other work is not in them.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ import cv2
 import numpy as np
 from std_msgs.msg import Header
 
+from dtp_stereo_ros.backends.base import Image, size_of
 from dtp_stereo_ros.config import NodeConfig, PipelineConfig
 from dtp_stereo_ros.markdown import table
 from dtp_stereo_ros.messages.images import to_image, to_rgb
 from dtp_stereo_ros.messages.outputs import Computed, output_messages
 from dtp_stereo_ros.models import ModelSpec
 from dtp_stereo_ros.pipeline import StereoPipeline
+from dtp_stereo_ros.preprocess import byte_planes
 from dtp_stereo_ros.ros.message_types import ROS_TYPES
 from dtp_stereo_ros.sizes import parse_size
-from dtp_stereo_ros.stereo import Float32Array, StereoCalibration, StereoFrame
+from dtp_stereo_ros.stereo import Float32Array, StereoCalibration, StereoFrame, UInt8Array
 from tools.doc_sections import check_section, write_section
 
 _SECTION = 'frame cost'
@@ -43,11 +46,16 @@ class Instant:
 
     def __init__(self) -> None:
         self.spec = ModelSpec('instant', 32, 192)
+        self._planes: dict[str, UInt8Array] = {}
         self._made: dict[tuple[int, ...], tuple[Float32Array, Float32Array]] = {}
 
-    def infer(self, left: Float32Array, right: Float32Array) -> tuple[Float32Array, Float32Array]:
+    def infer(self, left: Image, right: Image) -> tuple[Float32Array, Float32Array]:
         """Disparity (H, W) and confidence (H / 4, W / 4)."""
-        size = left.shape[2:]
+        size = size_of(left)
+        for side, image in (('left', left), ('right', right)):
+            # As backend openvino fills the inputs of our networks.
+            pixels = image.astype(np.uint8, copy=False)
+            self._planes[side] = byte_planes(pixels, self._planes.get(side))
         if size not in self._made:
             height, width = size
             columns = np.arange(width, dtype=np.float32)

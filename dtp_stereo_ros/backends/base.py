@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from ..models import ModelSpec
-from ..stereo import Float32Array
+from ..stereo import Float32Array, UInt8Array
 
 # Values of `Backend.device` that are no GPU.
 CPU_DEVICES = ('CPU', 'cpu', 'CPUExecutionProvider', 'XnnpackExecutionProvider')
+
+# RGB 0-255 in whole numbers, contiguous: uint8 (H, W, 3), as images come, or float32 (1, 3, H, W),
+# as networks are defined.
+Image: TypeAlias = UInt8Array | Float32Array
+
+
+def size_of(image: Image) -> tuple[int, int]:
+    """(height, width) px of an image in either form."""
+    height, width = image.shape[:2] if image.ndim == 3 else image.shape[2:]
+    return height, width
 
 
 class Backend(Protocol):
@@ -34,14 +44,12 @@ class Backend(Protocol):
         """Whether `infer`, under way in another thread, builds what may take minutes."""
         ...
 
-    def infer(
-        self, left: Float32Array, right: Float32Array
-    ) -> tuple[Float32Array, Float32Array | None]:
+    def infer(self, left: Image, right: Image) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair.
 
         Args:
-            left, right: float32 (1, 3, H, W), RGB 0-255, H and W multiples of
-                `spec.padding_multiple`. Normalisation is inside the model.
+            left, right: `Image`, H and W multiples of `spec.padding_multiple`. Normalisation is
+                inside the model.
 
         Returns:
             disparity (H, W) float32 px, NaN where the method leaves holes, and confidence

@@ -20,6 +20,7 @@ from ..models import ModelSpec
 from ..stereo import Float32Array
 from ..system import physical_cores
 from . import onnx_plugins
+from .base import Image, size_of
 from .engine_cache import EngineCache
 from .onnx_file import OnnxFile, complete, found_outputs, smallest_size
 from .onnx_memory import DeviceMemory
@@ -115,11 +116,9 @@ class OnnxRuntimeBackend:
         """Name of the execution provider."""
         return self._device
 
-    def infer(
-        self, left: Float32Array, right: Float32Array
-    ) -> tuple[Float32Array, Float32Array | None]:
+    def infer(self, left: Image, right: Image) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair; see `Backend.infer`."""
-        size = (left.shape[2], left.shape[3])
+        size = size_of(left)
         self._compare(size)
         found = self._run(self._outputs.names, self._inputs.feed(left, right), size)
         return self._outputs.planes(found, size)

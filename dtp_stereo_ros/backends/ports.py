@@ -11,13 +11,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..config import PipelineConfig
 from ..errors import ConfigError, ModelError
+from ..preprocess import byte_planes, planes
 from ..stereo import Float32Array
+from .base import Image
 
 AnyArray = npt.NDArray[np.generic]
 
@@ -156,6 +159,8 @@ class Inputs:
     options: PortOptions = field(default_factory=PortOptions)
     swapped: bool = False
     by: str = 'names'
+    # Planes of the pair before, by side.
+    _memory: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, path: Path, ports: Sequence[Port], options: PortOptions) -> Inputs:
@@ -200,6 +205,19 @@ class Inputs:
         return None if height is None or width is None else (height, width)
 
     @property
+    def plain(self) -> bool:
+        """Whether each image is taken on its own, as float32 (1, 3, H, W), RGB 0-255."""
+        form = self.options.input_range, self.options.channels
+        return (
+            self.left is not self.right
+            and form == ('0..255', 'rgb')
+            and all(
+                (port.type, port.axes, port.channels) == ('float32', 'NCHW', 3) and port.shape
+                for port in (self.left, self.right)
+            )
+        )
+
+    @property
     def exchanged(self) -> str:
         """Value of `PortOptions.inputs` with the views exchanged."""
         if self.left is self.right:
@@ -219,20 +237,30 @@ class Inputs:
         """Shape of each input for images of (height, width) px."""
         return {port.name: port.shape_for(size) for port in (self.left, self.right)}
 
-    def feed(self, left: Float32Array, right: Float32Array) -> dict[str, AnyArray]:
-        """The pair, float32 (1, 3, H, W) RGB 0-255, in the form of the model, by input."""
+    def feed(self, left: Image, right: Image) -> dict[str, AnyArray]:
+        """The pair in the form of the model, by input. The next pair may be written over it."""
         if self.left is not self.right:
+            views = (('left', self.left, left), ('right', self.right, right))
             return {
-                port.name: _as_port(self._planes(image, port.channels), port)
-                for port, image in ((self.left, left), (self.right, right))
+                port.name: _as_port(self._in_form(side, image, port, port.channels), port)
+                for side, port, image in views
             }
         one_view = self.left.channels // 2
-        both = [self._planes(image, one_view) for image in (left, right)]
+        both = [
+            self._in_form(side, image, self.left, one_view)
+            for side, image in (('left', left), ('right', right))
+        ]
         joined = np.concatenate(both[::-1] if self.swapped else both, axis=1)
         return {self.left.name: _as_port(joined, self.left)}
 
-    def _planes(self, image: Float32Array, channels: int) -> Float32Array:
-        """(1, C, H, W) in the range and channel order of the model."""
+    def _in_form(self, side: str, given: Image, port: Port, channels: int) -> AnyArray:
+        """(1, C, H, W) in the range and channel order of the model; uint8 where the model is."""
+        image: npt.NDArray[Any] = given
+        if given.ndim == 3:
+            pixels = given.astype(np.uint8, copy=False)
+            # Grey values are no whole numbers.
+            make = byte_planes if port.type == 'uint8' and channels == 3 else planes
+            image = self._memory[side] = make(pixels, self._memory.get(side))
         mean, deviation = (np.array(v, np.float32) for v in _RANGES[self.options.input_range])
         if channels == 1:
             weights = np.array(_LUMINANCE, np.float32)
@@ -242,7 +270,7 @@ class Inputs:
             image = (image - mean[:, None, None]) / deviation[:, None, None]
         if channels == 3 and self.options.channels == 'bgr':
             image = image[:, ::-1]
-        return np.ascontiguousarray(image, np.float32)
+        return np.ascontiguousarray(image)
 
 
 @dataclass(frozen=True)
@@ -386,10 +414,10 @@ def _check_type(path: Path, port: Port, options: PortOptions) -> None:
         )
 
 
-def _as_port(planes: Float32Array, port: Port) -> AnyArray:
+def _as_port(planes: AnyArray, port: Port) -> AnyArray:
     """(1, C, H, W) in the type and the order of axes of an input."""
-    values: AnyArray = planes
-    if port.type in _INTEGERS:
+    values = planes
+    if port.type in _INTEGERS and planes.dtype.kind == 'f':
         values = np.rint(planes).clip(0, 255)
     if port.axes == 'HW':
         values = values[0, 0]

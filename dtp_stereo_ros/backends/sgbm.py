@@ -8,6 +8,7 @@ import numpy as np
 from ..config import PipelineConfig
 from ..models import ModelSpec
 from ..stereo import Float32Array
+from .base import Image
 
 # Grey images. With the default settings (OpenCV's usual penalties, 8 and 32 times the block's
 # area, and its strongest pre-filter) and holes filled, bad-3 on Middlebury v3 quarter size,
@@ -72,10 +73,8 @@ class SgbmBackend:
         """OpenCV on the CPU."""
         return 'CPU'
 
-    def infer(
-        self, left: Float32Array, right: Float32Array
-    ) -> tuple[Float32Array, Float32Array | None]:
-        """Match one pair, (1, 3, H, W) float32 each, to (H, W) px with NaN holes."""
+    def infer(self, left: Image, right: Image) -> tuple[Float32Array, Float32Array | None]:
+        """Match one pair to (H, W) px with NaN holes; see `Backend.infer`."""
         grey = self._to_grey(left)
         fixed = self._matcher.compute(grey, self._to_grey(right))
         disparity = fixed.astype(np.float32) / np.float32(_STEPS_PER_PX)
@@ -88,9 +87,9 @@ class SgbmBackend:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _to_grey(self, planes: Float32Array) -> cv2.typing.MatLike:
-        image = cv2.merge([plane.astype(np.uint8) for plane in planes[0]])
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    def _to_grey(self, image: Image) -> cv2.typing.MatLike:
+        pixels = image if image.ndim == 3 else image[0].transpose(1, 2, 0)
+        grey = cv2.cvtColor(np.ascontiguousarray(pixels, np.uint8), cv2.COLOR_RGB2GRAY)
         return cv2.copyMakeBorder(grey, 0, 0, self._left_px, self._right_px, cv2.BORDER_REPLICATE)
 
     def _texture(self, grey: cv2.typing.MatLike) -> Float32Array:

@@ -16,6 +16,7 @@ from ..models import ModelSpec
 from ..parity import Parity, allowed_text
 from ..stereo import Float32Array
 from . import trial
+from .base import Image, size_of
 from .cuda import Cuda
 from .engine import Engine, build, logger_of
 from .engine_files import EngineFiles, EngineKey
@@ -81,11 +82,9 @@ class TensorRtBackend:
         """Name of the GPU."""
         return self._cuda.gpu.name
 
-    def infer(
-        self, left: Float32Array, right: Float32Array
-    ) -> tuple[Float32Array, Float32Array | None]:
+    def infer(self, left: Image, right: Image) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair; see `Backend.infer`."""
-        size = (left.shape[2], left.shape[3])
+        size = size_of(left)
         engine = self._engine(size)
         try:
             found = engine.run(self._outputs.names, self._inputs.feed(left, right))

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +19,7 @@ from ..network.memory import channels_last, lay_out
 from ..parity import Parity, allowed_text
 from ..stereo import Float32Array
 from . import trial
+from .base import Image, size_of
 from .torch_frames import Frames
 
 # PyTorch's own choice; a number set later counts for the whole process.
@@ -84,11 +86,9 @@ class TorchBackend:
         """The torch device: 'cpu' or 'cuda:0'."""
         return str(self._device)
 
-    def infer(
-        self, left: Float32Array, right: Float32Array
-    ) -> tuple[Float32Array, Float32Array | None]:
+    def infer(self, left: Image, right: Image) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair; see `Backend.infer`."""
-        size = (left.shape[2], left.shape[3])
+        size = size_of(left)
         try:
             if self._network is not self._model and size not in self._known_sizes:
                 self._compile(size)
@@ -140,18 +140,21 @@ class TorchBackend:
             'now on; set torch_compile to false', parity.text(), allowed_text(self._precision),
         )  # fmt: skip
 
-    def _outputs(
-        self, left: Float32Array, right: Float32Array
-    ) -> tuple[Float32Array, Float32Array]:
-        """Disparity and confidence of a pair (1, 3, H, W), without a graph."""
-        images = (torch.from_numpy(image).to(self._device) for image in (left, right))
+    def _outputs(self, left: Image, right: Image) -> tuple[Float32Array, Float32Array]:
+        """Disparity and confidence of a pair, without a graph."""
+        images = (
+            # Of one that must not be written PyTorch would warn.
+            torch.from_numpy(np.require(image, requirements='W').reshape(1, *image.shape[-3:]))
+            for image in (left, right)
+        )
         with torch.inference_mode():
-            found = self._forward(*images)
+            found = self._forward(*(image.to(self._device) for image in images))
         disparity, confidence = (output[0, 0].cpu().numpy() for output in found)
         return disparity, confidence
 
     def _forward(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (1, 3, H, W) on the device to disparity and confidence, (1, 1, h, w) float32."""
+        """Images on the device to disparity and confidence, (1, 1, h, w) float32."""
+        left, right = (_planes(image) for image in (left, right))
         with ExitStack() as arithmetic:
             if self._device.type == 'cuda':
                 # With TF32, cuDNN's own choice, an fp32 convolution has 10 bits of mantissa: what
@@ -171,8 +174,15 @@ class TorchBackend:
                         self._device.type, _REDUCED[self._precision], cache_enabled=False
                     )
                 )
-            disparity, confidence = self._network(channels_last(left), channels_last(right))
+            disparity, confidence = self._network(left, right)
         return disparity.float(), confidence.float()
+
+
+def _planes(image: Tensor) -> Tensor:
+    """Float32 (1, 3, H, W) in channels-last memory of such or of uint8 (1, H, W, 3)."""
+    if image.dtype == torch.uint8:
+        return image.permute(0, 3, 1, 2).float()
+    return channels_last(image)
 
 
 def _check_precision(precision: str, device: torch.device) -> None:

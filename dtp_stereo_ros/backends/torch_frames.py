@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import one_line
 from ..stereo import Float32Array
+from .base import Image
 
 # Of the image sizes of a node with several cameras. A graph holds the memory of all tensors of
 # its network.
@@ -25,7 +26,8 @@ _KEPT_SIZES = 4
 # prepare what must not be prepared in a capture.
 _BEFORE_GRAPH = 3
 
-# (disparity, confidence) of (left, right), tensors of float32 on the device.
+# (disparity, confidence) of (left, right), images of a batch of one on the device, in the form in
+# which they came.
 Forward = Callable[[Any, Any], tuple[Any, Any]]
 
 _log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ class _Buffers:
     """Buffers and graph of an image size.
 
     Attributes:
-        host: both images, (2, 3, H, W) in page-locked memory.
+        host: both images in page-locked memory, (2, H, W, 3) uint8 or (2, 3, H, W) float32.
         device: the same on the device.
         found: disparity and confidence in page-locked memory, once their sizes are known.
         outputs: of the graph, on the device; each launch writes them again.
@@ -67,22 +69,22 @@ class Frames:
         self._torch = torch
         self._forward = forward
         self._device = device
-        self._sizes: OrderedDict[tuple[int, int], _Buffers] = OrderedDict()
+        self._sizes: OrderedDict[tuple[int, ...], _Buffers] = OrderedDict()
         self._stream = torch.cuda.Stream(device)
         # The weights were copied to the device in another one.
         self._stream.wait_stream(torch.cuda.current_stream(device))
 
-    def run(self, left: Float32Array, right: Float32Array) -> tuple[Float32Array, Float32Array]:
-        """Disparity and confidence (h, w) of a pair (1, 3, H, W).
+    def run(self, left: Image, right: Image) -> tuple[Float32Array, Float32Array]:
+        """Disparity and confidence (h, w) of a pair.
 
         Raises:
             RuntimeError: the device failed; torch.cuda.OutOfMemoryError: its memory is full.
         """
         torch = self._torch
         with torch.inference_mode(), torch.cuda.stream(self._stream):
-            buffers = self._buffers((left.shape[2], left.shape[3]))
+            buffers = self._buffers(left.shape[-3:], left.dtype.name)
             for place, image in zip(buffers.host.numpy(), (left, right), strict=True):
-                np.copyto(place, image[0])
+                np.copyto(place, image.reshape(place.shape))
             buffers.device.copy_(buffers.host, non_blocking=True)
             if buffers.wanted and buffers.frames >= _BEFORE_GRAPH:
                 buffers.wanted = False
@@ -108,15 +110,17 @@ class Frames:
             self._drop_oldest()
         self._torch.cuda.empty_cache()
 
-    def _buffers(self, size: tuple[int, int]) -> _Buffers:
-        """Those of an image size (height, width), made at first use."""
+    def _buffers(self, size: tuple[int, ...], dtype: str) -> _Buffers:
+        """Those of images of this shape, (H, W, 3) or (3, H, W), made at first use."""
         if size not in self._sizes:
             # Before: the memory of both may not be there.
             while len(self._sizes) >= _KEPT_SIZES:
                 self._drop_oldest()
-            torch, shape = self._torch, (2, 3, *size)
+            torch, shape = self._torch, (2, *size)
+            kind = getattr(torch, dtype)
             self._sizes[size] = _Buffers(
-                torch.empty(shape, pin_memory=True), torch.empty(shape, device=self._device)
+                torch.empty(shape, dtype=kind, pin_memory=True),
+                torch.empty(shape, dtype=kind, device=self._device),
             )
         self._sizes.move_to_end(size)
         return self._sizes[size]
@@ -140,7 +144,8 @@ class Frames:
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode='thread_local'):
                 outputs = self._kernels(buffers)
         except RuntimeError as error:  # torch.cuda.OutOfMemoryError is one
-            height, width = buffers.device.shape[2:]
+            pixels = buffers.device.dtype == torch.uint8
+            height, width = buffers.device.shape[1:3] if pixels else buffers.device.shape[2:]
             # To end the capture fails too then, for no reason of its own.
             first = error.__context__ or error
             _log.warning(

@@ -16,7 +16,7 @@ from dtp_stereo_ros.models import ModelSpec
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network
 from dtp_stereo_ros.parity import Parity
-from dtp_stereo_ros.preprocess import prepare
+from dtp_stereo_ros.preprocess import planes, prepare
 from dtp_stereo_ros.stereo import Float32Array, StereoFrame
 
 # A model whose disparity differs by more from the reference is not written.
@@ -66,11 +66,12 @@ def export_onnx(source: Path, target: Path, frame: StereoFrame) -> Parity:
     network = checkpoint.load(source)
     spec = ModelSpec(network.name, network.padding_multiple, network.max_disparity_px)
     prepared = prepare(frame, spec, 1.0)
+    left, right = planes(prepared.left), planes(prepared.right)
     temporary = target.with_name(target.name + '.tmp')
     try:
-        _trace(network, prepared.left, prepared.right, temporary)
+        _trace(network, left, right, temporary)
         _describe(network, temporary, source, target.stem)
-        parity = compare(network, temporary, prepared.left, prepared.right)
+        parity = compare(network, temporary, left, right)
         if not parity.median_px <= PARITY_MEDIAN_PX:
             raise ModelError(
                 f'{target}: differs from PyTorch by {parity.median_px:.3f} px (median), '

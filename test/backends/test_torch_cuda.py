@@ -20,10 +20,11 @@ from dtp_stereo_ros.config import PipelineConfig  # noqa: E402
 from dtp_stereo_ros.errors import BackendError  # noqa: E402
 from dtp_stereo_ros.network import checkpoint, family  # noqa: E402
 from dtp_stereo_ros.parity import Parity  # noqa: E402
-from dtp_stereo_ros.stereo import Float32Array  # noqa: E402
+from dtp_stereo_ros.preprocess import planes  # noqa: E402
+from dtp_stereo_ros.stereo import UInt8Array  # noqa: E402
 
 Start = Callable[..., Any]
-Pair = tuple[Float32Array, Float32Array]
+Pair = tuple[UInt8Array, UInt8Array]
 
 # The first frames of a size run kernel by kernel, the next one is captured and launched.
 _BEFORE = 3
@@ -75,15 +76,16 @@ def start(checkpoint_file: Path, state: State) -> Iterator[Start]:
 
 
 def pair(size: tuple[int, int], seed: int = 0) -> Pair:
-    values = np.random.default_rng(seed).integers(0, 256, (2, 1, 3, *size))
-    return values[0].astype(np.float32), values[1].astype(np.float32)
+    left, right = np.random.default_rng(seed).integers(0, 256, (2, *size, 3), np.uint8)
+    return left, right
 
 
 def expected(path: Path, images: Pair) -> Any:
     """The network's outputs in fp32."""
     network = checkpoint.load(path)
     with torch.inference_mode():
-        return [o[0, 0].numpy() for o in network(*map(torch.from_numpy, images))]
+        views = (torch.from_numpy(planes(image)) for image in images)
+        return [o[0, 0].numpy() for o in network(*views)]
 
 
 def check(backend: Any, path: Path, images: Pair) -> None:
@@ -101,6 +103,20 @@ def test_each_frame_is_that_of_its_images(
         check(backend, checkpoint_file, pair((64, 96), seed))
         assert state.launched == max(0, seed + 1 - _BEFORE)
     assert state.captured == 1
+
+
+def test_planes_have_buffers_of_their_own(
+    start: Start, state: State, checkpoint_file: Path
+) -> None:
+    """The size of the images is the same."""
+    backend = start()
+    for seed in range(_BEFORE + 2):
+        images = pair((64, 96), seed)
+        found = backend.infer(*images)
+        of_planes = backend.infer(*map(planes, images))
+        for one, other in zip(found, of_planes, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+    assert state.captured == 2
 
 
 def test_a_result_outlives_the_next_frame(
@@ -248,8 +264,7 @@ def test_disparity_is_read_and_enlarged_in_fp32(
 def test_the_shipped_model_is_near_fp32_on_a_real_pair(state: State, precision: str) -> None:
     data = pytest.importorskip('skimage.data', reason='brings the real pair')
     left, right = (
-        np.ascontiguousarray(image[:480, :736].transpose(2, 0, 1)[None], np.float32)
-        for image in data.stereo_motorcycle()[:2]
+        np.ascontiguousarray(image[:480, :736]) for image in data.stereo_motorcycle()[:2]
     )
     backend = create(PipelineConfig(backend='torch', precision=precision, threads=1))
     found, _ = backend.infer(left, right)

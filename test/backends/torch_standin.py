@@ -241,10 +241,15 @@ def standin(state: State) -> SimpleNamespace:
                 state.graphs.add(id(self._graph))
                 state.captured += 1
 
-    def empty(*size: Any, pin_memory: bool = False, device: Any = None) -> torch.Tensor:
+    def empty(
+        *size: Any,
+        dtype: torch.dtype = torch.float32,
+        pin_memory: bool = False,
+        device: Any = None,
+    ) -> torch.Tensor:
         assert pin_memory or device.type == 'cuda', 'copies to pageable memory wait'
         assert not current or current[-1].capturing is None or not pin_memory
-        made = torch.full(size[0], float('nan'))
+        made = torch.full(size[0], float('nan') if dtype.is_floating_point else 255, dtype=dtype)
         if pin_memory:
             state.pinned.add(_address(made))
             # Another tensor may lie there later.

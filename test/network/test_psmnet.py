@@ -89,7 +89,8 @@ def test_published_weights_see_depth(data_root):
     spec = ModelSpec('psmnet', network.padding_multiple, network.max_disparity_px)
     prepared = preprocess.prepare(frame, spec, 1.0)
     with torch.inference_mode():
-        disparity, _ = network(torch.from_numpy(prepared.left), torch.from_numpy(prepared.right))
+        views = (prepared.left, prepared.right)
+        disparity, _ = network(*(torch.from_numpy(preprocess.planes(view)) for view in views))
     height, width = truth.disparity_px.shape
     top = disparity.shape[2] - height
     estimates = [disparity[0, 0, y : y + height, :width].numpy() for y in (0, top)]

@@ -36,8 +36,8 @@ def test_as_inference_pads(batch: dict[str, torch.Tensor], top: int, right: int)
     ]
     spec = ModelSpec('m', padding_multiple=32, max_disparity_px=64)
     prepared = preprocess.prepare(StereoFrame(*views, 0), spec, 1.0)
-    assert np.array_equal(prepared.left[0], padded['left'][0].numpy())
-    assert np.array_equal(prepared.right[0], padded['right'][0].numpy())
+    for view, name in ((prepared.left, 'left'), (prepared.right, 'right')):
+        assert np.array_equal(preprocess.planes(view)[0], padded[name][0].numpy())
     for name in ('visible', 'known', 'taught_valid'):
         assert padded[name][:, top:, : WIDTH - right].all()
         assert padded[name].sum() == 2 * (HEIGHT - top) * (WIDTH - right)
