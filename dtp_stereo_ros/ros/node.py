@@ -147,6 +147,16 @@ class DepthNode(LifecycleNode):
         set_other_decoder(None)
         self.destroy_node()
 
+    def destroy_node(self) -> None:
+        """As of rclpy, and free the middleware.
+
+        rclpy leaves the state machine, and with it the participant of DDS, until the object of the
+        node is collected: a process that ends before would leave its shared memory behind, and
+        Fast DDS would often reach the next one by UDP only, which loses large images.
+        """
+        super().destroy_node()
+        self.__dict__.pop('_state_machine', None)
+
     def report_failure(self) -> None:
         """Report in the log and in diagnostics why the process is about to end."""
         self.get_logger().error(self.failure)

@@ -206,3 +206,38 @@ def test_a_publisher_that_cannot_match_is_named(node: Node, start_depth_node: St
     for publisher in publishers:
         node.destroy_publisher(publisher)
     message(probe, 'input', 'waiting for /left/image_rect (0 publishers)')
+
+
+def test_a_destroyed_node_leaves_nothing_of_the_middleware() -> None:
+    """Its sockets are closed at once: the process may end before the object is collected."""
+    code = (
+        'import os, rclpy\n'
+        'from rclpy.parameter import Parameter\n'
+        'from dtp_stereo_ros.ros.node import DepthNode\n'
+        'def sockets():\n'
+        '    held = 0\n'
+        "    for name in os.listdir('/proc/self/fd'):\n"
+        "        place = f'/proc/self/fd/{name}'\n"
+        "        held += os.path.lexists(place) and 'socket' in os.readlink(place)\n"
+        '    return held\n'
+        'def held(make):\n'
+        '    rclpy.init(args=[])\n'
+        '    node = make()\n'
+        '    while_up = sockets()\n'
+        '    node.destroy_node()\n'
+        '    rclpy.try_shutdown()\n'
+        '    kept.append(node)\n'
+        '    return while_up, sockets()\n'
+        'kept = []\n'
+        "plain = held(lambda: rclpy.create_node('plain'))\n"
+        "sgbm = Parameter('backend', value='sgbm')\n"
+        'own = held(lambda: DepthNode(parameter_overrides=[sgbm]))\n'
+        'print(*plain, *own, flush=True)\n'
+        'os._exit(0)\n'
+    )
+    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    *_, line = run.stdout.splitlines()
+    plain_up, plain_left, up, left = map(int, line.split())
+    assert plain_left < plain_up
+    assert left < up
+    assert left <= plain_left

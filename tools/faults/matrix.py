@@ -29,10 +29,10 @@ from dtp_stereo_ros import markdown
 from dtp_stereo_ros.config import Scalar
 from dtp_stereo_ros.errors import BackendError, ModelError
 from dtp_stereo_ros.ros.harness.node_process import (
-    LARGE_MESSAGES_ENV,
     LOCAL_ENV,
     NodeProcess,
     domain_of,
+    transport_env,
 )
 from dtp_stereo_ros.ros.harness.player import FramePublisher
 from dtp_stereo_ros.ros.harness.probe import Probe
@@ -125,7 +125,7 @@ def _session(fault: Fault, node: Node, folder: Path) -> Iterator[Session]:
             parameters,
             {},
             next(logs),
-            env={FAULT_ENV: fault.node, 'XDG_CACHE_HOME': str(folder)},
+            env={FAULT_ENV: fault.node, 'XDG_CACHE_HOME': str(folder), **transport_env()},
             module=module,
         )
         return process.__enter__()
@@ -207,7 +207,7 @@ def main() -> int:
     parser.add_argument('--write', type=Path, metavar='PAGE', help='page to put the matrix into')
     parser.add_argument('--only', default='', metavar='TEXT', help='faults whose name has this')
     args = parser.parse_args()
-    own = {**LARGE_MESSAGES_ENV, **LOCAL_ENV, 'ROS_DOMAIN_ID': domain_of(os.getpid())}
+    own = {**transport_env(), **LOCAL_ENV, 'ROS_DOMAIN_ID': domain_of(os.getpid())}
     for name, value in own.items():
         os.environ.setdefault(name, value)
     rclpy.init(args=[])

@@ -18,7 +18,7 @@ from dtp_stereo_ros.stereo import StereoFrame
 _RATE_HZ = 10.0
 BAD_FRAMES = 35
 # A good frame without a result until then is lost.
-_RESULT_S = 5.0
+_RESULT_S = 2.0
 
 Messages = dict[str, Any]
 
