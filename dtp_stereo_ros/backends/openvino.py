@@ -73,7 +73,7 @@ class OpenVinoBackend:
         options = PortOptions.of(config)
         ports = [_port(port) for port in self._model.inputs]
         self._inputs = Inputs.of(file.path, ports, options)
-        # In the trial of another project's model images are no whole numbers.
+        # The trial of another project's model gives it values of other ranges, no whole numbers.
         if self._inputs.plain and not file.spec.foreign:
             self._model = _of_bytes(self._model)
             ports = [_port(port) for port in self._model.inputs]

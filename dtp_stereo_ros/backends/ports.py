@@ -414,11 +414,10 @@ def _check_type(path: Path, port: Port, options: PortOptions) -> None:
         )
 
 
-def _as_port(planes: AnyArray, port: Port) -> AnyArray:
+def _as_port(values: AnyArray, port: Port) -> AnyArray:
     """(1, C, H, W) in the type and the order of axes of an input."""
-    values = planes
-    if port.type in _INTEGERS and planes.dtype.kind == 'f':
-        values = np.rint(planes).clip(0, 255)
+    if port.type in _INTEGERS and values.dtype.kind == 'f':
+        values = np.rint(values).clip(0, 255)
     if port.axes == 'HW':
         values = values[0, 0]
     elif port.axes in ('CHW', 'HWC'):
