@@ -279,7 +279,7 @@ def test_the_watchdog_watches_all_cameras(
         'from dtp_stereo_ros.ros import depth_node\n'
         'infer = SgbmBackend.infer\n'
         'def hang(self, left, right):\n'
-        '    if left.shape[3] < 300: threading.Event().wait()\n'
+        '    if left.shape[1] < 300: threading.Event().wait()\n'
         '    return infer(self, left, right)\n'
         'SgbmBackend.infer = hang\n'
         'arguments = ["backend:=sgbm", "watchdog_timeout:=1.0", "diagnostics_period:=0.2",\n'

@@ -221,6 +221,15 @@ def test_wrong_plans_are_one_line(plan_file, changes, message):
         read_settings(Plan, plan_file, changes)
 
 
+def test_the_plan_of_the_papers_own_network_differs_in_the_teaching_alone(pytestconfig):
+    file = pytestconfig.rootpath / 'config' / 'recipes' / 'ablation_paper.yaml'
+    plan = read_settings(Plan, file, {})
+    assert plan.chosen(['supervision', 'loss']) == ['paper3', 'both', 'taught', 'kl']
+    for name in ('paper3', 'both', 'taught', 'kl'):
+        network = {'member': 'paper', 'setting': 3, 'max_disparity_px': 64}
+        assert plan.runs[name].network == network
+
+
 def test_the_shipped_plan_has_the_rows_of_the_paper(pytestconfig):
     plan = read_settings(Plan, pytestconfig.rootpath / 'config' / 'recipes' / 'ablation.yaml', {})
     assert list(plan.groups) == ['architecture', 'supervision', 'loss', 'features', 'pruning']
