@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import StereoError, one_line
 from ..models import ModelSpec
-from ..stereo import Float32Array
+from ..stereo import UInt8Array
 
 _LEAST_ROUNDS = 5
 # Rounds end when they tell the candidates apart, or with the budget. Where the fewest rounds
@@ -132,10 +132,10 @@ class Speeds:
         ]
 
 
-def images_of(size: tuple[int, int]) -> tuple[Float32Array, Float32Array]:
-    """A pair of noise, float32 (1, 3, height, width): networks take as long for any image."""
-    values = np.random.default_rng(0).integers(0, 256, (2, 1, 3, *size)).astype(np.float32)
-    return values[0], values[1]
+def images_of(size: tuple[int, int]) -> tuple[UInt8Array, UInt8Array]:
+    """A pair of noise, (height, width, 3): networks take as long for any image."""
+    left, right = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
+    return left, right
 
 
 def measure(runs: Mapping[str, Callable[[], object]], size: tuple[int, int]) -> Speeds:

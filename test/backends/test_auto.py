@@ -89,7 +89,7 @@ class Machine:
                 if self.label in machine.failures:
                     raise BackendError(machine.failures[self.label])
                 machine.now_s += times[min(ran, len(times) - 1)] / 1e3
-                return np.zeros(left.shape[2:], np.float32), None
+                return np.zeros(left.shape[:2], np.float32), None
 
             def close(self) -> None:
                 machine.closed.append(self.label)
