@@ -133,11 +133,10 @@ def planes(image: UInt8Array, before: Float32Array | None = None) -> Float32Arra
     # Channel by channel and few rows at a time, in memory that stays in the cache: a transposed
     # copy of the whole takes forty times as long, and whole channels three to five times.
     step = max(1, _PART_PX // width)
-    channels = np.empty((3, min(step, height), width), np.uint8)
+    part = None
     for row in range(0, height, step):
-        part = channels[:, : min(step, height - row)]
-        cv2.split(image[row : row + step], list(part))
-        found[0, :, row : row + part.shape[1]] = part
+        part = byte_planes(image[row : row + step], part)
+        found[0, :, row : row + step] = part[0]
     return found
 
 
