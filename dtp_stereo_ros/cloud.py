@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .stereo import Float32Array, StereoCalibration, UInt8Array
@@ -29,9 +31,33 @@ def decimated(calibration: StereoCalibration, step: int) -> StereoCalibration:
     )
 
 
-def beyond_range_at(depth_m: Float32Array, max_depth_m: float) -> Float32Array:
-    """Depth (H, W) m with `max_depth_m` instead of +Inf (REP 117: beyond range); NaN stays."""
-    return np.where(np.isposinf(depth_m), np.float32(max_depth_m), depth_m)
+@dataclass(frozen=True)
+class LazyDepth:
+    """Depth (H, W) in metres that is computed for the rows that are asked for.
+
+    Rows that are used at once stay in the cache, where a whole image would be fetched again.
+
+    Attributes:
+        disparity_px: (H, W), raw, input pixels; may be every so many rows and columns.
+        calibration: of the whole image.
+        beyond_m: depth that stands for +Inf (REP 117: beyond range); NaN stays.
+    """
+
+    disparity_px: Float32Array
+    calibration: StereoCalibration
+    beyond_m: float = np.inf
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W)."""
+        return self.disparity_px.shape
+
+    def __getitem__(self, rows: slice) -> Float32Array:
+        """Depth of these rows."""
+        depth_m = self.calibration.depth_m(self.disparity_px[rows])
+        if self.beyond_m != np.inf:
+            np.copyto(depth_m, np.float32(self.beyond_m), where=np.isposinf(depth_m))
+        return depth_m
 
 
 def voxel_grid(

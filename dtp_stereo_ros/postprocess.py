@@ -7,6 +7,7 @@ import numpy as np
 
 from .config import PipelineConfig
 from .preprocess import Geometry
+from .row_parts import row_parts
 from .stereo import Float32Array, StereoCalibration, UInt8Array
 
 # filterSpeckles takes 16-bit integers; 1/16 px is the resolution of OpenCV's own disparities.
@@ -104,14 +105,19 @@ def apply_limits(
     if calibration is None:
         return disparity_px
     at_infinity_px, focal_px_m = calibration.disparity_offset_px, calibration.focal_baseline_px_m
-    beyond = disparity_px < np.float32(at_infinity_px + focal_px_m / config.max_depth)
-    near = None
+    farthest = np.float32(at_infinity_px + focal_px_m / config.max_depth)
+    nearest = np.float32(np.inf)
     if config.min_depth > 0:
-        near = disparity_px > np.float32(at_infinity_px + focal_px_m / config.min_depth)
-    for wrong, value in ((beyond, at_infinity_px), (near, np.nan)):
-        if wrong is not None and wrong.any():
-            disparity_px = np.where(wrong, np.float32(value), disparity_px)
-    return disparity_px
+        nearest = np.float32(at_infinity_px + focal_px_m / config.min_depth)
+    limited = disparity_px
+    for rows in row_parts(*disparity_px.shape):
+        part = disparity_px[rows]
+        for wrong, value in ((part < farthest, at_infinity_px), (part > nearest, np.nan)):
+            if wrong.any():
+                if limited is disparity_px:
+                    limited = disparity_px.copy()
+                np.copyto(limited[rows], np.float32(value), where=wrong)
+    return limited
 
 
 def drop_unsure(

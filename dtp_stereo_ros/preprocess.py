@@ -14,9 +14,10 @@ import numpy as np
 
 from .errors import InputError
 from .models import ModelSpec
+from .row_parts import row_parts
 from .stereo import Float32Array, StereoFrame, UInt8Array
 
-# Pixels whose channels are separated at a time.
+# Pixels whose channels are separated at a time: bytes, a quarter of the size of float32.
 _PART_PX = 1 << 18
 
 
@@ -132,11 +133,10 @@ def planes(image: UInt8Array, before: Float32Array | None = None) -> Float32Arra
         found = np.empty(shape, np.float32)
     # Channel by channel and few rows at a time, in memory that stays in the cache: a transposed
     # copy of the whole takes forty times as long, and whole channels three to five times.
-    step = max(1, _PART_PX // width)
     part = None
-    for row in range(0, height, step):
-        part = byte_planes(image[row : row + step], part)
-        found[0, :, row : row + step] = part[0]
+    for rows in row_parts(height, width, _PART_PX):
+        part = byte_planes(image[rows], part)
+        found[0, :, rows] = part[0]
     return found
 
 

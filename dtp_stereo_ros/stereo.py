@@ -20,14 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import CalibrationError, InputError
+from .row_parts import row_parts
 
 Float32Array = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
 
 SIDES = ('left', 'right')
-# Pixels that are converted at a time.
-_PART = 1 << 16
 # Longer than any stereo camera on a robot or vehicle: a baseline in mm, or P[3] in px * mm.
 LONGEST_BASELINE_M = 10.0
 
@@ -114,12 +113,10 @@ class StereoCalibration:
         """
         depth = np.empty(disparity_px.shape, np.float32)
         offset, focal_px_m = self.disparity_offset_px, self.focal_baseline_px_m
-        given, filled = disparity_px.reshape(-1), depth.reshape(-1)
         with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
-            # A part at a time, which stays in the cache.
-            for first in range(0, given.size, _PART):
-                part = filled[first : first + _PART]
-                np.subtract(given[first : first + _PART], np.float32(offset), out=part)
+            for rows in row_parts(*disparity_px.shape):
+                part = depth[rows]
+                np.subtract(disparity_px[rows], np.float32(offset), out=part)
                 beyond = part <= 0
                 np.divide(np.float32(focal_px_m), part, out=part)
                 np.copyto(part, np.float32(np.inf), where=beyond)

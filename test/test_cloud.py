@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from dtp_stereo_ros.cloud import beyond_range_at, decimated, voxel_grid
+from dtp_stereo_ros.cloud import LazyDepth, decimated, voxel_grid
 from dtp_stereo_ros.stereo import StereoCalibration
 
 
@@ -27,8 +27,13 @@ def test_decimated_points_are_points_of_the_whole_cloud(
 
 
 def test_beyond_range_becomes_a_point_there_and_unknown_stays_unknown() -> None:
-    depth = np.array([[1.5, np.inf, np.nan]], np.float32)
-    np.testing.assert_array_equal(beyond_range_at(depth, 8.0), [[1.5, 8.0, np.nan]])
+    calibration = StereoCalibration(400.0, 400.0, 20.0, 20.0, 10.0, 0.1, 3, 2)
+    disparity = np.array([[20, 0, np.nan], [80, -1, 40]], np.float32)
+    depth = LazyDepth(disparity, calibration, 8.0)
+    np.testing.assert_array_equal(depth[:], [[2, 8, np.nan], [0.5, 8, 1]])
+    np.testing.assert_array_equal(depth[1:2], [[0.5, 8, 1]])
+    assert depth.shape == (2, 3)
+    np.testing.assert_array_equal(LazyDepth(disparity, calibration)[:1], [[2, np.inf, np.nan]])
 
 
 def test_voxels_by_hand() -> None:

@@ -34,7 +34,7 @@ from tools.doc_sections import check_section, write_section
 
 _SECTION = 'frame cost'
 _WARM_UP = 5
-_STEP_PX = 40
+_STEP_PX = np.float32(40)
 
 
 class Instant:
@@ -59,7 +59,7 @@ class Instant:
         if size not in self._made:
             height, width = size
             columns = np.arange(width, dtype=np.float32)
-            row = 20 + columns / 40 + _STEP_PX * (columns % 200 > 150)
+            row = 20 + columns / 40 + np.where(columns % 200 > 150, _STEP_PX, np.float32(0))
             confidence = np.full((height // 4, width // 4), 0.9, np.float32)
             self._made[size] = np.repeat(row[None], height, axis=0), confidence
         disparity, confidence = self._made[size]

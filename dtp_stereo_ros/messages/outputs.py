@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..cloud import beyond_range_at, decimated
+from ..cloud import LazyDepth, decimated
 from ..config import NodeConfig
-from ..stereo import Float32Array, StereoCalibration, StereoResult, UInt8Array
+from ..stereo import StereoCalibration, StereoResult, UInt8Array
 from .pictures import disparity_picture
 from .point_cloud import point_cloud, voxel_cloud
 from .results import confidence_image, depth_camera_info, depth_image, disparity_image
@@ -75,33 +75,31 @@ def output_messages(
         yield 'confidence', confidence_image(types, result.confidence, header)
     if 'depth/camera_info' in wanted:
         yield 'depth/camera_info', depth_camera_info(computed.left_info, header)
-    if 'depth/image' not in wanted and 'points2' not in wanted:
-        return
-    depth_m = calibration.depth_m(result.disparity_px)
     if 'depth/image' in wanted:
+        depth_m = calibration.depth_m(result.disparity_px)
         yield 'depth/image', depth_image(types, depth_m, config.depth_encoding, header)
     if 'points2' in wanted:
-        yield 'points2', cloud_of(types, depth_m, computed, config, cloud)
+        yield 'points2', cloud_of(types, computed, config, cloud)
 
 
 def cloud_of(
     types: MessageTypes,
-    depth_m: Float32Array,
     computed: Computed,
     config: NodeConfig,
     before: PointCloud2 | None = None,
 ) -> PointCloud2:
     """The cloud after its filters; `before` as of `point_cloud`."""
     calibration, color = computed.calibration, computed.left if config.use_color else None
+    disparity_px = computed.result.disparity_px
     if config.decimation > 1:
+        calibration = decimated(calibration, config.decimation)
         every = slice(None, None, config.decimation)
-        depth_m, calibration = depth_m[every, every], decimated(calibration, config.decimation)
+        disparity_px = disparity_px[every, every]
         color = None if color is None else np.ascontiguousarray(color[every, every])
-    if config.invalid_as_inf:
-        depth_m = beyond_range_at(depth_m, computed.max_depth_m)
+    beyond_m = computed.max_depth_m if config.invalid_as_inf else np.inf
     arguments = (
         types,
-        depth_m,
+        LazyDepth(disparity_px, computed.calibration, beyond_m),
         calibration,
         computed.header,
         color,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ..cloud import voxel_grid
+from ..cloud import LazyDepth, voxel_grid
+from ..row_parts import row_parts
 from ..stereo import Float32Array, StereoCalibration, UInt8Array
 from .images import zeros_of
 from .types import Header, MessageTypes, PointCloud2, PointField
@@ -14,13 +15,11 @@ from .types import Header, MessageTypes, PointCloud2, PointField
 _FLOAT32 = 7
 # Floats of a point, by whether it has a colour and avoids padding.
 _FLOATS = {(True, False): 8, (False, False): 4, (True, True): 4, (False, True): 3}
-# Points that are filled at a time: few enough for the cache, and enough that each call pays.
-_PART = 1 << 17
 
 
 def point_cloud(
     types: MessageTypes,
-    depth_m: Float32Array,
+    depth_m: Float32Array | LazyDepth,
     calibration: StereoCalibration,
     header: Header,
     color: UInt8Array | None = None,
@@ -52,12 +51,9 @@ def point_cloud(
         msg, points = _new_cloud(types, size, header, has_color, avoid_padding)
     places = [0, 1, 2, *([_rgb_index(points.shape[2])] if has_color else [])]
     order = [number for pair in enumerate(places) for number in pair]
-    step = max(1, _PART // max(width, 1))
-    planes = np.empty((len(places), min(step, height), width), np.float32)
-    for row in range(0, height, step):
-        rows = slice(row, min(row + step, height))
-        part = planes[:, : rows.stop - row]
-        calibration.points_m(depth_m[rows], row, part[:3].transpose(1, 2, 0))
+    for rows in row_parts(height, width):
+        part = np.empty((len(places), rows.stop - rows.start, width), np.float32)
+        calibration.points_m(depth_m[rows], rows.start, part[:3].transpose(1, 2, 0))
         if color is not None:
             _packed_color(color[rows], part[3])
         # One pass over the points, where one for each coordinate takes a quarter longer.
@@ -67,7 +63,7 @@ def point_cloud(
 
 def voxel_cloud(
     types: MessageTypes,
-    depth_m: Float32Array,
+    depth_m: Float32Array | LazyDepth,
     calibration: StereoCalibration,
     header: Header,
     color: UInt8Array | None,
@@ -75,7 +71,7 @@ def voxel_cloud(
     voxel_size_m: float,
 ) -> PointCloud2:
     """Cloud with one point per voxel: not organised (one row), dense. Arguments as above."""
-    points_m, colors = voxel_grid(calibration.points_m(depth_m), color, voxel_size_m)
+    points_m, colors = voxel_grid(calibration.points_m(depth_m[:]), color, voxel_size_m)
     size = 1, len(points_m)
     msg, points = _new_cloud(types, size, header, colors is not None, avoid_padding)
     points[..., :3] = points_m

@@ -10,6 +10,7 @@ import copy
 import numpy as np
 
 from ..errors import InputError
+from ..row_parts import row_parts
 from ..stereo import Float32Array, StereoCalibration, StereoResult
 from .images import new_image, to_image
 from .types import CameraInfo, DisparityImage, Header, Image, MessageTypes
@@ -42,10 +43,12 @@ def disparity_image(
     msg = types.disparity_image()
     msg.header = header
     msg.image, published = new_image(types, result.disparity_px.shape, np.float32, '32FC1', header)
-    np.subtract(result.disparity_px, np.float32(offset), out=published)
-    valid = published >= np.float32(low)  # False for NaN
-    valid &= published <= np.float32(high)
-    np.copyto(published, np.float32(low - 1.0), where=~valid)
+    for rows in row_parts(*published.shape):
+        part = published[rows]
+        np.subtract(result.disparity_px[rows], np.float32(offset), out=part)
+        valid = part >= np.float32(low)  # False for NaN
+        valid &= part <= np.float32(high)
+        np.copyto(part, np.float32(low - 1.0), where=~valid)
     msg.f = calibration.fx_px
     msg.t = calibration.baseline_m
     msg.min_disparity = low

@@ -214,16 +214,16 @@ def test_voxel_cloud_is_one_dense_row() -> None:
 
 def test_filters_of_the_cloud_work_together() -> None:
     depth = np.array([[2, 9, np.inf, 9], [9, 9, 9, 9]], np.float32)
-    result = StereoResult(depth, None, 0.0, 64.0)
+    result = StereoResult(CALIBRATION.raw_disparity(depth), None, 0.0, 64.0)
     computed = Computed(result, CALIBRATION, COLOR, CameraInfo(), HEADER, 8.0)
     config = NodeConfig(decimation=2, invalid_as_inf=True, avoid_point_cloud_padding=True)
-    msg = cloud_of(ROS_TYPES, depth, computed, config)
+    msg = cloud_of(ROS_TYPES, computed, config)
     assert (msg.height, msg.width, msg.is_dense) == (1, 2, False)
     points = np.frombuffer(msg.data, '<f4').reshape(2, 4)[:, :3]
     # columns 0 and 2 of row 0: x = (column - 3) z / 400, y = -z / 400
     np.testing.assert_allclose(points, [[-0.015, -0.005, 2], [-0.02, -0.02, 8]], rtol=1e-5)
     grid = cloud_of(
-        ROS_TYPES, depth, computed, dataclasses.replace(config, voxel_size=10.0, use_color=False)
+        ROS_TYPES, computed, dataclasses.replace(config, voxel_size=10.0, use_color=False)
     )
     assert (grid.width, grid.point_step) == (1, 12)
     np.testing.assert_allclose(np.frombuffer(grid.data, '<f4'), [-0.0175, -0.0125, 5.0], rtol=1e-5)
