@@ -10,10 +10,10 @@ from tools.frame_cost import Instant, measure
 
 
 def test_the_stand_in_answers_in_the_types_of_a_backend() -> None:
-    image = np.zeros((64, 96, 3), np.uint8)
+    image = np.zeros((64, 320, 3), np.uint8)
     disparity, confidence = Instant().infer(image, image)
-    assert (disparity.shape, disparity.dtype) == ((64, 96), np.float32)
-    assert (confidence.shape, confidence.dtype) == ((16, 24), np.float32)
+    assert (disparity.shape, disparity.dtype) == ((64, 320), np.float32)
+    assert (confidence.shape, confidence.dtype) == ((16, 80), np.float32)
     assert np.ptp(np.diff(disparity[0])) > 1, 'a scene has steps'
 
 
