@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from dtp_stereo_ros.errors import StereoError
+
 from ..settings import ASSETS, RAYCAST, GeneratorConfig
 from ..synthetic.assets.library import Library
 from ..synthetic.assets.pairs import Assets, render_pairs
@@ -28,6 +30,7 @@ from ..synthetic.planar.scenes import SceneMaker
 from ..synthetic.planar.textures import TextureBank, load_photos
 from ..synthetic.visibility import visible
 from .batches import Batch, MakePairs, PooledBatches, make_pair
+from .prefetch import without_traceback
 from .raycast_source import Renderer
 
 # Size of the pairs that are rendered from assets for a pool; crops are cut out of them.
@@ -246,7 +249,12 @@ class PooledFeed:
     def _deliver(self, spec: str, loader: DataLoader[Any]) -> None:
         try:
             for pair in loader:
-                self._arrived.put((spec, tuple(pair)))
+                # Each tensor of a worker holds an open file, of which a process may have 1024;
+                # pinned ones are copies already.
+                own = tuple(part if part.is_pinned() else part.clone() for part in pair)
+                self._arrived.put((spec, own))
+        except StereoError as error:
+            self._arrived.put((spec, without_traceback(error)))
         except Exception as error:
             # Raised where the pairs are awaited: they would be awaited for ever.
             self._arrived.put((spec, error))

@@ -68,9 +68,7 @@ class Feed:
         try:
             return next(self._items)
         except StereoError as error:
-            # PyTorch puts the traceback of the worker before it.
-            line = str(error).strip().splitlines()[-1]
-            raise type(error)(line.removeprefix(f'{_name(error)}: ')) from error
+            raise without_traceback(error) from error
 
     def moved(self, item: Item) -> Batch:
         """On the device, rendered there where it is only drawn so far."""
@@ -88,5 +86,8 @@ class Feed:
         return batch, done
 
 
-def _name(error: Exception) -> str:
-    return f'{type(error).__module__}.{type(error).__qualname__}'
+def without_traceback(error: StereoError) -> StereoError:
+    """An error of a worker as the one line that it was there: PyTorch puts a traceback before."""
+    line = str(error).strip().splitlines()[-1]
+    kind = type(error)
+    return kind(line.removeprefix(f'{kind.__module__}.{kind.__qualname__}: '))

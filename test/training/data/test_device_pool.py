@@ -1,5 +1,8 @@
 """Pools of pairs on the training device, here the CPU: what is drawn is what was put in."""
 
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -83,8 +86,33 @@ def test_assets_are_named_by_their_pack(spec, yes):
     assert is_assets(spec) is yes
 
 
-def test_a_source_that_fails_ends_the_run(tmp_path):
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_source_that_fails_ends_the_run_with_one_line(tmp_path, workers):
     config = GeneratorConfig(sizes=((32, 64),), batch_size=2, photos=0)
-    feed = PooledFeed((f'assets:{tmp_path}/no.pack',), config, torch.device('cpu'), None, 0)
-    with pytest.raises(InputError, match=r'no\.pack'):
+    spec = f'assets:{tmp_path}/no.pack'
+    feed = PooledFeed((spec,), config, torch.device('cpu'), None, workers)
+    with pytest.raises(InputError, match=r'no\.pack') as raised:
         feed.held_out()
+    assert '\n' not in str(raised.value)
+
+
+def test_pairs_of_a_process_that_wait_hold_no_open_files():
+    """A process may have 1024 of them where `ulimit -n` is not raised; 256 pairs wait at most."""
+    config = GeneratorConfig(sizes=((32, 96),), batch_size=2, photos=0)
+    feed = PooledFeed(('synthetic',), config, torch.device('cpu'), None, 1)
+    feed.held_out()
+    before = _shared_memory()
+    waiting, deadline = 0, time.monotonic() + 120
+    while waiting < 16 and time.monotonic() < deadline:
+        time.sleep(0.2)
+        waiting = feed._arrived.qsize()
+    assert waiting >= 16
+    # Those that are on their way from the process are open.
+    assert _shared_memory() - before <= 12
+    assert next(feed)['left'].shape == (2, 3, 32, 96)
+
+
+def _shared_memory() -> int:
+    """Open files of this process in memory that it shares with others."""
+    links = [link for link in Path('/proc/self/fd').iterdir() if link.is_symlink()]
+    return sum('torch_' in str(link.readlink()) for link in links)
