@@ -20,6 +20,7 @@ from launch.actions import (
 from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
+from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.ros import launch_arguments
@@ -79,8 +80,11 @@ def _nodes(context: LaunchContext, declared: set[str]) -> list[Action]:
         *launch_arguments.preset_file(given['preset'], share / 'config/presets'),
         str(params_file),
     ]
-    name, namespace = given['node_name'], given['namespace'].strip('/')
-    logger = '.'.join(filter(None, (*namespace.split('/'), name)))
+    name, namespace = given['node_name'], given['namespace'].rstrip('/')
+    # PushRosNamespace of a launch file that includes this one stands before.
+    pushed = context.launch_configurations.get('ros_namespace')
+    whole = make_namespace_absolute(prefix_namespace(pushed, namespace)) or ''
+    logger = '.'.join(filter(None, (*whole.split('/'), name)))
     unused = launch_arguments.without_counterpart(launch_arguments.typed_after(__file__))
     actions: list[Action] = [LogInfo(msg=text) for text in unused]
     if _is_true('large_messages', given):

@@ -72,7 +72,11 @@ def unpaired_finding(gap_ns: int, node: str, approximate: bool, tolerance_ns: in
         mend = f'{set_parameter} approximate_sync true, if the cameras are not triggered together'
         return Finding('error', 'sync', text, mend)
     text += f', the tolerance is {tolerance_ns / 1e6:.3g} ms'
-    mend = f'{set_parameter} approximate_sync_tolerance_seconds {2 * abs(gap_ns) / 1e9:.2g}'
+    # With a point and without an exponent: a node refuses a whole number, and YAML takes 2e-6 for
+    # text.
+    rounded = f'{float(f"{2 * abs(gap_ns) / 1e9:.2g}"):.9f}'.rstrip('0')
+    tolerance = f'{rounded}0' if rounded.endswith('.') else rounded
+    mend = f'{set_parameter} approximate_sync_tolerance_seconds {tolerance}'
     return Finding('error', 'sync', text, mend)
 
 

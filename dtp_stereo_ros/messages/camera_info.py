@@ -47,6 +47,15 @@ def calibration_warnings(left: CameraInfo, right: CameraInfo, image_frame: str) 
     return warnings + calibration_doubts(found)
 
 
+def rectified_px_m(left: CameraInfo, right: CameraInfo) -> tuple[float, float] | None:
+    """Focal length (px) of the published images and baseline (m); None where they tell none."""
+    try:
+        found = calibration_of(*_cameras(left, right))
+    except CalibrationError:
+        return None
+    return found.fx_px, found.baseline_m
+
+
 def left_of(right: CameraInfo) -> CameraInfo:
     """The info of a left camera that differs from the right one by the Tx of P alone."""
     left = copy.copy(right)

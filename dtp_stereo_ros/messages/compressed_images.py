@@ -1,4 +1,4 @@
-"""JPEG and PNG `sensor_msgs/CompressedImage` to RGB uint8.
+"""JPEG and PNG `sensor_msgs/CompressedImage` to pixels.
 
 What a file says of its size is read before it is decoded: a hundred damaged or hostile bytes can
 ask for gigabytes.
@@ -7,12 +7,13 @@ ask for gigabytes.
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InputError
-from ..stereo import UInt8Array
 from .types import CompressedImage
 
 # More than any camera; decoded this is 200 MB.
@@ -28,8 +29,12 @@ _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 
 
-def decompress(msg: CompressedImage, topic: str) -> UInt8Array:
-    """Decode a JPEG or PNG to RGB uint8 (H, W, 3).
+def decompress(msg: CompressedImage, topic: str) -> npt.NDArray[Any]:
+    """Decode a JPEG or PNG.
+
+    Returns:
+        RGB uint8 (H, W, 3), or the mosaic uint8 or uint16 (H, W) that `format` tells: the
+        compressed plug-in of image_transport writes it as ENCODING; ..., and colours it or not.
 
     Raises:
         InputError: empty, of another format, too large, or it does not decode.
@@ -50,14 +55,22 @@ def decompress(msg: CompressedImage, topic: str) -> UInt8Array:
     if data.startswith(_PNG_MAGIC) and not _chunks_fit(data):
         raise InputError(f'{topic}: compressed image of {len(data)} bytes is cut off or damaged')
     # A camera's EXIF rotation would break the row alignment of the rectified pair.
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    kinds = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR if bayer_pattern(msg) else cv2.IMREAD_COLOR
+    flags = kinds | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        if bgr is not None:
-            return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        if pixels is not None:
+            return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     except cv2.error as error:
         raise InputError(f'{topic}: compressed image does not decode: {error.err}') from error
     raise InputError(f'{topic}: compressed image of {len(data)} bytes does not decode')
+
+
+def bayer_pattern(msg: CompressedImage) -> str:
+    """'rggb' of the format 'bayer_rggb8; png compressed ', '' of one without a mosaic."""
+    encoding, semicolon, _ = msg.format.partition(';')
+    name, _, pattern = encoding.strip().rstrip('0123456789').partition('_')
+    return pattern if semicolon and name == 'bayer' else ''
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:

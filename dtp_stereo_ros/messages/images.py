@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ..errors import InputError, one_line
 from ..stereo import UInt8Array
-from .compressed_images import MAX_PIXELS, decompress
+from .compressed_images import MAX_PIXELS, bayer_pattern, decompress
 from .types import CompressedImage, Image, MessageTypes
 
 Pixels = npt.NDArray[Any]
@@ -159,7 +159,7 @@ def to_rgb(msg: Image | CompressedImage, topic: str) -> UInt8Array:
         InputError: empty, wrongly sized, unknown encoding, or data that does not decode.
     """
     if not hasattr(msg, 'encoding'):
-        return decompress(msg, topic)
+        return _of_compressed(msg, topic)
     layout = _LAYOUTS.get(msg.encoding)
     if layout is None:
         return _of_other_decoder(msg, topic)
@@ -169,6 +169,17 @@ def to_rgb(msg: Image | CompressedImage, topic: str) -> UInt8Array:
         raise InputError(
             f'{topic}: {msg.width}x{msg.height} {msg.encoding} image does not decode: {error.err}'
         ) from error
+
+
+def _of_compressed(msg: CompressedImage, topic: str) -> UInt8Array:
+    pixels = decompress(msg, topic)
+    if pixels.ndim == 2:
+        # A JPEG has 8 bits, whatever the camera had.
+        name = f'bayer_{bayer_pattern(msg)}{8 * pixels.itemsize}'
+        if name not in _LAYOUTS:
+            raise InputError(f"{topic}: format '{msg.format}' is not supported")
+        pixels = _LAYOUTS[name].to_rgb(pixels)
+    return pixels if pixels.dtype == np.uint8 else _narrowed(pixels)
 
 
 def _of_other_decoder(msg: Image, topic: str) -> UInt8Array:

@@ -32,7 +32,7 @@ class CameraInfos:
     """The newest infos of both sides. Safe between threads.
 
     Attributes:
-        received: side to the number that came.
+        received: side to the number that came, without those that come again.
     """
 
     def __init__(self) -> None:
@@ -40,11 +40,17 @@ class CameraInfos:
         self.received = dict.fromkeys(SIDES, 0)
         self._kept: dict[str, OrderedDict[int, CameraInfo]] = {s: OrderedDict() for s in SIDES}
 
-    def add(self, side: str, info: CameraInfo) -> None:
-        """An info came; it is the newest whatever its stamp."""
+    def add(self, side: str, info: CameraInfo, again: bool = False) -> None:
+        """An info came; it is the newest whatever its stamp.
+
+        Args:
+            side: 'left' or 'right'.
+            info: that came.
+            again: it may also come by another way.
+        """
         stamp = stamp_ns(info)
         with self._lock:
-            self.received[side] += 1
+            self.received[side] += not again
             kept = self._kept[side]
             kept.pop(stamp, None)
             kept[stamp] = info

@@ -25,6 +25,8 @@ from .image_stream import Arrival, Stream, certain, period_ns
 _NS_PER_S = 1_000_000_000
 # Backward by more than this, or than the queue spans, is a jump of time and not late delivery.
 _JUMP_NS = _NS_PER_S
+# Nothing but so many old images in a row is a jump as well; a few are a message that came twice.
+_REFUSED = 5
 
 
 class PairPolicy:
@@ -166,7 +168,7 @@ class PairPolicy:
         if stream.newest_ns is None:
             return False
         behind = stream.newest_ns - stamp > self._late_ns(stream)
-        return behind or stream.refused >= self.queue_size
+        return behind or stream.refused >= max(self.queue_size, _REFUSED)
 
     def _late_ns(self, stream: Stream) -> int:
         """Largest delay behind its stream at which an image still counts as delivered late."""

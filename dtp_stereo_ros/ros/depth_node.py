@@ -20,7 +20,6 @@ with one_line_imports('depth_node'):
     from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.impl.implementation_singleton import rclpy_implementation
-    from rclpy.qos_overriding_options import InvalidQosOverridesError
     from rclpy.signals import SignalHandlerOptions
 
     from ..image_io import silence_opencv
@@ -31,7 +30,6 @@ with one_line_imports('depth_node'):
 _USER_ERRORS = (
     InvalidParameterTypeException,
     InvalidParameterValueException,
-    InvalidQosOverridesError,
 )
 
 # A signal is noticed when the wait for messages returns, after this at the latest.

@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from ..health.finding import Finding, from_line
+from ..messages.camera_info import rectified_px_m
 from ..pipeline import StereoPipeline
 from ..stereo import SIDES
 from .input_judge import InputJudge
@@ -56,7 +57,7 @@ class Diagnostics:
         """
         if state == 'active':
             first = self._rigs[0]
-            found = self._same_name.findings(first.outputs.topics['disparity'])
+            found = self._same_name.findings(first.titled('disparity'))
             first.findings.state('name', *found)
         msg = DiagnosticArray()
         msg.header.stamp = self._node.get_clock().now().to_msg()
@@ -118,10 +119,10 @@ class _RigReport:
     def _calibration_values(self) -> dict[str, str]:
         inputs = self._rig.inputs
         values = {f'{side} camera_info': inputs.topics[f'{side}_info'] for side in SIDES}
-        right = inputs.infos.newest('right')
-        if right is not None and right.p[0] > 0:
-            values['f [px]'] = f'{right.p[0] / max(1, right.binning_x):.6g}'
-            values['baseline [m]'] = f'{-right.p[3] / right.p[0]:.6g}'
+        left, right = map(inputs.infos.newest, SIDES)
+        found = rectified_px_m(left, right) if left and right else None
+        if found:
+            values['f [px]'], values['baseline [m]'] = (f'{value:.6g}' for value in found)
         return values
 
     def _status(

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from ..health.finding import Finding, from_line
+from ..health.finding import Finding
 
 # A state that flaps is logged no more often than this.
 _REPEAT_S = 10.0
@@ -28,10 +28,6 @@ class Findings:
         self._lock = threading.Lock()
         self._current: dict[str, tuple[Finding, ...]] = {}
         self._logged_at: dict[tuple[str, str], float] = {}
-
-    def report(self, subject: str, text: str, error: bool = True) -> None:
-        """State what is wrong with a subject, the mend behind the last semicolon."""
-        self.state(subject, from_line('error' if error else 'warn', subject, text))
 
     def state(self, subject: str, *findings: Finding) -> None:
         """State all that is wrong with a subject; without findings it is fine (again).
@@ -64,10 +60,11 @@ class Findings:
         if log:
             self._logger.info(f'{self._prefix}{subject} is fine again')
 
-    def clear_all(self) -> None:
-        """Nothing is looked at any more, so nothing is known to be wrong."""
+    def keep(self, *subjects: str) -> None:
+        """Nothing else is looked at any more, so nothing is known to be wrong with it."""
         with self._lock:
-            self._current.clear()
+            for subject in [name for name in self._current if name not in subjects]:
+                del self._current[subject]
 
     def current(self) -> dict[str, tuple[Finding, ...]]:
         """Subject to its findings."""

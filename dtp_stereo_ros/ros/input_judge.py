@@ -53,14 +53,14 @@ class InputJudge:
         self._lossy = 0
         self._rmw = get_rmw_implementation_identifier()
         self._judged_at = time.monotonic()
-        self._others = OtherPublishers(node, rig.outputs.topics['disparity'])
+        self._others = OtherPublishers(node, rig.titled('disparity'))
 
     def judge(self) -> None:
         """Look at what came since the last time."""
         faults = []
-        for key, topic in self._inputs.topics.items():
+        for key, name in self._inputs.names.items():
             qos = self._inputs.qos.get(key)
-            faults += publisher_faults(self._node, topic, self._inputs.types[key], qos)
+            faults += publisher_faults(self._node, name, self._inputs.types[key], qos)
         self._findings.state('publisher', *faults)
         self._findings.state('outputs', *self._others.findings())
         if self._inputs.listening:
@@ -77,8 +77,8 @@ class InputJudge:
         self._received = {side: self._inputs.sync.policy.received(side) for side in SIDES}
         self._infos_before = dict(self._inputs.infos.received)
         absent = [s for s in SIDES if self._node.count_publishers(self._inputs.topics[s]) == 0]
-        for subject in ('stamps', 'lost frames', 'camera_info'):
-            self._findings.clear(subject)
+        # What else was found was seen in images, and none come any more.
+        self._findings.keep('publisher', 'outputs', 'name', 'sync')
         self._findings.state('sync', *([self._waiting(absent)] if absent else []))
 
     def _judge_sync(self) -> None:

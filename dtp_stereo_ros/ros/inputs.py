@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import (
-    QoSPolicyKind,
-    QoSProfile,
-    ReliabilityPolicy,
-    qos_profile_system_default,
-)
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_system_default
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -23,15 +18,12 @@ from ..health.sync import without_info_finding
 from ..pairing.camera_infos import CameraInfos, InfoGate
 from ..pairing.pair_policy import PairPolicy
 from ..stereo import SIDES
+from .endpoints import overridable, refused_in_one_line
 from .publisher_qos import latched_qos
 from .synchronizer import StereoSynchronizer, subscribe
 
-_OVERRIDABLE = (
-    QoSPolicyKind.HISTORY,
-    QoSPolicyKind.DEPTH,
-    QoSPolicyKind.RELIABILITY,
-    QoSPolicyKind.DURABILITY,
-)
+# How often publishers are looked at that keep camera infos, once there is one.
+_LOOK_AGAIN_S = 1.0
 
 
 class Inputs:
@@ -50,7 +42,9 @@ class Inputs:
 
     Attributes:
         sync: the synchroniser, for its counters.
-        topics: 'left', 'right', 'left_info', 'right_info' to the topic's full name.
+        names: 'left', 'right', 'left_info', 'right_info' to the topic's name before remapping,
+            which rclpy does itself: twice, and two names that are exchanged stay as they are.
+        topics: the same keys to the topic's full name.
         types: the same keys to the message class.
         qos: the same keys to the profile in force, of what was subscribed to at least once.
         infos: the camera infos.
@@ -71,7 +65,7 @@ class Inputs:
         self._config = config
         self._subscriptions: dict[str, Subscription] = {}
         compressed = config.image_transport == 'compressed'
-        self.topics: dict[str, str] = {}
+        self.names: dict[str, str] = {}
         self.types: dict[str, type] = {}
         self.qos: dict[str, QoSProfile] = {}
         self.image_bytes = 0
@@ -79,12 +73,16 @@ class Inputs:
         self.gate = InfoGate(self.infos, config.queue_size, on_pair, on_undescribed)
         self.gate.cache = config.cache_camera_info
         for side in SIDES:
-            topic = node.resolve_topic_name(f'{prefix}{side}/image_rect')
-            # As image_transport does it: the suffix goes onto the remapped name.
-            self.topics[side] = f'{topic}/compressed' if compressed else topic
+            name = f'{prefix}{side}/image_rect'
+            if compressed:
+                # As image_transport does it: the suffix goes onto the remapped name.
+                name = f'{node.resolve_topic_name(name)}/compressed'
+            self.names[side] = name
             self.types[side] = CompressedImage if compressed else Image
-            self.topics[f'{side}_info'] = node.resolve_topic_name(f'{prefix}{side}/camera_info')
+            self.names[f'{side}_info'] = f'{prefix}{side}/camera_info'
             self.types[f'{side}_info'] = CameraInfo
+        self.topics = {key: node.resolve_topic_name(name) for key, name in self.names.items()}
+        self._looked_at_s = dict.fromkeys(SIDES, 0.0)
         policy = PairPolicy(
             config.queue_size,
             config.approximate_sync,
@@ -100,15 +98,12 @@ class Inputs:
     def open(self) -> None:
         """Subscribe to camera infos."""
         for side in SIDES:
-            self._subscribe_info(side)
+            self._subscribe(f'{side}_info', partial(self._take_info, side))
 
     def listen(self) -> None:
         """Subscribe to the images."""
         for side in SIDES:
-            receive = partial(self._receive, side)
-            types, topics = self.types, self.topics
-            made = subscribe(self._node, types[side], topics[side], receive, **self._options())
-            self._keep(side, made)
+            self._subscribe(side, partial(self._receive, side))
 
     def pause(self) -> None:
         """Unsubscribe from the images and remove those that wait for a partner."""
@@ -134,18 +129,26 @@ class Inputs:
         return without_info_finding(side, topic, gap_ns, name, self._prefix)
 
     def catch_latched(self) -> None:
-        """Ask for the camera infos that were sent before we came, once, where they are kept."""
+        """Ask for the camera infos that were sent before we came, where they are kept.
+
+        From then on too: a camera that is started again may send its only one before the other
+        subscription knows it.
+        """
+        now_s = time.monotonic()
         for side in SIDES:
-            key = f'{side}_info latched'
-            if self.infos.newest(side) is not None:
-                self._unsubscribe(key)
-            elif key not in self._subscriptions:
-                topic = self.topics[f'{side}_info']
-                qos = latched_qos(self._node, topic, CameraInfo)
-                if qos is not None:
-                    self._subscriptions[key] = self._node.create_subscription(
-                        CameraInfo, topic, partial(self._take_info, side), qos
-                    )
+            key, name = f'{side}_info latched', self.names[f'{side}_info']
+            known = self.infos.newest(side) is not None
+            if key in self._subscriptions:
+                continue
+            if known and now_s - self._looked_at_s[side] < _LOOK_AGAIN_S:
+                continue
+            self._looked_at_s[side] = now_s
+            qos = latched_qos(self._node, name, CameraInfo)
+            if qos is not None:
+                take = partial(self._take_info, side, again=True)
+                self._subscriptions[key] = self._node.create_subscription(
+                    CameraInfo, name, take, qos
+                )
 
     def reconfigure(self, config: NodeConfig) -> None:
         """Apply the settings of pairing from the next image on."""
@@ -154,36 +157,28 @@ class Inputs:
             self.sync.policy.approximate = config.approximate_sync
             self.sync.policy.tolerance_s = config.approximate_sync_tolerance_seconds
 
-    def _subscribe_info(self, side: str) -> None:
-        key, take = f'{side}_info', partial(self._take_info, side)
-        self._keep(
-            key,
-            self._node.create_subscription(CameraInfo, self.topics[key], take, **self._options()),
-        )
+    def _subscribe(self, key: str, take: Callable[[Any], None]) -> None:
+        name, options = self.names[key], overridable(self._profile())
+        with refused_in_one_line(self._node, name):
+            made = subscribe(self._node, self.types[key], name, take, **options)
+        self._subscriptions[key] = made
+        self.qos[key] = made.qos_profile
 
-    def _take_info(self, side: str, info: CameraInfo) -> None:
-        self.infos.add(side, info)
+    def _take_info(self, side: str, info: CameraInfo, again: bool = False) -> None:
+        self.infos.add(side, info, again)
         self.gate.look()
 
     def _receive(self, side: str, msg: Any) -> None:
         self.image_bytes = len(msg.data)
         self.sync.add(side, msg)
 
-    def _keep(self, key: str, subscription: Subscription) -> None:
-        self._subscriptions[key] = subscription
-        self.qos[key] = subscription.qos_profile
-
     def _unsubscribe(self, key: str) -> None:
         subscription = self._subscriptions.pop(key, None)
         if subscription is not None:
             self._node.destroy_subscription(subscription)
 
-    def _options(self) -> dict[str, Any]:
-        depth = self._config.queue_size
-        profile = QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
+    def _profile(self) -> QoSProfile:
         if self._config.use_system_default_qos:
-            profile = qos_profile_system_default
-        return {
-            'qos_profile': profile,
-            'qos_overriding_options': QoSOverridingOptions(_OVERRIDABLE),
-        }
+            return qos_profile_system_default
+        depth = self._config.queue_size
+        return QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -207,7 +207,13 @@ def _for_each(name: str, text: str, cameras: Sequence[str]) -> list[str]:
 
 
 def typed_after(launch_file: str) -> list[str]:
-    """Arguments typed after a launch file; none where another launch file includes it."""
-    names = [Path(word).name for word in sys.argv]
-    name = Path(launch_file).name
-    return sys.argv[names.index(name) + 1 :] if name in names else []
+    """Arguments typed after a launch file; none where another launch file includes it.
+
+    The other one may have the same name.
+    """
+    file = Path(launch_file)
+    for index, word in enumerate(sys.argv):
+        of_package = word == file.name and sys.argv[index - 1] == 'dtp_stereo'
+        if of_package or (Path(word).name == file.name and Path(word).resolve() == file.resolve()):
+            return sys.argv[index + 1 :]
+    return []

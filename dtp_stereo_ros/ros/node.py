@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,13 +12,12 @@ from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import InvalidParameterTypeException, ParameterNotDeclaredException
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos_overriding_options import InvalidQosOverridesError
 
 from ..config import NodeConfig, PipelineConfig
-from ..errors import BackendError, ConfigError, StereoError
+from ..errors import BackendError, StereoError
 from ..messages.images import set_other_decoder
 from ..pipeline import StereoPipeline
 from .core_log import ToRos
@@ -40,6 +40,8 @@ _ERROR = TransitionCallbackReturn.ERROR
 _STOP_WAIT_S = 10.0
 # How often subscribers are counted and the worker is watched.
 _WATCH_PERIOD_S = 0.1
+# A look at the worker that comes so late has not been awaited, it was kept from running.
+_STOOD_S = 1.0
 
 
 class DepthNode(LifecycleNode):
@@ -73,12 +75,14 @@ class DepthNode(LifecycleNode):
         self.state = 'unconfigured'
         self.failure = ''
         self._compiling = False
+        self._watched_s = time.monotonic()
         self.parameters = Parameters(self, self._parameter_overrides)
         self.worker: Worker | None = None
         self._pipeline: StereoPipeline | None = None
         self._output_thread: OutputThread | None = None
         self._reconfiguration: Reconfiguration | None = None
         self._refusal: StereoError | None = None
+        self._starting = False
         config = self.parameters.node
         self.rigs = [Rig(self, name, config, self._enqueue) for name in config.cameras]
         self._diagnostics = Diagnostics(self, self.rigs, config.diagnostics_period)
@@ -163,7 +167,10 @@ class DepthNode(LifecycleNode):
         self._report()
 
     def _autostart(self) -> None:
-        if self.trigger_configure() == _SUCCESS and self.trigger_activate() == _SUCCESS:
+        self._starting = True
+        started = self.trigger_configure() == _SUCCESS and self.trigger_activate() == _SUCCESS
+        self._starting = False
+        if started:
             return
         self.close()
         raise self._refusal or BackendError('the node could not start; see its log')
@@ -173,10 +180,9 @@ class DepthNode(LifecycleNode):
         self._refusal = None
         try:
             transition()
-        except (StereoError, InvalidParameterTypeException, InvalidQosOverridesError) as error:
-            known = isinstance(error, StereoError)
-            self._refusal = error if known else ConfigError(str(error))
-            if not self.parameters.node.autostart:  # else it is raised, and printed once
+        except StereoError as error:
+            self._refusal = error
+            if not self._starting:  # else it is raised, and printed once
                 self.get_logger().error(str(error))
             return _FAILURE
         except Exception:
@@ -209,6 +215,10 @@ class DepthNode(LifecycleNode):
         self._enter('inactive')
 
     def _activate(self) -> None:
+        if not (self.worker and self.worker.alive):
+            raise BackendError(
+                'the worker has been told to end, in a cleanup that took too long; clean up again'
+            )
         try:
             for rig in self.rigs:
                 rig.activate()
@@ -217,6 +227,7 @@ class DepthNode(LifecycleNode):
                 rig.deactivate()
             raise
         self._enter('active')
+        self.parameters.warn_of_unread_qos()
 
     def _deactivate(self) -> None:
         for rig in self.rigs:
@@ -227,20 +238,22 @@ class DepthNode(LifecycleNode):
 
     def _cleanup(self) -> None:
         self._deactivate()
-        if self._reconfiguration:
-            self._reconfiguration.close()
-        self._reconfiguration = None
         if self.worker and not self.worker.stop(_STOP_WAIT_S):
             raise BackendError(f'the worker did not stop within {_STOP_WAIT_S:g} s')
         if self._output_thread and not self._output_thread.stop(_STOP_WAIT_S):
             raise BackendError(f'a result was not published within {_STOP_WAIT_S:g} s')
         self._output_thread = None
+        if self._reconfiguration:
+            self._reconfiguration.close()
+        self._reconfiguration = None
         if self._pipeline:
             self._pipeline.close()
         self.worker = self._pipeline = None
         self._enter('unconfigured')
 
     def _enter(self, state: str) -> None:
+        if self.state == 'finalized':
+            return
         if state != self.state:
             self.get_logger().info(f'lifecycle: {self.state} -> {state}')
         self.state = state
@@ -254,7 +267,7 @@ class DepthNode(LifecycleNode):
 
     def _enqueue(self, rig: Rig, left: Any, right: Any, infos: dict[str, Any]) -> None:
         rig.statistics.pair()
-        pair = Pair(rig, left, right, infos, self._now_ns())
+        pair = Pair(rig, left, right, infos, self._now_ns(), rig.activation)
         if self.worker and self.worker.offer(pair, lane=rig.name):
             rig.statistics.drop('busy')
 
@@ -267,10 +280,15 @@ class DepthNode(LifecycleNode):
             self._reconfiguration.poll()
         if self.state == 'active':
             for rig in self.rigs:
-                rig.follow_demand()
+                rig.follow_demand(self.parameters.node.max_age)
+        now_s = time.monotonic()
+        stood, self._watched_s = now_s - self._watched_s > _STOOD_S, now_s
         backend = self._pipeline.backend if self._pipeline else None
         if not (self.worker and backend) or self.failure:
             return
+        if stood:
+            # The whole process was stopped, by a debugger or docker pause.
+            self.worker.restart_count()
         before, self._compiling = self._compiling, backend.compiling
         if self._compiling:
             self.worker.restart_count()

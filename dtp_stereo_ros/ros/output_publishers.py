@@ -32,14 +32,14 @@ class SameName:
         self._seen: dict[str, float] = {}
         self._subscription: Subscription | None = None
 
-    def findings(self, topic: str) -> list[Finding]:
+    def findings(self, output: str) -> list[Finding]:
         """Findings on nodes of our name.
 
         Args:
-            topic: on which each of them publishes.
+            output: name, before remapping, of a topic on which each of them publishes.
         """
         own = self._node.get_fully_qualified_name()
-        names = [endpoint_name(i) for i in self._node.get_publishers_info_by_topic(topic)]
+        names = [endpoint_name(i) for i in self._node.get_publishers_info_by_topic(output)]
         suspicion = names.count(own) > 1
         if suspicion and self._subscription is None:
             self._subscription = self._node.create_subscription(
@@ -67,18 +67,19 @@ class OtherPublishers:
 
     Args:
         node: ours.
-        topic: full name of the output.
+        output: name of the topic, before remapping.
     """
 
-    def __init__(self, node: Node, topic: str) -> None:
+    def __init__(self, node: Node, output: str) -> None:
         self._node = node
-        self._topic = topic
+        self._output = output
+        self._topic = node.resolve_topic_name(output)
         self._since_s: float | None = None
 
     def findings(self) -> list[Finding]:
         """Finding once they have been there for longer than a node that was killed."""
         own = self._node.get_fully_qualified_name()
-        names = {endpoint_name(i) for i in self._node.get_publishers_info_by_topic(self._topic)}
+        names = {endpoint_name(i) for i in self._node.get_publishers_info_by_topic(self._output)}
         others = sorted(names - {own})
         now_s = time.monotonic()
         if not others:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from ..config import NodeConfig
 from ..messages.outputs import OUTPUTS, Computed, output_messages
 from ..messages.types import PointCloud2
+from .endpoints import overridable, refused_in_one_line
 from .message_types import ROS_TYPES
 
 OUTPUT_TYPES = {topic: getattr(ROS_TYPES, kind) for topic, kind in OUTPUTS.items()}
@@ -32,15 +32,13 @@ class Outputs:
     def __init__(self, node: Node, prefix: str) -> None:
         self.enabled = False
         self._cloud: PointCloud2 | None = None
-        self._publishers = {
-            topic: node.create_publisher(
-                message_type,
-                _resolved(node, prefix + topic),
-                _OUTPUT_QOS,
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            )
-            for topic, message_type in OUTPUT_TYPES.items()
-        }
+        self._publishers = {}
+        for topic, message_type in OUTPUT_TYPES.items():
+            name = _resolved(node, prefix + topic)
+            with refused_in_one_line(node, name):
+                self._publishers[topic] = node.create_publisher(
+                    message_type, name, **overridable(_OUTPUT_QOS)
+                )
         self.topics = {name: made.topic_name for name, made in self._publishers.items()}
 
     def wanted(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,9 @@ _TYPE_NAMES = {
     str: 'text',
     tuple: "a list of strings, as ['front', 'rear']",
 }
+
+# Begins the names of the parameters that rclpy declares for a topic.
+_QOS = 'qos_overrides.'
 
 Apply = Callable[[PipelineConfig, NodeConfig], None]
 
@@ -80,15 +84,18 @@ class Parameters:
             name
             for name in overrides
             # Those of the topics are declared with them.
-            if not (node.has_parameter(name) or name.startswith('qos_overrides.'))
+            if not (node.has_parameter(name) or name.startswith(_QOS))
         )
+        self._qos = [name for name in overrides if name.startswith(_QOS)]
+        # `auto` may take any of them.
+        chosen = self.pipeline.backend
         unread = [
-            name
-            for name in overrides
-            if name in self._specs and self._specs[name].backend not in ('', self.pipeline.backend)
+            f'{name} (of {self._specs[name].backend})'
+            for name in sorted({*overrides} & {*self._specs})
+            if chosen != 'auto' and self._specs[name].backend not in ('', chosen)
         ]
         if unread:
-            node.get_logger().info(f'read by backend sgbm only: {", ".join(sorted(unread))}')
+            node.get_logger().info(f'not read by backend {chosen}: {", ".join(unread)}')
 
     def on_change(self, apply: Apply) -> None:
         """Call `apply(pipeline, node)` with checked settings before they come into force.
@@ -133,9 +140,18 @@ class Parameters:
 
     def warn_of_unknown(self, names: Iterable[str]) -> None:
         """Log the names that no parameter has, with the nearest that one has."""
-        found = [_unknown(name) for name in sorted(names) if not self._owner.has_parameter(name)]
+        declared = self._owner.get_parameters_by_prefix(_QOS.rstrip('.'))
+        topics = [f'{_QOS}{name}' for name in declared]
+        found = [
+            _unknown(name, topics) for name in sorted(names) if not self._owner.has_parameter(name)
+        ]
         if found:
             self._warn(f'no such parameter, it is ignored: {"; ".join(found)}')
+
+    def warn_of_unread_qos(self) -> None:
+        """Log the overrides of QoS that no topic has, once all topics have theirs."""
+        self.warn_of_unknown(self._qos)
+        self._qos = []
 
     def with_slider(self, described: ParameterDescriptor) -> ParameterDescriptor:
         """A descriptor with the range of the parameter's slider, if it has one.
@@ -186,10 +202,13 @@ def _listed(values: Mapping[str, Any]) -> str:
     return f'{", ".join(values)} {stay} {", ".join(map(str, values.values()))}'
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str, qos: Sequence[str]) -> str:
     if name in WITHOUT_COUNTERPART:
         return f"{name} (stereo_image_proc's: {WITHOUT_COUNTERPART[name]})"
-    nearest = nearest_name(name)
+    if name.startswith(_QOS):
+        nearest = next(iter(difflib.get_close_matches(name, qos, n=1)), '')
+    else:
+        nearest = nearest_name(name)
     return f'{name} (is {nearest} meant?)' if nearest else name
 
 

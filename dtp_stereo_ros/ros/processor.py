@@ -12,6 +12,7 @@ from typing import Any
 from sensor_msgs.msg import CameraInfo
 
 from ..errors import CalibrationError, InputError, StereoError
+from ..health.finding import Finding, from_line
 from ..health.view_check import ViewSetting, rectified_matches
 from ..messages.camera_info import calibration_warnings, stereo_calibration
 from ..messages.images import to_rgb
@@ -34,6 +35,7 @@ class Pair:
     Attributes:
         infos: their camera infos, by side.
         received_ns: when they were complete, in the node's clock.
+        activation: of the camera at that time.
     """
 
     rig: Rig
@@ -41,6 +43,21 @@ class Pair:
     right: Any
     infos: Mapping[str, CameraInfo]
     received_ns: int
+    activation: int
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the camera was deactivated since: nothing is published or told any more."""
+        return self.activation != self.rig.activation
+
+    def state(self, subject: str, *findings: Finding) -> None:
+        """State what is wrong with a subject, if anything, as of `Findings.state`."""
+        if not self.outdated:
+            self.rig.findings.state(subject, *findings)
+
+    def report(self, subject: str, text: str, level: str = 'error') -> None:
+        """State one thing that is wrong, the mend behind the last semicolon."""
+        self.state(subject, from_line(level, subject, text))
 
 
 def age_s(stamp: int, received_ns: int, now_ns: int) -> float:
@@ -84,14 +101,16 @@ class Processor:
         try:
             call()
         except StereoError as error:
-            _fault(pair.rig, _subject(error), str(error))
+            pair.rig.statistics.drop('fault')
+            pair.report(_subject(error), str(error))
         except Exception as error:
             if not self.alive():
                 return
             last_call = traceback.extract_tb(error.__traceback__)[-1]
             where = f'{last_call.name}, line {last_call.lineno} of {Path(last_call.filename).name}'
             text = f'frame failed: {type(error).__name__}: {error} (in {where})'
-            _fault(pair.rig, 'worker', text)
+            pair.rig.statistics.drop('fault')
+            pair.report('worker', text)
 
     def _process(self, pair: Pair) -> None:
         started = time.perf_counter()
@@ -105,14 +124,14 @@ class Processor:
         age = age_s(stamp, pair.received_ns, self.now_ns())
         if config.max_age and age > config.max_age:
             rig.statistics.drop('stale')
-            rig.findings.report(
+            pair.report(
                 'age',
                 f'frames are older than max_age {config.max_age:g} s when their turn comes; is '
                 'the clock set, or use_sim_time for a bag, or max_age 0',
-                error=False,
+                'warn',
             )
             return
-        rig.findings.clear('age')
+        pair.state('age')
         left, right = self._decoded(pair)
         computed = self._match(pair, left, right, stamp, 'confidence' in wanted)
         matched_s = time.perf_counter() - started
@@ -128,12 +147,15 @@ class Processor:
     ) -> None:
         """Convert and publish a result that took so long to here."""
         started, rig, config = time.perf_counter(), pair.rig, self.parameters.node
+        if pair.outdated:
+            rig.statistics.drop('unwanted')
+            return
         if 'confidence' in wanted and computed.result.confidence is None:
             name = self.pipeline.backend.spec.name
             text = f'confidence is subscribed but {name} gives none; use a network backend'
-            rig.findings.report('confidence', text, error=False)
+            pair.report('confidence', text, 'warn')
         else:
-            rig.findings.clear('confidence')
+            pair.state('confidence')
         rig.outputs.publish(wanted, computed, config)
         rig.statistics.result(
             matched_s + time.perf_counter() - started,
@@ -142,7 +164,7 @@ class Processor:
             computed.result.median_confidence,
         )
         for subject in ('worker', 'matching', 'image', 'calibration'):
-            rig.findings.clear(subject)
+            pair.state(subject)
 
     def _decoded(self, pair: Pair) -> tuple[UInt8Array, UInt8Array]:
         """Both images as they came, RGB."""
@@ -153,7 +175,7 @@ class Processor:
             images[side] = to_rgb(msg, topics[side])
             encoding = getattr(msg, 'encoding', '')
             dark += rig.brightness[side].look(images[side], encoding, topics[side])
-        rig.findings.state('brightness', *dark)
+        pair.state('brightness', *dark)
         return images['left'], images['right']
 
     def _check_views(
@@ -173,7 +195,7 @@ class Processor:
             ViewSetting(self.node_name, rig.titled(''), rectify, rig.inputs.topics),
             now_s,
         )
-        rig.findings.state('views', *found)
+        pair.state('views', *found)
 
     def _match(
         self, pair: Pair, left: UInt8Array, right: UInt8Array, stamp: int, confidence: bool
@@ -187,20 +209,15 @@ class Processor:
         header = pair.left.header
         warnings = calibration_warnings(infos['left'], infos['right'], header.frame_id)
         if warnings:
-            rig.findings.report('calibration warning', '; '.join(warnings), error=False)
+            pair.report('calibration warning', '; '.join(warnings), 'warn')
         else:
-            rig.findings.clear('calibration warning')
+            pair.state('calibration warning')
         calibration = stereo_calibration(
             infos['left'], infos['right'], uncalibrated.width_px, uncalibrated.height_px
         )
         result = self.pipeline.process(replace(uncalibrated, calibration=calibration), confidence)
         max_depth_m = self.pipeline.config.max_depth
         return Computed(result, calibration, left, infos['left'], header, max_depth_m)
-
-
-def _fault(rig: Rig, subject: str, text: str) -> None:
-    rig.statistics.drop('fault')
-    rig.findings.report(subject, text)
 
 
 def _subject(error: StereoError) -> str:

@@ -17,19 +17,19 @@ from ..health.finding import Finding
 
 
 def publisher_faults(
-    node: Node, topic: str, message_type: type, qos: QoSProfile | None
+    node: Node, name: str, message_type: type, qos: QoSProfile | None
 ) -> list[Finding]:
     """One finding for each publisher of a topic that can never reach a subscription of that kind.
 
     Args:
         node: looks at the graph.
-        topic: full name.
+        name: of the topic, before remapping.
         message_type: of the subscription.
         qos: of the subscription; None where it is not known, then only the type is compared.
     """
-    expected = type_name(message_type)
+    expected, topic = type_name(message_type), node.resolve_topic_name(name)
     faults = []
-    for info in node.get_publishers_info_by_topic(topic):
+    for info in node.get_publishers_info_by_topic(name):
         if info.topic_type != expected:
             text = (
                 f'{topic}: {endpoint_name(info)} publishes {info.topic_type}, expected {expected}'
@@ -47,16 +47,16 @@ def publisher_faults(
     return faults
 
 
-def latched_qos(node: Node, topic: str, message_type: type) -> QoSProfile | None:
+def latched_qos(node: Node, name: str, message_type: type) -> QoSProfile | None:
     """The profile that also receives what was sent before, where a publisher keeps that.
 
-    Only such a publisher (transient local) matches it.
+    Only such a publisher (transient local) matches it. The name is that before remapping.
     """
     keeps = any(
         info.topic_type == type_name(message_type)
         and info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
         and info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
-        for info in node.get_publishers_info_by_topic(topic)
+        for info in node.get_publishers_info_by_topic(name)
     )
     if not keeps:
         return None

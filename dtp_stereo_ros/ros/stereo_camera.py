@@ -42,6 +42,7 @@ class Rig:
         rectifiers: of each side, used by the worker when `rectify` is set.
         view_check: used by the worker, too.
         brightness: of each side, used by the worker.
+        activation: grows whenever the camera is deactivated.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Rig:
         self.rectifiers = {side: Rectifier(side) for side in SIDES}
         self.view_check = ViewCheck()
         self.brightness = {side: BrightnessCheck() for side in SIDES}
+        self.activation = 0
         self._wanted_at = 0.0
 
     def titled(self, part: str) -> str:
@@ -84,13 +86,17 @@ class Rig:
     def deactivate(self) -> None:
         """Unsubscribe; a frame in work is not published any more."""
         self.outputs.enabled = False
+        self.activation += 1
         self.inputs.close()
-        self.findings.clear_all()
+        self.findings.keep()
         self.view_check = ViewCheck()
 
-    def follow_demand(self) -> None:
-        """Subscribe to the images only while an output has a subscriber; end waits for infos."""
-        self.inputs.gate.settle(_OWN_INFO_S)
+    def follow_demand(self, max_age_s: float) -> None:
+        """Subscribe to the images only while an output has a subscriber; end waits for infos.
+
+        A wait takes half of the age at which a frame is dropped (0: never) at most.
+        """
+        self.inputs.gate.settle(min(_OWN_INFO_S, max_age_s / 2 or _OWN_INFO_S))
         now = time.monotonic()
         if self.outputs.wanted():
             self._wanted_at = now

@@ -39,6 +39,11 @@ class Worker:
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name='stereo worker', daemon=True)
 
+    @property
+    def alive(self) -> bool:
+        """Whether it takes items: it has neither been told to end nor died."""
+        return not (self._stopping or self.failure)
+
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()

@@ -15,6 +15,7 @@ from dtp_stereo_ros.errors import CalibrationError
 from dtp_stereo_ros.messages.camera_info import (
     calibration_warnings,
     camera_infos,
+    rectified_px_m,
     stereo_calibration,
 )
 from dtp_stereo_ros.ros.message_types import ROS_TYPES
@@ -109,6 +110,18 @@ def test_fx_may_differ_by_rounding() -> None:
     left, right = pair()
     right.p[0] = 400.01
     assert stereo_calibration(left, right, 640, 480).fx_px == 400.01
+
+
+def test_focal_length_and_baseline_where_both_cameras_have_a_tx() -> None:
+    """As in KITTI, whose cameras are measured from a third one: the difference counts."""
+    left, right = pair()
+    left.p[3], right.p[3] = 44.85728, -339.5242
+    found = rectified_px_m(left, right)
+    assert found == (right.p[0], pytest.approx((44.85728 + 339.5242) / right.p[0]))
+    left.binning_x = right.binning_x = left.binning_y = right.binning_y = 2
+    assert rectified_px_m(left, right) == (right.p[0] / 2, pytest.approx(found[1]))
+    right.p[0] = 0.0
+    assert rectified_px_m(left, right) is None
 
 
 def test_warnings() -> None:

@@ -240,6 +240,30 @@ def test_grey_png_becomes_three_channels() -> None:
     )
 
 
+@pytest.mark.parametrize('bits', [8, 16])
+@pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
+def test_compressed_mosaics_are_those_of_raw_images(bits: int, pattern: str) -> None:
+    """The compressed plug-in of image_transport names the encoding of the raw image."""
+    pixels = random_pixels(4, 12, 20)
+    pixels = pixels if bits == 8 else pixels.astype(np.uint16) * 257
+    encoding = f'bayer_{pattern}{bits}'
+    msg = compressed(pixels, '.png')
+    msg.format = f'{encoding}; png compressed '
+    raw = to_rgb(to_image(ROS_TYPES, pixels, encoding, Header()), TOPIC)
+    np.testing.assert_array_equal(to_rgb(msg, TOPIC), raw)
+    # Coloured before it was compressed, it is no mosaic any more.
+    coloured = compressed(raw[..., ::-1], '.png')
+    coloured.format = f'{encoding}; png compressed bgr8'
+    np.testing.assert_array_equal(to_rgb(coloured, TOPIC), raw)
+
+
+def test_a_compressed_mosaic_of_an_unknown_pattern_is_named() -> None:
+    msg = compressed(random_pixels(4, 12, 20), '.png')
+    msg.format = 'bayer_wrgb8; png compressed '
+    with pytest.raises(InputError, match="format 'bayer_wrgb8; png compressed ' is not supported"):
+        to_rgb(msg, TOPIC)
+
+
 @pytest.mark.parametrize('data', [b'', b'no picture', b'\xff\xd8\xff\xe0 cut off'])
 def test_broken_compressed_image_is_named(data: bytes) -> None:
     msg = CompressedImage(format='jpeg', data=array.array('B', data))

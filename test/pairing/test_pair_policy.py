@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -212,6 +213,15 @@ def test_exact_pairs_survive_any_loss(drop: float, seed: int) -> None:
     delivered = set(arrivals)
     truth = [s for s in frames(100) if {('left', s), ('right', s)} <= delivered]
     assert feed(PairPolicy(), arrivals) == [(s, s) for s in truth]
+
+
+@pytest.mark.parametrize('queue_size', [1, 2, 5, 8])
+@pytest.mark.parametrize('times', [2, 3])
+def test_no_image_is_used_twice_where_messages_come_several_times(
+    queue_size: int, times: int
+) -> None:
+    arrivals = [a for stamp in frames(20) for a in both([stamp]) * times]
+    assert feed(PairPolicy(queue_size), arrivals) == [(s, s) for s in frames(20)]
 
 
 @given(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
@@ -152,6 +153,34 @@ def test_latched_before_the_node_starts(
         check_values(msg)
     said(probe, 'ok')
     assert 'incompatible QoS' not in process.output()
+
+
+def test_a_camera_that_is_started_again_latches_anew(
+    node: Node, start_depth_node: Start, camera: Camera, probe: Probe
+) -> None:
+    """Each time with another calibration; results have that of the camera that runs."""
+    start_depth_node()
+    probe.spin(1.0)
+    for calibration in (CALIBRATION, ZOOMED, CALIBRATION):
+        # A participant of DDS of its own, as another process has it.
+        context = rclpy.Context()
+        rclpy.init(context=context)
+        driver = Node('driver', context=context)
+        latch(driver, camera)
+        infos = camera_messages(dataclasses.replace(camera._frame, calibration=calibration))
+        # Sent before the node knows the driver.
+        camera.publisher.send({t: m for t, m in infos.items() if t.endswith('info')})
+        deadline, results = time.monotonic() + WAIT_S, 0
+        while results < 5:
+            assert time.monotonic() < deadline, 'no results of the new calibration'
+            messages = camera.messages(time.time_ns(), calibration)
+            camera.publisher.send({t: m for t, m in messages.items() if t.endswith('rect')})
+            probe.spin(0.1)
+            newest = probe.messages['disparity'][-1:]
+            results += bool(newest and newest[0].f == calibration.fx_px)
+        check_values(probe.newest('disparity'), calibration)
+        driver.destroy_node()
+        rclpy.shutdown(context=context)
 
 
 def test_latched_without_cache_is_told_and_mended_live(

@@ -36,15 +36,19 @@ needs_launch = pytest.mark.skipif(
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _WAIT_S = 30.0
 _PROGRAM = """
-import sys
+import os, sys
 from launch import LaunchDescription, LaunchService
-from launch.actions import IncludeLaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import PushRosNamespace
 file, *arguments = sys.argv[1:]
-service = LaunchService()
-service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
+pushed = os.environ.get('PUSHED')
+included = IncludeLaunchDescription(
     PythonLaunchDescriptionSource(file),
-    launch_arguments=[tuple(a.split(':=', 1)) for a in arguments])]))
+    launch_arguments=[tuple(a.split(':=', 1)) for a in arguments])
+service = LaunchService()
+service.include_launch_description(LaunchDescription([
+    GroupAction([*([PushRosNamespace(pushed)] if pushed else []), included])]))
 sys.exit(service.run())
 """
 
@@ -225,6 +229,33 @@ def test_a_preset_a_name_and_the_debug_lines_of_the_node_alone(
     assert {m[1] for m in re.finditer(r'\[DEBUG\] \[[\d.]+\] \[(\S+)\]:', text)} == {'front.deep'}
 
 
+@pytest.mark.slow
+@needs_launch
+@pytest.mark.parametrize(
+    ('given', 'logger'), [('', 'robot1'), ('front', 'robot1.front'), ('/front', 'front')]
+)
+def test_a_robot_launch_pushes_its_namespace(
+    given: str,
+    logger: str,
+    node: Node,
+    prefix: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The log level reaches the node where it is then."""
+    monkeypatch.setenv('PUSHED', 'robot1')
+    namespace = f'/{logger.replace(".", "/")}/'
+    publisher = FramePublisher(node, namespace)
+    node.create_subscription(Image, f'{namespace}depth/image', lambda _: None, 1)
+    arguments = ['backend:=sgbm', 'log_level:=debug', *([f'namespace:={given}'] if given else [])]
+    with launched(prefix, tmp_path, arguments) as log:
+        deadline = time.monotonic() + _WAIT_S
+        while f'[{logger}.depth_node]: pair 1 is complete' not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            publisher.publish(_frame(node.get_clock().now().nanoseconds))
+            time.sleep(0.1)
+
+
 def _frame(stamp_ns: int) -> StereoFrame:
     grey = np.random.default_rng(0).integers(0, 255, (120, 320, 3), np.uint8)
     calibration = StereoCalibration(400.0, 400.0, 160.0, 160.0, 60.0, 0.1, 320, 120)
@@ -322,7 +353,7 @@ def test_shipped_parameter_file_fits_the_node() -> None:
         validate(config)
         assert config != cls()
     assert settings == {}
-    assert yaml.safe_load(text) == {'/**': {'ros__parameters': {'use_sim_time': False}}}
+    assert yaml.safe_load(text) == {'/**': {'ros__parameters': {'diagnostics_period': 1.0}}}
 
 
 def test_the_profile_is_well_formed_and_holds_a_cloud() -> None:

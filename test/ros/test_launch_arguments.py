@@ -123,3 +123,23 @@ def test_an_unknown_preset_names_those_that_are_there() -> None:
 )
 def test_each_distribution_has_one_variable(distribution: str, variable: str) -> None:
     assert launch_arguments.profile_variable(distribution) == variable
+
+
+@pytest.mark.parametrize(
+    ('words', 'typed'),
+    [
+        (['ros2', 'launch', 'dtp_stereo', 'depth.launch.py', 'a:=1'], ['a:=1']),
+        (['ros2', 'launch', '{folder}/depth.launch.py', 'a:=1'], ['a:=1']),
+        (['ros2', 'launch', 'my_robot_bringup', 'depth.launch.py', 'robot:=r1'], []),
+        (['ros2', 'launch', '/elsewhere/depth.launch.py', 'robot:=r1'], []),
+        (['ros2', 'launch', 'my_robot_bringup', 'robot.launch.py', 'robot:=r1'], []),
+    ],
+)
+def test_arguments_of_another_launch_file_are_not_ours(
+    words: list[str], typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of the same name may include this one."""
+    file = tmp_path / 'depth.launch.py'
+    file.touch()
+    monkeypatch.setattr('sys.argv', [word.format(folder=tmp_path) for word in words])
+    assert launch_arguments.typed_after(str(file)) == typed

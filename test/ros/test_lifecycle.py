@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from transitions import change
 
 from dtp_stereo_ros.ros.harness.node_process import NodeProcess
-from dtp_stereo_ros.ros.harness.player import FramePublisher
-from dtp_stereo_ros.ros.harness.probe import Probe
+from dtp_stereo_ros.ros.harness.player import FramePublisher, camera_messages
+from dtp_stereo_ros.ros.harness.probe import Probe, image_array
 from dtp_stereo_ros.ros.service_caller import Caller, set_parameter
-from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
+from dtp_stereo_ros.stereo import SIDES, StereoCalibration, StereoFrame
 
 Start = Callable[..., NodeProcess]
 WAIT_S = 30.0
@@ -128,6 +131,217 @@ def test_a_model_that_is_missing_is_said_and_can_be_mended(start_depth_node: Sta
     assert change(Transition.TRANSITION_ACTIVATE)
     assert change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
     assert process.wait(WAIT_S) == 0
+
+
+def test_topics_that_are_exchanged_by_remapping(
+    node: Node,
+    start_depth_node: Start,
+    make_frame: Callable[..., StereoFrame],
+) -> None:
+    """The mend of exchanged views: left is what comes on the right topic, infos as well."""
+    remaps = {}
+    for part in ('image_rect', 'camera_info'):
+        remaps |= {f'left/{part}': f'/right/{part}', f'right/{part}': f'/left/{part}'}
+    start_depth_node(remaps)
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    publisher, frame = FramePublisher(node), make_frame(24, (120, 320), CALIBRATION)
+
+    def camera() -> FramePublisher:
+        stamp_ns = node.get_clock().now().nanoseconds
+        messages = camera_messages(StereoFrame(frame.left, frame.right, stamp_ns, CALIBRATION))
+        order = [name for part in ('info', 'rect') for name in messages if name.endswith(part)]
+        publisher.send({_other(name): messages[name] for name in order})
+        return publisher
+
+    assert comes(probe, camera)
+    found = image_array(probe.newest('disparity').image)[10:-10, 60:-10]
+    assert np.median(found) == pytest.approx(24, abs=0.1)
+    _, values = message(probe, 'input', 'ok')
+    assert values['left topic'] == '/right/image_rect'
+
+
+def _other(name: str) -> str:
+    side, part = name.split('/')
+    return f'{"right" if side == "left" else "left"}/{part}'
+
+
+@pytest.mark.usefixtures('ros')
+def test_overrides_of_qos_belong_to_their_topic(node: Node, start_depth_node: Start) -> None:
+    """Those of one topic leave all others alone, and misspelt ones are named."""
+    process = start_depth_node(
+        **{
+            'qos_overrides./points2.publisher.reliability': 'best_effort',
+            'qos_overrides./points2.publisher.durability': 'transient_local',
+            'qos_overrides./left/image_rect.subscription.reliability': 'reliable',
+            'qos_overrides./depth/imag.publisher.reliability': 'best_effort',
+            'use_system_default_qos': True,
+        }
+    )
+    # Somebody must listen, or the images are not subscribed to for long.
+    node.create_subscription(Image, 'depth/image', lambda _: None, 1)
+    until(lambda: node.count_subscribers('/right/image_rect') > 0)
+    profiles = {
+        name: node.get_publishers_info_by_topic(name)[0].qos_profile
+        for name in ('/points2', '/disparity', '/depth/image', '/confidence')
+    }
+    changed = profiles.pop('/points2')
+    assert changed.reliability == ReliabilityPolicy.BEST_EFFORT
+    assert changed.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    for profile in profiles.values():
+        assert profile.reliability == ReliabilityPolicy.RELIABLE
+        assert profile.durability == DurabilityPolicy.VOLATILE
+    (left,), (right,) = (
+        node.get_subscriptions_info_by_topic(f'/{side}/image_rect') for side in SIDES
+    )
+    assert left.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    # Fast DDS: best effort is the default of the middleware's subscriptions.
+    assert right.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+    until(lambda: 'is qos_overrides./depth/image.publisher.reliability meant?' in process.output())
+
+
+@pytest.mark.parametrize(
+    ('backend', 'said'),
+    [
+        ('sgbm', ' sgbm: torch_compile (of torch)'),
+        ('torch', ' torch: disparity_range (of sgbm), sgbm_mode (of sgbm)'),
+        ('auto', ''),
+    ],
+)
+def test_parameters_of_other_backends_are_named(
+    start_depth_node: Start, backend: str, said: str
+) -> None:
+    process = start_depth_node(backend=backend, autostart=False, torch_compile=True, sgbm_mode=1)
+    until(lambda: 'waits for a lifecycle manager' in process.output())
+    assert said in process.output()
+    assert ('not read by' in process.output()) is bool(said)
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'said'),
+    [
+        ('/disparity.publisher.reliability', 'bestest', '/disparity: Unexpected QoS override'),
+        ('/left/image_rect.subscription.depth', '-3', '/left/image_rect: '),
+        ('/right/camera_info.subscription.depth', 'many', '/right/camera_info: '),
+    ],
+)
+@pytest.mark.usefixtures('ros')
+def test_an_override_that_is_no_qos_is_refused_in_one_line(
+    name: str, value: str, said: str
+) -> None:
+    arguments = ['-p', 'backend:=sgbm', '-p', f'qos_overrides.{name}:={value}']
+    command = [sys.executable, '-m', 'dtp_stereo_ros.ros.depth_node', '--ros-args', *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2
+    (line,) = [line for line in run.stderr.splitlines() if line.startswith('depth_node: ')]
+    assert said in line
+    assert line.endswith(f'check the parameters qos_overrides.{said.partition(":")[0]}')
+    assert 'Traceback' not in run.stderr
+
+
+def test_findings_of_frames_end_with_the_last_subscriber(
+    node: Node, start_depth_node: Start, camera: Callable[[], FramePublisher]
+) -> None:
+    start_depth_node()
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    listener = node.create_subscription(Image, 'confidence', lambda _: None, 1)
+    assert comes(probe, camera)
+    deadline = time.monotonic() + WAIT_S
+    while 'confidence is subscribed but' not in _told(probe):
+        assert time.monotonic() < deadline
+        camera()
+        probe.spin(0.1)
+    node.destroy_subscription(listener)
+    for subscription in list(node.subscriptions):
+        if subscription.topic_name == '/disparity':
+            node.destroy_subscription(subscription)
+    message(probe, 'input', 'idle: nobody subscribes')
+    until(lambda: bool(probe.spin(0.2) or 'confidence' not in _told(probe)))
+
+
+def _told(probe: Probe) -> str:
+    """All that the newest diagnostics say."""
+    return '; '.join(s.message for a in probe.messages['/diagnostics'][-1:] for s in a.status)
+
+
+_SLOW = """
+import sys, time
+from dtp_stereo_ros.backends.sgbm import SgbmBackend
+from dtp_stereo_ros.ros import node
+from dtp_stereo_ros.ros.depth_node import main
+node._STOP_WAIT_S = 0.3
+infer = SgbmBackend.infer
+def slowly(backend, left, right):
+    print('in work', flush=True)
+    time.sleep(2.0)
+    return infer(backend, left, right)
+SgbmBackend.infer = slowly
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def slow_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodeProcess]:
+    """Takes two seconds for a frame; a cleanup waits 0.3 s for it."""
+    (tmp_path / 'slow.py').write_text(_SLOW)
+    monkeypatch.setenv('PYTHONPATH', f'{Path(__file__).resolve().parents[2]}:{tmp_path}')
+    settings = {'backend': 'sgbm', 'disparity_range': 64, 'diagnostics_period': 0.2}
+    with NodeProcess(settings, {}, tmp_path / 'node.log', module='slow') as process:
+        yield process
+
+
+def begun(
+    process: NodeProcess, probe: Probe, camera: Callable[[], FramePublisher], count: int
+) -> None:
+    """Wait until so many frames have been in work, and nothing waits behind the last."""
+    deadline = time.monotonic() + WAIT_S
+    while process.output().count('in work') < count:
+        assert time.monotonic() < deadline
+        if process.output().count('in work') == count - 1:
+            camera()
+        probe.spin(0.3)
+
+
+def test_a_node_whose_cleanup_took_too_long_is_not_activated(
+    node: Node, slow_node: NodeProcess, camera: Callable[[], FramePublisher]
+) -> None:
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    begun(slow_node, probe, camera, 1)
+    assert change(Transition.TRANSITION_DEACTIVATE)
+    assert not change(Transition.TRANSITION_CLEANUP)
+    assert not change(Transition.TRANSITION_ACTIVATE)
+    assert 'told to end, in a cleanup that took too long; clean up again' in slow_node.output()
+    assert state() == 'inactive'
+    time.sleep(2.0)
+    assert change(Transition.TRANSITION_CLEANUP)
+    assert change(Transition.TRANSITION_CONFIGURE)
+    assert change(Transition.TRANSITION_ACTIVATE)
+    assert comes(probe, camera, 1)
+
+
+def test_a_frame_in_work_is_not_published_after_deactivation(
+    node: Node, slow_node: NodeProcess, camera: Callable[[], FramePublisher]
+) -> None:
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    begun(slow_node, probe, camera, 1)
+    assert change(Transition.TRANSITION_DEACTIVATE)
+    assert change(Transition.TRANSITION_ACTIVATE)
+    probe.spin(3.0)
+    assert probe.arrivals_s['disparity'] == []
+    assert comes(probe, camera, 1)
+
+
+def test_a_process_that_stood_is_not_taken_for_a_hang(
+    node: Node, slow_node: NodeProcess, camera: Callable[[], FramePublisher]
+) -> None:
+    """As by docker pause or in a debugger; a frame takes less than the watchdog allows."""
+    assert set_parameter('/depth_node', 'watchdog_timeout', 3.0, WAIT_S) == (True, '')
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    begun(slow_node, probe, camera, 1)
+    os.kill(slow_node.pid, signal.SIGSTOP)
+    time.sleep(4.0)
+    os.kill(slow_node.pid, signal.SIGCONT)
+    assert probe.spin(WAIT_S, until=('disparity', 1))
+    assert 'hangs' not in slow_node.output()
 
 
 def test_a_backend_that_hangs_is_noticed(node: Node, camera: Callable[[], FramePublisher]) -> None:

@@ -19,8 +19,8 @@ from .markdown import code
 def sections() -> dict[str, str]:
     """The tables of the page."""
     matching = tunables(PipelineConfig)
-    common = {name: spec for name, spec in matching.items() if not spec.backend}
-    own = {name: spec for name, spec in matching.items() if spec.backend}
+    own = {name: spec for name, spec in matching.items() if spec.backend == 'sgbm'}
+    common = {name: spec for name, spec in matching.items() if name not in own}
     without = [[code(name), mend] for name, mend in WITHOUT_COUNTERPART.items()]
     return {
         'matching': _rows(common, PipelineConfig()),
@@ -41,7 +41,7 @@ def _rows(specs: dict[str, Tunable], defaults: Any) -> str:
                 allowed(spec),
                 spec.unit,
                 'yes' if spec.live else 'no',
-                spec.description,
+                spec.description + (f' Of backend {spec.backend} only.' if spec.backend else ''),
             ]
             for name, spec in specs.items()
         ],

@@ -100,7 +100,9 @@ def _publishers() -> list[Finding]:
         info = SimpleNamespace(
             topic_type=topic_type, qos_profile=publisher, node_namespace='/', node_name='camera'
         )
-        node: Any = SimpleNamespace(get_publishers_info_by_topic=lambda topic: [info])
+        node: Any = SimpleNamespace(
+            get_publishers_info_by_topic=lambda name: [info], resolve_topic_name=lambda name: name
+        )
         return publisher_faults(node, _TOPICS['left'], Image, ours)
 
     image = 'sensor_msgs/msg/Image'
