@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -12,12 +13,12 @@ from .config import NodeConfig, PipelineConfig, nearest_name, validate
 from .errors import ConfigError, InputError, one_line
 
 _PARAMETERS = 'ros__parameters'
+# Last part of the name of a section that counts; namespaces of a robot are not known here.
+_OURS = ('depth_node', '*', '**')
 
 
 def read_node_params(path: Path) -> tuple[PipelineConfig, NodeConfig, list[str]]:
     """Settings of a ROS parameter file; what it does not name has its default.
-
-    All sections of the file count, whatever node they name, later ones before earlier ones.
 
     Returns:
         Settings of the pipeline and of the node, and a line for each name that neither knows.
@@ -31,9 +32,9 @@ def read_node_params(path: Path) -> tuple[PipelineConfig, NodeConfig, list[str]]
     for cls in (PipelineConfig, NodeConfig):
         hints = get_type_hints(cls)
         names = [field.name for field in dataclasses.fields(cls)]
-        own = {name: _value(hints[name], values.pop(name)) for name in names if name in values}
-        config: Any = cls(**own)
         try:
+            own = {n: _value(n, hints[n], values.pop(n)) for n in names if n in values}
+            config: Any = cls(**own)
             validate(config)
         except ConfigError as error:
             raise ConfigError(f'{path}: {error}') from error
@@ -48,10 +49,13 @@ def read_node_params(path: Path) -> tuple[PipelineConfig, NodeConfig, list[str]]
 
 
 def read_parameters(path: Path) -> dict[str, Any]:
-    """All parameters of a ROS parameter file by name, of all sections, later ones first.
+    """Parameters of `depth_node` in a ROS parameter file, by name.
+
+    Sections of that node in any namespace count, and those with wildcards; later ones stand above
+    earlier ones. What a file has for other nodes does not count, as ROS does not give it to ours.
 
     Raises:
-        InputError: no such file, or no parameter file.
+        InputError: no such file, no parameter file, or it has nothing for the node.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding='utf-8'))
@@ -60,25 +64,30 @@ def read_parameters(path: Path) -> dict[str, Any]:
         raise InputError(f'{path}: cannot be read ({reason}); check the path') from error
     except yaml.YAMLError as error:
         raise InputError(f'{path}: is no YAML ({one_line(error)[:160]})') from error
-    values = _sections(content)
-    if not values:
+    sections = dict(_sections(content, ''))
+    if not sections:
         raise InputError(f'{path}: has no {_PARAMETERS}; see config/dtp_stereo.yaml')
-    return values
+    ours = [values for name, values in sections.items() if name.rpartition('/')[2] in _OURS]
+    if not ours:
+        raise InputError(
+            f'{path}: has nothing for depth_node, only for {", ".join(sections)}; rename that to '
+            "'/**'"
+        )
+    return {name: value for values in ours for name, value in values.items()}
 
 
-def _sections(content: Any) -> dict[str, Any]:
-    """The parameters of all sections, at any depth of namespaces."""
-    found: dict[str, Any] = {}
+def _sections(content: Any, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Full name of the node, with wildcards, and parameters of each section."""
     if isinstance(content, dict):
         for name, value in content.items():
             if name == _PARAMETERS and isinstance(value, dict):
-                found |= value
+                yield prefix, value
             else:
-                found |= _sections(value)
-    return found
+                yield from _sections(value, f'{prefix}/{str(name).strip("/")}')
 
 
-def _value(hint: Any, value: Any) -> Any:
-    if hint == tuple[str, ...] and isinstance(value, list):
-        return tuple(value)
-    return float(value) if hint is float and type(value) is int else value
+def _value(name: str, hint: Any, value: Any) -> Any:
+    if hint is float and type(value) is int:
+        # As rclpy does: a file that is judged here shall start there.
+        raise ConfigError(f'{name} is {value}; it must have a decimal point, as {value}.0')
+    return tuple(value) if hint == tuple[str, ...] and isinstance(value, list) else value

@@ -82,7 +82,9 @@ def unread_files(arguments: Sequence[str], node_name: str) -> Iterator[str]:
         except yaml.YAMLError:  # ROS, whose parser is another, has read it
             continue
         sections = list(_sections(content, ''))
-        if sections and not any(_matches(section, node_name) for section in sections):
+        if content is not None and not sections:
+            yield f'{path} has no ros__parameters, it is ignored; see config/dtp_stereo.yaml'
+        elif sections and not any(_matches(section, node_name) for section in sections):
             yield (
                 f'{path} has nothing for {node_name}, only for {", ".join(sections)}; rename that '
                 f"to '/**', or start with -r __node:={sections[0].rpartition('/')[2]}"

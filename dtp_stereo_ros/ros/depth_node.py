@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from traceback import extract_tb
 from types import FrameType
 from typing import NoReturn
 
@@ -37,6 +38,8 @@ _SIGNAL_LATENCY_S = 0.25
 # What was sent last, the reply to a shutdown for one, shall arrive before the process is gone.
 _FAREWELL_S = 0.5
 _LEAVE_S = 5.0
+# A fault that comes with each message is logged no more often than this.
+_REPEAT_S = 10.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -100,7 +103,7 @@ def _run(stop: _Stop, given: Sequence[str]) -> int:
     executor.add_node(node)
     stop.running = True
     while not (stop.asked or node.failure or node.state == 'finalized'):
-        executor.spin_once(timeout_sec=_SIGNAL_LATENCY_S)
+        _spin_once(executor, node)
     if node.failure:
         node.report_failure()
         time.sleep(_FAREWELL_S)
@@ -110,6 +113,20 @@ def _run(stop: _Stop, given: Sequence[str]) -> int:
     executor.shutdown()
     node.close()
     return 0
+
+
+def _spin_once(executor: SingleThreadedExecutor, node: DepthNode) -> None:
+    """Take what has come; a time that is none does not end the node."""
+    try:
+        executor.spin_once(timeout_sec=_SIGNAL_LATENCY_S)
+    except ValueError as error:
+        if all(call.name != 'clock_callback' for call in extract_tb(error.__traceback__)):
+            raise
+        node.get_logger().error(
+            f'/clock has a time that is none, it is ignored ({one_line(error)}); see who '
+            'publishes it: ros2 topic info -v /clock',
+            throttle_duration_sec=_REPEAT_S,
+        )
 
 
 def _hint(error: Exception) -> str:

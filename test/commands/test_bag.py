@@ -189,7 +189,7 @@ def test_the_parameter_file_of_the_node_counts(tmp_path: Path, capsys) -> None:
     params = tmp_path / 'node.yaml'
     params.write_text(
         '/**:\n  ros__parameters:\n    approximate_sync: true\n    disparity_range: 32\n'
-        '    max_depth: 50\n    use_sim_time: true\n    dispairty_range: 3\n'
+        '    max_depth: 50.0\n    use_sim_time: true\n    dispairty_range: 3\n'
     )
     bag = write_scene_bag(tmp_path / 'b', planes(30), late_ns=4_000_000)
     document = judged(tmp_path, bag, '--params', str(params), '--every', '10')

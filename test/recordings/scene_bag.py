@@ -86,6 +86,7 @@ def write_scene_bag(
     names: Mapping[str, str] | None = None,
     storage: str = 'sqlite3',
     png: bool = False,
+    first_ns: int = 10**12,
 ) -> Path:
     """Write pairs at 10 Hz.
 
@@ -98,6 +99,7 @@ def write_scene_bag(
         names: key to another topic.
         storage: 'sqlite3' or 'mcap'.
         png: compressed images.
+        first_ns: stamp of the first pair.
     """
     picture = 'sensor_msgs/msg/CompressedImage' if png else IMAGE
     ending = '/compressed' if png else ''
@@ -123,7 +125,7 @@ def write_scene_bag(
                 writer.write(connection, stamp_ns, raw)
 
         for index, pair in enumerate(pairs):
-            stamp = 10**12 + index * PERIOD_NS
+            stamp = first_ns + index * PERIOD_NS
             late = stamp + late_ns
             size = pair.left.shape[0], pair.left.shape[1]
             cx = size[1] / 2

@@ -549,6 +549,19 @@ def test_stale_frames_are_dropped_and_counted(
     assert process.output().count('older than max_age') == 1
 
 
+def test_a_clock_below_zero_is_told_and_ignored(node: Node, start_depth_node: Start) -> None:
+    process = start_depth_node(use_sim_time=True)
+    clock = node.create_publisher(Clock, '/clock', 10)
+    wait_until(lambda: clock.get_subscription_count() > 0)
+    for seconds in (5, -1, -2_000_000_000, 6):
+        for _ in range(3):
+            clock.publish(Clock(clock=Time(sec=seconds)))
+            time.sleep(0.05)
+    wait_until(lambda: '/clock has a time that is none' in process.output())
+    assert process.output().count('/clock has a time that is none') == 1
+    # It runs: the fixture stops it, and it must end with code 0.
+
+
 def test_simulated_time(node: Node, start_depth_node: Start, frame: StereoFrame) -> None:
     """With use_sim_time the age is measured by /clock: the wall clock is years ahead of it."""
     start_depth_node(max_age=0.5, use_sim_time=True)

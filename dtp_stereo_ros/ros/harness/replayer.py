@@ -197,19 +197,21 @@ class Replayer:
         figures, self.figures = self.figures, ReplayFigures(self.figures.mode)
         got, self._asking = self._got['disparity'], True
         deadline = time.monotonic() + _FIRST_S
-        shift_ns = -_BEFORE_NS
+        # In a simulation the time begins at 0, and there is none below.
+        before_ns = min(_BEFORE_NS, stamp_ns(pair.left), stamp_ns(pair.right))
+        shift_ns = -before_ns
         try:
             while not got:
                 if time.monotonic() > deadline:
                     raise NodeGoneError(f'the first pair brings no result{self._why()}')
                 # Images that are not sent reliably may be lost.
-                shift_ns += _BEFORE_NS // 100
+                shift_ns += before_ns // 100
                 self._send_pair(pair, shift_ns)
                 self.spin(lambda: bool(got), _FIRST_AGAIN_S)
             for _ in range(_TRIES):
                 if self.spin(lambda: all(self._got[name] for name in self._extras()), _NEXT_S):
                     break
-                shift_ns += _BEFORE_NS // 100
+                shift_ns += before_ns // 100
                 self._send_pair(pair, shift_ns)
             # Only a model without confidence does not publish all.
             if 'confidence' in self._extras() and not self._got['confidence']:
@@ -370,7 +372,8 @@ class Replayer:
 
     def set_clock(self, now_ns: int) -> None:
         """Publish the simulated time."""
-        self._clock.publish(Clock(clock=_time(now_ns)))
+        # No message has an earlier time than 0.
+        self._clock.publish(Clock(clock=_time(max(0, now_ns))))
 
     def _connected(self) -> bool:
         heard = all(p.get_subscription_count() > 0 for p in self._publishers.values())
