@@ -55,7 +55,9 @@ def read_calibration(
     Raises:
         CalibrationError: missing, unreadable, incomplete or no stereo pair; names the file.
     """
-    paths = [expanded(item) for item in split_at_commas(files)]
+    paths = [expanded(item) for item in split_at_commas(files) if item]
+    if not paths:
+        raise CalibrationError(f'{files!r}: names no calibration file')
     texts = [_read(path) for path in paths]
     try:
         if len(paths) > 2:

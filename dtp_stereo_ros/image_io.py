@@ -161,18 +161,20 @@ def write_result(
 def atomic(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` only when the block ends without error.
 
+    Where `path` is a link, the file that it leads to is written.
+
     Raises:
         InputError: the file cannot be written: no such folder, no right, no space.
     """
-    name = ''
+    name, target = '', Path(os.path.realpath(path))
     try:
-        handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f'.{target.name}.', dir=target.parent)
         with os.fdopen(handle, 'wb') as file:
             yield file
         umask = os.umask(0)
         os.umask(umask)
         Path(name).chmod(0o666 & ~umask)  # mkstemp makes files that only the owner may read
-        Path(name).replace(path)
+        Path(name).replace(target)
     except BaseException as error:
         if name:
             Path(name).unlink(missing_ok=True)

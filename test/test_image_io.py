@@ -22,6 +22,7 @@ from dtp_stereo_ros.image_io import (
     colorize,
     read_image,
     silence_opencv,
+    write_npy,
     write_pfm,
     write_result,
 )
@@ -187,6 +188,19 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         raise RuntimeError('half way')
     assert target.read_bytes() == b'old'
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_where_a_link_leads_is_written(tmp_path: Path) -> None:
+    (tmp_path / 'elsewhere').mkdir()
+    target, link = tmp_path / 'elsewhere' / 'target.npy', tmp_path / 'link.npy'
+    link.symlink_to(target)
+    for value in (1.0, 2.0):  # a link to nothing, then to a file
+        write_npy(link, np.full((2, 3), value, np.float32))
+        assert link.is_symlink()
+        assert np.load(target)[0, 0] == value
+    assert sorted(path.name for path in tmp_path.rglob('*')) == [
+        'elsewhere', 'link.npy', 'target.npy',
+    ]  # fmt: skip
 
 
 def test_written_files_have_ordinary_permissions(

@@ -17,9 +17,10 @@ from functools import partial
 
 from .. import __version__, models, system
 from ..config import PipelineConfig
-from ..errors import BackendError, ModelError, StereoError
+from ..errors import BackendError, ConfigError, ModelError, StereoError
 from .base import CPU_DEVICES, Backend
 from .onnx_file import OnnxFile
+from .ports import PortOptions
 from .speed import SizeClass, Speeds, images_of, measure
 from .speed_files import Evidence, SpeedFiles, SpeedKey
 from .table import TABLE, Candidate, of_class
@@ -82,8 +83,17 @@ def decide(config: PipelineConfig) -> Choice:
     Raises:
         ModelError: the model is missing, unreadable or of another kind.
         BackendError: the backend is unknown or cannot start; with 'auto', none can: all reasons.
+        ConfigError: it is told of a model what the model tells itself.
     """
-    return _Decision(config).made()
+    choice = _Decision(config).made()
+    spec, given = choice.backend.spec, PortOptions.of(config)
+    if choice.backend.name != 'sgbm' and not spec.foreign and given != PortOptions():
+        choice.backend.close()
+        raise ConfigError(
+            f'settings model_* are for models that say nothing about themselves; {spec.name} '
+            'tells what it takes: leave them at their defaults'
+        )
+    return choice
 
 
 @dataclass

@@ -201,6 +201,8 @@ def _latencies(args: argparse.Namespace) -> dict[str, Any]:
 def _models(args: argparse.Namespace) -> list[str]:
     """The models that were named; else the default, or for a report all that have names."""
     given: list[str] | None = getattr(args, 'models', None)
+    for name in given or ():
+        models.resolve(name, ('.onnx', '.pt'))  # one that is not there is no matter of a backend
     return given or (models.names(('.onnx',)) if args.report else []) or [PipelineConfig().model]
 
 

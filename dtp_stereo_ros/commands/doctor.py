@@ -16,7 +16,8 @@ Examine a running depth_node and its inputs: lifecycle, topics and their publish
 stamps, calibration, the diagnostics of the node and the settings of DDS. Prints a table of
 findings, each with what to do. Run it with the environment of the node (domain, RMW, transports).
 
-exit code: 0 no errors (there may be warnings), 1 errors, 2 the node could not be examined
+exit code: 0 no errors (there may be warnings), 1 errors, one of them that there is no such node,
+2 nothing could be examined: without ROS, or with a wrong option
 
 examples:
   ros2 run dtp_stereo dtp-stereo doctor

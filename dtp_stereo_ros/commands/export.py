@@ -43,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='pair for the comparison with PyTorch (default: Motorcycle)',
     )
     parser.add_argument(
-        '--evaluation', type=Path, metavar='FILE', help='report of `dtp-stereo eval` for the card'
+        '--evaluation',
+        type=Path,
+        metavar='FILE',
+        help='report.md of `dtp-stereo eval` for the card',
     )
 
 
@@ -57,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         if not args.evaluation.is_file():
             raise InputError(f'{args.evaluation}: no such report; write it with dtp-stereo eval')
         evaluation = args.evaluation.read_text()
+        if not evaluation.startswith('# '):
+            raise InputError(f'{args.evaluation}: is no report.md of dtp-stereo eval')
     frame = _frame(args.pair)
     try:
         from ..training.export import export_model

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..calibration_io import read_calibration
+from ..errors import InputError
 from ..image_io import check_output, read_pair, write_result
 from ..pipeline import StereoPipeline
 from ..stereo import StereoResult
@@ -72,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         size_px = frame.width_px, frame.height_px
         frame = replace(frame, calibration=read_calibration(args.calib, size_px))
     check_output(args.output, frame.calibration, args.what)
+    if args.output.exists() and any(args.output.samefile(p) for p in (args.left, args.right)):
+        raise InputError(f'{args.output}: is an image of the pair; name another output')
     pipeline = StereoPipeline(config)
     try:
         result = pipeline.process(frame)

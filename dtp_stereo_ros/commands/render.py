@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         import embreex  # noqa: F401
         from tqdm import tqdm
 
+        from ..training.synthetic.assets.library import Library
         from ..training.synthetic.assets.pack import pack
         from ..training.synthetic.assets.packing import PackLimits
         from ..training.synthetic.assets.writer import RenderSettings, render_folder
@@ -74,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
             limits = PackLimits(megabytes=args.megabytes)
             models = pack(args.assets, packed, limits, args.workers)
             print(f'{packed}: {models} models, {packed.stat().st_size / 1e6:.1f} MB')
+    else:
+        print(f'{packed}: {len(Library(packed).models)} models')
     if args.count:
         settings = RenderSettings(packed, args.textures, size, args.seed)
         with tqdm(total=args.count, unit='pair') as bar:

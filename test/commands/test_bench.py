@@ -90,9 +90,13 @@ def test_sgbm_is_the_unit(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @has_pair
-def test_backends_that_cannot_start_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ['bench', '--model', 'nosuch', '--size', '200x120', '--runs', '1', '--no-memory']
-    assert main(arguments) == 0
+def test_backends_that_cannot_start_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / 'broken.onnx'
+    broken.write_bytes(b'no model')
+    arguments = ['--size', '200x120', '--runs', '1', '--no-memory']
+    assert main(['bench', '--model', str(broken), *arguments]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == '200x120, medians of 1 runs'
     headings, sgbm, full, bm = (
@@ -104,7 +108,7 @@ def test_backends_that_cannot_start_are_named(capsys: pytest.CaptureFixture[str]
     assert (sgbm[-3], full[-2], bm[-1]) == ('1.00', '1.00', '1.00')
     passed_over = [line for line in lines if 'passed over' in line]
     assert [line.split()[0] for line in passed_over] == ['openvino', 'onnx', 'torch', 'tensorrt']
-    assert all("no model 'nosuch'" in line for line in passed_over)
+    assert all('broken.onnx' in line for line in passed_over)
 
 
 def test_several_sizes_with_stages_rivals_and_memory(
@@ -211,6 +215,8 @@ def test_the_node_needs_ros(
         (['one.png', 'two.png'], 'one.png'),
         (['--runs', '0'], '--runs is 0, it must be at least 1'),
         (['--backend', 'onnx', '--model', 'nosuch'], "no model 'nosuch'"),
+        (['--model', 'nosuch'], "no model 'nosuch'"),
+        (['--model', 'dtpnet,nosuch'], "no model 'nosuch'"),
     ],
 )
 def test_bad_arguments_are_one_line(

@@ -138,6 +138,9 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
     broken.write_bytes(b'no model')
     out = folder / 'out.npy'
     sgbm = ('--backend', 'sgbm')
+    link = tmp_path / 'link.png'
+    link.symlink_to(right)
+    before = left.read_bytes(), right.read_bytes()
     for arguments, message in (
         ((tmp_path / 'none.png', right, '-o', out), 'none.png: cannot be read'),
         ((left, text, '-o', out), 'text.png: is no image'),
@@ -150,6 +153,9 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
         ((left, right, '-o', folder / 'no' / 'out.png', *sgbm), 'there is no folder'),
         ((left, right, '-o', out, *sgbm, '--calib', 'none.yaml'), 'none.yaml: cannot be read'),
         ((left, right, '-o', out, *sgbm, '--scale', '3'), 'input_scale is 3.0'),
+        ((left, right, '-o', out, *sgbm, '--calib', ','), "',': names no calibration file"),
+        ((left, right, '-o', left, *sgbm), 'is an image of the pair; name another output'),
+        ((left, right, '-o', link, *sgbm), 'is an image of the pair; name another output'),
     ):
         assert _infer(*arguments) == 2, message
         captured = capsys.readouterr()
@@ -157,6 +163,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
         assert captured.err.count('\n') == 1
         assert captured.out == ''
         assert list(folder.iterdir()) == []
+    assert before == (left.read_bytes(), right.read_bytes())
 
 
 def test_the_calibration_must_fit_the_images(

@@ -69,6 +69,16 @@ def test_the_card_names_the_pair_of_the_comparison(source, frame, tmp_path, caps
     assert 'px on the Motorcycle pair |' in (tmp_path / 'mine.md').read_text()
 
 
+def test_what_is_no_report_is_refused(source, tmp_path, capsys):
+    file = tmp_path / 'report.json'
+    file.write_text('{"version": 2}')
+    arguments = ['export', str(source), '-o', str(tmp_path / 'out'), '--name', 'x']
+    assert main([*arguments, '--evaluation', str(file)]) == 2
+    error = capsys.readouterr().err
+    assert error.endswith(f'{file}: is no report.md of dtp-stereo eval\n')
+    assert error.count('\n') == 1
+
+
 def test_a_report_becomes_a_section_of_the_card(source, frame, tmp_path):
     report = '# Evaluation\n\n`command`\n\n| scene |\n\n![Best and worst](extremes.jpg)\n'
     export.export_model(source, tmp_path, 'mine', frame, report)

@@ -336,6 +336,15 @@ def test_wrong_calls_are_told_in_one_line(tmp_path, capsys, more):
     assert capsys.readouterr().err.count('\n') == 1
 
 
+@pytest.mark.parametrize('exists', [True, False])
+def test_what_is_no_pack_is_told_even_where_nothing_is_rendered(tmp_path, capsys, exists):
+    file = tmp_path / 'calib.txt'
+    if exists:
+        file.write_text('no pack')
+    assert main(['render', '--assets', str(file)]) == 2
+    assert f'{file}: no packed assets' in capsys.readouterr().err
+
+
 def test_without_embreex_the_command_says_what_to_install(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, 'embreex', None)
 
