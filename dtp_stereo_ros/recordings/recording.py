@@ -7,7 +7,9 @@ message types beside them do not matter.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any
@@ -66,8 +68,10 @@ class Recording:
         self._store = get_typestore(store)
         if self._is_ros1:  # which rosbags has without those of tf2
             self._store.register(get_types_from_msg(_TRANSFORMS, 'tf2_msgs/msg/TFMessage'))
+        self._new_reader: Callable[[], Any] = partial(Reader1 if self._is_ros1 else Reader2, file)
+        self._is_read = False
         try:
-            self._reader: Any = Reader1(file) if self._is_ros1 else Reader2(file)
+            self._reader = self._new_reader()
             self._reader.open()
         except Exception as error:  # of rosbags, struct, zstd, sqlite3 and yaml, by file
             files = sorted(file.glob('*.mcap')) if file.is_dir() else [file]
@@ -118,30 +122,50 @@ class Recording:
     ) -> Iterator[tuple[str, int, Any]]:
         """Topic, time of recording in ns and message, in the order of recording.
 
-        Where the bag is damaged the messages end, and `broken` says why.
+        Where the bag is damaged the messages end, and `broken` says why. Others may be read while
+        these are.
 
         Args:
             topics: the only ones that are read.
             start_s, duration_s: part of the bag, from its start.
         """
-        connections = [c for c in self._reader.connections if c.topic in topics]
-        if not connections:
+        if not any(topic in self.types for topic in topics):
             return
         start = self.start_ns + round(start_s * _NS_PER_S)
         stop = None if duration_s is None else start + round(duration_s * _NS_PER_S)
-        messages = self._reader.messages(connections, start=start, stop=stop)
-        while True:
+        with self._free_reader() as reader:
+            connections = [c for c in reader.connections if c.topic in topics]
+            messages = reader.messages(connections, start=start, stop=stop)
+            while True:
+                try:
+                    connection, recorded_ns, raw = next(messages)
+                    message = self._message(raw, connection.msgtype)
+                except StopIteration:
+                    return
+                except MemoryError:
+                    raise
+                except Exception as error:  # as above
+                    self.broken = str(self._unreadable(error))
+                    return
+                yield connection.topic, int(recorded_ns), message
+
+    @contextmanager
+    def _free_reader(self) -> Iterator[Any]:
+        """The reader, or while it is at work another one: each has one place in the file.
+
+        Where an .mcap has no index, a second reading moves the place of the first to the end.
+        """
+        if isinstance(self._reader, CutMcap):  # opens the file for each reading
+            yield self._reader
+        elif self._is_read:
+            with self._new_reader() as reader:
+                yield reader
+        else:
+            self._is_read = True
             try:
-                connection, recorded_ns, raw = next(messages)
-                message = self._message(raw, connection.msgtype)
-            except StopIteration:
-                return
-            except MemoryError:
-                raise
-            except Exception as error:  # as above
-                self.broken = str(self._unreadable(error))
-                return
-            yield connection.topic, int(recorded_ns), message
+                yield self._reader
+            finally:
+                self._is_read = False
 
     def _message(self, raw: bytes, kind: str) -> Any:
         if not self._is_ros1:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from robot_bag import STORE, image, rosbag2
+from robot_bag import STORE, image, kind, rosbag2
 
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.recordings.recording import Recording
@@ -15,6 +15,7 @@ from dtp_stereo_ros.training.data.readers import open_pairs
 
 COUNT = 40
 LEFT, RIGHT = '/cam/left/image_rect', '/cam/right/image_rect'
+TF = '/tf_static'
 
 
 def write(path: Path, storage: str, compression: str = 'none') -> Path:
@@ -91,3 +92,49 @@ def test_a_folder_without_metadata_is_read(tmp_path: Path, storage: str) -> None
         left.unlink()
     with pytest.raises(InputError, match=r'and no \.mcap or \.db3 file'):
         Recording(tmp_path / 'bag')
+
+
+def write_mcap(path: Path, chunks: bool = True, index: bool = True) -> Path:
+    """Noise at 20 Hz as one .mcap, and three static transforms."""
+    mcap = pytest.importorskip('mcap.writer')
+    types = mcap.IndexType.ALL if index else mcap.IndexType.NONE
+    transforms = kind('tf2_msgs/msg/TFMessage')([])
+    rng = np.random.default_rng(0)
+    with path.open('wb') as file:
+        writer = mcap.Writer(file, chunk_size=10_000, index_types=types, use_chunking=chunks)
+        writer.start(profile='ros2')
+        channels = {}
+        for topic, name in ((TF, 'tf2_msgs/msg/TFMessage'), (LEFT, 'sensor_msgs/msg/Image')):
+            schema = writer.register_schema(name, 'ros2msg', b'')
+            channels[topic] = name, writer.register_channel(topic, 'cdr', schema)
+
+        def send(topic: str, message: object, stamp: int) -> None:
+            name, channel = channels[topic]
+            data = bytes(STORE.serialize_cdr(message, name))
+            writer.add_message(channel, stamp, data, stamp)
+
+        for i in range(COUNT):
+            stamp = 10**12 + i * 50_000_000
+            if i % 15 == 0:
+                send(TF, transforms, stamp)
+            send(LEFT, image(rng.integers(0, 255, (24, 32), np.uint8), 'mono8', stamp), stamp)
+        writer.finish()
+    return path
+
+
+@pytest.mark.parametrize(('chunks', 'index'), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize('at', [0, 17])
+def test_one_reading_within_another(tmp_path: Path, chunks: bool, index: bool, at: int) -> None:
+    found, within = [], 0
+    with Recording(write_mcap(tmp_path / 'a.mcap', chunks, index)) as recording:
+        whole = stamps(recording)
+        for _, recorded_ns, _ in recording.messages([LEFT]):
+            if len(found) == at:
+                within = len(list(recording.messages([TF])))
+                # One that is not read to its end changes nothing either.
+                next(recording.messages([TF], start_s=0.5))
+            found.append(recorded_ns)
+        assert stamps(recording) == whole
+    assert within == 3
+    assert len(whole) == COUNT
+    assert found == whole
