@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from .columns import COLUMNS, DEPTH, TRUTH_FREE, Column
-from .recorded import RecordingResult
+from .columns import COLUMNS, CONFIDENCE_KEYS, DEPTH, TRUTH_FREE, Column
+from .recorded import Measures, RecordingResult
 from .runner import BASELINE
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -41,14 +41,25 @@ class Bound:
     def broken(self, recordings: Sequence[RecordingResult]) -> list[str]:
         """A line for each recording and method that breaks it; SGBM is not asked.
 
+        So does a method that finds nothing at all where the measure needs an estimate.
+
         Raises:
             InputError: no recording has the measure.
         """
         lines, judged = [], False
         for recording in recordings:
             for measures in recording.measures():
+                if measures.method == BASELINE:
+                    continue
+                if empty := self._empty(recording, measures):
+                    judged = True
+                    found = (
+                        f'{measures.method}: no estimate in {empty} of {measures.frames} frames'
+                    )
+                    lines.append(f'{recording.name}: {found}, {self.text}')
+                    continue
                 interval = measures.values.get(self.column.key)
-                if measures.method == BASELINE or interval is None or np.isnan(interval.mean):
+                if interval is None or np.isnan(interval.mean):
                     continue
                 judged = True
                 value = self.column.shown(interval.mean)
@@ -63,6 +74,22 @@ class Bound:
                 why = 'it needs a truth and camera infos'
             raise InputError(f'--fail-if {self.text}: {self.column.name} was not judged; {why}')
         return lines
+
+    def _empty(self, recording: RecordingResult, measures: Measures) -> int:
+        """Frames that lack the measure as the method found nothing in them."""
+        key = self.column.key
+        empty = [
+            frame
+            for frame in recording.frames
+            if frame.method == measures.method
+            and frame.values.get('coverage') == 0
+            and key not in frame.values
+        ]
+        if key in COLUMNS or key in DEPTH:
+            # Of those with a truth; a method without confidence has no such measure anyway.
+            known = key not in CONFIDENCE_KEYS or measures.values[key].images > 0
+            return sum('bad_3' in frame.values for frame in empty) if known else 0
+        return len(empty) if len(empty) == measures.frames else 0
 
 
 def parse_bound(text: str) -> Bound:
