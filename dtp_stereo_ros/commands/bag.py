@@ -52,8 +52,8 @@ bad-0.5/1/2/3, D1. Without: left-right consistency, photometric error, flicker o
 coverage, agreement with SGBM, and the row offset of the views.
 
 Of several bags, one that cannot be used is named and the others are judged. With --report their
-results lie in DIR/parts until all are judged: the same command, called again after an
-interruption, judges what is missing.
+results lie in DIR/.dtp_stereo_parts until all are judged: the same command, called again after
+an interruption, judges what is missing.
 
 exit code: 0 judged, 2 unusable input, 3 judged and a bound of --fail-if is broken
 

@@ -59,8 +59,8 @@ Data sets are given as NAME:PATH, any number of them:
   flyingthings        SceneFlow: frames_cleanpass/ and disparity/, or the subset's train/ and val/
   pairs               NAME_left.* NAME_right.* [NAME_disp.pfm]; without truth only pictures
 A scene with a damaged file is named, left out of the means, and the exit code is 1.
-Sets are judged in slices, whose results lie in DIR/parts until all are judged: the same command,
-called again after an interruption, judges what is missing.
+Sets are judged in slices, whose results lie in DIR/.dtp_stereo_parts until all are judged: the
+same command, called again after an interruption, judges what is missing.
 --shared ROOT takes those of them that lie below ROOT as
   {', '.join(SHARED_LAYOUT.values())}
 

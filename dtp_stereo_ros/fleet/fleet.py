@@ -15,6 +15,9 @@ from .processes import over_processes
 from .ray_cluster import cpus, over_ray
 from .tasks import Lost, Task, Work, Worker
 
+# Beside a report: no name that a user gives to a folder, as it is removed with all that is in it.
+PARTS = '.dtp_stereo_parts'
+
 
 @dataclass(frozen=True)
 class Fleet:
@@ -157,7 +160,7 @@ def finish(
 def part_folder(beside: Path | None) -> Iterator[PartFolder]:
     """The folder of parts in that of a report; without a report, one that is removed again."""
     if beside is not None:
-        yield PartFolder(beside / 'parts')
+        yield PartFolder(beside / PARTS)
         return
     with tempfile.TemporaryDirectory(prefix='dtp-stereo-') as folder:
         yield PartFolder(Path(folder))
