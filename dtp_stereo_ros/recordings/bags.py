@@ -131,7 +131,8 @@ def _write_pairs(bag: Path, camera: RecordedCamera, folder: Path) -> None:
             f'{bag}: {truth} has no known pixel in {seen} pairs'
             + (f': {reason}' if reason else '; check its units and limits')
         )
-    for line, count in camera.faults.items():
-        _log.warning('%s: %d pairs left out: %s', bag, count, line)
+    lines = [f'{count} pairs left out: {line}' for line, count in camera.faults.items()]
+    for line in lines + camera.damage():
+        _log.warning('%s: %s', bag, line)
     if camera.recording.broken:
         _log.warning('%s; %d pairs were read', camera.recording.broken, written)

@@ -134,10 +134,17 @@ class RecordedCamera:
         """Side to the stamp and time of recording of each image that was read."""
         return self._log.arrivals
 
+    def damage(self) -> list[str]:
+        """A line for each topic with messages that cannot be decoded."""
+        return self.recording.damage({*self.topics.by_part.values(), self.topics.truth})
+
     def why_nothing(self, done: str) -> str:
         """Reason for which not one pair could be judged, or whatever was to be done, one line."""
         findings = self.findings()
         errors = [f.line for f in findings if f.level == 'error']
+        if self.recording.broken and not all(self.arrivals[side] for side in SIDES):
+            errors.insert(0, self.recording.broken)
+        errors = self.damage() + errors
         warnings = [f.line for f in findings if f.level == 'warn']
         reason = (errors or warnings or ['no pair in this part of the bag; see --start'])[0]
         return f'no pair of {self.topics.left} and {self.topics.right} could be {done}: {reason}'
@@ -155,6 +162,7 @@ class RecordedCamera:
         if self.topics.truth and not self._log.truths:
             text = f'{self.topics.truth}: no message in this part of the bag'
             found.append(Finding('warn', 'truth', text, 'see --start and --duration'))
+        found += [from_line('error', 'bag', line) for line in self.damage()]
         found += [
             from_line('error', 'frames', f'{count} pairs could not be used: {line}')
             for line, count in self.faults.items()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 from robot_bag import STORE, image, kind, rosbag2
 
+from dtp_stereo_ros.config import NodeConfig
 from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.recordings.recorded_frames import RecordedCamera
 from dtp_stereo_ros.recordings.recording import Recording
+from dtp_stereo_ros.recordings.stereo_topics import StereoTopics
 from dtp_stereo_ros.training.data.readers import open_pairs
 
 COUNT = 40
@@ -18,14 +22,23 @@ LEFT, RIGHT = '/cam/left/image_rect', '/cam/right/image_rect'
 TF = '/tf_static'
 
 
-def write(path: Path, storage: str, compression: str = 'none') -> Path:
-    """Pairs of noise at 20 Hz; returns the file with the messages."""
+def write(
+    path: Path,
+    storage: str,
+    compression: str = 'none',
+    mode: str = 'STORAGE',
+    cut: Mapping[int, int] | None = None,
+) -> Path:
+    """Pairs of noise at 20 Hz; returns the file with the messages.
+
+    `cut` are indices of left images, and the number of bytes that they are cut to.
+    """
     rng = np.random.default_rng(0)
     plugin = rosbag2.StoragePlugin[storage]
     writer = rosbag2.Writer(path, version=8, storage_plugin=plugin)
     if compression != 'none':
         writer.set_compression(
-            rosbag2.CompressionMode.STORAGE, rosbag2.CompressionFormat[compression]
+            rosbag2.CompressionMode[mode], rosbag2.CompressionFormat[compression]
         )
     with writer:
         topics = {
@@ -34,9 +47,11 @@ def write(path: Path, storage: str, compression: str = 'none') -> Path:
         }
         for i in range(COUNT):
             stamp = 10**12 + i * 50_000_000
-            for connection in topics.values():
+            for topic, connection in topics.items():
                 pixels = rng.integers(0, 255, (240, 320), np.uint8)
                 raw = STORE.serialize_cdr(image(pixels, 'mono8', stamp), connection.msgtype)
+                if cut and topic == LEFT:
+                    raw = raw[: cut.get(i, len(raw))]
                 writer.write(connection, stamp, raw)
     (file,) = (f for f in path.iterdir() if f.name != 'metadata.yaml')
     return file
@@ -138,3 +153,53 @@ def test_one_reading_within_another(tmp_path: Path, chunks: bool, index: bool, a
     assert within == 3
     assert len(whole) == COUNT
     assert found == whole
+
+
+@pytest.mark.parametrize('storage', ['MCAP', 'SQLITE3'])
+@pytest.mark.parametrize('cut', [{0: 0}, {5: 100}, {39: 3}, {2: 1000, 20: 20, 21: 76_000}])
+def test_a_message_that_cannot_be_decoded_is_left_out(
+    tmp_path: Path, storage: str, cut: dict[int, int]
+) -> None:
+    with Recording(write(tmp_path / 'bag', storage, cut=cut)) as recording:
+        camera = RecordedCamera(recording, StereoTopics('cam', LEFT, RIGHT), NodeConfig())
+        indices = [(f.frame.stamp_ns - 10**12) // 50_000_000 for f in camera.frames()]
+        assert indices == [i for i in range(COUNT) if i not in cut]
+        assert recording.broken == ''
+        (line,) = [f.line for f in camera.findings() if f.level == 'error']
+        # Another reading finds the same ones.
+        assert len(stamps(recording)) == COUNT - len(cut)
+        assert recording.damage([LEFT, RIGHT]) == [line]
+    assert line.startswith(f'{LEFT}: {len(cut)} of its messages cannot be decoded')
+    assert f'the first {min(cut) / 20:.3f} s after the start' in line
+
+
+@pytest.mark.parametrize('storage', ['MCAP', 'SQLITE3'])
+@pytest.mark.parametrize('folder', [True, False])
+def test_compressed_messages_need_their_metadata(
+    tmp_path: Path, storage: str, folder: bool
+) -> None:
+    file = write(tmp_path / 'bag', storage, 'ZSTD', 'MESSAGE')
+    topics = StereoTopics('cam', LEFT, RIGHT)
+    with Recording(tmp_path / 'bag') as recording:
+        assert len(stamps(recording)) == COUNT
+    if folder:
+        (tmp_path / 'bag' / 'metadata.yaml').unlink()
+    with Recording(tmp_path / 'bag' if folder else file) as recording:
+        camera = RecordedCamera(recording, topics, NodeConfig())
+        assert list(camera.frames()) == []
+        assert f'{LEFT}: {COUNT} of its messages cannot be decoded' in camera.why_nothing('judged')
+        assert 'compressed by zstd' in camera.why_nothing('judged')
+        assert 'with its metadata.yaml' in camera.why_nothing('judged')
+
+
+def test_a_bag_that_breaks_off_at_once_tells_why(tmp_path: Path) -> None:
+    file = write(tmp_path / 'bag', 'SQLITE3')
+    with Recording(file) as recording:
+        camera = RecordedCamera(recording, StereoTopics('cam', LEFT, RIGHT), NodeConfig())
+        size = file.stat().st_size
+        with file.open('r+b') as content:
+            content.seek(4096)
+            content.write(bytes(size - 4096))
+        assert list(camera.frames()) == []
+        assert 'cannot be read (' in camera.why_nothing('judged')
+        assert 'see --start' not in camera.why_nothing('judged')
