@@ -67,13 +67,22 @@ class Bound:
                     found = f'{self.column.name} is {value:.4g} {self.column.unit}'.rstrip()
                     lines.append(f'{recording.name}: {measures.method}: {found}, {self.text}')
         if not judged:
-            why = 'too few frames'
-            if self.column.key in COLUMNS:
-                why = 'it needs a truth, name one by --truth'
-            elif self.column.key in DEPTH:
-                why = 'it needs a truth and camera infos'
+            why = self._why_not(recordings)
             raise InputError(f'--fail-if {self.text}: {self.column.name} was not judged; {why}')
         return lines
+
+    def _why_not(self, recordings: Sequence[RecordingResult]) -> str:
+        if {method for recording in recordings for method in recording.methods()} == {BASELINE}:
+            return 'only SGBM ran, of which no bound is asked; choose another --backend too'
+        topics = {recording.about.get('topics', {}).get('truth') for recording in recordings}
+        if self.column.key in (*COLUMNS, *DEPTH):
+            if any('bad_3' in frame.values for r in recordings for frame in r.frames):
+                needs = 'camera infos' if self.column.key in DEPTH else 'a confidence'
+                return f'it needs {needs}'
+            if named := ', '.join(sorted(filter(None, topics))):
+                return f'no truth of {named} belongs to a pair; see the findings on it'
+            return 'it needs a truth, name one by --truth'
+        return 'too few frames'
 
     def _empty(self, recording: RecordingResult, measures: Measures) -> int:
         """Frames that lack the measure as the method found nothing in them."""
@@ -87,7 +96,8 @@ class Bound:
         ]
         if key in COLUMNS or key in DEPTH:
             # Of those with a truth; a method without confidence has no such measure anyway.
-            known = key not in CONFIDENCE_KEYS or measures.values[key].images > 0
+            own = measures.values.get(key)
+            known = key not in CONFIDENCE_KEYS or (own is not None and own.images > 0)
             return sum('bad_3' in frame.values for frame in empty) if known else 0
         return len(empty) if len(empty) == measures.frames else 0
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.evaluation.bounds import parse_bound
 from dtp_stereo_ros.evaluation.paired_results import paired_measures
 from dtp_stereo_ros.evaluation.recorded import RecordingJudge, RecordingResult
@@ -87,3 +88,21 @@ def test_results_show_how_many_frames_are_in_a_mean() -> None:
     found = {m.key: m for m in paired_measures(*documents) if m.method == 'model'}
     assert found['bad_3'].difference.images == 6
     assert found['bad_3'].difference.mean == 0.5
+
+
+def test_why_a_measure_was_not_judged() -> None:
+    def refusal(bound: str, result: RecordingResult) -> str:
+        with pytest.raises(InputError, match=r'was not judged; ') as caught:
+            parse_bound(bound).broken([result])
+        return str(caught.value).partition('was not judged; ')[2]
+
+    known, blank = recording(lambda index: False), recording(lambda index: False, truths=0)
+    assert refusal('bad3>5', blank) == 'it needs a truth, name one by --truth'
+    assert refusal('ause>5', known) == 'it needs a confidence'
+    blank.about['topics'] = {'truth': '/gt/depth'}
+    for bound in ('bad3>5', 'depth-rmse>5'):
+        assert refusal(bound, blank).startswith('no truth of /gt/depth belongs to a pair; ')
+    for result in (known, blank):
+        result.frames = [frame for frame in result.frames if frame.method == 'sgbm']
+        for bound in ('coverage<10', 'bad3>5'):
+            assert refusal(bound, result).startswith('only SGBM ran, ')
