@@ -86,6 +86,9 @@ def write_scene_bag(
     names: Mapping[str, str] | None = None,
     storage: str = 'sqlite3',
     png: bool = False,
+    truth_offset_ns: int = 0,
+    truth_late_ns: int = 0,
+    truth_every: int = 1,
 ) -> Path:
     """Write pairs at 10 Hz.
 
@@ -98,6 +101,9 @@ def write_scene_bag(
         names: key to another topic.
         storage: 'sqlite3' or 'mcap'.
         png: compressed images.
+        truth_offset_ns: is added to the stamps of the truths.
+        truth_late_ns: they are recorded so much later.
+        truth_every: each that many pairs there is one.
     """
     picture = 'sensor_msgs/msg/CompressedImage' if png else IMAGE
     ending = '/compressed' if png else ''
@@ -132,8 +138,9 @@ def write_scene_bag(
             for key, pixels, at in (('left', pair.left, stamp), ('right', pair.right, late)):
                 message = compressed(pixels, at) if png else image(pixels, 'rgb8', at)
                 send(key, message, at)
-            if pair.truth_px is not None:
-                send('truth', disparity(pair.truth_px, offset_px, stamp), late + 1)
+            if pair.truth_px is not None and index % truth_every == 0:
+                message = disparity(pair.truth_px, offset_px, stamp + truth_offset_ns)
+                send('truth', message, late + 1 + truth_late_ns)
     return path
 
 

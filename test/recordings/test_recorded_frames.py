@@ -85,6 +85,39 @@ def test_frames_and_truth_are_those_that_were_recorded(
     assert {f.level for f in camera.findings()} == {'ok'}
 
 
+@pytest.mark.parametrize('late_ms', [0, 450, 990])
+def test_a_truth_may_be_recorded_later(tmp_path: Path, late_ms: int) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(25), truth_late_ns=late_ms * 1_000_000)
+    frames, camera = read(bag)
+    assert [f.index for f in frames] == list(range(25))
+    assert all(f.truth_px is not None for f in frames)
+    assert {f.level for f in camera.findings()} == {'ok'}
+
+
+@pytest.mark.parametrize(
+    ('offset_ns', 'late_ns', 'every', 'text', 'level'),
+    [
+        (100 * 10**9, 0, 1, '25 truths, 25 of 25 pairs without one, the nearest 97.6 s', 'warn'),
+        (-(10**11), 0, 1, '25 truths, 25 of 25 pairs without one, the nearest 9', 'warn'),
+        (60_000_000, 0, 1, '25 truths, 1 of 25 pairs without one, the nearest 0.06 s', 'ok'),
+        (0, 2 * 10**9, 1, 'pairs without one', 'warn'),
+        (0, 0, 5, '5 truths, 20 of 25 pairs without one, the nearest 0.1 s', 'ok'),
+    ],
+)
+def test_pairs_without_a_truth_are_told(
+    tmp_path: Path, offset_ns: int, late_ns: int, every: int, text: str, level: str
+) -> None:
+    bag = write_scene_bag(
+        tmp_path / 'b', planes(25), truth_offset_ns=offset_ns, truth_late_ns=late_ns,
+        truth_every=every,
+    )  # fmt: skip
+    frames, camera = read(bag)
+    assert [f.index for f in frames] == list(range(25))
+    (finding,) = [f for f in camera.findings() if f.subject == 'truth']
+    assert finding.level == level
+    assert text in finding.text
+
+
 def test_one_file_of_a_bag_is_enough(tmp_path: Path) -> None:
     bag = write_scene_bag(tmp_path / 'b', planes(), storage='mcap')
     frames, _ = read(next(bag.glob('*.mcap')))
