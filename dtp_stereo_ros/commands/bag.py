@@ -17,7 +17,7 @@ from ..evaluation.page_pictures import PagePictures
 from ..evaluation.recorded import JudgedFrame, RecordingResult
 from ..evaluation.report_page import pictures_limit_bytes
 from ..evaluation.runner import BASELINE, Method, method_name
-from ..fleet.fleet import Fleet, finish, part_folder
+from ..fleet.fleet import Finished, Fleet, finish, part_folder
 from ..fleet.tasks import Lost, Task
 from ..image_io import silence_opencv
 from ..pipeline import StereoPipeline
@@ -144,7 +144,8 @@ def run(args: argparse.Namespace) -> int:
     finally:
         for method in methods:
             method.pipeline.close()
-    code = report(args, judged.results, judged.pictures, bounds, judged.jobs, judged.left_out)
+    code = report(args, judged.results, judged.pictures, bounds, judged.done.jobs, judged.left_out)
+    judged.done.forget()
     if writing:
         topics = ', '.join(f'{topic} ({count})' for topic, count in writing.bag.counts.items())
         print(f'\nwritten: {args.write.resolve()}: results of {writing.method}: {topics}')
@@ -156,11 +157,11 @@ class _Judged:
     """All cameras of all bags, in their order.
 
     Attributes:
-        jobs: number of bags that were judged at the same time.
+        done: by the fleet.
         left_out: a line for each bag that could not be judged.
     """
 
-    jobs: int
+    done: Finished
     results: list[RecordingResult] = field(default_factory=list)
     pictures: list[PagePictures] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -182,7 +183,7 @@ def _judge(args: argparse.Namespace, fleet: Fleet, work: BagWork, worker: BagWor
             done = finish(fleet, work, tasks, parts, worker, seen)
         if done.taken:
             print(f'{done.taken} of {len(tasks)} bags were judged before', file=sys.stderr)
-        found = _Judged(done.jobs)
+        found = _Judged(done)
         for task, value in done.values():
             line = _refusal(task, value)
             if line and len(tasks) == 1:
@@ -196,8 +197,6 @@ def _judge(args: argparse.Namespace, fleet: Fleet, work: BagWork, worker: BagWor
                 pictures.shrink(limit_bytes)
                 found.results.append(result)
                 found.pictures.append(pictures)
-        if done.is_whole:
-            parts.remove()
     tell_apart(found.results)
     return found
 

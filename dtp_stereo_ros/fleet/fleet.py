@@ -111,6 +111,11 @@ class Finished:
             else:
                 yield task, part.value
 
+    def forget(self) -> None:
+        """Remove the parts where nothing is left to do: call it when the report is written."""
+        if self.is_whole:
+            self.parts.remove()
+
 
 def finish(
     fleet: Fleet,

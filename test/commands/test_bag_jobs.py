@@ -15,6 +15,7 @@ from scene_bag import Pair, planes, write_scene_bag
 
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.evaluation import result_file
+from dtp_stereo_ros.fleet.fleet import PARTS
 
 FAST = ['--backend', 'sgbm', '--disparity-range', '64', '--consistency-every', '2']
 BAGS = 6
@@ -155,3 +156,17 @@ def test_bags_of_one_name_are_told_apart(tmp_path: Path) -> None:
     names = [recording['name'] for recording in document(tmp_path)['recordings']]
     assert names == [f'{bags[0]} cam', f'{bags[1]} cam', f'{bags[0]} cam (2)']
     assert {row['dataset'] for row in document(tmp_path)['accuracy']} == set(names)
+
+
+@pytest.mark.parametrize('name', ['result.json', 'report.html'])
+def test_what_is_judged_is_kept_until_it_is_written(
+    bags: list[str], tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).mkdir()
+    good = [bags[0], *bags[3:5]]
+    assert main(options(good, tmp_path)) == 2
+    assert f'{name}: cannot be written' in capsys.readouterr().err
+    (tmp_path / name).rmdir()
+    assert main(options(good, tmp_path)) == 0
+    assert '3 of 3 bags were judged before' in capsys.readouterr().err
+    assert not (tmp_path / PARTS).exists()

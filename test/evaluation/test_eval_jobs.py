@@ -163,3 +163,16 @@ def test_a_mended_scene_is_all_that_is_judged_again(
     assert f'{SCENES + 1} of {SCENES + 2} parts' in capsys.readouterr().err
     assert document(out)['left_out'] == []
     assert not (out / PARTS).exists()
+
+
+@pytest.mark.parametrize('name', ['report.json', 'report.md'])
+def test_what_is_judged_is_kept_until_it_is_written(
+    data: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).mkdir()
+    assert main(options(data, tmp_path, *SGBM)) == 2
+    assert f'{name}: cannot be written' in capsys.readouterr().err
+    (tmp_path / name).rmdir()
+    assert main(options(data, tmp_path, *SGBM)) == 0
+    assert f'{SCENES + 2} of {SCENES + 2} parts were judged before' in capsys.readouterr().err
+    assert not (tmp_path / PARTS).exists()
