@@ -50,6 +50,11 @@ class SliceResult:
         """Whether all scenes could be read."""
         return not self.result.left_out
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the user ended it early: that ends the program, and there is no result."""
+        return False
+
 
 @dataclass(frozen=True)
 class SliceWork:

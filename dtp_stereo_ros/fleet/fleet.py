@@ -92,6 +92,7 @@ class Finished:
         taken: number of tasks that had been done before.
         jobs: largest number of tasks that were done at the same time.
         is_whole: whether nothing is lost, and no result lacks anything.
+        stopped: whether the user ended a task early; the ones after it are lost.
     """
 
     tasks: Sequence[Task]
@@ -100,6 +101,7 @@ class Finished:
     taken: int = 0
     jobs: int = 1
     is_whole: bool = True
+    stopped: bool = False
 
     def values(self) -> Iterator[tuple[Task, Any | Lost]]:
         """Tasks and their results in the order of the tasks, one at a time in memory."""
@@ -150,14 +152,20 @@ def finish(
         seen(task, part.value)
     jobs = fleet.size() if missing else 1
     found.jobs = max(found.jobs, jobs)
+    waiting = [task.name for task in missing]
     for task, value in fleet.results(work, missing, worker) if missing else ():
+        waiting.remove(task.name)
         if isinstance(value, Lost):
             found.lost[task.name] = value.reason
             found.is_whole = False
         else:
             parts.write(task.name, Part(value, jobs))
             found.is_whole = found.is_whole and value.whole
+            found.stopped = value.stopped
         seen(task, value)
+        if found.stopped:
+            found.lost |= dict.fromkeys(waiting, 'not begun, stopped by the user')
+            break
     return found
 
 
