@@ -126,7 +126,7 @@ class BagWorker:
         try:
             with Recording(given) as recording:
                 cameras = chosen_topics(
-                    str(given), recording.types, work.camera, dict(work.topics), work.node.rectify
+                    recording, work.camera, dict(work.topics), work.node.rectify
                 )
                 maybe = unused_truth(recording.types, cameras)
                 for topics in cameras:

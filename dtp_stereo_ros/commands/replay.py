@@ -174,9 +174,7 @@ def run(args: argparse.Namespace) -> int:
         record or nullcontext(),
     ):  # fmt: skip
         setup = _Setup(args, part, pipeline, node, Method(BASELINE, sgbm), record)
-        cameras = chosen_topics(
-            str(args.bag), recording.types, args.camera, given_topics(args), node.rectify
-        )
+        cameras = chosen_topics(recording, args.camera, given_topics(args), node.rectify)
         replayed, ended = _replay_all(setup, recording, cameras)
     results, pictures = [r.result for r in replayed], [r.pictures for r in replayed]
     code = report(args, results, pictures, bounds) if replayed else _ENDED

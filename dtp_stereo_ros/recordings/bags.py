@@ -94,7 +94,7 @@ def _topics(bag: Path, recording: Recording, options: dict[str, str]) -> StereoT
         given['right_info'] = given.pop('info')
     name = options.get('camera', '')
     spelt = '{}=TOPIC'
-    cameras = chosen_topics(str(bag), recording.types, name, given, False, spelt)
+    cameras = chosen_topics(recording, name, given, False, spelt)
     if len(cameras) > 1:
         names = ', '.join(repr(camera.name) for camera in cameras)
         raise InputError(f'{bag}: {len(cameras)} cameras ({names}); choose one by camera=NAME')

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.recordings.recorded_frames import RecordedCamera, RecordedFrame, Selection
 from dtp_stereo_ros.recordings.recorded_pairs import ArrivalLog
 from dtp_stereo_ros.recordings.recording import Recording
-from dtp_stereo_ros.recordings.stereo_topics import chosen_topics, stereo_topics
+from dtp_stereo_ros.recordings.stereo_topics import StereoTopics, chosen_topics, stereo_topics
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 INFO, DISPARITY = 'sensor_msgs/msg/CameraInfo', 'stereo_msgs/msg/DisparityImage'
@@ -24,7 +26,7 @@ def read(
 ) -> tuple[list[RecordedFrame], RecordedCamera]:
     config = config or NodeConfig()
     with Recording(bag) as recording:
-        topics = chosen_topics(str(bag), recording.types, '', {}, config.rectify)
+        topics = chosen_topics(recording, '', {}, config.rectify)
         camera = RecordedCamera(recording, topics[0], config, selection or Selection())
         return list(camera.frames()), camera
 
@@ -62,6 +64,37 @@ def test_cameras_are_found_by_what_belongs_together() -> None:
     assert found['d435'].left_info == ''
     raw = {camera.name: camera.left for camera in stereo_topics(types, raw_first=True)}
     assert raw['front'] == '/front/left/image_raw'
+
+
+def test_topics_without_a_message_are_not_taken() -> None:
+    types = {
+        '/cam/left/image_rect': IMAGE,
+        '/cam/right/image_rect': IMAGE,
+        '/cam/left/image_rect/compressed': COMPRESSED,
+        '/cam/right/image_rect/compressed': COMPRESSED,
+        '/cam/left/camera_info': INFO,
+        '/cam/right/camera_info': INFO,
+        '/cam/gt/disparity': DISPARITY,
+        '/cam/gt/depth': IMAGE,
+    }
+
+    def chosen(empty: list[str], given: dict[str, str] | None = None) -> StereoTopics:
+        counts = {topic: int(topic not in empty) for topic in types}
+        recording = SimpleNamespace(path='b', types=types, counts=counts)
+        (found,) = chosen_topics(cast(Recording, recording), '', given or {}, False)
+        return found
+
+    assert chosen([]).left == '/cam/left/image_rect'
+    for side in ('left', 'right'):
+        assert chosen([f'/cam/{side}/image_rect']).right == '/cam/right/image_rect/compressed'
+    assert chosen(['/cam/gt/disparity']).truth == '/cam/gt/depth'
+    assert chosen(['/cam/left/camera_info']).left_info == ''
+    named = {'truth': '/cam/gt/depth'}
+    with pytest.raises(InputError, match='b: /cam/gt/depth has no message; record it'):
+        chosen(['/cam/gt/depth'], named)
+    assert chosen([], named).truth == '/cam/gt/depth'
+    with pytest.raises(InputError, match='none; without a message: /cam/gt/depth, /cam/gt/disp'):
+        chosen(list(types))
 
 
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
