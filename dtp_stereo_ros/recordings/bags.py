@@ -49,7 +49,10 @@ def unpack_bag(place: str, cache: Path) -> Path:
             pair that can be decoded, or a truth without one known pixel.
     """
     bag, options = _parse(place)
-    label = f'{place}|{bag.stat().st_size}|{bag.stat().st_mtime_ns}'
+    # The time of a folder changes with its names alone, not with what is in its files.
+    files = sorted(f for f in bag.rglob('*') if f.is_file()) if bag.is_dir() else [bag]
+    states = [f'{state.st_size}|{state.st_mtime_ns}' for state in map(Path.stat, files)]
+    label = '|'.join([place, *states])
     digest = hashlib.sha256(label.encode()).hexdigest()[:8]
     target = cache / f'{bag.stem}-{digest}'
     if target.is_dir():
