@@ -160,7 +160,6 @@ class BagWorker:
         result = RecordingResult(name, scored=DatasetResult(name))
         judge = RecordingJudge(result, self._methods, work.consistency_every)
         pictures = PagePictures(work.pictures)
-        key = ''
         with progress_bar(
             total=camera.expected(), unit='pair', desc=name, mininterval=0.5,
             disable=not self._shows_progress,
@@ -168,12 +167,11 @@ class BagWorker:
             try:
                 for recorded in camera.frames():
                     frame = judge.add(recorded)
-                    key = key or result.main_key()
-                    pictures.see(frame, key)
+                    pictures.see(frame)
                     if write:
                         write(frame)
                     bar.update()
-                    show_running(bar, result, key)
+                    show_running(bar, result, pictures.key)
             except KeyboardInterrupt:
                 found.stopped = True
         result.findings = camera.findings()
