@@ -150,7 +150,8 @@ def finish(
         found.taken += 1
         found.jobs = max(found.jobs, part.jobs)
         seen(task, part.value)
-    jobs = fleet.size() if missing else 1
+    # Of fewer tasks no more are done at the same time.
+    jobs = min(fleet.size(), len(missing)) if missing else 1
     found.jobs = max(found.jobs, jobs)
     waiting = [task.name for task in missing]
     for task, value in fleet.results(work, missing, worker) if missing else ():
