@@ -17,7 +17,7 @@ from ..evaluation.page_pictures import PagePictures
 from ..evaluation.recorded import JudgedFrame, RecordingResult
 from ..evaluation.report_page import pictures_limit_bytes
 from ..evaluation.runner import BASELINE, Method, method_name
-from ..fleet.fleet import Fleet, finish, part_folder
+from ..fleet.fleet import Finished, Fleet, finish, part_folder
 from ..fleet.tasks import Lost, Task
 from ..image_io import silence_opencv
 from ..pipeline import StereoPipeline
@@ -39,6 +39,8 @@ from .recorded import (
     selection,
 )
 
+_NOT_ALL = 1
+
 HELP = 'run and judge on a rosbag, with truth or without; one page'
 
 DESCRIPTION = """\
@@ -51,11 +53,12 @@ With a truth topic (a DisparityImage or depth image of the left view, or points 
 bad-0.5/1/2/3, D1. Without: left-right consistency, photometric error, flicker of still scenes,
 coverage, agreement with SGBM, and the row offset of the views.
 
-Of several bags, one that cannot be used is named and the others are judged. With --report their
-results lie in DIR/parts until all are judged: the same command, called again after an
-interruption, judges what is missing.
+Of several bags or cameras, one that cannot be used is named and the others are judged; Ctrl-C
+ends with a report of what was judged. With --report the results lie in DIR/.dtp_stereo_parts until
+all are judged: the same command, called again after an interruption, judges what is missing.
 
-exit code: 0 judged, 2 unusable input, 3 judged and a bound of --fail-if is broken
+exit code: 0 all was judged; 1 a bag or camera cannot be used, a bag breaks off or the user
+stopped, what there is is judged; 2 unusable input; 3 judged and a bound of --fail-if is broken
 
 examples:
   dtp-stereo bag robot.mcap --report report
@@ -144,11 +147,16 @@ def run(args: argparse.Namespace) -> int:
     finally:
         for method in methods:
             method.pipeline.close()
-    code = report(args, judged.results, judged.pictures, bounds, judged.jobs, judged.left_out)
+    if judged.done.stopped and not judged.results:
+        return _NOT_ALL
+    code = report(args, judged.results, judged.pictures, bounds, judged.done.jobs, judged.left_out)
+    judged.done.forget()
+    for line in judged.broken:
+        print(f'error: {line}', file=sys.stderr)
     if writing:
         topics = ', '.join(f'{topic} ({count})' for topic, count in writing.bag.counts.items())
         print(f'\nwritten: {args.write.resolve()}: results of {writing.method}: {topics}')
-    return code
+    return _NOT_ALL if judged.left_out or judged.broken or judged.done.stopped else code
 
 
 @dataclass
@@ -156,54 +164,60 @@ class _Judged:
     """All cameras of all bags, in their order.
 
     Attributes:
-        jobs: number of bags that were judged at the same time.
-        left_out: a line for each bag that could not be judged.
+        done: by the fleet.
+        left_out: a line for each bag or camera that could not be judged.
+        broken: a line for each bag whose end may be missing.
     """
 
-    jobs: int
+    done: Finished
     results: list[RecordingResult] = field(default_factory=list)
     pictures: list[PagePictures] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
 
 def _judge(args: argparse.Namespace, fleet: Fleet, work: BagWork, worker: BagWorker) -> _Judged:
     """Judge all bags. One that cannot be used is reported, and the others kept."""
     tasks = bag_tasks(args.bags, work)
     limit_bytes = pictures_limit_bytes(len(tasks))
+
+    def ends(value: BagResult) -> bool:
+        """With one camera the error ends the command; of several, the others are judged."""
+        return len(tasks) == 1 and not (value.judged or value.stopped)
+
     with part_folder(args.report) as parts:
         with progress_bar(total=len(tasks), unit='bag', disable=fleet.is_alone) as bar:
 
             def seen(task: Task, value: BagResult | Lost) -> None:
                 bar.update()
-                line = _refusal(task, value)
-                if line and len(tasks) > 1:
+                of_bag = _of_bag(task, value)
+                for line in [] if ends(of_bag) else of_bag.refused:
                     print(f'error: {line}', file=sys.stderr)
 
             done = finish(fleet, work, tasks, parts, worker, seen)
         if done.taken:
             print(f'{done.taken} of {len(tasks)} bags were judged before', file=sys.stderr)
-        found = _Judged(done.jobs)
+        found = _Judged(done)
         for task, value in done.values():
-            line = _refusal(task, value)
-            if line and len(tasks) == 1:
-                # With one bag the error ends the command; of several, the others are judged.
-                raise InputError(line)
-            if line:
-                found.left_out.append(line)
-            for result, pictures in [] if isinstance(value, Lost) else value.judged:
+            of_bag = _of_bag(task, value)
+            if ends(of_bag):
+                raise InputError(of_bag.refused[0])
+            found.left_out += of_bag.refused
+            found.broken += filter(None, [of_bag.broken])
+            for result, pictures in of_bag.judged:
                 for name, about in result.about['methods'].items():
                     about['settings'] = worker.settings(name)
                 pictures.shrink(limit_bytes)
                 found.results.append(result)
                 found.pictures.append(pictures)
-        if done.is_whole:
-            parts.remove()
     tell_apart(found.results)
     return found
 
 
-def _refusal(task: Task, value: BagResult | Lost) -> str:
-    return f'{task.given}: {value.reason}' if isinstance(value, Lost) else value.refused
+def _of_bag(task: Task, value: BagResult | Lost) -> BagResult:
+    if isinstance(value, Lost):
+        return BagResult(refused=[f'{task.given}: {value.reason}'])
+    return value
 
 
 def _written_bag(args: argparse.Namespace) -> WrittenBag | None:

@@ -17,6 +17,7 @@ from ..evaluation.recorded import JudgedFrame, RecordingJudge, RecordingResult
 from ..evaluation.runner import DatasetResult, Method
 from ..fleet.parts import name_of, state_of
 from ..fleet.tasks import Task
+from ..health.finding import Finding
 from ..pipeline import StereoPipeline
 from ..recordings.recorded_frames import RecordedCamera, Selection
 from ..recordings.recording import Recording
@@ -31,6 +32,8 @@ from .recorded import (
 
 Write = Callable[[JudgedFrame], None]
 
+_STOPPED = 'stopped by the user'
+
 
 @dataclass
 class BagResult:
@@ -38,17 +41,19 @@ class BagResult:
 
     Attributes:
         judged: of each camera, its figures and its pictures.
-        refused: why the bag, or one of its cameras, could not be judged; or ''.
+        refused: why the bag, or some of its cameras, could not be judged, a line for each.
+        broken: why the end of it may be missing, or ''.
         stopped: whether the user ended it early.
     """
 
     judged: list[tuple[RecordingResult, PagePictures]] = field(default_factory=list)
-    refused: str = ''
+    refused: list[str] = field(default_factory=list)
+    broken: str = ''
     stopped: bool = False
 
     @property
     def whole(self) -> bool:
-        """Whether all of it was judged."""
+        """Whether all that is there was judged."""
         return not (self.refused or self.stopped)
 
 
@@ -121,17 +126,25 @@ class BagWorker:
         try:
             with Recording(given) as recording:
                 cameras = chosen_topics(
-                    str(given), recording.types, work.camera, dict(work.topics), work.node.rectify
+                    recording, work.camera, dict(work.topics), work.node.rectify
                 )
                 maybe = unused_truth(recording.types, cameras)
                 for topics in cameras:
+                    if found.stopped:
+                        found.refused.append(f'{given}: {topics.left}: not begun, {_STOPPED}')
+                        continue
                     camera = RecordedCamera(recording, topics, work.node, work.part)
                     write = self._write(camera, len(cameras) > 1) if self._write else None
-                    result = self._judge(camera, write, found)
+                    try:
+                        result = self._judge(camera, write, found)
+                    except InputError as error:
+                        found.refused.append(str(error))  # the other cameras are judged
+                        continue
                     if maybe and not topics.truth:
                         result.findings.append(untaken_truth(maybe))
+                found.broken = recording.broken
         except InputError as error:
-            found.refused = str(error)
+            found.refused.append(str(error))
         return found
 
     def close(self) -> None:
@@ -147,7 +160,6 @@ class BagWorker:
         result = RecordingResult(name, scored=DatasetResult(name))
         judge = RecordingJudge(result, self._methods, work.consistency_every)
         pictures = PagePictures(work.pictures)
-        key = ''
         with progress_bar(
             total=camera.expected(), unit='pair', desc=name, mininterval=0.5,
             disable=not self._shows_progress,
@@ -155,17 +167,20 @@ class BagWorker:
             try:
                 for recorded in camera.frames():
                     frame = judge.add(recorded)
-                    key = key or result.main_key()
-                    pictures.see(frame, key)
+                    pictures.see(frame)
                     if write:
                         write(frame)
                     bar.update()
-                    show_running(bar, result, key)
+                    show_running(bar, result, pictures.key)
             except KeyboardInterrupt:
-                text = f'stopped by the user after {len(pictures)} pairs'
-                camera.faults[f'{text}; run it again, with --duration or --every'] += 0
                 found.stopped = True
         result.findings = camera.findings()
+        if found.stopped:
+            text = f'{_STOPPED} after {len(pictures)} pairs'
+            mend = 'run it again, with --duration or --every'
+            result.findings.insert(0, Finding('error', 'bag', text, mend))
+            if not result.frames:
+                raise InputError(f'{camera.recording.path}: {text}; {mend}')
         if not result.frames:
             raise InputError(f'{camera.recording.path}: {camera.why_nothing("judged")}')
         result.about = about(camera, self._methods, work.node)

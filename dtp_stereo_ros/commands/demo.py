@@ -117,8 +117,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.frames < 2 or args.rate <= 0:
-        raise InputError('--frames must be at least 2 and --rate above 0')
+    if args.frames < 2 or not 0 < args.rate <= 1000:
+        raise InputError('--frames must be at least 2 and --rate above 0 and at most 1000')
     frame, truth_px = motorcycle.load()
     out = make_folder(args.out)
     with _ros(), _start_node(args, out / 'node.log') as node:

@@ -33,7 +33,7 @@ from ..evaluation.score_log import ScoreLog
 from ..evaluation.slices import SliceWork, SliceWorker, slices
 from ..evaluation.tables import score_table
 from ..evaluation.thin import ThinStructures
-from ..fleet.fleet import Fleet, finish, part_folder
+from ..fleet.fleet import Finished, Fleet, finish, part_folder
 from ..fleet.tasks import Lost
 from ..paths import make_folder
 from ..pipeline import StereoPipeline
@@ -59,8 +59,8 @@ Data sets are given as NAME:PATH, any number of them:
   flyingthings        SceneFlow: frames_cleanpass/ and disparity/, or the subset's train/ and val/
   pairs               NAME_left.* NAME_right.* [NAME_disp.pfm]; without truth only pictures
 A scene with a damaged file is named, left out of the means, and the exit code is 1.
-Sets are judged in slices, whose results lie in DIR/parts until all are judged: the same command,
-called again after an interruption, judges what is missing.
+Sets are judged in slices, whose results lie in DIR/.dtp_stereo_parts until all are judged: the
+same command, called again after an interruption, judges what is missing.
 --shared ROOT takes those of them that lie below ROOT as
   {', '.join(SHARED_LAYOUT.values())}
 
@@ -160,10 +160,10 @@ class _Judged:
     """All sets, merged from their slices.
 
     Attributes:
-        jobs: number of slices that were judged at the same time.
+        done: by the fleet.
     """
 
-    jobs: int
+    done: Finished
     results: list[DatasetResult]
     extremes: Extremes = field(default_factory=Extremes)
     thin: dict[str, ThinStructures] = field(default_factory=dict)
@@ -191,7 +191,7 @@ def _judge(
         done = finish(fleet, work, tasks, parts, SliceWorker(methods, pictures))
         if done.taken:
             print(f'{done.taken} of {len(tasks)} parts were judged before', file=sys.stderr)
-        judged = _Judged(done.jobs, [DatasetResult(name, ScoreLog()) for name, _ in datasets])
+        judged = _Judged(done, [DatasetResult(name, ScoreLog()) for name, _ in datasets])
         by_name = {result.dataset: result for result in judged.results}
         for task, value in done.values():
             name = task.given.dataset
@@ -202,15 +202,14 @@ def _judge(
             by_name[name].merge(value.result)
             judged.extremes.merge(value.extremes)
             judged.thin.setdefault(name, ThinStructures()).merge(value.thin)
-        if done.is_whole:
-            parts.remove()
     return judged
 
 
 def _report(args: argparse.Namespace, judged: _Judged, times: Times | None) -> int:
-    results, jobs = judged.results, judged.jobs
+    results, jobs = judged.results, judged.done.jobs
     if args.out:
         write_report(args.out, results, typed_command(), judged.extras(times), jobs)
+        judged.done.forget()
     if args.json:
         document = as_document(results, typed_command(), times, jobs=jobs)
         sys.stdout.writelines(json_pieces(document))

@@ -32,6 +32,8 @@ from ..recordings.written_bag import WrittenBag
 from .options import typed_command
 
 BROKEN_BOUND = 3
+# Times in ns stay below 2^63.
+_MOST_S = 1e9
 _PARTS = ('left', 'right', 'left_info', 'right_info', 'truth')
 
 
@@ -139,8 +141,11 @@ def selection(args: argparse.Namespace) -> Selection:
     """
     if args.every < 1:
         raise InputError('--every must be at least 1')
-    if args.start < 0 or (args.duration is not None and args.duration <= 0):
-        raise InputError('--start must not be negative, and --duration above 0 s')
+    # Written so that they hold for no NaN.
+    if not 0 <= args.start <= _MOST_S:
+        raise InputError(f'--start is {args.start:g}, it must be 0 to {_MOST_S:g} s')
+    if args.duration is not None and not 0 < args.duration <= _MOST_S:
+        raise InputError(f'--duration is {args.duration:g}, it must be above 0, to {_MOST_S:g} s')
     if getattr(args, 'consistency_every', 0) < 0:
         raise InputError('--consistency-every must not be negative')
     return Selection(args.every, args.start, args.duration)

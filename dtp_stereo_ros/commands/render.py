@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     """Pack where needed, then render."""
     if args.count < 0 or args.workers < 1:
         raise ConfigError('--count must not be negative and --workers at least 1')
+    if not 0 < args.megabytes <= 1e6:
+        raise ConfigError(f'--megabytes is {args.megabytes:g}, it must be above 0, to 1e+06')
     if args.count and args.out is None:
         raise ConfigError('--out: name the folder of the pairs')
     try:

@@ -142,7 +142,6 @@ class _Replayed:
 
     result: RecordingResult
     pictures: PagePictures
-    key: str = ''
     method: str = ''
     told: dict[str, str] = dataclasses.field(default_factory=dict)
     writer: ResultWriter | None = None
@@ -174,9 +173,7 @@ def run(args: argparse.Namespace) -> int:
         record or nullcontext(),
     ):  # fmt: skip
         setup = _Setup(args, part, pipeline, node, Method(BASELINE, sgbm), record)
-        cameras = chosen_topics(
-            str(args.bag), recording.types, args.camera, given_topics(args), node.rectify
-        )
+        cameras = chosen_topics(recording, args.camera, given_topics(args), node.rectify)
         replayed, ended = _replay_all(setup, recording, cameras)
     results, pictures = [r.result for r in replayed], [r.pictures for r in replayed]
     code = report(args, results, pictures, bounds) if replayed else _ENDED
@@ -331,7 +328,7 @@ def _lockstep(setup: _Setup, camera: RecordedCamera, found: _Replayed, folder: P
                         if answer is not None and loop == 0:
                             _judge(judge, found, recorded, {method.name: answer})
                         bar.update()
-                        show_running(bar, result, found.key)
+                        show_running(bar, result, found.pictures.key)
                 figures.hashes.append(digest.text())
                 # Later stamps each time: nothing in the node has to start anew.
                 shift_ns += last_ns - first_ns + 1_000_000_000
@@ -384,7 +381,7 @@ def _in_time(setup: _Setup, camera: RecordedCamera, found: _Replayed, folder: Pa
                 )
                 _judge(judge, found, recorded, {method.name: answer})
             bar.update()
-            show_running(bar, result, found.key)
+            show_running(bar, result, found.pictures.key)
 
 
 def _ask(
@@ -415,8 +412,7 @@ def _judge(
     frame = judge.add(recorded, given)
     if found.writer:
         found.writer.add(recorded, given[found.method])
-    found.key = found.key or found.result.main_key()
-    found.pictures.see(frame, found.key)
+    found.pictures.see(frame)
 
 
 def _again(camera: RecordedCamera) -> RecordedCamera:

@@ -97,9 +97,7 @@ def _view_pair(args: argparse.Namespace, config: PipelineConfig) -> int:
 def _view_bag(args: argparse.Namespace, config: PipelineConfig, node: NodeConfig) -> int:
     (bag,), part, pairs = args.inputs, selection(args), 0
     with Recording(bag) as recording:
-        topics = chosen_topics(
-            str(bag), recording.types, args.camera, given_topics(args), node.rectify
-        )
+        topics = chosen_topics(recording, args.camera, given_topics(args), node.rectify)
         log = RerunLog([one.name for one in topics], args.save, args.decimation)
         with _pipeline(config) as pipeline, log:
             for one in topics:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from .columns import COLUMNS, DEPTH, TRUTH_FREE, Column
-from .recorded import RecordingResult
+from .columns import COLUMNS, CONFIDENCE_KEYS, DEPTH, TRUTH_FREE, Column
+from .recorded import Measures, RecordingResult
 from .runner import BASELINE
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -41,14 +41,25 @@ class Bound:
     def broken(self, recordings: Sequence[RecordingResult]) -> list[str]:
         """A line for each recording and method that breaks it; SGBM is not asked.
 
+        So does a method that finds nothing at all where the measure needs an estimate.
+
         Raises:
             InputError: no recording has the measure.
         """
         lines, judged = [], False
         for recording in recordings:
             for measures in recording.measures():
+                if measures.method == BASELINE:
+                    continue
+                if empty := self._empty(recording, measures):
+                    judged = True
+                    found = (
+                        f'{measures.method}: no estimate in {empty} of {measures.frames} frames'
+                    )
+                    lines.append(f'{recording.name}: {found}, {self.text}')
+                    continue
                 interval = measures.values.get(self.column.key)
-                if measures.method == BASELINE or interval is None or np.isnan(interval.mean):
+                if interval is None or np.isnan(interval.mean):
                     continue
                 judged = True
                 value = self.column.shown(interval.mean)
@@ -56,13 +67,39 @@ class Bound:
                     found = f'{self.column.name} is {value:.4g} {self.column.unit}'.rstrip()
                     lines.append(f'{recording.name}: {measures.method}: {found}, {self.text}')
         if not judged:
-            why = 'too few frames'
-            if self.column.key in COLUMNS:
-                why = 'it needs a truth, name one by --truth'
-            elif self.column.key in DEPTH:
-                why = 'it needs a truth and camera infos'
+            why = self._why_not(recordings)
             raise InputError(f'--fail-if {self.text}: {self.column.name} was not judged; {why}')
         return lines
+
+    def _why_not(self, recordings: Sequence[RecordingResult]) -> str:
+        if {method for recording in recordings for method in recording.methods()} == {BASELINE}:
+            return 'only SGBM ran, of which no bound is asked; choose another --backend too'
+        topics = {recording.about.get('topics', {}).get('truth') for recording in recordings}
+        if self.column.key in (*COLUMNS, *DEPTH):
+            if any('bad_3' in frame.values for r in recordings for frame in r.frames):
+                needs = 'camera infos' if self.column.key in DEPTH else 'a confidence'
+                return f'it needs {needs}'
+            if named := ', '.join(sorted(filter(None, topics))):
+                return f'no truth of {named} belongs to a pair; see the findings on it'
+            return 'it needs a truth, name one by --truth'
+        return 'too few frames'
+
+    def _empty(self, recording: RecordingResult, measures: Measures) -> int:
+        """Frames that lack the measure as the method found nothing in them."""
+        key = self.column.key
+        empty = [
+            frame
+            for frame in recording.frames
+            if frame.method == measures.method
+            and frame.values.get('coverage') == 0
+            and key not in frame.values
+        ]
+        if key in COLUMNS or key in DEPTH:
+            # Of those with a truth; a method without confidence has no such measure anyway.
+            own = measures.values.get(key)
+            known = key not in CONFIDENCE_KEYS or (own is not None and own.images > 0)
+            return sum('bad_3' in frame.values for frame in empty) if known else 0
+        return len(empty) if len(empty) == measures.frames else 0
 
 
 def parse_bound(text: str) -> Bound:

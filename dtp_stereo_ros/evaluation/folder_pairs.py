@@ -45,4 +45,5 @@ def folder(root: Path) -> list[Scene]:
 
 
 def _scene(name: str, left: Path, right: Path, truths: list[Path]) -> Scene:
-    return Scene(name, left, right, partial(pfm_truth, truths[0]) if truths else None)
+    load = partial(pfm_truth, truths[0]) if truths else None
+    return Scene(name, left, right, load, truth_files=tuple(truths[:1]))

@@ -48,6 +48,7 @@ def _scenes(
                 root / views[1] / left.name,
                 partial(kitti_truth, *paths) if known else None,
                 calibration_file=first(calibration),
+                truth_files=paths,
             )
         )
     return at_least_one(scenes, root, f'{views[0]}/*_10.png')

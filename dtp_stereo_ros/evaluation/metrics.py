@@ -130,6 +130,11 @@ class MeanScore:
         self._sums[known] += values[known]
         self._counts[known] += 1
 
+    def counts(self) -> dict[str, int]:
+        """Number of the images that have a value, by measure."""
+        names = (field.name for field in fields(Score))
+        return dict(zip(names, self._counts.astype(int).tolist(), strict=True))
+
     def mean(self) -> Score:
         """The mean, NaN where no image has a value."""
         with np.errstate(invalid='ignore'):

@@ -67,6 +67,7 @@ def _im0_scenes(root: Path, truth_roots: list[Path]) -> list[Scene]:
             folder / 'im1.png',
             None if truth is None else partial(_masked_truth, truth),
             calibration_file=first(folder / 'calib.txt'),
+            truth_files=() if truth is None else (truth, _mask_of(truth)),
         )
         right = None if truth is None else truth.with_name(truth.name.replace('0', '1'))
         scenes.append(with_right(scene, right, pfm_px))
@@ -77,8 +78,12 @@ def _im0_scenes(root: Path, truth_roots: list[Path]) -> list[Scene]:
     return scenes
 
 
+def _mask_of(truth: Path) -> Path:
+    return truth.with_name('mask0nocc.png')
+
+
 def _masked_truth(path: Path) -> Truth:
-    mask = path.with_name('mask0nocc.png')
+    mask = _mask_of(path)
     non_occluded = read_non_occluded(mask) if mask.exists() else None
     return Truth(pfm_px(path), non_occluded, source=path)
 
@@ -102,6 +107,7 @@ def middlebury_2005(root: Path) -> list[Scene]:
             views / 'view1.png',
             views / 'view5.png',
             partial(_truth_by, _px_2005, truth),
+            truth_files=(truth,),
         )
         scenes.append(with_right(scene, folder / 'disp5.png', _px_2005))
     return at_least_one(scenes, root, '*/disp1.png')
@@ -120,6 +126,7 @@ def middlebury_2001(root: Path) -> list[Scene]:
                     only(folder, left),
                     only(folder, right),
                     partial(_truth_by, read, only(folder, truth)),
+                    truth_files=(only(folder, truth),),
                 )
                 other = only(folder, right_truth) if right_truth in stems else None
                 scenes.append(with_right(scene, other, read))
@@ -147,6 +154,7 @@ def middlebury_classic(root: Path) -> list[Scene]:
             only(root / name, 'left'),
             only(root / name, 'right'),
             partial(_truth_by, partial(scaled_grey_px, scale=scale), only(root / name, 'disp')),
+            truth_files=(only(root / name, 'disp'), path),
         )
         for name, scale in sorted(scales.items())
     ]

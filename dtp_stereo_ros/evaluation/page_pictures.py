@@ -14,7 +14,7 @@ from ..stereo import Float32Array, UInt8Array
 from . import truth_free
 from .columns import ALL_COLUMNS
 from .pictures import error_image
-from .recorded import JudgedFrame
+from .recorded import JudgedFrame, best_key
 from .scene_score import Estimate
 
 WIDTH_PX = 480
@@ -49,14 +49,12 @@ class FramePictures:
     Attributes:
         left: the left image.
         methods: method to kind of picture ('disparity', 'error', 'consistency', 'confidence').
-        value: of the measure that frames are ordered by, for the first method; NaN unknown.
     """
 
     index: int
     time_s: float
     left: bytes
     methods: dict[str, dict[str, bytes]]
-    value: float
     cloud: FrameCloud
 
     @property
@@ -71,9 +69,14 @@ class PagePictures:
 
     Args:
         wanted: False keeps nothing.
+
+    Attributes:
+        key: measure of the first method that the best and worst are found by: the best one of all
+            frames so far, see `recorded.best_key`.
     """
 
     def __init__(self, wanted: bool = True) -> None:
+        self.key = ''
         self._wanted = wanted
         self._stride = 1
         self._seen = 0
@@ -86,14 +89,13 @@ class PagePictures:
         """Frames that were seen."""
         return self._seen
 
-    def see(self, frame: JudgedFrame, key: str) -> None:
-        """Take the pictures of a frame, if it is one to keep.
-
-        Args:
-            frame: judged.
-            key: measure that frames are ordered by.
-        """
+    def see(self, frame: JudgedFrame) -> None:
+        """Take the pictures of a frame, if it is one to keep."""
         self._seen += 1
+        key = best_key({self.key, *frame.scores[0].values})
+        if key != self.key:
+            # The frames before have no value of it.
+            self.key, self._ends = key, {'worst': [], 'best': []}
         if not self._wanted:
             return
         value = frame.scores[0].values.get(key, float('nan'))
@@ -111,7 +113,7 @@ class PagePictures:
         even = place >= 0 and place % self._stride == 0
         if not (even or ends):
             return
-        pictures = _pictures(frame, value)
+        pictures = _pictures(frame)
         if even:
             self._even.append((place, pictures))
             if len(self._even) > _MOST_FRAMES:
@@ -158,7 +160,7 @@ class PagePictures:
         return len(found) < _EXTREMES or rank > found[0][0]
 
 
-def _pictures(frame: JudgedFrame, value: float) -> FramePictures:
+def _pictures(frame: JudgedFrame) -> FramePictures:
     truth_px = frame.recorded.truth_px
     scale_of = frame.estimates[0].disparity_px if truth_px is None else truth_px
     known = scale_of[np.isfinite(scale_of)]
@@ -170,7 +172,7 @@ def _pictures(frame: JudgedFrame, value: float) -> FramePictures:
     score = frame.scores[0]
     left = jpeg(frame.recorded.frame.left)
     cloud = _cloud(frame.estimates)
-    return FramePictures(score.index, score.time_s, left, methods, value, cloud)
+    return FramePictures(score.index, score.time_s, left, methods, cloud)
 
 
 def _cloud(estimates: Sequence[Estimate]) -> FrameCloud:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -157,9 +157,14 @@ class RecordingResult:
         return found
 
     def main_key(self) -> str:
-        """The measure that frames are ordered by: bad-3 with truth, else the best without."""
-        keys = self.measured_keys()
-        return next((k for k in ('bad_3', 'inconsistent', 'photometric') if k in keys), 'coverage')
+        """The measure that frames are ordered by, see `best_key`, of the first method."""
+        first = self.frames[0].method if self.frames else ''
+        return best_key({key for f in self.frames if f.method == first for key in f.values})
+
+
+def best_key(known: Collection[str]) -> str:
+    """The measure that tells most, of those that are known: bad-3 with truth."""
+    return next((k for k in ('bad_3', 'inconsistent', 'photometric') if k in known), 'coverage')
 
 
 class Published:

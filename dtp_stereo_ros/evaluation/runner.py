@@ -28,7 +28,7 @@ __all__ = [
 
 # How the holes of an estimate are treated.
 TREATMENTS: dict[str, str] = {
-    'filled': 'holes filled from the background',
+    'filled': 'holes filled from the background, all wrong where nothing was found',
     'own': 'only pixels that the method estimates',
     'strict': 'holes count as wrong',
 }
@@ -79,6 +79,8 @@ class Row:
             it, else on all.
         treatment: a key of `TREATMENTS`.
         score: None for a data set without truth.
+        counts: measure to the number of images that have it and are in its mean: EPE needs an
+            estimate.
     """
 
     dataset: str
@@ -89,6 +91,7 @@ class Row:
     score: Score | None
     latency_ms: float
     density: float
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 Seen = Callable[[Scene, StereoFrame, Truth | None, list[Estimate]], None]
@@ -193,8 +196,9 @@ class _MethodMeans:
                 # Without holes the three treatments are one.
                 if treatment == 'filled' or mean.density != 1.0:
                     yield Row(
-                        dataset, method, region, treatment, found.images, mean, latency_ms, density
-                    )
+                        dataset, method, region, treatment, found.images, mean, latency_ms,
+                        density, found.counts(),
+                    )  # fmt: skip
         if not regions.reported():
             yield Row(dataset, method, '-', '-', images, None, latency_ms, density)
 

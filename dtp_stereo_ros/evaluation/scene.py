@@ -63,6 +63,7 @@ class Scene:
         world: scenes of one world are all trained on or all held out; empty where the scene is
             the only one of its world.
         calibration_file: as published with the pair, or None.
+        truth_files: all that `load_truth` reads, and what it would read if it were there.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Scene:
     load_right_px: Callable[[], Float32Array] | None = None
     world: str = ''
     calibration_file: Path | None = None
+    truth_files: tuple[Path, ...] = ()
 
     def load_frame(self) -> StereoFrame:
         """Read both images.

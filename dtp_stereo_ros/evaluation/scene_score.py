@@ -189,7 +189,8 @@ def _scores(
     for region, judged in regions.items():
         own = score(disparity_px, judged)
         # The density of the method itself also stands beside its filled map.
-        whole = score(filled, judged)
+        # Nothing can be filled in where nothing was found; then all of it is wrong.
+        whole = score(filled, judged, holes='error')
         scores[region, 'filled'] = Score(**{**vars(whole), 'density': own.density})
         scores[region, 'own'] = own
         scores[region, 'strict'] = score(disparity_px, judged, holes='error')

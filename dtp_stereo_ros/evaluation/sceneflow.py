@@ -45,6 +45,7 @@ def flyingthings(root: Path) -> list[Scene]:
                 left,
                 left.parent.parent / 'right' / left.name,
                 partial(pfm_truth, truth),
+                truth_files=(truth,),
             )
             scenes.append(with_right(scene, truth.parent.parent / 'right' / truth.name, pfm_px))
     if missing:

@@ -50,6 +50,11 @@ class SliceResult:
         """Whether all scenes could be read."""
         return not self.result.left_out
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the user ended it early: that ends the program, and there is no result."""
+        return False
+
 
 @dataclass(frozen=True)
 class SliceWork:
@@ -115,7 +120,8 @@ class SliceWorker:
 def slices(datasets: Sequence[tuple[str, Sequence[Scene]]], work: SliceWork) -> list[Task]:
     """The tasks of all sets, in their order.
 
-    A slice whose images change, or that is judged with other settings, is another task.
+    A slice whose images, truths or calibrations change, or that is judged with other settings, is
+    another task.
 
     Args:
         datasets: name and scenes of each.
@@ -126,6 +132,12 @@ def slices(datasets: Sequence[tuple[str, Sequence[Scene]]], work: SliceWork) -> 
         size = max(1, min(_MOST_SCENES, len(scenes) // _SLICES))
         for start in range(0, len(scenes), size):
             part = tuple(scenes[start : start + size])
-            files = [(s.name, state_of(s.left), state_of(s.right)) for s in part]
+            files = [(s.name, *map(state_of, _files(s))) for s in part]
             tasks.append(Task(name_of(len(tasks), work, name, files), Slice(name, part)))
     return tasks
+
+
+def _files(scene: Scene) -> list[Path]:
+    """All that its scores depend on."""
+    calibration = [scene.calibration_file] if scene.calibration_file else []
+    return [scene.left, scene.right, *scene.truth_files, *calibration]

@@ -16,13 +16,14 @@ from .columns import (
     ALL_COLUMNS,
     COLUMNS,
     CONFIDENCE_KEYS,
+    DEPTH,
     RECORDING_KEYS,
     SCORE_KEYS,
 )
 from .comparison import Accuracy
 from .intervals import Interval
 from .latency import REFERENCES, Times
-from .recorded import RecordingResult
+from .recorded import Measures, RecordingResult
 from .runner import DatasetResult, Row
 
 NO_TRUTH = 'no truth'
@@ -87,7 +88,7 @@ def measures_table(result: RecordingResult, jobs: int = 1) -> str:
                 measures.method,
                 str(measures.frames),
                 f'{measures.latency_ms:.0f}',
-                *(ALL_COLUMNS[key].text(measures.values[key].mean) for key in keys),
+                *(_measure_cell(measures, key) for key in keys),
             ]
             for measures in result.measures()
         ],
@@ -154,7 +155,7 @@ def disparity_table(result: DatasetResult) -> str:
     for method in found:
         headings += [f'{method} EPE px', 'bad-3 %']
     rows = []
-    # All methods are judged on the same pixels, as holes are filled.
+    # All methods are judged on the same pixels: those with a truth.
     pixels = sum(line['pixels'] for line in next(iter(found.values()), []))
     for lines in zip(*found.values(), strict=True):
         first = lines[0]
@@ -164,7 +165,7 @@ def disparity_table(result: DatasetResult) -> str:
             f'{100 * first["pixels"] / pixels:.1f}',
         ]
         for line in lines:
-            cells += [f'{line["epe_px"]:.2f}', f'{100 * line["bad_3"]:.2f}']
+            cells += [COLUMNS[key].text(line[key]) for key in ('epe_px', 'bad_3')]
         rows.append(cells)
     return even_table(headings, rows) if found else ''
 
@@ -222,7 +223,19 @@ def _accuracy_lines(rows: Sequence[Accuracy], cell: _Cell) -> str:
 def _score_cell(row: Row, key: str) -> str:
     if row.score is None:
         return COLUMNS[key].text(row.density) if key == 'density' else NO_VALUE
-    return COLUMNS[key].text(getattr(row.score, key))
+    return COLUMNS[key].text(getattr(row.score, key)) + _of(row.counts[key], row.images)
+
+
+def _measure_cell(measures: Measures, key: str) -> str:
+    value, text = measures.values[key], ALL_COLUMNS[key].text(measures.values[key].mean)
+    # Others are not taken on each frame, and have no truth that an estimate could lack.
+    judged = 'bad_3' in measures.values and (key in COLUMNS or key in DEPTH)
+    return text + _of(value.images, measures.values['bad_3'].images) if judged else text
+
+
+def _of(images: int, all_images: int) -> str:
+    """How many images are in a mean, where it is not all."""
+    return f' ({images} of {all_images})' if 0 < images < all_images else ''
 
 
 def _accuracy_cell(row: Accuracy, key: str) -> str:
@@ -238,7 +251,7 @@ def _difference_cell(row: Accuracy, key: str) -> str:
 
 def _interval_cell(row: Accuracy, key: str, value: Interval, sign: bool) -> str:
     if not math.isnan(value.mean):
-        return COLUMNS[key].interval_text(value, sign)
+        return COLUMNS[key].interval_text(value, sign) + _of(value.images, row.images)
     return NO_CONFIDENCE if key in CONFIDENCE_KEYS and not row.has_confidence else NO_VALUE
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -29,7 +29,7 @@ class Structure:
     """A connected region of the truth that is narrower than 13 px.
 
     Attributes:
-        row, column: middle of its box.
+        row, column: of its pixel that is nearest to the middle of its box.
         length_px: diagonal of its box.
         width_px: its pixels over its length.
     """
@@ -109,15 +109,19 @@ def thin_mask(truth_px: Float32Array) -> BoolArray:
 
 def thinnest(mask: BoolArray) -> Structure | None:
     """The region of a mask (H, W) that is longest for its width, or None."""
-    _, _, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     best: Structure | None = None
-    for left, top, width, height, pixels in boxes[1:].tolist():
+    for label, (left, top, width, height, pixels) in enumerate(boxes[1:].tolist(), 1):
         length_px = float(np.hypot(width, height))
         if pixels < _LEAST_PIXELS or length_px < _LEAST_LENGTH_PX:
             continue
         found = Structure(top + height // 2, left + width // 2, length_px, pixels / length_px)
         if best is None or found.thinness > best.thinness:
-            best = found
+            # The middle of a ring or of a bow is none of it.
+            rows, columns = np.nonzero(labels[top : top + height, left : left + width] == label)
+            nearest = np.hypot(rows - height // 2, columns - width // 2).argmin()
+            row, column = top + int(rows[nearest]), left + int(columns[nearest])
+            best = replace(found, row=row, column=column)
     return best
 
 

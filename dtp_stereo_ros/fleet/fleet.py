@@ -15,6 +15,9 @@ from .processes import over_processes
 from .ray_cluster import cpus, over_ray
 from .tasks import Lost, Task, Work, Worker
 
+# Beside a report: no name that a user gives to a folder, as it is removed with all that is in it.
+PARTS = '.dtp_stereo_parts'
+
 
 @dataclass(frozen=True)
 class Fleet:
@@ -89,6 +92,7 @@ class Finished:
         taken: number of tasks that had been done before.
         jobs: largest number of tasks that were done at the same time.
         is_whole: whether nothing is lost, and no result lacks anything.
+        stopped: whether the user ended a task early; the ones after it are lost.
     """
 
     tasks: Sequence[Task]
@@ -97,6 +101,7 @@ class Finished:
     taken: int = 0
     jobs: int = 1
     is_whole: bool = True
+    stopped: bool = False
 
     def values(self) -> Iterator[tuple[Task, Any | Lost]]:
         """Tasks and their results in the order of the tasks, one at a time in memory."""
@@ -107,6 +112,11 @@ class Finished:
                 yield task, Lost(reason)
             else:
                 yield task, part.value
+
+    def forget(self) -> None:
+        """Remove the parts where nothing is left to do: call it when the report is written."""
+        if self.is_whole:
+            self.parts.remove()
 
 
 def finish(
@@ -140,16 +150,23 @@ def finish(
         found.taken += 1
         found.jobs = max(found.jobs, part.jobs)
         seen(task, part.value)
-    jobs = fleet.size() if missing else 1
+    # Of fewer tasks no more are done at the same time.
+    jobs = min(fleet.size(), len(missing)) if missing else 1
     found.jobs = max(found.jobs, jobs)
+    waiting = [task.name for task in missing]
     for task, value in fleet.results(work, missing, worker) if missing else ():
+        waiting.remove(task.name)
         if isinstance(value, Lost):
             found.lost[task.name] = value.reason
             found.is_whole = False
         else:
             parts.write(task.name, Part(value, jobs))
             found.is_whole = found.is_whole and value.whole
+            found.stopped = value.stopped
         seen(task, value)
+        if found.stopped:
+            found.lost |= dict.fromkeys(waiting, 'not begun, stopped by the user')
+            break
     return found
 
 
@@ -157,7 +174,7 @@ def finish(
 def part_folder(beside: Path | None) -> Iterator[PartFolder]:
     """The folder of parts in that of a report; without a report, one that is removed again."""
     if beside is not None:
-        yield PartFolder(beside / 'parts')
+        yield PartFolder(beside / PARTS)
         return
     with tempfile.TemporaryDirectory(prefix='dtp-stereo-') as folder:
         yield PartFolder(Path(folder))

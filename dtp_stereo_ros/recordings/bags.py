@@ -49,7 +49,10 @@ def unpack_bag(place: str, cache: Path) -> Path:
             pair that can be decoded, or a truth without one known pixel.
     """
     bag, options = _parse(place)
-    label = f'{place}|{bag.stat().st_size}|{bag.stat().st_mtime_ns}'
+    # The time of a folder changes with its names alone, not with what is in its files.
+    files = sorted(f for f in bag.rglob('*') if f.is_file()) if bag.is_dir() else [bag]
+    states = [f'{state.st_size}|{state.st_mtime_ns}' for state in map(Path.stat, files)]
+    label = '|'.join([place, *states])
     digest = hashlib.sha256(label.encode()).hexdigest()[:8]
     target = cache / f'{bag.stem}-{digest}'
     if target.is_dir():
@@ -94,7 +97,7 @@ def _topics(bag: Path, recording: Recording, options: dict[str, str]) -> StereoT
         given['right_info'] = given.pop('info')
     name = options.get('camera', '')
     spelt = '{}=TOPIC'
-    cameras = chosen_topics(str(bag), recording.types, name, given, False, spelt)
+    cameras = chosen_topics(recording, name, given, False, spelt)
     if len(cameras) > 1:
         names = ', '.join(repr(camera.name) for camera in cameras)
         raise InputError(f'{bag}: {len(cameras)} cameras ({names}); choose one by camera=NAME')
@@ -131,7 +134,8 @@ def _write_pairs(bag: Path, camera: RecordedCamera, folder: Path) -> None:
             f'{bag}: {truth} has no known pixel in {seen} pairs'
             + (f': {reason}' if reason else '; check its units and limits')
         )
-    for line, count in camera.faults.items():
-        _log.warning('%s: %d pairs left out: %s', bag, count, line)
+    lines = [f'{count} pairs left out: {line}' for line, count in camera.faults.items()]
+    for line in lines + camera.damage():
+        _log.warning('%s: %s', bag, line)
     if camera.recording.broken:
         _log.warning('%s; %d pairs were read', camera.recording.broken, written)

@@ -31,6 +31,8 @@ from .transforms import Transforms, static_transforms
 _NS_PER_S = 1_000_000_000
 # Looks at the views that are made in any case; after them the check says when.
 _FIRST_LOOKS = 3
+# Share of the truths that have a pair, where there are as many pairs.
+_MATCHED = 0.9
 
 
 @dataclass(frozen=True)
@@ -134,10 +136,17 @@ class RecordedCamera:
         """Side to the stamp and time of recording of each image that was read."""
         return self._log.arrivals
 
+    def damage(self) -> list[str]:
+        """A line for each topic with messages that cannot be decoded."""
+        return self.recording.damage({*self.topics.by_part.values(), self.topics.truth})
+
     def why_nothing(self, done: str) -> str:
         """Reason for which not one pair could be judged, or whatever was to be done, one line."""
         findings = self.findings()
         errors = [f.line for f in findings if f.level == 'error']
+        if self.recording.broken and not all(self.arrivals[side] for side in SIDES):
+            errors.insert(0, self.recording.broken)
+        errors = self.damage() + errors
         warnings = [f.line for f in findings if f.level == 'warn']
         reason = (errors or warnings or ['no pair in this part of the bag; see --start'])[0]
         return f'no pair of {self.topics.left} and {self.topics.right} could be {done}: {reason}'
@@ -152,9 +161,8 @@ class RecordedCamera:
             self._log.policy.counts,
             self._log.undescribed,
         )
-        if self.topics.truth and not self._log.truths:
-            text = f'{self.topics.truth}: no message in this part of the bag'
-            found.append(Finding('warn', 'truth', text, 'see --start and --duration'))
+        found += self._truth_findings()
+        found += [from_line('error', 'bag', line) for line in self.damage()]
         found += [
             from_line('error', 'frames', f'{count} pairs could not be used: {line}')
             for line, count in self.faults.items()
@@ -169,6 +177,26 @@ class RecordedCamera:
             found.append(from_line('error', 'bag', self.recording.broken))
         order = {'error': 0, 'warn': 1, 'ok': 2}
         return sorted(found, key=lambda finding: order[finding.level])
+
+    def _truth_findings(self) -> list[Finding]:
+        """Whether the truths belong to the pairs."""
+        topic, log = self.topics.truth, self._log
+        if not topic:
+            return []
+        if not log.truths:
+            text = f'{topic}: no message in this part of the bag'
+            return [Finding('warn', 'truth', text, 'see --start and --duration')]
+        if log.matched == self.pairs:
+            return []
+        text = f'{topic}: {log.truths} truths, {self.pairs - log.matched} of {self.pairs} pairs '
+        text += 'without one'
+        if log.nearest_ns is not None:
+            text += f', the nearest {log.nearest_ns / _NS_PER_S:.3g} s away'
+        # One that is recorded less often than the images cannot be of all.
+        if log.matched >= _MATCHED * min(log.truths, self.pairs):
+            return [Finding('ok', 'truth', text)]
+        mend = 'its stamps must be those of the left images, and it must be recorded within 1 s'
+        return [Finding('warn', 'truth', text, mend)]
 
     def _frame(self, index: int, pair: RecordedPair) -> RecordedFrame:
         topics = self.topics.by_part

@@ -18,9 +18,10 @@ from ..stereo import SIDES
 from .recording import Recording
 from .stereo_topics import StereoTopics
 
-# Pairs that wait for a truth that was recorded later, and truths that are kept.
-_WAITING = 8
-_TRUTHS = 16
+# A pair waits for a truth that was recorded later until there is a pair of so much later a stamp,
+# or until so many wait; and as many truths wait for their pairs.
+_WAIT_NS = 1_000_000_000
+_WAITING = 32
 # Without a frame period, a truth is at most so far away.
 _TRUTH_NS = 25_000_000
 
@@ -72,6 +73,8 @@ class PairLog:
         arrivals: side to the stamp and time of recording of each image.
         infos: side to the number of camera infos.
         truths: number of truths.
+        matched: number of pairs that have one.
+        nearest_ns: least distance of a truth's stamp from a pair that has none, or None.
         undescribed: pairs without a camera info.
         policy: the synchroniser, with its counts.
     """
@@ -81,6 +84,8 @@ class PairLog:
     )
     infos: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SIDES, 0))
     truths: int = 0
+    matched: int = 0
+    nearest_ns: int | None = None
     undescribed: int = 0
     policy: PairPolicy = field(default_factory=PairPolicy)
 
@@ -109,7 +114,7 @@ def recorded_pairs(
             for _, _, message in recording.messages([topic]):
                 synchroniser.add_info(topic, message)
                 break
-    truths = _Truths(bool(topics.truth))
+    truths = _Truths(bool(topics.truth), log)
     wanted = {*synchroniser.topics, topics.truth} - {''}
     for topic, recorded_ns, message in recording.messages(wanted, start_s, duration_s):
         if topic in synchroniser.topics:
@@ -196,13 +201,15 @@ class _Truths:
 
     Args:
         wanted: False lets all pairs through at once.
+        log: is filled.
     """
 
-    def __init__(self, wanted: bool) -> None:
+    def __init__(self, wanted: bool, log: PairLog) -> None:
         self.bound_ns = _TRUTH_NS
         self._wanted = wanted
+        self._log = log
         self._pairs: deque[RecordedPair] = deque()
-        self._messages: deque[Any] = deque(maxlen=_TRUTHS)
+        self._messages: deque[Any] = deque(maxlen=_WAITING)
 
     def add(self, message: Any) -> None:
         self._messages.append(message)
@@ -220,9 +227,16 @@ class _Truths:
             stamp = stamp_ns(pair.left)
             nearest = min(self._messages, key=lambda m: abs(stamp_ns(m) - stamp), default=None)
             gap_ns = None if nearest is None else abs(stamp_ns(nearest) - stamp)
-            later = any(stamp_ns(m) >= stamp for m in self._messages)
-            if gap_ns != 0 and not (later or at_end or len(self._pairs) > _WAITING):
+            later = any(0 <= stamp_ns(m) - stamp <= _WAIT_NS for m in self._messages)
+            late = stamp_ns(self._pairs[-1].left) - stamp > _WAIT_NS
+            late = late or len(self._pairs) > _WAITING
+            if not (later or late or at_end):
                 return
             self._pairs.popleft()
             matches = gap_ns is not None and gap_ns <= self.bound_ns
+            if matches:
+                self._log.matched += 1
+            elif gap_ns is not None:
+                known_ns = self._log.nearest_ns
+                self._log.nearest_ns = gap_ns if known_ns is None else min(gap_ns, known_ns)
             yield RecordedPair(pair.left, pair.right, pair.infos, nearest if matches else None)

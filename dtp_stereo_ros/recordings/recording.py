@@ -7,7 +7,9 @@ message types beside them do not matter.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any
@@ -17,6 +19,9 @@ from .cut_mcap import CutMcap
 
 _NS_PER_S = 1_000_000_000
 _ROS1_ENDING = '.bag'
+# Of a message that is compressed by itself; CDR begins with a zero.
+_ZSTD = b'\x28\xb5\x2f\xfd'
+_COMPRESSED = 'compressed by zstd, which metadata.yaml alone tells'
 _TRANSFORMS = 'geometry_msgs/TransformStamped[] transforms'
 _MENDS = {
     '.mcap': 'mend it by: mcap recover FILE -o NEW',
@@ -39,6 +44,8 @@ class Recording:
         counts: topic to number of messages.
         start_ns, end_ns: times of recording.
         broken: why some of it may be missing, '' where nothing is.
+        undecoded: topic and time of recording (ns) of each message that was read and cannot be
+            decoded, to the reason.
 
     Raises:
         InputError: there is no bag, or it cannot be read.
@@ -47,6 +54,7 @@ class Recording:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.broken = ''
+        self.undecoded: dict[tuple[str, int], str] = {}
         if not path.exists():
             raise InputError(f'{path}: no such bag; check the path')
         file = path
@@ -66,8 +74,10 @@ class Recording:
         self._store = get_typestore(store)
         if self._is_ros1:  # which rosbags has without those of tf2
             self._store.register(get_types_from_msg(_TRANSFORMS, 'tf2_msgs/msg/TFMessage'))
+        self._new_reader: Callable[[], Any] = partial(Reader1 if self._is_ros1 else Reader2, file)
+        self._is_read = False
         try:
-            self._reader: Any = Reader1(file) if self._is_ros1 else Reader2(file)
+            self._reader = self._new_reader()
             self._reader.open()
         except Exception as error:  # of rosbags, struct, zstd, sqlite3 and yaml, by file
             files = sorted(file.glob('*.mcap')) if file.is_dir() else [file]
@@ -118,33 +128,81 @@ class Recording:
     ) -> Iterator[tuple[str, int, Any]]:
         """Topic, time of recording in ns and message, in the order of recording.
 
-        Where the bag is damaged the messages end, and `broken` says why.
+        Where the bag is damaged the messages end, and `broken` says why. One that cannot be
+        decoded is left out and noted in `undecoded`. Others may be read while these are.
 
         Args:
             topics: the only ones that are read.
             start_s, duration_s: part of the bag, from its start.
         """
-        connections = [c for c in self._reader.connections if c.topic in topics]
-        if not connections:
+        if not any(topic in self.types for topic in topics):
             return
         start = self.start_ns + round(start_s * _NS_PER_S)
         stop = None if duration_s is None else start + round(duration_s * _NS_PER_S)
-        messages = self._reader.messages(connections, start=start, stop=stop)
-        while True:
+        with self._free_reader() as reader:
+            connections = [c for c in reader.connections if c.topic in topics]
+            messages = reader.messages(connections, start=start, stop=stop)
+            while True:
+                try:
+                    connection, recorded_ns, raw = next(messages)
+                except StopIteration:
+                    return
+                except MemoryError:
+                    raise
+                except Exception as error:  # as above
+                    self.broken = str(self._unreadable(error))
+                    return
+                topic = connection.topic
+                try:
+                    message = self._message(raw, connection.msgtype)
+                except MemoryError:
+                    raise
+                except Exception as error:  # of rosbags, struct and NumPy, by content
+                    reason = one_line(error) or type(error).__name__
+                    if isinstance(error, struct.error):
+                        reason = 'it ends early'
+                    self.undecoded[topic, int(recorded_ns)] = reason
+                    continue
+                yield topic, int(recorded_ns), message
+
+    def damage(self, topics: Collection[str]) -> list[str]:
+        """A line for each of the topics that has messages in `undecoded`."""
+        lines = []
+        for topic in sorted({topic for topic, _ in self.undecoded} & set(topics)):
+            times = [time_ns for own, time_ns in self.undecoded if own == topic]
+            first_ns = min(times)
+            first_s = (first_ns - self.start_ns) / _NS_PER_S
+            reason, mend = self.undecoded[topic, first_ns], 'look at its publisher and at the disk'
+            if reason == _COMPRESSED:
+                mend = 'give the folder of the bag, with its metadata.yaml'
+            lines.append(
+                f'{topic}: {len(times)} of its messages cannot be decoded and are left out, the '
+                f'first {first_s:.3f} s after the start ({reason}); {mend}'
+            )
+        return lines
+
+    @contextmanager
+    def _free_reader(self) -> Iterator[Any]:
+        """The reader, or while it is at work another one: each has one place in the file.
+
+        Where an .mcap has no index, a second reading moves the place of the first to the end.
+        """
+        if isinstance(self._reader, CutMcap):  # opens the file for each reading
+            yield self._reader
+        elif self._is_read:
+            with self._new_reader() as reader:
+                yield reader
+        else:
+            self._is_read = True
             try:
-                connection, recorded_ns, raw = next(messages)
-                message = self._message(raw, connection.msgtype)
-            except StopIteration:
-                return
-            except MemoryError:
-                raise
-            except Exception as error:  # as above
-                self.broken = str(self._unreadable(error))
-                return
-            yield connection.topic, int(recorded_ns), message
+                yield self._reader
+            finally:
+                self._is_read = False
 
     def _message(self, raw: bytes, kind: str) -> Any:
         if not self._is_ros1:
+            if bytes(raw[:4]) == _ZSTD:
+                raise InputError(_COMPRESSED)
             return self._store.deserialize_cdr(raw, kind)
         message = self._store.deserialize_ros1(raw, kind)
         if not hasattr(message, 'K'):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import InputError
 from ..stereo import SIDES
+from .recording import Recording
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
@@ -83,28 +84,32 @@ def stereo_topics(types: Mapping[str, str], raw_first: bool = False) -> list[Ste
 
 
 def chosen_topics(
-    bag: str,
-    types: Mapping[str, str],
+    recording: Recording,
     camera: str,
     given: Mapping[str, str],
     raw_first: bool,
     spelt: str = '--{} TOPIC',
 ) -> list[StereoTopics]:
-    """The cameras that are asked for.
+    """The cameras that are asked for, of topics that have messages.
 
     Args:
-        bag: named in errors.
-        types: topic to message type.
+        recording: an open bag.
         camera: name of one camera, or '' for all.
         given: 'left', 'right', 'left_info', 'right_info', 'truth' to topics named by the user.
         raw_first: see `stereo_topics`.
         spelt: how an option with a topic is written, for errors.
 
     Raises:
-        InputError: a topic is not in the bag or of another type, or no stereo camera is found.
+        InputError: a topic is not in the bag, empty or of another type, or no stereo camera is
+            found.
     """
+    bag, types, counts = str(recording.path), recording.types, recording.counts
     for part, topic in given.items():
         _check(bag, types, part, topic)
+        if not counts.get(topic):
+            raise InputError(f'{bag}: {topic} has no message; record it, or name another topic')
+    empty = [topic for topic in sorted(types) if not counts.get(topic)]
+    types = {topic: kind for topic, kind in types.items() if counts.get(topic)}
     if given.keys() & set(SIDES):
         if not given.keys() >= set(SIDES):
             both = f'{spelt.format("left")} and {spelt.format("right")}'
@@ -119,9 +124,11 @@ def chosen_topics(
     cameras = stereo_topics(types, raw_first)
     images = ', '.join(t for t, kind in sorted(types.items()) if kind in (IMAGE, COMPRESSED))
     if not cameras:
+        without = f'; without a message: {", ".join(empty)}' if empty else ''
         raise InputError(
             f'{bag}: no left and right image topic that belong together; name them by '
-            f'{spelt.format("left")} and {spelt.format("right")} (images: {images or "none"})'
+            f'{spelt.format("left")} and {spelt.format("right")} '
+            f'(images: {images or "none"}{without})'
         )
     if camera:
         names = ', '.join(repr(c.name) for c in cameras)

@@ -9,12 +9,14 @@ import cv2
 import layouts
 import numpy as np
 import pytest
-from scene_bag import Pair, planes, write_scene_bag
+from scene_bag import STORE, Pair, image, planes, rosbag2, write_scene_bag
 
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.evaluation import result_file
 from dtp_stereo_ros.evaluation.datasets import open_dataset
 from dtp_stereo_ros.evaluation.metrics import bad, epe_px
+from dtp_stereo_ros.evaluation.recorded import JudgedFrame, RecordingJudge
+from dtp_stereo_ros.recordings.recorded_frames import RecordedFrame
 from dtp_stereo_ros.recordings.recording import Recording
 
 FAST = ['--backend', 'sgbm', '--disparity-range', '64']
@@ -179,7 +181,7 @@ def test_unusable_bags_are_one_line(tmp_path: Path, capsys) -> None:
         assert message in capsys.readouterr().err.splitlines()[-1]
     # Of several bags, those that can be used are judged.
     good = write_scene_bag(tmp_path / 'good', planes(2))
-    assert main(['bag', str(late), str(good), *FAST]) == 0
+    assert main(['bag', str(late), str(good), *FAST]) == 1
     captured = capsys.readouterr()
     assert '--approximate-sync' in captured.err
     assert 'good cam' in captured.out
@@ -259,3 +261,118 @@ def test_what_cannot_be_written_is_one_line(
     lines = [line for line in capsys.readouterr().err.splitlines() if 'error' in line]
     assert len(lines) == 1 and message in lines[0]
     assert sorted(Path().rglob('*')) == before
+
+
+def write_two_cameras(path: Path, rear_offset_ns: int) -> Path:
+    """Cameras 'front' and 'rear' of the same pairs; the right clock of the rear one differs."""
+    image_type = 'sensor_msgs/msg/Image'
+    with rosbag2.Writer(path, version=9) as writer:
+        topics = {
+            (camera, side): writer.add_connection(
+                f'/{camera}/{side}/image_rect', image_type, typestore=STORE
+            )
+            for camera in ('front', 'rear')
+            for side in ('left', 'right')
+        }
+        for index, pair in enumerate(planes(4)):
+            stamp = 10**12 + index * 100_000_000
+            for (camera, side), connection in topics.items():
+                offset = rear_offset_ns if (camera, side) == ('rear', 'right') else 0
+                message = image(getattr(pair, side), 'rgb8', stamp + offset)
+                raw = STORE.serialize_cdr(message, image_type)
+                writer.write(connection, stamp, raw)
+    return path
+
+
+@pytest.mark.parametrize('others', [[], ['good']])
+def test_one_camera_that_cannot_be_used_costs_nothing_of_the_other(
+    tmp_path: Path, others: list[str], capsys
+) -> None:
+    bag, out = write_two_cameras(tmp_path / 'b', 100 * 10**9), tmp_path / 'out.mcap'
+    more = [str(write_scene_bag(tmp_path / name, planes(2))) for name in others]
+    write = [] if others else ['--write', str(out)]
+    file = tmp_path / 'result.json'
+    arguments = [str(bag), *more, *FAST, '--json', str(file), '--report', str(tmp_path / 'r')]
+    assert main(['bag', *arguments, *write]) == 1
+    document = result_file.read(file)
+    names = [recording['name'] for recording in document['recordings']]
+    assert names == ['b front', *(f'{name} cam' for name in others)]
+    (line,) = document['left_out']
+    assert '/rear/left/image_rect' in line
+    assert f'error: {line}' in capsys.readouterr().err
+    assert line[:40] in (tmp_path / 'r' / 'report.html').read_text()
+    assert out.exists() == (not others)
+    assert main(['bag', str(bag), *FAST, '--camera', 'rear']) == 2
+    good = write_two_cameras(tmp_path / 'g', 0)
+    assert main(['bag', str(good), *FAST]) == 0
+
+
+def test_a_bag_that_breaks_off_is_judged_and_told(tmp_path: Path, capsys) -> None:
+    pytest.importorskip('mcap')
+    whole = next(write_scene_bag(tmp_path / 'b', planes(9), storage='mcap').glob('*.mcap'))
+    cut = tmp_path / 'cut.mcap'
+    cut.write_bytes(whole.read_bytes()[: int(0.7 * whole.stat().st_size)])
+    assert main(['bag', str(whole), *FAST]) == 0
+    for bags in ([cut], [whole, cut]):
+        assert main(['bag', *map(str, bags), *FAST]) == 1
+        captured = capsys.readouterr()
+        assert f'error: {cut}: ends early' in captured.err
+        assert 'cut cam' in captured.out
+
+
+@pytest.mark.parametrize(('pairs', 'judged'), [(0, []), (3, ['a cam']), (7, ['a cam', 'b cam'])])
+def test_ctrl_c_ends_with_what_was_judged(
+    tmp_path: Path, pairs: int, judged: list[str], monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    bags = [str(write_scene_bag(tmp_path / name, planes(6))) for name in 'abc']
+    add, count = RecordingJudge.add, 0
+
+    def interrupted(self: RecordingJudge, recorded: RecordedFrame) -> JudgedFrame:
+        nonlocal count
+        count += 1
+        if count > pairs:
+            raise KeyboardInterrupt
+        return add(self, recorded)
+
+    monkeypatch.setattr(RecordingJudge, 'add', interrupted)
+    file = tmp_path / 'result.json'
+    options = [*FAST, '--json', str(file), '--report', str(tmp_path / 'r')]
+    assert main(['bag', *bags, *options]) == 1
+    assert count == pairs + 1
+    captured = capsys.readouterr()
+    assert 'pairs could not be used' not in captured.out
+    if not judged:
+        assert f'error: {bags[0]}: stopped by the user after 0 pairs' in captured.err
+        return
+    document = result_file.read(file)
+    assert [recording['name'] for recording in document['recordings']] == judged
+    finding = document['recordings'][-1]['findings'][0]
+    assert (finding['level'], finding['text']) == (
+        'error',
+        f'stopped by the user after {pairs - 6 * (len(judged) - 1)} pairs',
+    )
+    assert document['left_out'] == [
+        f'{bag}: not begun, stopped by the user' for bag in bags[len(judged) :]
+    ]
+    monkeypatch.undo()
+    assert main(['bag', *bags, *options]) == 0
+    assert [r['pairs'] for r in result_file.read(file)['recordings']] == [6, 6, 6]
+    again = f'{len(judged) - 1} of 3 bags were judged before'
+    assert (again in capsys.readouterr().err) == (len(judged) > 1)
+
+
+def test_ctrl_c_ends_the_cameras_of_a_bag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: RecordingJudge, recorded: RecordedFrame) -> JudgedFrame:
+        if recorded.index == 2:
+            raise KeyboardInterrupt
+        return add(self, recorded)
+
+    add, file = RecordingJudge.add, tmp_path / 'result.json'
+    monkeypatch.setattr(RecordingJudge, 'add', interrupted)
+    bag = write_two_cameras(tmp_path / 'b', 0)
+    assert main(['bag', str(bag), *FAST, '--json', str(file)]) == 1
+    document = result_file.read(file)
+    assert [recording['name'] for recording in document['recordings']] == ['b front']
+    assert document['left_out'] == [
+        f'{bag}: /rear/left/image_rect: not begun, stopped by the user'
+    ]

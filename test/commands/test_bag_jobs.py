@@ -15,6 +15,7 @@ from scene_bag import Pair, planes, write_scene_bag
 
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.evaluation import result_file
+from dtp_stereo_ros.fleet.fleet import PARTS
 
 FAST = ['--backend', 'sgbm', '--disparity-range', '64', '--consistency-every', '2']
 BAGS = 6
@@ -43,7 +44,7 @@ def options(bags: list[str], out: Path, *more: str) -> list[str]:
 def alone(bags: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of one process."""
     out = tmp_path_factory.mktemp('alone')
-    assert main(options(bags, out)) == 0
+    assert main(options(bags, out)) == 1  # of two bags nothing can be judged
     return out
 
 
@@ -68,7 +69,7 @@ def same(out: Path, alone: Path) -> None:
 def test_two_processes_find_the_same(
     bags: list[str], alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(options(bags, tmp_path, '--jobs', '2')) == 0
+    assert main(options(bags, tmp_path, '--jobs', '2')) == 1
     same(tmp_path, alone)
     captured = capsys.readouterr()
     # The broken bags are named, in the page and the result file too.
@@ -82,7 +83,7 @@ def test_two_processes_find_the_same(
 
 
 def test_ray_finds_the_same(bags: list[str], alone: Path, tmp_path: Path, ray: Any) -> None:
-    assert main(options(bags, tmp_path, '--ray', 'auto')) == 0
+    assert main(options(bags, tmp_path, '--ray', 'auto')) == 1
     same(tmp_path, alone)
 
 
@@ -93,7 +94,7 @@ def test_the_bag_of_a_killed_worker_is_judged_again(
     wait_for(lambda: parts(tmp_path) >= 1)
     os.kill(workers(process.pid)[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
+    assert process.returncode == 1, errors
     assert 'a process ended by signal SIGKILL; its part is done again' in errors
     same(tmp_path, alone)
 
@@ -115,7 +116,7 @@ def test_the_bag_of_a_killed_ray_worker_is_judged_again(
 
     thread = threading.Thread(target=kill_one)
     thread.start()
-    assert main(options(bags, tmp_path, '--ray', 'auto')) == 0
+    assert main(options(bags, tmp_path, '--ray', 'auto')) == 1
     thread.join()
     assert killed and killed[0] not in busy_in('ray::')
     same(tmp_path, alone)
@@ -131,7 +132,7 @@ def test_an_interrupted_call_is_resumed(
     process.communicate(timeout=60)
     assert process.returncode == 130
     capsys.readouterr()
-    assert main(options(bags, tmp_path, '--jobs', '2')) == 0
+    assert main(options(bags, tmp_path, '--jobs', '2')) == 1
     assert f' of {BAGS} bags were judged before' in capsys.readouterr().err
     same(tmp_path, alone)
     # Bags were left out, so that the parts of the others are kept.
@@ -155,3 +156,17 @@ def test_bags_of_one_name_are_told_apart(tmp_path: Path) -> None:
     names = [recording['name'] for recording in document(tmp_path)['recordings']]
     assert names == [f'{bags[0]} cam', f'{bags[1]} cam', f'{bags[0]} cam (2)']
     assert {row['dataset'] for row in document(tmp_path)['accuracy']} == set(names)
+
+
+@pytest.mark.parametrize('name', ['result.json', 'report.html'])
+def test_what_is_judged_is_kept_until_it_is_written(
+    bags: list[str], tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).mkdir()
+    good = [bags[0], *bags[3:5]]
+    assert main(options(good, tmp_path)) == 2
+    assert f'{name}: cannot be written' in capsys.readouterr().err
+    (tmp_path / name).rmdir()
+    assert main(options(good, tmp_path)) == 0
+    assert '3 of 3 bags were judged before' in capsys.readouterr().err
+    assert not (tmp_path / PARTS).exists()

@@ -69,9 +69,11 @@ def test_errors_by_disparity() -> None:
     first.merge(second)
     low, middle, last = first.by_disparity()
     assert low['pixels'] == 1
-    assert (middle['pixels'], middle['epe_px']) == (3, pytest.approx((1 + 5 + 4) / 3))
+    # The hole has no part in the EPE, and is wrong.
+    assert (middle['pixels'], middle['epe_px']) == (4, pytest.approx((1 + 5 + 4) / 3))
+    assert middle['bad_3'] == pytest.approx(3 / 4)
     assert (last['pixels'], last['bad_3']) == (2, 1)
-    assert sum(line['pixels'] for line in first.by_region()) == 6
+    assert sum(line['pixels'] for line in first.by_region()) == 7
 
 
 def test_errors_by_region() -> None:
@@ -87,8 +89,23 @@ def test_errors_by_region() -> None:
     assert len(regions) == GRID_ROWS * GRID_COLUMNS
     first, last = regions[0], regions[-1]
     assert first['pixels'] == 0 and np.isnan(first['bad_3'])
-    assert (last['row'], last['column'], last['pixels']) == (2, 3, 3)
+    assert (last['row'], last['column'], last['pixels']) == (2, 3, 4)
     assert (last['epe_px'], last['bad_3']) == (4, 1)
-    assert sum(region['pixels'] for region in regions) == 48 - 4 - 1
+    assert sum(region['pixels'] for region in regions) == 48 - 4
     assert all(region['bad_3'] == 0 for region in regions[1:-1])
     assert PlaceErrors().by_region() == []
+
+
+def test_what_was_not_found_is_wrong_in_the_same_places() -> None:
+    truth = row(12, 12, 6, 250, NAN)
+    found, nothing = PlaceErrors(), PlaceErrors()
+    found.add(row(12, 6, 6, 250, 3), truth, CALIBRATION)
+    nothing.add(np.full_like(truth, NAN), truth, CALIBRATION)
+    for kind in ('by_disparity', 'by_range', 'by_region'):
+        lines, others = getattr(found, kind)(), getattr(nothing, kind)()
+        assert [line['pixels'] for line in lines] == [line['pixels'] for line in others]
+        for line in others:
+            if line['pixels']:
+                assert line['bad_3'] == 1
+            for key in ('epe_px', 'depth_rmse_m', 'depth_abs_rel'):
+                assert np.isnan(line.get(key, NAN))

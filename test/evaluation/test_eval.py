@@ -16,8 +16,11 @@ from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.evaluation import pictures, tables
 from dtp_stereo_ros.evaluation.datasets import open_dataset
 from dtp_stereo_ros.evaluation.fill import fill_holes
+from dtp_stereo_ros.evaluation.report import write_report
 from dtp_stereo_ros.evaluation.runner import Estimate, Method, evaluate
+from dtp_stereo_ros.image_io import write_pfm
 from dtp_stereo_ros.pipeline import StereoPipeline
+from dtp_stereo_ros.stereo import StereoFrame, StereoResult
 
 SHIPPED = ('dtpnet', 'dtpnet-small')
 
@@ -64,6 +67,50 @@ def test_holes_are_judged_in_three_ways(tmp_path: Path, sgbm: Method) -> None:
     assert strict.bad_3 == pytest.approx(1.0 - own.density)
     assert filled.bad_3 == 0.0
     assert filled.density == own.density
+
+
+class Blind:
+    """Finds nothing in images as dark as `below`."""
+
+    def __init__(self, below: float) -> None:
+        self._below = below
+
+    def process(self, frame: StereoFrame) -> StereoResult:
+        dark = frame.left.mean() < self._below
+        found = np.full(frame.left.shape[:2], np.nan if dark else 16, np.float32)
+        return StereoResult(found, None, 0.0, 64.0, {'inference': 0.0})
+
+    def close(self) -> None:
+        pass
+
+
+def test_an_image_in_which_nothing_is_found_is_wrong(tmp_path: Path, sgbm: Method) -> None:
+    root = layouts.pairs(tmp_path / 'p')
+    black, near = np.zeros_like(layouts.plane_pair()[0]), np.full_like(layouts.truth(), 100)
+    for name in ('blank_left.png', 'blank_right.png'):
+        assert cv2.imwrite(str(root / name), black)
+    write_pfm(root / 'blank_disp.pfm', near)
+    dataset = open_dataset(f'pairs:{root}')
+    blind, never = Method('blind', Blind(1.0)), Method('never', Blind(1000.0))
+    result = evaluate(*dataset, [blind, sgbm, never])
+    rows = {row.method: row for row in result.rows() if row.treatment == 'filled'}
+    for method, share in (('blind', 0.5), ('sgbm', 0.5), ('never', 1)):
+        score = rows[method].score
+        assert score is not None
+        assert (score.bad_3, score.d1) == pytest.approx((share, share), abs=0.02)
+        assert rows[method].images == 2
+        assert rows[method].counts['bad_3'] == 2
+    assert [rows[method].counts['epe_px'] for method in rows] == [1, 1, 0]
+    write_report(tmp_path, [result], '')
+    report = (tmp_path / 'report.md').read_text()
+    accuracy = next(line for line in report.splitlines() if '| blind ' in line)
+    assert accuracy.count('(1 of 2)') == 1
+    # The ranges of all methods are the same, and so are the pixels in them.
+    line = next(line for line in report.splitlines() if line.startswith('| 64 to 128 '))
+    cells = [cell.strip() for cell in line.split('|')[2:-1]]
+    assert float(cells[0]) == pytest.approx(50, abs=1)
+    assert cells[1:] == ['-', '100.00'] * 3
+    assert 'nan' not in report
 
 
 def test_a_set_without_truth_has_one_row_with_density(tmp_path: Path, sgbm: Method) -> None:

@@ -17,6 +17,7 @@ import pytest
 from running import command, parts, wait_for, without_times, workers
 
 from dtp_stereo_ros.cli import main
+from dtp_stereo_ros.fleet.fleet import PARTS
 
 SCENES = 24
 SGBM = ['--backend', 'sgbm', '--disparity-range', '64']
@@ -47,10 +48,13 @@ def document(out: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope='module')
 def alone(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of one process."""
+    """The report of one process, in a folder of which the user has files already."""
     out = tmp_path_factory.mktemp('alone')
+    (out / 'parts').mkdir()
+    (out / 'parts' / 'gearbox.step').write_text('a gearbox')
     assert main(options(data, out, *SGBM)) == 0
-    assert not (out / 'parts').exists()
+    assert not (out / PARTS).exists()
+    assert (out / 'parts' / 'gearbox.step').read_text() == 'a gearbox'
     return out
 
 
@@ -75,7 +79,7 @@ def test_two_processes_find_the_same(
         assert 'ms (not comparable)' in text
         assert '2 processes shared the machine' in text
     assert 'comparable' not in (alone / 'report.md').read_text()
-    assert not (tmp_path / 'parts').exists()
+    assert not (tmp_path / PARTS).exists()
 
 
 def test_a_network_finds_the_same(data: Path, tmp_path: Path) -> None:
@@ -158,4 +162,17 @@ def test_a_mended_scene_is_all_that_is_judged_again(
     assert main(options(own, out, *SGBM, '--jobs', '2')) == 0
     assert f'{SCENES + 1} of {SCENES + 2} parts' in capsys.readouterr().err
     assert document(out)['left_out'] == []
-    assert not (out / 'parts').exists()
+    assert not (out / PARTS).exists()
+
+
+@pytest.mark.parametrize('name', ['report.json', 'report.md'])
+def test_what_is_judged_is_kept_until_it_is_written(
+    data: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).mkdir()
+    assert main(options(data, tmp_path, *SGBM)) == 2
+    assert f'{name}: cannot be written' in capsys.readouterr().err
+    (tmp_path / name).rmdir()
+    assert main(options(data, tmp_path, *SGBM)) == 0
+    assert f'{SCENES + 2} of {SCENES + 2} parts were judged before' in capsys.readouterr().err
+    assert not (tmp_path / PARTS).exists()

@@ -15,9 +15,10 @@ from scene_bag import Pair, planes, write_scene_bag
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.evaluation import page_pictures
 from dtp_stereo_ros.evaluation.page_pictures import PagePictures
-from dtp_stereo_ros.evaluation.recorded import FrameScore, JudgedFrame
+from dtp_stereo_ros.evaluation.recorded import FrameScore, JudgedFrame, RecordingResult
 from dtp_stereo_ros.evaluation.replay_figures import REAL_TIME, Answer, Load, ReplayFigures
 from dtp_stereo_ros.evaluation.report_page import LIMIT_BYTES
+from dtp_stereo_ros.evaluation.result_file import as_document
 from dtp_stereo_ros.evaluation.scene_score import Estimate
 from dtp_stereo_ros.recordings.recorded_frames import RecordedFrame
 from dtp_stereo_ros.stereo import StereoFrame
@@ -156,7 +157,7 @@ def test_the_number_of_pictures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         score = FrameScore('m', index, index, index / 10, 1.0, {'photometric': float(value)})
         frame = RecordedFrame(index, StereoFrame(pixels, pixels))
         right = {'m': disparity}
-        pictures.see(JudgedFrame(frame, [Estimate('m', disparity)], right, [score]), 'photometric')
+        pictures.see(JudgedFrame(frame, [Estimate('m', disparity)], right, [score]))
     pictures.shrink(10**9)
     found = pictures.frames()
     ends = pictures.extremes()
@@ -176,6 +177,32 @@ def test_the_number_of_pictures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     assert ends['worst'][0] in pictures.extremes()['worst']
     pictures.shrink(0)
     assert len(pictures.frames()) == 1
+
+
+@pytest.mark.parametrize('key', ['inconsistent', 'bad_3'])
+@pytest.mark.parametrize('known_from', [0, 1, 5])
+def test_frames_are_ordered_by_the_measure_that_is_named(key: str, known_from: int) -> None:
+    """The first frames may lack it, and the second method may have better ones."""
+    result, pictures = RecordingResult('r'), PagePictures()
+    pixels = np.zeros((8, 12, 3), np.uint8)
+    estimates = [Estimate(name, np.full((8, 12), 3, np.float32)) for name in 'ab']
+    for index in range(20):
+        values = {'photometric': (7 * index % 20) / 20, 'coverage': 1.0}
+        if index >= known_from:
+            values[key] = index / 20
+        scores = [
+            FrameScore(name, index, index, index / 10, 1.0, {**values, **more})
+            for name, more in (('a', {}), ('b', {'bad_3': 0.5}))
+        ]
+        result.frames += scores
+        frame = RecordedFrame(index, StereoFrame(pixels, pixels))
+        pictures.see(JudgedFrame(frame, estimates, {}, scores))
+    ordered_by = as_document([], recordings=[result])['recordings'][0]['ordered_by']
+    assert (ordered_by, pictures.key) == (key, key)
+    assert pictures.extremes() == {
+        'worst': [19, 18, 17, 16],
+        'best': [known_from + place for place in range(4)],
+    }
 
 
 def test_the_cloud_turns(browse: Callable[..., Any]) -> None:

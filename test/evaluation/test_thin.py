@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+import pytest
 
 from dtp_stereo_ros.evaluation.datasets import Truth
 from dtp_stereo_ros.evaluation.scene_score import Estimate
@@ -72,3 +75,26 @@ def test_small_images_are_continued_in_black() -> None:
     assert picture.shape == (240, 4 * 320, 3)
     assert (picture[150:] == 0).all()
     assert (picture[:, 210:300] == 0).all()
+
+
+@pytest.mark.parametrize('shape', ['ring', 'corner', 'bow'])
+@pytest.mark.parametrize('unknown', [False, True])
+def test_a_structure_larger_than_its_crop_is_in_the_crop(shape: str, unknown: bool) -> None:
+    truth = np.full((400, 600), 10, np.float32)
+    if unknown:  # as inside of a window or a screen
+        truth[75:325, 115:485] = NAN
+    truth[60:340, 100:104] = 30
+    truth[336:340, 100:500] = 30
+    if shape != 'corner':
+        truth[60:340, 496:500] = 30
+    if shape == 'ring':
+        truth[60:64, 100:500] = 30
+    mask = thin_mask(truth)
+    found = thinnest(mask)
+    assert found is not None
+    assert mask[found.row, found.column]
+    thin = ThinStructures()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')  # of a mean of nothing
+        see(thin, shape, truth)
+    assert thin.picture() is not None

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dtp_stereo_ros.fleet.fleet import PARTS
+
 # Of a result file, what differs between two runs.
 TIMES = ('latency_ms', 'judging_ms', 'consistency_ms', 'command', 'jobs')
 
@@ -31,7 +33,7 @@ def workers(pid: int) -> list[int]:
 
 def parts(out: Path) -> int:
     """Number of the parts that are done."""
-    return len(list((out / 'parts').glob('*.part')))
+    return len(list((out / PARTS).glob('*.part')))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

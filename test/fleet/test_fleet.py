@@ -55,6 +55,14 @@ def test_results_are_in_the_order_of_the_tasks(tmp_path: Path, fleet: Fleet) -> 
     assert found.jobs == (1 if fleet.is_alone else 2)
 
 
+@pytest.mark.parametrize('count', [1, 2, 3])
+def test_no_more_tasks_are_done_at_a_time_than_there_are(tmp_path: Path, count: int) -> None:
+    parts = PartFolder(tmp_path / 'parts')
+    assert finish(Fleet(2), Squares(tmp_path), tasks(count), parts).jobs == min(2, count)
+    # One is left to do by the next call; those that are there were done by so many.
+    assert finish(Fleet(9), Squares(tmp_path), tasks(count + 1), parts).jobs == min(2, count)
+
+
 def test_only_what_is_missing_is_done(tmp_path: Path, fleet: Fleet) -> None:
     parts = PartFolder(tmp_path / 'parts')
     work = Squares(tmp_path, wrong=4)

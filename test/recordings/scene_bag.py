@@ -87,6 +87,9 @@ def write_scene_bag(
     storage: str = 'sqlite3',
     png: bool = False,
     first_ns: int = 10**12,
+    truth_offset_ns: int = 0,
+    truth_late_ns: int = 0,
+    truth_every: int = 1,
 ) -> Path:
     """Write pairs at 10 Hz.
 
@@ -100,6 +103,9 @@ def write_scene_bag(
         storage: 'sqlite3' or 'mcap'.
         png: compressed images.
         first_ns: stamp of the first pair.
+        truth_offset_ns: is added to the stamps of the truths.
+        truth_late_ns: they are recorded so much later.
+        truth_every: each that many pairs there is one.
     """
     picture = 'sensor_msgs/msg/CompressedImage' if png else IMAGE
     ending = '/compressed' if png else ''
@@ -134,8 +140,9 @@ def write_scene_bag(
             for key, pixels, at in (('left', pair.left, stamp), ('right', pair.right, late)):
                 message = compressed(pixels, at) if png else image(pixels, 'rgb8', at)
                 send(key, message, at)
-            if pair.truth_px is not None:
-                send('truth', disparity(pair.truth_px, offset_px, stamp), late + 1)
+            if pair.truth_px is not None and index % truth_every == 0:
+                message = disparity(pair.truth_px, offset_px, stamp + truth_offset_ns)
+                send('truth', message, late + 1 + truth_late_ns)
     return path
 
 

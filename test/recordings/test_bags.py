@@ -129,3 +129,19 @@ def test_two_loops_of_a_camera_are_good(tmp_path):
     again = 10**12 + 15 * 50_000_000
     spec = write_stamped_bag(tmp_path / 'robot', *[lambda t: t - (t >= again) * 10 * 10**9] * 2)
     assert len(open_pairs(spec, tmp_path / 'cache')) == 60
+
+
+def test_a_file_of_a_folder_that_is_recorded_anew_is_unpacked_anew(tmp_path):
+    folder = tmp_path / 'robot'
+    spec = write_bag(folder)
+    assert len(open_pairs(spec, tmp_path / 'cache')) == 4
+    other = tmp_path / 'other'
+    write_stamped_bag(other, lambda ns: ns, lambda ns: ns, count=9)
+    (kept,) = folder.glob('*.db3')
+    (new,) = other.glob('*.db3')
+    before = folder.stat().st_mtime_ns
+    for target, source in ((kept, new), (folder / 'metadata.yaml', other / 'metadata.yaml')):
+        text = source.read_bytes().replace(new.name.encode(), kept.name.encode())
+        target.write_bytes(source.read_bytes() if target == kept else text)
+    assert folder.stat().st_mtime_ns == before
+    assert len(open_pairs(spec, tmp_path / 'cache')) == 9

@@ -86,7 +86,7 @@ def write(path: Path, with_tf: bool) -> Path:
 def test_points_of_a_bag(tmp_path: Path) -> None:
     with Recording(write(tmp_path / 'b', with_tf=True)) as recording:
         given = {'truth': '/lidar/points'}
-        (topics,) = chosen_topics('b', recording.types, '', given, raw_first=False)
+        (topics,) = chosen_topics(recording, '', given, raw_first=False)
         camera = RecordedCamera(recording, topics, NodeConfig())
         frames = list(camera.frames())
     assert len(frames) == 8
@@ -102,7 +102,7 @@ def test_points_of_a_bag(tmp_path: Path) -> None:
 def test_without_transform_the_pairs_are_kept(tmp_path: Path) -> None:
     with Recording(write(tmp_path / 'b', with_tf=False)) as recording:
         given = {'truth': '/lidar/points'}
-        (topics,) = chosen_topics('b', recording.types, '', given, raw_first=False)
+        (topics,) = chosen_topics(recording, '', given, raw_first=False)
         camera = RecordedCamera(recording, topics, NodeConfig())
         frames = list(camera.frames())
     assert [frame.truth_px for frame in frames] == [None] * 8

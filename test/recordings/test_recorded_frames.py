@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.recordings.recorded_frames import RecordedCamera, RecordedFrame, Selection
 from dtp_stereo_ros.recordings.recorded_pairs import ArrivalLog
 from dtp_stereo_ros.recordings.recording import Recording
-from dtp_stereo_ros.recordings.stereo_topics import chosen_topics, stereo_topics
+from dtp_stereo_ros.recordings.stereo_topics import StereoTopics, chosen_topics, stereo_topics
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 INFO, DISPARITY = 'sensor_msgs/msg/CameraInfo', 'stereo_msgs/msg/DisparityImage'
@@ -24,7 +26,7 @@ def read(
 ) -> tuple[list[RecordedFrame], RecordedCamera]:
     config = config or NodeConfig()
     with Recording(bag) as recording:
-        topics = chosen_topics(str(bag), recording.types, '', {}, config.rectify)
+        topics = chosen_topics(recording, '', {}, config.rectify)
         camera = RecordedCamera(recording, topics[0], config, selection or Selection())
         return list(camera.frames()), camera
 
@@ -64,6 +66,37 @@ def test_cameras_are_found_by_what_belongs_together() -> None:
     assert raw['front'] == '/front/left/image_raw'
 
 
+def test_topics_without_a_message_are_not_taken() -> None:
+    types = {
+        '/cam/left/image_rect': IMAGE,
+        '/cam/right/image_rect': IMAGE,
+        '/cam/left/image_rect/compressed': COMPRESSED,
+        '/cam/right/image_rect/compressed': COMPRESSED,
+        '/cam/left/camera_info': INFO,
+        '/cam/right/camera_info': INFO,
+        '/cam/gt/disparity': DISPARITY,
+        '/cam/gt/depth': IMAGE,
+    }
+
+    def chosen(empty: list[str], given: dict[str, str] | None = None) -> StereoTopics:
+        counts = {topic: int(topic not in empty) for topic in types}
+        recording = SimpleNamespace(path='b', types=types, counts=counts)
+        (found,) = chosen_topics(cast(Recording, recording), '', given or {}, False)
+        return found
+
+    assert chosen([]).left == '/cam/left/image_rect'
+    for side in ('left', 'right'):
+        assert chosen([f'/cam/{side}/image_rect']).right == '/cam/right/image_rect/compressed'
+    assert chosen(['/cam/gt/disparity']).truth == '/cam/gt/depth'
+    assert chosen(['/cam/left/camera_info']).left_info == ''
+    named = {'truth': '/cam/gt/depth'}
+    with pytest.raises(InputError, match='b: /cam/gt/depth has no message; record it'):
+        chosen(['/cam/gt/depth'], named)
+    assert chosen([], named).truth == '/cam/gt/depth'
+    with pytest.raises(InputError, match='none; without a message: /cam/gt/depth, /cam/gt/disp'):
+        chosen(list(types))
+
+
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
 @pytest.mark.parametrize('png', [False, True])
 def test_frames_and_truth_are_those_that_were_recorded(
@@ -83,6 +116,39 @@ def test_frames_and_truth_are_those_that_were_recorded(
     assert calibration is not None
     assert (calibration.fx_px, calibration.disparity_offset_px) == (200.0, 3.0)
     assert {f.level for f in camera.findings()} == {'ok'}
+
+
+@pytest.mark.parametrize('late_ms', [0, 450, 990])
+def test_a_truth_may_be_recorded_later(tmp_path: Path, late_ms: int) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(25), truth_late_ns=late_ms * 1_000_000)
+    frames, camera = read(bag)
+    assert [f.index for f in frames] == list(range(25))
+    assert all(f.truth_px is not None for f in frames)
+    assert {f.level for f in camera.findings()} == {'ok'}
+
+
+@pytest.mark.parametrize(
+    ('offset_ns', 'late_ns', 'every', 'text', 'level'),
+    [
+        (100 * 10**9, 0, 1, '25 truths, 25 of 25 pairs without one, the nearest 97.6 s', 'warn'),
+        (-(10**11), 0, 1, '25 truths, 25 of 25 pairs without one, the nearest 9', 'warn'),
+        (60_000_000, 0, 1, '25 truths, 1 of 25 pairs without one, the nearest 0.06 s', 'ok'),
+        (0, 2 * 10**9, 1, 'pairs without one', 'warn'),
+        (0, 0, 5, '5 truths, 20 of 25 pairs without one, the nearest 0.1 s', 'ok'),
+    ],
+)
+def test_pairs_without_a_truth_are_told(
+    tmp_path: Path, offset_ns: int, late_ns: int, every: int, text: str, level: str
+) -> None:
+    bag = write_scene_bag(
+        tmp_path / 'b', planes(25), truth_offset_ns=offset_ns, truth_late_ns=late_ns,
+        truth_every=every,
+    )  # fmt: skip
+    frames, camera = read(bag)
+    assert [f.index for f in frames] == list(range(25))
+    (finding,) = [f for f in camera.findings() if f.subject == 'truth']
+    assert finding.level == level
+    assert text in finding.text
 
 
 def test_one_file_of_a_bag_is_enough(tmp_path: Path) -> None:

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
-from robot_bag import STORE, image, rosbag2
+from robot_bag import STORE, image, kind, rosbag2
 
+from dtp_stereo_ros.config import NodeConfig
 from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.recordings.recorded_frames import RecordedCamera
 from dtp_stereo_ros.recordings.recording import Recording
+from dtp_stereo_ros.recordings.stereo_topics import StereoTopics
 from dtp_stereo_ros.training.data.readers import open_pairs
 
 COUNT = 40
 LEFT, RIGHT = '/cam/left/image_rect', '/cam/right/image_rect'
+TF = '/tf_static'
 
 
-def write(path: Path, storage: str, compression: str = 'none') -> Path:
-    """Pairs of noise at 20 Hz; returns the file with the messages."""
+def write(
+    path: Path,
+    storage: str,
+    compression: str = 'none',
+    mode: str = 'STORAGE',
+    cut: Mapping[int, int] | None = None,
+) -> Path:
+    """Pairs of noise at 20 Hz; returns the file with the messages.
+
+    `cut` are indices of left images, and the number of bytes that they are cut to.
+    """
     rng = np.random.default_rng(0)
     plugin = rosbag2.StoragePlugin[storage]
     writer = rosbag2.Writer(path, version=8, storage_plugin=plugin)
     if compression != 'none':
         writer.set_compression(
-            rosbag2.CompressionMode.STORAGE, rosbag2.CompressionFormat[compression]
+            rosbag2.CompressionMode[mode], rosbag2.CompressionFormat[compression]
         )
     with writer:
         topics = {
@@ -33,9 +47,11 @@ def write(path: Path, storage: str, compression: str = 'none') -> Path:
         }
         for i in range(COUNT):
             stamp = 10**12 + i * 50_000_000
-            for connection in topics.values():
+            for topic, connection in topics.items():
                 pixels = rng.integers(0, 255, (240, 320), np.uint8)
                 raw = STORE.serialize_cdr(image(pixels, 'mono8', stamp), connection.msgtype)
+                if cut and topic == LEFT:
+                    raw = raw[: cut.get(i, len(raw))]
                 writer.write(connection, stamp, raw)
     (file,) = (f for f in path.iterdir() if f.name != 'metadata.yaml')
     return file
@@ -91,3 +107,99 @@ def test_a_folder_without_metadata_is_read(tmp_path: Path, storage: str) -> None
         left.unlink()
     with pytest.raises(InputError, match=r'and no \.mcap or \.db3 file'):
         Recording(tmp_path / 'bag')
+
+
+def write_mcap(path: Path, chunks: bool = True, index: bool = True) -> Path:
+    """Noise at 20 Hz as one .mcap, and three static transforms."""
+    mcap = pytest.importorskip('mcap.writer')
+    types = mcap.IndexType.ALL if index else mcap.IndexType.NONE
+    transforms = kind('tf2_msgs/msg/TFMessage')([])
+    rng = np.random.default_rng(0)
+    with path.open('wb') as file:
+        writer = mcap.Writer(file, chunk_size=10_000, index_types=types, use_chunking=chunks)
+        writer.start(profile='ros2')
+        channels = {}
+        for topic, name in ((TF, 'tf2_msgs/msg/TFMessage'), (LEFT, 'sensor_msgs/msg/Image')):
+            schema = writer.register_schema(name, 'ros2msg', b'')
+            channels[topic] = name, writer.register_channel(topic, 'cdr', schema)
+
+        def send(topic: str, message: object, stamp: int) -> None:
+            name, channel = channels[topic]
+            data = bytes(STORE.serialize_cdr(message, name))
+            writer.add_message(channel, stamp, data, stamp)
+
+        for i in range(COUNT):
+            stamp = 10**12 + i * 50_000_000
+            if i % 15 == 0:
+                send(TF, transforms, stamp)
+            send(LEFT, image(rng.integers(0, 255, (24, 32), np.uint8), 'mono8', stamp), stamp)
+        writer.finish()
+    return path
+
+
+@pytest.mark.parametrize(('chunks', 'index'), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize('at', [0, 17])
+def test_one_reading_within_another(tmp_path: Path, chunks: bool, index: bool, at: int) -> None:
+    found, within = [], 0
+    with Recording(write_mcap(tmp_path / 'a.mcap', chunks, index)) as recording:
+        whole = stamps(recording)
+        for _, recorded_ns, _ in recording.messages([LEFT]):
+            if len(found) == at:
+                within = len(list(recording.messages([TF])))
+                # One that is not read to its end changes nothing either.
+                next(recording.messages([TF], start_s=0.5))
+            found.append(recorded_ns)
+        assert stamps(recording) == whole
+    assert within == 3
+    assert len(whole) == COUNT
+    assert found == whole
+
+
+@pytest.mark.parametrize('storage', ['MCAP', 'SQLITE3'])
+@pytest.mark.parametrize('cut', [{0: 0}, {5: 100}, {39: 3}, {2: 1000, 20: 20, 21: 76_000}])
+def test_a_message_that_cannot_be_decoded_is_left_out(
+    tmp_path: Path, storage: str, cut: dict[int, int]
+) -> None:
+    with Recording(write(tmp_path / 'bag', storage, cut=cut)) as recording:
+        camera = RecordedCamera(recording, StereoTopics('cam', LEFT, RIGHT), NodeConfig())
+        indices = [(f.frame.stamp_ns - 10**12) // 50_000_000 for f in camera.frames()]
+        assert indices == [i for i in range(COUNT) if i not in cut]
+        assert recording.broken == ''
+        (line,) = [f.line for f in camera.findings() if f.level == 'error']
+        # Another reading finds the same ones.
+        assert len(stamps(recording)) == COUNT - len(cut)
+        assert recording.damage([LEFT, RIGHT]) == [line]
+    assert line.startswith(f'{LEFT}: {len(cut)} of its messages cannot be decoded')
+    assert f'the first {min(cut) / 20:.3f} s after the start' in line
+
+
+@pytest.mark.parametrize('storage', ['MCAP', 'SQLITE3'])
+@pytest.mark.parametrize('folder', [True, False])
+def test_compressed_messages_need_their_metadata(
+    tmp_path: Path, storage: str, folder: bool
+) -> None:
+    file = write(tmp_path / 'bag', storage, 'ZSTD', 'MESSAGE')
+    topics = StereoTopics('cam', LEFT, RIGHT)
+    with Recording(tmp_path / 'bag') as recording:
+        assert len(stamps(recording)) == COUNT
+    if folder:
+        (tmp_path / 'bag' / 'metadata.yaml').unlink()
+    with Recording(tmp_path / 'bag' if folder else file) as recording:
+        camera = RecordedCamera(recording, topics, NodeConfig())
+        assert list(camera.frames()) == []
+        assert f'{LEFT}: {COUNT} of its messages cannot be decoded' in camera.why_nothing('judged')
+        assert 'compressed by zstd' in camera.why_nothing('judged')
+        assert 'with its metadata.yaml' in camera.why_nothing('judged')
+
+
+def test_a_bag_that_breaks_off_at_once_tells_why(tmp_path: Path) -> None:
+    file = write(tmp_path / 'bag', 'SQLITE3')
+    with Recording(file) as recording:
+        camera = RecordedCamera(recording, StereoTopics('cam', LEFT, RIGHT), NodeConfig())
+        size = file.stat().st_size
+        with file.open('r+b') as content:
+            content.seek(4096)
+            content.write(bytes(size - 4096))
+        assert list(camera.frames()) == []
+        assert 'cannot be read (' in camera.why_nothing('judged')
+        assert 'see --start' not in camera.why_nothing('judged')

@@ -37,7 +37,7 @@ from dtp_stereo_ros.messages.truth import raw_disparity
 from dtp_stereo_ros.recordings.bag_messages import KINDS, BagMessages
 from dtp_stereo_ros.recordings.recorded_frames import RecordedCamera, RecordedFrame, Selection
 from dtp_stereo_ros.recordings.recording import Recording
-from dtp_stereo_ros.recordings.stereo_topics import chosen_topics
+from dtp_stereo_ros.recordings.stereo_topics import chosen_topics, stereo_topics
 from dtp_stereo_ros.recordings.written_bag import WrittenBag, uninterrupted
 from dtp_stereo_ros.recordings.written_results import DECIMATION, ResultWriter
 from dtp_stereo_ros.stereo import StereoResult
@@ -64,7 +64,7 @@ def rewrite(
     """Write all pairs of all cameras with `result_of`; returns them by camera."""
     config, found = config or NodeConfig(), {}
     with Recording(bag) as recording, WrittenBag(out) as written:
-        topics = chosen_topics(str(bag), recording.types, '', given, config.rectify)
+        topics = chosen_topics(recording, '', given, config.rectify)
         for one in topics:
             camera = RecordedCamera(recording, one, config, selection or Selection())
             writer = ResultWriter(written, camera, config, 100.0, len(topics) > 1)
@@ -138,7 +138,7 @@ def test_a_part_of_a_bag_is_read_again(tmp_path: Path) -> None:
     frames = rewrite(bag, out, config, Selection(every=3))['cam']
     assert [frame.index for frame in frames] == list(range(0, 27, 3))
     with Recording(out) as recording:
-        (topics,) = chosen_topics('', recording.types, '', {}, False)
+        (topics,) = chosen_topics(recording, '', {}, False)
         again = list(RecordedCamera(recording, topics, config).frames())
     assert len(again) == 9
     for old, new in zip(frames, again, strict=True):
@@ -153,7 +153,7 @@ def test_points_and_their_transforms_are_read_again(tmp_path: Path) -> None:
     bag, out = write_lidar_bag(tmp_path / 'b', True), tmp_path / 'out.mcap'
     frames = rewrite(bag, out, truth='/lidar/points')['cam']
     with Recording(out) as recording:
-        (topics,) = chosen_topics('', recording.types, '', {'truth': '/lidar/points'}, False)
+        (topics,) = chosen_topics(recording, '', {'truth': '/lidar/points'}, False)
         again = list(RecordedCamera(recording, topics, NodeConfig()).frames())
         connections = {c.topic: c for c in recording._reader.connections}
     assert len(again) == len(frames) == 8
@@ -201,7 +201,7 @@ def test_outputs_of_several_cameras_have_their_names(tmp_path: Path) -> None:
     found = set(contents(tmp_path / 'out.mcap'))
     assert {f'/{c}/{topic}' for c in ('front', 'rear') for topic in OUTPUTS} <= found
     assert not found & ALL
-    assert {t.name for t in chosen_topics('', dict.fromkeys(found, IMAGE), '', {}, False)} == {
+    assert {t.name for t in stereo_topics(dict.fromkeys(found, IMAGE))} == {
         'front',
         'rear',
     }
@@ -302,7 +302,7 @@ def test_a_bag_of_ros1_becomes_one_of_ros2(tmp_path: Path) -> None:
     assert found['/tf_static'][0][1].transforms[0].transform.translation.z == 3.0
     assert found['/c/gt/disparity'][1][1].t == pytest.approx(0.1)
     with Recording(tmp_path / 'out.mcap') as recording:
-        (one,) = chosen_topics('', recording.types, '', {}, False)
+        (one,) = chosen_topics(recording, '', {}, False)
         again = list(RecordedCamera(recording, one, NodeConfig()).frames())
     for old, new in zip(frames, again, strict=True):
         assert old.frame.calibration == new.frame.calibration

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,12 @@ def test_commands_have_their_options() -> None:
     assert '| `--max-depth M` | `100.0` | Farther points are beyond range.' in page
     assert '| `-o, --out DIR` | `demo_out` |' in page
     assert '(default:' not in page.partition('\n## dtp-stereo infer')[0]
+    assert argparse.SUPPRESS not in page
+    # Options that a parameter file gives way to have the default of the setting.
+    for name in ('bag', 'replay', 'view'):
+        own = page.partition(f'\n## dtp-stereo {name}\n')[2].partition('\n## ')[0]
+        assert '| `--max-depth M` | `100.0` |' in own
+        assert re.search(r'\| `--models? MODEL[^ ]*` \| `dtpnet` \|', own)
 
 
 def test_a_topic_without_a_meaning_is_an_error(

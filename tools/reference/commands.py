@@ -7,6 +7,7 @@ import importlib
 import re
 
 from dtp_stereo_ros.cli import COMMANDS
+from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.markdown import table
 
 from .markdown import code
@@ -70,6 +71,10 @@ def _value(action: argparse.Action) -> str:
 
 def _default(action: argparse.Action) -> str:
     value = action.default
+    if value == argparse.SUPPRESS:
+        # What is not typed is not parsed: the parameter file, or else the setting itself, counts.
+        dest = 'model' if action.dest == 'models' else action.dest
+        value = getattr(PipelineConfig(), dest)
     if action.nargs == 0 or value is None or value == '' or value == []:
         return ''
     return ','.join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
