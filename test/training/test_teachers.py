@@ -1,11 +1,14 @@
 """Teachers: every kind answers, and what they say is over the student's bins."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dtp_stereo_ros.backends.trial import pair_of
 from dtp_stereo_ros.errors import ConfigError, ModelError
 from dtp_stereo_ros.evaluation.datasets import Scene
 from dtp_stereo_ros.image_io import write_png
@@ -24,6 +27,7 @@ from dtp_stereo_ros.training.teachers import (
     two_hot_logits,
 )
 
+REPOSITORY = Path(__file__).parents[2]
 LIGHT = LightConfig(64, 8, 16, 24, 32, 32, 1, 8, 16, (1, 1, 1, 1))
 GRID = BinGrid(16, 4.0)
 
@@ -87,6 +91,20 @@ def test_networks_teach_over_any_bins(network, bins, bin_px):
     assert (taught.features is None) == isinstance(network, PSMNet)
     with torch.no_grad():
         assert torch.equal(taught.disparity_px, network.eval()(*pair)[0][:, 0])
+
+
+@pytest.mark.parametrize(
+    'path',
+    ['checkpoints/large.pt', 'checkpoints/bimodal.pt', 'resource/models/dtpnet.pt'],
+)
+def test_the_likeliest_bin_of_a_trained_teacher_is_near_the_truth(path):
+    pair = pair_of((192, 320))
+    grid = BinGrid(48, 4.0)
+    left, right = torch.from_numpy(pair.left), torch.from_numpy(pair.right)
+    taught = open_teacher(str(REPOSITORY / path))(left, right, grid)
+    likeliest_px = taught.logits[0].argmax(dim=0).numpy() * grid.bin_px
+    off = np.abs(likeliest_px - pair.truth_px[::4, ::4])[pair.judged[::4, ::4]]
+    assert np.percentile(off, 95) <= 4
 
 
 def test_files_are_known_by_their_endings(tmp_path, make_onnx):
