@@ -114,16 +114,17 @@ class Trainer:
             self.renderer = Renderer(config.data, self.device, process)
         # First, so that the workers draw while the device is set up.
         feed = self._feed(cache, process)
-        self._examine()
-        held_out = self._held_out(feed)
-        self._check_lessons(held_out)
-        if config.compile:
-            self._compile(next(feed))
         trainers = [self, *self.others]
-        for trainer in trainers:
-            trainer.log.start(0 if config.minutes else config.steps, self.step, config.out.name)
-            trainer.schedule.mark()
         try:
+            self._examine()
+            held_out = self._held_out()
+            self._check_lessons(held_out)
+            if config.compile:
+                self._compile(next(feed))
+            for trainer in trainers:
+                steps = 0 if config.minutes else config.steps
+                trainer.log.start(steps, self.step, config.out.name)
+                trainer.schedule.mark()
             while True:
                 over = self.stopped or self.schedule.over(self.step)
                 if over or self.schedule.due(self.step):
@@ -134,6 +135,8 @@ class Trainer:
                 for trainer in trainers:
                     trainer._train(batch)
         finally:
+            if isinstance(feed, PooledFeed):
+                feed.close()
             for trainer in trainers:
                 trainer.log.close()
 
@@ -143,24 +146,19 @@ class Trainer:
         pooled = all(spec in GENERATORS or is_assets(spec) for spec in config.sources)
         if pooled and self.device.type == 'cuda':
             return PooledFeed(
-                config.sources, config.data, self.device, self.renderer, config.workers, self.step
-            )
+                config.sources, config.data, self.device, self.renderer, config.workers,
+                self.step, process,
+            )  # fmt: skip
         stream = self.sources.stream(config.data, self.step, process, cache, self.renderer)
         return Feed(stream, config.workers, self.device, self.renderer)
 
-    def _held_out(self, feed: Feed | PooledFeed) -> list[Batch]:
-        """Batches of validation, on the device."""
+    def _held_out(self) -> list[Batch]:
+        """Batches of validation, on the device; the same in every process and call of a run."""
         config = self.config
-        if isinstance(feed, PooledFeed):
-            held_out = self.renderer.validation(config.validation_count) if self.renderer else []
-            held_out = [{k: v.to(self.device) for k, v in b.items()} for b in held_out]
-            return held_out + feed.held_out()
         held_out = self.sources.validation(
             config.data, config.validation_count, self._ask(), self.renderer
         )
-        if self.device.type == 'cuda':
-            held_out = [feed.moved(batch) for batch in held_out]
-        return held_out
+        return [{k: v.to(self.device) for k, v in batch.items()} for batch in held_out]
 
     def best_weights(self) -> tuple[Path, dict[str, Any]]:
         """Path of best.pt, and its card."""

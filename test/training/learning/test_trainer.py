@@ -20,6 +20,7 @@ from dtp_stereo_ros.training.data.batches import (
     flip_pair,
     make_pair,
 )
+from dtp_stereo_ros.training.data.device_pool import PooledFeed
 from dtp_stereo_ros.training.learning import device, trainer
 from dtp_stereo_ros.training.learning.schedule import Schedule, rate_after, rate_at
 from dtp_stereo_ros.training.learning.trainer import Trainer
@@ -367,6 +368,28 @@ def test_another_folder_goes_on_with_other_settings_and_its_card_tells_both(shor
     (before,) = meta['before']
     assert before.startswith(f'{short.name}: 2 steps, procedural pairs')
     assert Trainer(config(tmp_path / 'other', **changes)).step == 3  # the same command goes on
+
+
+@pytest.mark.parametrize('pooled', [False, True])
+def test_the_pairs_of_validation_stay_the_same_where_a_run_goes_on(tmp_path, monkeypatch, pooled):
+    """Errors of all calls decide between the same checkpoints."""
+    judged = []
+
+    def validate(network, batches, accelerator):
+        judged.append(torch.cat([batch['left'] for batch in batches]))
+        return {'val/epe_px': 1.0, 'val/bad3': 0.5}
+
+    def feed(run, cache, process):
+        c = run.config
+        return PooledFeed(c.sources, c.data, run.device, None, 0, run.step, process)
+
+    monkeypatch.setattr(trainer, 'validate', validate)
+    if pooled:  # as on a GPU
+        monkeypatch.setattr(Trainer, '_feed', feed)
+    for steps in (1, 2):
+        Trainer(config(tmp_path, **{**SHORT, 'steps': steps})).run()
+    assert len(judged) >= 2
+    assert all(torch.equal(pairs, judged[0]) for pairs in judged)
 
 
 def test_the_last_line_is_of_the_best_weights(tmp_path, monkeypatch, capsys):
