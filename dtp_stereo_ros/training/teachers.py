@@ -42,10 +42,7 @@ class BinGrid:
     @classmethod
     def of(cls, network: Network) -> BinGrid:
         """The bins of a network's outputs."""
-        regress = getattr(network, 'regress', None)
-        bins = network.max_disparity_px
-        if isinstance(regress, nn.Conv2d):
-            bins = regress.out_channels
+        bins = getattr(network, 'bins', network.max_disparity_px)
         return cls(bins, network.max_disparity_px / bins)
 
 

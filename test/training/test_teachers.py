@@ -13,6 +13,7 @@ from dtp_stereo_ros.errors import ConfigError, ModelError
 from dtp_stereo_ros.evaluation.datasets import Scene
 from dtp_stereo_ros.image_io import write_png
 from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.bimodal import BimodalConfig, DTPNetBimodal
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
 from dtp_stereo_ros.network.psmnet import PSMNet, PSMNetConfig
@@ -78,8 +79,9 @@ def test_two_hot_distributions_have_the_disparity_as_mean(disparity):
         (DTPNetLight(LIGHT), 16, 4.0),
         (DTPNetPaper(PaperConfig(3, 64)), 64, 1.0),
         (PSMNet(PSMNetConfig(32, (1, 1, 1, 1))), 32, 1.0),
+        (DTPNetBimodal(BimodalConfig(64, 8, 16, 24, 32, 32, 8, 16, (1, 1, 1, 1))), 16, 4.0),
     ],
-    ids=['light', 'paper', 'psmnet'],
+    ids=['light', 'paper', 'psmnet', 'bimodal'],
 )
 def test_networks_teach_over_any_bins(network, bins, bin_px):
     assert BinGrid.of(network) == BinGrid(bins, bin_px)
