@@ -179,6 +179,9 @@ def test_wrong_recipes_are_one_line(tmp_path, smoke):
         read_recipe(smoke, {'distil.stepps': 3})
     with pytest.raises(ConfigError, match=r'smoke\.yaml: prune\.how\.ratio is 2\.0, it must'):
         read_recipe(smoke, {'prune.how.ratio': 2})
+    for step in ('distil', 'prune.tune'):
+        with pytest.raises(ConfigError, match=rf"{step}\.how\.teacher is 'sgbm', but all steps"):
+            read_recipe(smoke, {f'{step}.how.teacher': 'sgbm'})
     path = tmp_path / 'bad.yaml'
     path.write_text('a: [')
     with pytest.raises(InputError, match=r'bad\.yaml: is no YAML'):
