@@ -141,6 +141,23 @@ def test_a_camera_without_truth_makes_a_chain(chain, smoke, tmp_path):
     assert 'visible pixels of the last tenth of the pairs, not trained on' in text
 
 
+def test_a_teacher_that_the_chain_trains_judges_a_camera_without_truth(smoke, tmp_path):
+    root = layouts.pairs(tmp_path / 'data')
+    (root / 'wall_disp.pfm').unlink()
+    changes = [
+        f'out={tmp_path / "out"}', 'threads=1', 'teacher.steps=2', 'distil.steps=2',
+        f'distil.sources=[folder:{root}]', 'prune.rounds=0', 'evaluate.backends=[onnx]',
+    ]  # fmt: skip
+    assert main(['recipe', str(smoke), *(a for c in changes for a in ('--set', c))]) == 0
+    teacher, student = (
+        json.loads((tmp_path / 'out' / name / 'link.json').read_text())
+        for name in ('01-teacher', '02-distil')
+    )
+    assert teacher['real']
+    assert student['real']
+    assert teacher['epe_px'] < 0.01 < student['epe_px']
+
+
 def test_a_finished_student_is_pruned_without_being_taught_first(chain, smoke, tmp_path):
     """As `small.yaml` does; the student is judged beside what comes of it, and stays as it was."""
     student = chain / '02-distil' / 'best.pt'
