@@ -1,6 +1,6 @@
 """A chain of steps from a teacher to an exported, pruned model; resumable at every step.
 
-Each step has a folder ``NN-name`` below the recipe's; see `stages`.
+Each step has a folder ``NN-name`` below the recipe's; see `resumable`.
 """
 
 from __future__ import annotations
@@ -193,9 +193,17 @@ class Chain:
     def _add(self, name: str, path: Path) -> None:
         """Judge a link of the chain on the test pairs, once."""
         known = path.parent / 'link.json'
+        # Links of other test pairs cannot be compared.
+        test = {
+            'sources': list(self._judged_by),
+            'data': plain(self.recipe.data),
+            'batches': self.recipe.validation_batches,
+            'teacher': self._teacher,
+        }
         if known.exists():
             content = json.loads(known.read_text())
-            if content['sha256'] == models.sha256(path):
+            judged = content.pop('test', None)
+            if judged == test and content['sha256'] == models.sha256(path):
                 self.links.append(Link(path=path, **content))
                 return
         accelerator = self._accelerator()
@@ -217,7 +225,7 @@ class Chain:
             'real': real,
         }
         if accelerator.is_main_process:
-            write_json(known, content)
+            write_json(known, {**content, 'test': test})
         self.links.append(Link(path=path, **content))
 
     def _held_out(

@@ -100,6 +100,38 @@ def test_a_chain_goes_on_where_it_stopped(chain, smoke, tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    'change',
+    ['prune.tune.sources=[folder:{pairs}]', 'validation_batches=3', 'data.seed=4'],
+)
+def test_links_are_judged_anew_where_the_test_pairs_are_others(
+    chain, smoke, tmp_path, capsys, change
+):
+    """Else rows of the summary would be of different pairs."""
+    out = tmp_path / 'copy'
+    shutil.copytree(chain, out)
+    teacher = out / '01-teacher' / 'best.pt'
+    student = out / '02-distil' / 'best.pt'
+    changes = [
+        f'out={out / "new"}', 'threads=1', f'teacher.file={teacher}', f'student.file={student}',
+        'distil.steps=0', 'prune.how.ratio=0.999', 'prune.how.largest_cut=0.001',
+        'prune.how.by_sensitivity=false',
+    ]  # fmt: skip
+    arguments = ['recipe', str(smoke), *(a for c in changes for a in ('--set', c))]
+    link = out / 'new' / '01-student' / 'link.json'
+    # Nothing can be cut: the call ends after the student.
+    assert main(arguments) == 2
+    before = json.loads(link.read_text())
+    assert main(arguments) == 2
+    assert json.loads(link.read_text()) == before
+    pairs = layouts.pairs(tmp_path / 'data')
+    assert main([*arguments, '--set', change.format(pairs=pairs)]) == 2
+    after = json.loads(link.read_text())
+    assert after['sha256'] == before['sha256']
+    assert after['epe_px'] != before['epe_px']
+    assert after['real'] == ('folder' in change)
+
+
 def test_a_step_is_not_mixed_with_other_settings(chain, smoke, capsys):
     arguments = ['recipe', str(smoke), '--set', f'out={chain}', '--set', 'distil.steps=61']
     assert main(arguments) == 2
