@@ -51,6 +51,10 @@ from .supervised import Objective, Parts, supervised
 from .train_config import difference, lesson, preset
 from .validation import LIKELIHOOD, draw, validate
 
+# Settings that decide which weights a run has, and which of them it trains.
+_WEIGHTS = (
+    'network', 'init', 'only', 'half_upsampling', 'one_correlation', 'magnification', 'error_head',
+)  # fmt: skip
 # Batches that a teacher is looked at on, and what its answers differ by at least.
 _ASKED = 2
 _SPREAD_PX = 0.05
@@ -430,7 +434,8 @@ class Trainer:
         """State of an earlier call, and the runs before it, for the card.
 
         Raises:
-            ConfigError: it had other settings. Those of a run in another folder may differ.
+            ConfigError: it had other settings. Those of a run in another folder may differ,
+                unless they decide which weights there are.
         """
         resume = self.config.resume
         if resume and not (resume / 'last.pt').exists():
@@ -446,7 +451,15 @@ class Trainer:
             return before, before.get('history', [])
         before = run_state.read(resume)
         history = before.get('history', [])
-        if difference(before.get('settings', self.lesson), self.lesson):
+        earlier = before.get('settings', self.lesson)
+        both = [name for name in _WEIGHTS if name in earlier and name in self.lesson]
+        theirs, ours = ({name: of[name] for name in both} for of in (earlier, self.lesson))
+        if other := difference(theirs, ours):
+            raise ConfigError(
+                f'resume: {resume} was begun with another {other}, so that its weights are not '
+                f'those of this run; give the same, or start from --init {resume}/best.pt'
+            )
+        if difference(earlier, self.lesson):
             history = [*history, history_of(resume / 'best.pt', before['step'])]
         return before, history
 
@@ -454,7 +467,14 @@ class Trainer:
         """Go on where an earlier call stopped."""
         if before:
             self.network.load_state_dict(before['network'])
-            self.learned.load_state_dict(before.get('learned', {}))
+            layers = before.get('learned', {})
+            if _shapes(layers) != _shapes(self.learned.state_dict()):
+                raise ConfigError(
+                    f'resume: {self.config.resume} was begun without features, with features, or '
+                    'with those of another teacher; give the same --features and --teacher, or '
+                    'start from its weights by --init'
+                )
+            self.learned.load_state_dict(layers)
             self.average.network.load_state_dict(before['average'])
             self.step, self.samples = before['step'], before['samples']
             self.schedule.before_s = before['seconds']
@@ -522,6 +542,10 @@ def freeze_others(network: nn.Module, only: tuple[str, ...]) -> list[nn.Module]:
         for name, module in network.named_modules()
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and not chosen(name)
     ]
+
+
+def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in state.items()}
 
 
 def image(batch: Tensor) -> Tensor:

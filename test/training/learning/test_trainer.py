@@ -392,6 +392,30 @@ def test_the_pairs_of_validation_stay_the_same_where_a_run_goes_on(tmp_path, mon
     assert all(torch.equal(pairs, judged[0]) for pairs in judged)
 
 
+@pytest.mark.parametrize(
+    ('changes', 'named'),
+    [
+        ({'network': {**NETWORK, 'volume': 24}}, 'network.volume (16, now 24)'),
+        ({'init': 'wide.pt'}, "init ('', now '"),
+        ({'only': ('upsampling',)}, 'only ([], now ['),
+        ({'distil': DistilConfig(teacher='wide.pt', features=1.0)}, 'without features'),
+    ],
+)
+def test_a_run_of_other_weights_is_not_gone_on_from(short, tmp_path, changes, named):
+    checkpoint.save(tmp_path / 'wide.pt', build({**NETWORK, 'volume': 24}), {})
+    if 'init' in changes:
+        changes = {'init': tmp_path / 'wide.pt'}
+    if 'distil' in changes:
+        teacher = str(tmp_path / 'wide.pt')
+        changes = {'distil': dataclasses.replace(changes['distil'], teacher=teacher)}
+    other = config(tmp_path / 'other', **{**SHORT, 'steps': 3, 'resume': short, **changes})
+    with pytest.raises(ConfigError, match=r'^resume: .* was begun') as caught:
+        Trainer(other)
+    assert named in str(caught.value)
+    assert '--init' in str(caught.value)
+    assert not list((tmp_path / 'other').glob('*.pt'))
+
+
 def test_the_last_line_is_of_the_best_weights(tmp_path, monkeypatch, capsys):
     errors = iter([5.0, 3.0, 9.0])
     monkeypatch.setattr(
