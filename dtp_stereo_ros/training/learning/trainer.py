@@ -8,6 +8,7 @@ Nothing in a step waits for the device: losses are added up there, and read with
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -51,10 +52,11 @@ from .supervised import Objective, Parts, supervised
 from .train_config import difference, lesson, preset
 from .validation import LIKELIHOOD, draw, validate
 
+# Settings that change a trained network.
+_CHANGES = ('half_upsampling', 'one_correlation', 'magnification', 'error_head')
+_DEFAULTS = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
 # Settings that decide which weights a run has, and which of them it trains.
-_WEIGHTS = (
-    'network', 'init', 'only', 'half_upsampling', 'one_correlation', 'magnification', 'error_head',
-)  # fmt: skip
+_WEIGHTS = ('network', 'init', 'only', *_CHANGES)
 # Batches that a teacher is looked at on, and what its answers differ by at least.
 _ASKED = 2
 _SPREAD_PX = 0.05
@@ -173,9 +175,7 @@ class Trainer:
     def _train(self, batch: Batch) -> None:
         """One step."""
         config = self.config
-        self.network.train()
-        for module in self._frozen:
-            module.eval()
+        self._to_training()
         factor = self.schedule.rate(self.step)
         for group in self.optimizer.param_groups:
             group['lr'] = config.learning_rate * factor
@@ -212,26 +212,43 @@ class Trainer:
             self._backward(network, batch, (0, 0))
             return [p.grad.clone() for p in self.network.parameters() if p.grad is not None]
 
-        self.network.train()
+        self._to_training()
+        # The trial is no step: the statistics stay.
+        statistics = [buffer.clone() for buffer in self.network.buffers()]
         chosen, off = compiled(self._prepared, gradients)
+        for buffer, before in zip(self.network.buffers(), statistics, strict=True):
+            buffer.copy_(before)
         what = 'not compiled, as' if chosen is self._prepared else 'compiled;'
         self._prepared = chosen
         self.log.line(f'{what} {100 * off:.0f} % of the layers get another gradient then')
 
+    def _to_training(self) -> None:
+        """Put the network in training mode; what is frozen keeps its statistics."""
+        self.network.train()
+        for module in self._frozen:
+            module.eval()
+
     def _build(self, before: dict[str, Any]) -> None:
         """Network, average, objective and optimizer; `before` is what an earlier call left."""
         config = self.config
+        network: Network
         if config.init:
             network = checkpoint.load(config.init)
-            if isinstance(network, DTPNetLight):
-                network = with_half_upsampling(network) if config.half_upsampling else network
-                network = with_one_correlation(network) if config.one_correlation else network
-                if config.magnification != 1.0:
-                    network = magnified(network, config.magnification)
-                if config.error_head:
-                    network = with_error_head(network, config.error_head)
         else:
             network = build(before.get('config', config.network))
+        changes = [name for name in _CHANGES if getattr(config, name) != _DEFAULTS[name]]
+        if config.init and isinstance(network, DTPNetLight):
+            network = with_half_upsampling(network) if config.half_upsampling else network
+            network = with_one_correlation(network) if config.one_correlation else network
+            if config.magnification != 1.0:
+                network = magnified(network, config.magnification)
+            if config.error_head:
+                network = with_error_head(network, config.error_head)
+        elif changes:
+            raise ConfigError(
+                f'{changes[0]}: changes a trained light network, and {config.init or config.out} '
+                'does not start from one; name one with --init'
+            )
         for size in config.data.sizes:
             if any(side % network.padding_multiple for side in size):
                 raise ConfigError(

@@ -416,6 +416,26 @@ def test_a_run_of_other_weights_is_not_gone_on_from(short, tmp_path, changes, na
     assert not list((tmp_path / 'other').glob('*.pt'))
 
 
+@pytest.mark.parametrize('member', ['', 'bimodal', 'paper'])
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'error_head': 8},
+        {'magnification': 1.5},
+        {'half_upsampling': True},
+        {'one_correlation': True},
+    ],
+)
+def test_a_change_of_a_network_that_cannot_be_made_is_refused(tmp_path, member, change):
+    init = None
+    if member:
+        init = tmp_path / f'{member}.pt'
+        checkpoint.save(init, build({'member': member, 'max_disparity_px': 64}), {})
+    named = f'{next(iter(change))}: changes a trained light network'
+    with pytest.raises(ConfigError, match=named):
+        Trainer(config(tmp_path / 'out', init=init, **change))
+
+
 def test_the_last_line_is_of_the_best_weights(tmp_path, monkeypatch, capsys):
     errors = iter([5.0, 3.0, 9.0])
     monkeypatch.setattr(
