@@ -350,7 +350,7 @@ class TrainConfig(Course, Computing):
     )
     also: tuple[str, ...] = setting(
         (),
-        'Networks that are trained on the same batches, each in a folder of its name; a '
-        'checkpoint (.pt) goes on from its weights.',
+        'Networks that are trained on the same batches from the first step on, each in a folder '
+        'of its name; a checkpoint (.pt) goes on from its weights. They are not compiled.',
     )
     command: str = ''

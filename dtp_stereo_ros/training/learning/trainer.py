@@ -70,7 +70,8 @@ class Trainer:
 
     Raises:
         ConfigError: a number that no run can have; another run in the folder; pairs without
-            truth and no teacher; minutes for several processes; or see `Distillation`.
+            truth and no teacher; minutes for several processes; networks beside it in one folder
+            or at other steps; or see `Distillation`.
         InputError: a source, or the folder to resume, is missing.
         ModelError: `init` or the teacher is unusable.
         StereoError: the device renders otherwise than the CPU.
@@ -80,6 +81,15 @@ class Trainer:
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
+        folders: dict[Path, str] = {}
+        for name in config.also:
+            folder = beside(config, name).out
+            if folder in folders:
+                raise ConfigError(
+                    f'also: {folders[folder]} and {name} would both be trained in {folder}; copy '
+                    'one of them to a file of another name'
+                )
+            folders[folder] = name
         self.schedule = Schedule(config)
         self.accelerator = accelerator_for(config.device, config.precision == 'bf16')
         if config.minutes and self.accelerator.num_processes > 1:
@@ -105,6 +115,15 @@ class Trainer:
         self._restore(before)
         self.renderer: Renderer | None = None
         self.others = [Trainer(beside(config, name)) for name in config.also]
+        for other in self.others:
+            # Its checkpoints are written after those of this run: an interruption between both
+            # leaves it behind, never ahead.
+            if other.step > self.step or (self.step and not other.step):
+                raise ConfigError(
+                    f'also: {other.config.out} is at step {other.step}, and {config.out} at '
+                    f'{self.step}; networks that learn together begin together, so give another '
+                    '--out, or leave it out of --also'
+                )
 
     @property
     def seconds(self) -> float:

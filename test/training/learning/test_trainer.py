@@ -570,6 +570,24 @@ def test_another_network_learns_from_the_same_batches_from_its_own_weights(tmp_p
     assert own.config.quarter == NETWORK['quarter']
 
 
+def test_networks_beside_are_refused_in_one_folder_and_at_another_step(short, tmp_path):
+    names = [tmp_path / folder / 'best.pt' for folder in 'ab']
+    for path in names:
+        path.parent.mkdir()
+        checkpoint.save(path, build(NETWORK), {})
+    also = tuple(map(str, names))
+    with pytest.raises(ConfigError, match=r'a/best\.pt and .*b/best\.pt would both be trained in'):
+        Trainer(config(tmp_path / 'run', also=also))
+    assert not (tmp_path / 'run').exists()
+    with pytest.raises(ConfigError, match=r'best is at step 0, and .* at 2; networks that learn'):
+        Trainer(config(short, **SHORT, also=also[:1]))
+    # One that was trained further by itself.
+    out = tmp_path / 'ahead'
+    Trainer(config(out / 'best', **SHORT, init=names[0])).run()
+    with pytest.raises(ConfigError, match=r'best is at step 2, and .* at 0'):
+        Trainer(config(out, **SHORT, also=also[:1]))
+
+
 def test_an_unknown_network_beside_is_named(tmp_path, capsys):
     out = str(tmp_path / 'run')
     assert main(['train', '--out', out, '--also', 'mega', '--device', 'cpu']) == 2
