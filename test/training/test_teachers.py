@@ -1,5 +1,6 @@
 """Teachers: every kind answers, and what they say is over the student's bins."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,14 @@ def test_settings_of_the_ports_follow_an_onnx_teacher(make_onnx):
     ):
         with pytest.raises(ConfigError, match=message):
             open_teacher(f'{path},{wrong}')
+
+
+def test_a_magnified_network_teaches_by_its_export_alone(tmp_path):
+    path = tmp_path / 'fine.pt'
+    network = DTPNetLight(replace(LIGHT, magnification=1.5))
+    checkpoint.save(path, network, {})
+    with pytest.raises(ConfigError, match=r'teacher .*fine\.pt: its distribution is of enlarged'):
+        open_teacher(str(path))
 
 
 @pytest.mark.parametrize(

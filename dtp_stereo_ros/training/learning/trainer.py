@@ -50,7 +50,7 @@ from .run_log import Log
 from .schedule import Schedule
 from .supervised import Objective, Parts, supervised
 from .train_config import difference, lesson, preset
-from .validation import LIKELIHOOD, draw, validate
+from .validation import LIKELIHOOD, check_size, draw, validate
 
 # Settings that change a trained network.
 _CHANGES = ('half_upsampling', 'one_correlation', 'magnification', 'error_head')
@@ -269,11 +269,7 @@ class Trainer:
                 'does not start from one; name one with --init'
             )
         for size in config.data.sizes:
-            if any(side % network.padding_multiple for side in size):
-                raise ConfigError(
-                    f'sizes: {size[0]}x{size[1]} is no multiple of the {network.padding_multiple} '
-                    'px that the network asks for'
-                )
+            check_size(network, size)
         lay_out(network)
         # Before the objective, whose hooks the average does not need.
         average = copy.deepcopy(network)
