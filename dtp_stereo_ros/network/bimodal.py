@@ -338,7 +338,7 @@ class DTPNetBimodal(nn.Module):
         # 1 / (1 + sigma) with sigma = exp(log_error).
         confidence = torch.sigmoid(-log_error)
         if not self.training:
-            return Outputs(disparity, confidence, near_logits)
+            return Outputs(disparity, confidence, near_logits.flip(1))
         sides = Sides(
             repeated(near_px, 2), repeated(far_px, 2), torch.sigmoid(F.pixel_shuffle(choice, 2))
         )

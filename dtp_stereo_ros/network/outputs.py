@@ -41,8 +41,9 @@ class Outputs(NamedTuple):
     Attributes:
         disparity_px: (B, 1, H, W), full size.
         confidence: (B, 1, H, W), or of a half or a quarter of that size, 0..1.
-        logits: (B, bins, H4, W4), distribution over disparity at quarter size; the bins share
-            0 .. max_disparity evenly (4 px each in the light network, 1 px in the paper's).
+        logits: (B, bins, H4, W4), distribution over disparity at quarter size, disparity 0
+            first; the bins share 0 .. max_disparity evenly (4 px each in the light network, 1 px
+            in the paper's).
         quarter_px: (B, 1, H4, W4) before upsampling, in full-size pixels, or None.
         matching: (B, bins, H4, W4) scaled correlation before aggregation, or None.
         sides: what `disparity_px` is chosen from, or None.

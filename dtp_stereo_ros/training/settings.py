@@ -108,7 +108,8 @@ class GeneratorConfig(Settings):
     )
     pool: int = setting(
         300,
-        'Pairs of each size that a worker keeps in memory, of each generator.',
+        'Pairs of each size that a worker keeps in memory, of each generator. A GPU that learns '
+        'from generated pairs alone keeps up to 8192 of each, in at most half of its free memory.',
         minimum=1,
         maximum=100_000,
     )
@@ -349,7 +350,7 @@ class TrainConfig(Course, Computing):
     )
     also: tuple[str, ...] = setting(
         (),
-        'Networks that are trained on the same batches, each in a folder of its name; a '
-        'checkpoint (.pt) goes on from its weights.',
+        'Networks that are trained on the same batches from the first step on, each in a folder '
+        'of its name; a checkpoint (.pt) goes on from its weights. They are not compiled.',
     )
     command: str = ''

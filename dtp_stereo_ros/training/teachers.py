@@ -17,7 +17,7 @@ from dtp_stereo_ros import models
 from dtp_stereo_ros.config import MODEL_SETTINGS, PipelineConfig
 from dtp_stereo_ros.errors import BackendError, ConfigError
 from dtp_stereo_ros.network import checkpoint, psmnet
-from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.network.family import Network, magnification_of
 from dtp_stereo_ros.paths import expanded
 from dtp_stereo_ros.pipeline import StereoPipeline
 from dtp_stereo_ros.stereo import StereoFrame, UInt8Array
@@ -42,10 +42,7 @@ class BinGrid:
     @classmethod
     def of(cls, network: Network) -> BinGrid:
         """The bins of a network's outputs."""
-        regress = getattr(network, 'regress', None)
-        bins = network.max_disparity_px
-        if isinstance(regress, nn.Conv2d):
-            bins = regress.out_channels
+        bins = getattr(network, 'bins', network.max_disparity_px)
         return cls(bins, network.max_disparity_px / bins)
 
 
@@ -205,7 +202,13 @@ def _image(planes: Tensor) -> UInt8Array:
 
 def _family(place: str) -> Teacher:
     path = models.resolve(place, ('.pt',))
-    return NetworkTeacher(checkpoint.load(path), models.sha256(path))
+    network = checkpoint.load(path)
+    if magnification_of(network) != 1.0:
+        raise ConfigError(
+            f'teacher {path}: its distribution is of enlarged pairs, over other bins; export it '
+            'and give the .onnx file, of which the disparity teaches'
+        )
+    return NetworkTeacher(network, models.sha256(path))
 
 
 def _psmnet(place: str) -> Teacher:
@@ -273,7 +276,7 @@ def open_teacher(spec: str) -> Teacher:
     ``big.onnx,model_input_range=0..1,model_output=disp``.
 
     Raises:
-        ConfigError: the kind is unknown.
+        ConfigError: the kind is unknown; or the network works on enlarged pairs.
         ModelError: the file is missing or of another kind.
         BackendError: its runtime is missing.
     """

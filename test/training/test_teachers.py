@@ -1,15 +1,20 @@
 """Teachers: every kind answers, and what they say is over the student's bins."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dtp_stereo_ros.backends.trial import pair_of
 from dtp_stereo_ros.errors import ConfigError, ModelError
 from dtp_stereo_ros.evaluation.datasets import Scene
 from dtp_stereo_ros.image_io import write_png
 from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.bimodal import BimodalConfig, DTPNetBimodal
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
 from dtp_stereo_ros.network.psmnet import PSMNet, PSMNetConfig
@@ -24,6 +29,7 @@ from dtp_stereo_ros.training.teachers import (
     two_hot_logits,
 )
 
+REPOSITORY = Path(__file__).parents[2]
 LIGHT = LightConfig(64, 8, 16, 24, 32, 32, 1, 8, 16, (1, 1, 1, 1))
 GRID = BinGrid(16, 4.0)
 
@@ -74,8 +80,9 @@ def test_two_hot_distributions_have_the_disparity_as_mean(disparity):
         (DTPNetLight(LIGHT), 16, 4.0),
         (DTPNetPaper(PaperConfig(3, 64)), 64, 1.0),
         (PSMNet(PSMNetConfig(32, (1, 1, 1, 1))), 32, 1.0),
+        (DTPNetBimodal(BimodalConfig(64, 8, 16, 24, 32, 32, 8, 16, (1, 1, 1, 1))), 16, 4.0),
     ],
-    ids=['light', 'paper', 'psmnet'],
+    ids=['light', 'paper', 'psmnet', 'bimodal'],
 )
 def test_networks_teach_over_any_bins(network, bins, bin_px):
     assert BinGrid.of(network) == BinGrid(bins, bin_px)
@@ -87,6 +94,20 @@ def test_networks_teach_over_any_bins(network, bins, bin_px):
     assert (taught.features is None) == isinstance(network, PSMNet)
     with torch.no_grad():
         assert torch.equal(taught.disparity_px, network.eval()(*pair)[0][:, 0])
+
+
+@pytest.mark.parametrize(
+    'path',
+    ['checkpoints/large.pt', 'checkpoints/bimodal.pt', 'resource/models/dtpnet.pt'],
+)
+def test_the_likeliest_bin_of_a_trained_teacher_is_near_the_truth(path):
+    pair = pair_of((192, 320))
+    grid = BinGrid(48, 4.0)
+    left, right = torch.from_numpy(pair.left), torch.from_numpy(pair.right)
+    taught = open_teacher(str(REPOSITORY / path))(left, right, grid)
+    likeliest_px = taught.logits[0].argmax(dim=0).numpy() * grid.bin_px
+    off = np.abs(likeliest_px - pair.truth_px[::4, ::4])[pair.judged[::4, ::4]]
+    assert np.percentile(off, 95) <= 4
 
 
 def test_files_are_known_by_their_endings(tmp_path, make_onnx):
@@ -118,6 +139,14 @@ def test_settings_of_the_ports_follow_an_onnx_teacher(make_onnx):
     ):
         with pytest.raises(ConfigError, match=message):
             open_teacher(f'{path},{wrong}')
+
+
+def test_a_magnified_network_teaches_by_its_export_alone(tmp_path):
+    path = tmp_path / 'fine.pt'
+    network = DTPNetLight(replace(LIGHT, magnification=1.5))
+    checkpoint.save(path, network, {})
+    with pytest.raises(ConfigError, match=r'teacher .*fine\.pt: its distribution is of enlarged'):
+        open_teacher(str(path))
 
 
 @pytest.mark.parametrize(

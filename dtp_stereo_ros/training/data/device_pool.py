@@ -33,15 +33,18 @@ from .batches import Batch, MakePairs, PooledBatches, make_pair
 from .prefetch import without_traceback
 from .raycast_source import Renderer
 
-# Size of the pairs that are rendered from assets for a pool; crops are cut out of them.
+# Size of the pairs that are rendered from assets for a pool, where no crop is larger.
 RENDERED_SIZE = (384, 640)
-# Pairs that a pool holds, by source.
+# Most pairs that a pool holds, and pairs that it holds before any is drawn.
 CAPACITY = {'cuda': 8192, 'cpu': 64}
-# Rendered pairs that are held out for validation.
-HELD_OUT = {'cuda': 48, 'cpu': 4}
+FEWEST = {'cuda': 32, 'cpu': 4}
+# Share of the free memory of a GPU that all pools together take at most.
+_MEMORY_SHARE = 0.5
 # Share of draws that stand upside down.
 UPSIDE_DOWN = 0.1
 _PHOTOS = 200
+# Time between looks whether a feed, of which no pair is taken, is closed.
+_LOOK_S = 0.5
 
 
 def is_assets(spec: str) -> bool:
@@ -85,17 +88,22 @@ class CleanPairs(IterableDataset[tuple[Tensor, ...]]):
     Args:
         spec: ``synthetic`` or ``assets:PACK``.
         config: of the generators.
+        size: (height, width) px of the pairs.
         first: where a run that goes on starts, so that it sees other pairs.
+        process: number of the training process, where several train together.
     """
 
-    def __init__(self, spec: str, config: GeneratorConfig, first: int) -> None:
-        self.spec, self.config, self.first = spec, config, first
+    def __init__(
+        self, spec: str, config: GeneratorConfig, size: tuple[int, int], first: int, process: int
+    ) -> None:
+        self.spec, self.config, self.size = spec, config, size
+        self.seed = (config.seed, first, process)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         worker = get_worker_info()
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
-        rng = np.random.default_rng((self.config.seed, self.first, worker.id if worker else 0))
+        rng = np.random.default_rng((*self.seed, worker.id if worker else 0))
         for pair in self._pairs(rng):
             fields = (pair.left, pair.right, pair.disparity_left, pair.disparity_right)
             yield tuple(torch.from_numpy(np.ascontiguousarray(f))[None] for f in fields)
@@ -103,11 +111,11 @@ class CleanPairs(IterableDataset[tuple[Tensor, ...]]):
     def _pairs(self, rng: np.random.Generator) -> Iterator[StereoPair]:
         config = self.config
         if is_assets(self.spec):
-            yield from render_pairs(rng, open_assets(self.spec, config.textures), RENDERED_SIZE)
+            yield from render_pairs(rng, open_assets(self.spec, config.textures), self.size)
         photos = load_photos(config.textures) if config.textures else []
         maker = SceneMaker(TextureBank(photos), config.max_disparity_px)
         while True:
-            yield make_pair(maker, rng, config.sizes[0])
+            yield make_pair(maker, rng, self.size)
 
 
 class Pool:
@@ -148,7 +156,7 @@ class Pool:
         self.count = min(self.added, self.capacity)
 
     def draw(
-        self, rng: np.random.Generator, number: int, size: tuple[int, int], newest: bool = False
+        self, rng: np.random.Generator, number: int, size: tuple[int, int]
     ) -> tuple[Tensor, ...]:
         """Crops of `number` pairs, some of them flipped.
 
@@ -156,13 +164,12 @@ class Pool:
             rng: source of chance.
             number: of pairs.
             size: (height, width) px of the crops.
-            newest: the first `number` pairs in order, uncut chance: for validation.
 
         Returns:
             left, right float32 (n, 3, h, w), 0..255; disparities (n, h, w) of both.
         """
         device = self._images[0].device
-        choice = np.arange(number) if newest else rng.integers(self.count, size=number)
+        choice = rng.integers(self.count, size=number)
         index = torch.from_numpy(choice).to(device, non_blocking=True)
         y, x = (
             int(rng.integers(whole - part + 1))
@@ -190,6 +197,8 @@ class Pool:
 class PooledFeed:
     """Endless batches from pools, one of each generator that a run names.
 
+    Pairs are as large as the largest crop in both directions, and crops are cut out of them.
+
     Args:
         specs: sources: ``raycast``, ``synthetic`` and ``assets:PACK``. Each batch takes an
             equal share of each; one that is named twice has two.
@@ -199,6 +208,7 @@ class PooledFeed:
         workers: processes; one in eight draws scenes for the ray caster, one in eight makes
             synthetic pairs, the others render.
         first: number of the first batch, so that a run that goes on sees other pairs.
+        process: number of the training process, where several train together.
     """
 
     def __init__(
@@ -209,32 +219,42 @@ class PooledFeed:
         renderer: Renderer | None,
         workers: int,
         first: int = 0,
+        process: int = 0,
     ) -> None:
         self.specs, self.config, self.device = specs, config, device
         self.renderer = renderer
         self.number = self._first = first
+        self._process = process
         self._noise = torch.Generator(device)
         kind = 'cuda' if device.type == 'cuda' else 'cpu'
+        self._fewest = FEWEST[kind]
+        height, width = map(max, zip(*config.sizes, strict=True))
+        rendered = max(height, RENDERED_SIZE[0]), max(width, RENDERED_SIZE[1])
+        sizes = {spec: rendered if is_assets(spec) else (height, width) for spec in specs}
+        room = _room(device) // len(sizes)
         self.pools: dict[str, Pool] = {}
+        for spec, size in sizes.items():
+            most = min(CAPACITY[kind], room // pair_bytes(size))
+            self.pools[spec] = Pool(max(self._fewest, most), size, device)
         self._arrived: queue.Queue[tuple[str, tuple[Tensor, ...] | Exception]] = queue.Queue(256)
         self._kept: list[Any] = []
+        self._closed = threading.Event()
         others = [spec for spec in dict.fromkeys(specs) if spec != RAYCAST]
         few = max(1, workers // 8)
         drawers = (few if others else workers) if renderer else 0
         self._scenes: Iterator[Any] | None = None
         if renderer:
-            size = config.sizes[0]
-            self.pools[RAYCAST] = Pool(CAPACITY[kind], size, device)
-            self._scenes = iter(self._loader(renderer.drawn(first), min(drawers, workers)))
+            drawn = renderer.drawn(first, (sizes[RAYCAST],))
+            self._scenes = iter(self._loader(drawn, min(drawers, workers)))
         for spec in others:
-            size = RENDERED_SIZE if is_assets(spec) else config.sizes[0]
-            self.pools[spec] = Pool(CAPACITY[kind], size, device)
             share = max(1, workers - drawers - few * (len(others) - 1))
             loader = self._loader(
-                CleanPairs(spec, config, first), share if is_assets(spec) else few
+                CleanPairs(spec, config, sizes[spec], first, process),
+                share if is_assets(spec) else few,
             )
-            threading.Thread(target=self._deliver, args=(spec, loader), daemon=True).start()
-        self._held_out = HELD_OUT[kind]
+            threading.Thread(
+                target=self._deliver, name=f'pairs of {spec}', args=(spec, loader), daemon=True
+            ).start()
 
     def _loader(self, stream: IterableDataset[Any], workers: int) -> DataLoader[Any]:
         return DataLoader(
@@ -252,12 +272,26 @@ class PooledFeed:
                 # Each tensor of a worker holds an open file, of which a process may have 1024;
                 # pinned ones are copies already.
                 own = tuple(part if part.is_pinned() else part.clone() for part in pair)
-                self._arrived.put((spec, own))
+                while not self._closed.is_set():
+                    try:
+                        self._arrived.put((spec, own), timeout=_LOOK_S)
+                        break
+                    except queue.Full:
+                        continue
+                else:
+                    return
         except StereoError as error:
             self._arrived.put((spec, without_traceback(error)))
         except Exception as error:
             # Raised where the pairs are awaited: they would be awaited for ever.
             self._arrived.put((spec, error))
+
+    def close(self) -> None:
+        """End the processes that render, and give the pools' memory back."""
+        self._closed.set()
+        self.pools.clear()
+        self._kept.clear()
+        self._scenes = None
 
     def _receive(self) -> None:
         """Move what has been rendered to the device."""
@@ -279,30 +313,13 @@ class PooledFeed:
         # A copy that is still under way reads it.
         self._kept = [*self._kept[-64:], pair]
 
-    def held_out(self) -> list[Batch]:
-        """Batches of the first rendered pairs, which are then forgotten; waits for them."""
-        batches = []
-        for spec, pool in self.pools.items():
-            if spec == RAYCAST:
-                continue
-            while pool.added < self._held_out:
-                self._add_next()
-            rng = np.random.default_rng(0)
-            size = self.config.sizes[0]
-            drawn = pool.draw(rng, self._held_out, size, newest=True)
-            whole = self._distorted(rng, drawn)
-            batches += [
-                {k: v[i : i + 16] for k, v in whole.items()} for i in range(0, self._held_out, 16)
-            ]
-            pool.count = pool.added = 0
-        return batches
-
     def __next__(self) -> Batch:
         """The next batch, on the device."""
-        rng = np.random.default_rng((self.config.seed, self.number, 5))
+        rng = np.random.default_rng((self.config.seed, self.number, 5, self._process))
         self._receive()
         self._raycast()
-        ready = [s for s in self.specs if self.pools[s].count >= min(self._held_out, 32)]
+        while not (ready := [s for s in self.specs if self.pools[s].count >= self._fewest]):
+            self._add_next()
         size = self.config.sizes[self.number % len(self.config.sizes)]
         self.number += 1
         parts = np.array_split(np.arange(self.config.batch_size), len(ready))
@@ -320,7 +337,7 @@ class PooledFeed:
         pool, config = self.pools[RAYCAST], self.config
         share = self.specs.count(RAYCAST) / len(self.specs)
         draws = (self.number - self._first) * config.batch_size * share
-        while pool.added <= draws / config.reuse or pool.count < 32:
+        while pool.added <= draws / config.reuse or pool.count < min(32, pool.capacity):
             rendered = self.renderer.caster.render(next(self._scenes).scenes)
             left, right = (
                 (image + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
@@ -334,13 +351,26 @@ class PooledFeed:
         change = draw_distortion(rng, len(left), tuple(left_px.shape[1:]))  # type: ignore[arg-type]
         self._noise.manual_seed(int(rng.integers(2**62)))
         seen_left, seen_right = distort_batch(change, left, right, self._noise)
-        sight = visible(left_px, right_px, -1)
+        known = left_px <= self.config.max_disparity_px
         return {
             'left': seen_left,
             'right': seen_right,
             'clean_left': (left + 0.5).to(torch.uint8),
             'clean_right': (right + 0.5).to(torch.uint8),
             'disparity': left_px,
-            'visible': sight,
-            'known': left_px <= self.config.max_disparity_px,
+            'visible': visible(left_px, right_px, -1) & known,
+            'known': known,
         }
+
+
+def pair_bytes(size: tuple[int, int]) -> int:
+    """Memory of a pair of (height, width) px in a `Pool`: two images and two disparities."""
+    return 2 * (3 + 4) * size[0] * size[1]
+
+
+def _room(device: torch.device) -> int:
+    """Bytes that all pools together may take."""
+    if device.type != 'cuda':
+        return 2**62
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(_MEMORY_SHARE * free)

@@ -58,9 +58,12 @@ class Renderer:
             return RenderedBatches(self, first)
         return self.drawn(first)
 
-    def drawn(self, first: int) -> IterableDataset[Item]:
-        """An endless stream of scenes that are not rendered yet."""
-        return DrawnBatches(self._drawer(self.config.seed + self.process), first)
+    def drawn(
+        self, first: int, sizes: tuple[tuple[int, int], ...] | None = None
+    ) -> IterableDataset[Item]:
+        """An endless stream of scenes that are not rendered yet; `sizes` in place of the run's."""
+        drawer = self._drawer(self.config.seed + self.process)
+        return DrawnBatches(replace(drawer, sizes=sizes or drawer.sizes), first)
 
     def batch(self, drawn: Drawn) -> Batch:
         """Render what was drawn; see `data.collate`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from .teacher_cache import TaughtCache
 GENERATORS = (SYNTHETIC, RAYCAST)
 # Bins of a distribution that nobody looks at.
 _ANY_BINS = BinGrid(48, 4.0)
+# Most pairs of a batch of validation that are rendered from assets, which takes long.
+_RENDERED_BATCH = 16
 # Of real scenes one part in so many is kept for validation: the last, in one piece, as frames of a
 # drive are nearly the same as their neighbours, which would be trained on.
 _HELD_OUT = 10
@@ -142,7 +144,8 @@ class Sources:
         """The generated ones of `validation`."""
         batches = validation_batches(config, count) if SYNTHETIC in self.specs else []
         for spec in dict.fromkeys(filter(is_assets, self.specs)):
-            stream = iter(AssetBatches(spec, config, skip=2**31))
+            few = replace(config, batch_size=min(config.batch_size, _RENDERED_BATCH))
+            stream = iter(AssetBatches(spec, few, skip=2**31))
             batches += [next(stream) for _ in range(count)]
         return batches + (renderer.validation(count) if renderer else [])
 

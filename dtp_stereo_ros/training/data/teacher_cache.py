@@ -21,6 +21,9 @@ from ..teachers import BinGrid, Taught, Teacher
 
 # Teachers pad to this; no member of the family needs more.
 _MULTIPLE = 32
+# Part of the file names; another one asks anew. Answers of version 1 had the bins of a bimodal
+# teacher reversed.
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class TaughtCache:
     @classmethod
     def of(cls, folder: Path, teacher: Teacher, grid: BinGrid) -> TaughtCache:
         """The cache of a teacher for students with these bins."""
-        label = f'{teacher.fingerprint}|{grid.bins}|{grid.bin_px}'
+        label = f'{_VERSION}|{teacher.fingerprint}|{grid.bins}|{grid.bin_px}'
         return cls(folder, hashlib.sha256(label.encode()).hexdigest()[:12])
 
     def path(self, scene: Scene, frame: StereoFrame) -> Path:

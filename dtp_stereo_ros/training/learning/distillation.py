@@ -16,7 +16,7 @@ from ..data.batches import Batch
 from ..data.teacher_cache import from_batch
 from ..settings import DistilConfig, LossWeights
 from ..teachers import BinGrid, Taught, Teacher, two_hot_logits
-from .losses import full_error, mean, robust_error
+from .losses import error_likelihood, full_error, mean, robust_error
 from .supervised import Parts, supervised
 
 
@@ -47,7 +47,7 @@ class Distillation:
         network: the student.
         teacher: see `Teacher`.
         config: see `DistilConfig`.
-        weights: of the truth's loss, for supervision 'both'.
+        weights: of the truth's loss, for supervision 'both', and of the expected error.
 
     Raises:
         ConfigError: features are asked for from a teacher or student that has none.
@@ -58,6 +58,7 @@ class Distillation:
     ) -> None:
         self.teacher = teacher
         self.config = config
+        self.weights = weights
         self.grid = BinGrid.of(network)
         self.supervised = supervised(network, weights)
         self.learned: nn.Module = nn.Identity()
@@ -97,6 +98,14 @@ class Distillation:
             adapted = self.learned(features.float())
             parts['features'] = (1 - F.cosine_similarity(adapted, taught.features, dim=1)).mean()
             total = total + config.features * parts['features']
+        if outputs.log_error is not None:
+            # What nothing teaches would no longer fit the network that it is part of.
+            likelihood = error_likelihood(
+                outputs.disparity_px[:, 0], outputs.log_error[:, 0], taught.disparity_px
+            )
+            alone = valid * ~batch['known'] if config.supervision == 'both' else valid
+            parts['distil_error'] = mean(likelihood, alone)
+            total = total + self.weights.error * parts['distil_error']
         if config.supervision == 'both':
             supervised, more = self.supervised(outputs, batch, phase, progress)
             total, parts = total + supervised, parts | more

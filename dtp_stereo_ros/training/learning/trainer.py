@@ -8,6 +8,7 @@ Nothing in a step waits for the device: losses are added up there, and read with
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -49,8 +50,13 @@ from .run_log import Log
 from .schedule import Schedule
 from .supervised import Objective, Parts, supervised
 from .train_config import difference, lesson, preset
-from .validation import LIKELIHOOD, draw, validate
+from .validation import LIKELIHOOD, check_size, draw, validate
 
+# Settings that change a trained network.
+_CHANGES = ('half_upsampling', 'one_correlation', 'magnification', 'error_head')
+_DEFAULTS = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
+# Settings that decide which weights a run has, and which of them it trains.
+_WEIGHTS = ('network', 'init', 'only', *_CHANGES)
 # Batches that a teacher is looked at on, and what its answers differ by at least.
 _ASKED = 2
 _SPREAD_PX = 0.05
@@ -64,7 +70,8 @@ class Trainer:
 
     Raises:
         ConfigError: a number that no run can have; another run in the folder; pairs without
-            truth and no teacher; minutes for several processes; or see `Distillation`.
+            truth and no teacher; minutes for several processes; networks beside it in one folder
+            or at other steps; or see `Distillation`.
         InputError: a source, or the folder to resume, is missing.
         ModelError: `init` or the teacher is unusable.
         StereoError: the device renders otherwise than the CPU.
@@ -74,6 +81,15 @@ class Trainer:
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
+        folders: dict[Path, str] = {}
+        for name in config.also:
+            folder = beside(config, name).out
+            if folder in folders:
+                raise ConfigError(
+                    f'also: {folders[folder]} and {name} would both be trained in {folder}; copy '
+                    'one of them to a file of another name'
+                )
+            folders[folder] = name
         self.schedule = Schedule(config)
         self.accelerator = accelerator_for(config.device, config.precision == 'bf16')
         if config.minutes and self.accelerator.num_processes > 1:
@@ -99,6 +115,15 @@ class Trainer:
         self._restore(before)
         self.renderer: Renderer | None = None
         self.others = [Trainer(beside(config, name)) for name in config.also]
+        for other in self.others:
+            # Its checkpoints are written after those of this run: an interruption between both
+            # leaves it behind, never ahead.
+            if other.step > self.step or (self.step and not other.step):
+                raise ConfigError(
+                    f'also: {other.config.out} is at step {other.step}, and {config.out} at '
+                    f'{self.step}; networks that learn together begin together, so give another '
+                    '--out, or leave it out of --also'
+                )
 
     @property
     def seconds(self) -> float:
@@ -114,16 +139,17 @@ class Trainer:
             self.renderer = Renderer(config.data, self.device, process)
         # First, so that the workers draw while the device is set up.
         feed = self._feed(cache, process)
-        self._examine()
-        held_out = self._held_out(feed)
-        self._check_lessons(held_out)
-        if config.compile:
-            self._compile(next(feed))
         trainers = [self, *self.others]
-        for trainer in trainers:
-            trainer.log.start(0 if config.minutes else config.steps, self.step, config.out.name)
-            trainer.schedule.mark()
         try:
+            self._examine()
+            held_out = self._held_out()
+            self._check_lessons(held_out)
+            if config.compile:
+                self._compile(next(feed))
+            for trainer in trainers:
+                steps = 0 if config.minutes else config.steps
+                trainer.log.start(steps, self.step, config.out.name)
+                trainer.schedule.mark()
             while True:
                 over = self.stopped or self.schedule.over(self.step)
                 if over or self.schedule.due(self.step):
@@ -134,6 +160,8 @@ class Trainer:
                 for trainer in trainers:
                     trainer._train(batch)
         finally:
+            if isinstance(feed, PooledFeed):
+                feed.close()
             for trainer in trainers:
                 trainer.log.close()
 
@@ -143,24 +171,19 @@ class Trainer:
         pooled = all(spec in GENERATORS or is_assets(spec) for spec in config.sources)
         if pooled and self.device.type == 'cuda':
             return PooledFeed(
-                config.sources, config.data, self.device, self.renderer, config.workers, self.step
-            )
+                config.sources, config.data, self.device, self.renderer, config.workers,
+                self.step, process,
+            )  # fmt: skip
         stream = self.sources.stream(config.data, self.step, process, cache, self.renderer)
         return Feed(stream, config.workers, self.device, self.renderer)
 
-    def _held_out(self, feed: Feed | PooledFeed) -> list[Batch]:
-        """Batches of validation, on the device."""
+    def _held_out(self) -> list[Batch]:
+        """Batches of validation, on the device; the same in every process and call of a run."""
         config = self.config
-        if isinstance(feed, PooledFeed):
-            held_out = self.renderer.validation(config.validation_count) if self.renderer else []
-            held_out = [{k: v.to(self.device) for k, v in b.items()} for b in held_out]
-            return held_out + feed.held_out()
         held_out = self.sources.validation(
             config.data, config.validation_count, self._ask(), self.renderer
         )
-        if self.device.type == 'cuda':
-            held_out = [feed.moved(batch) for batch in held_out]
-        return held_out
+        return [{k: v.to(self.device) for k, v in batch.items()} for batch in held_out]
 
     def best_weights(self) -> tuple[Path, dict[str, Any]]:
         """Path of best.pt, and its card."""
@@ -171,9 +194,7 @@ class Trainer:
     def _train(self, batch: Batch) -> None:
         """One step."""
         config = self.config
-        self.network.train()
-        for module in self._frozen:
-            module.eval()
+        self._to_training()
         factor = self.schedule.rate(self.step)
         for group in self.optimizer.param_groups:
             group['lr'] = config.learning_rate * factor
@@ -210,32 +231,45 @@ class Trainer:
             self._backward(network, batch, (0, 0))
             return [p.grad.clone() for p in self.network.parameters() if p.grad is not None]
 
-        self.network.train()
+        self._to_training()
+        # The trial is no step: the statistics stay.
+        statistics = [buffer.clone() for buffer in self.network.buffers()]
         chosen, off = compiled(self._prepared, gradients)
+        for buffer, before in zip(self.network.buffers(), statistics, strict=True):
+            buffer.copy_(before)
         what = 'not compiled, as' if chosen is self._prepared else 'compiled;'
         self._prepared = chosen
         self.log.line(f'{what} {100 * off:.0f} % of the layers get another gradient then')
 
+    def _to_training(self) -> None:
+        """Put the network in training mode; what is frozen keeps its statistics."""
+        self.network.train()
+        for module in self._frozen:
+            module.eval()
+
     def _build(self, before: dict[str, Any]) -> None:
         """Network, average, objective and optimizer; `before` is what an earlier call left."""
         config = self.config
+        network: Network
         if config.init:
             network = checkpoint.load(config.init)
-            if isinstance(network, DTPNetLight):
-                network = with_half_upsampling(network) if config.half_upsampling else network
-                network = with_one_correlation(network) if config.one_correlation else network
-                if config.magnification != 1.0:
-                    network = magnified(network, config.magnification)
-                if config.error_head:
-                    network = with_error_head(network, config.error_head)
         else:
             network = build(before.get('config', config.network))
+        changes = [name for name in _CHANGES if getattr(config, name) != _DEFAULTS[name]]
+        if config.init and isinstance(network, DTPNetLight):
+            network = with_half_upsampling(network) if config.half_upsampling else network
+            network = with_one_correlation(network) if config.one_correlation else network
+            if config.magnification != 1.0:
+                network = magnified(network, config.magnification)
+            if config.error_head:
+                network = with_error_head(network, config.error_head)
+        elif changes:
+            raise ConfigError(
+                f'{changes[0]}: changes a trained light network, and {config.init or config.out} '
+                'does not start from one; name one with --init'
+            )
         for size in config.data.sizes:
-            if any(side % network.padding_multiple for side in size):
-                raise ConfigError(
-                    f'sizes: {size[0]}x{size[1]} is no multiple of the {network.padding_multiple} '
-                    'px that the network asks for'
-                )
+            check_size(network, size)
         lay_out(network)
         # Before the objective, whose hooks the average does not need.
         average = copy.deepcopy(network)
@@ -432,7 +466,8 @@ class Trainer:
         """State of an earlier call, and the runs before it, for the card.
 
         Raises:
-            ConfigError: it had other settings. Those of a run in another folder may differ.
+            ConfigError: it had other settings. Those of a run in another folder may differ,
+                unless they decide which weights there are.
         """
         resume = self.config.resume
         if resume and not (resume / 'last.pt').exists():
@@ -448,7 +483,15 @@ class Trainer:
             return before, before.get('history', [])
         before = run_state.read(resume)
         history = before.get('history', [])
-        if difference(before.get('settings', self.lesson), self.lesson):
+        earlier = before.get('settings', self.lesson)
+        both = [name for name in _WEIGHTS if name in earlier and name in self.lesson]
+        theirs, ours = ({name: of[name] for name in both} for of in (earlier, self.lesson))
+        if other := difference(theirs, ours):
+            raise ConfigError(
+                f'resume: {resume} was begun with another {other}, so that its weights are not '
+                f'those of this run; give the same, or start from --init {resume}/best.pt'
+            )
+        if difference(earlier, self.lesson):
             history = [*history, history_of(resume / 'best.pt', before['step'])]
         return before, history
 
@@ -456,7 +499,14 @@ class Trainer:
         """Go on where an earlier call stopped."""
         if before:
             self.network.load_state_dict(before['network'])
-            self.learned.load_state_dict(before.get('learned', {}))
+            layers = before.get('learned', {})
+            if _shapes(layers) != _shapes(self.learned.state_dict()):
+                raise ConfigError(
+                    f'resume: {self.config.resume} was begun without features, with features, or '
+                    'with those of another teacher; give the same --features and --teacher, or '
+                    'start from its weights by --init'
+                )
+            self.learned.load_state_dict(layers)
             self.average.network.load_state_dict(before['average'])
             self.step, self.samples = before['step'], before['samples']
             self.schedule.before_s = before['seconds']
@@ -524,6 +574,10 @@ def freeze_others(network: nn.Module, only: tuple[str, ...]) -> list[nn.Module]:
         for name, module in network.named_modules()
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and not chosen(name)
     ]
+
+
+def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in state.items()}
 
 
 def image(batch: Tensor) -> Tensor:

@@ -26,11 +26,12 @@ def validate(network: Network, batches: list[Batch], accelerator: Accelerator) -
     `losses.error_likelihood`.
 
     Raises:
-        ConfigError: no held-out pixel has a truth.
+        ConfigError: no held-out pixel has a truth; or the network takes no pairs of that size.
     """
     network.eval()
     errors, likelihoods = [], []
     for batch in batches:
+        check_size(network, tuple(batch['left'].shape[2:]))
         disparity, confidence = _estimate(network, batch, accelerator)
         truth, visible, known = (
             batch[k].to(disparity.device) for k in ('disparity', 'visible', 'known')
@@ -50,6 +51,19 @@ def validate(network: Network, batches: list[Batch], accelerator: Accelerator) -
     if likelihoods:
         figures[LIKELIHOOD] = float(torch.cat(likelihoods).mean())
     return figures
+
+
+def check_size(network: Network, size: tuple[int, ...]) -> None:
+    """Refuse crops that a network cannot take.
+
+    Raises:
+        ConfigError: a side is no multiple of what the network asks for.
+    """
+    if any(side % network.padding_multiple for side in size):
+        raise ConfigError(
+            f'sizes: {size[0]}x{size[1]} is no multiple of the {network.padding_multiple} px that '
+            'the network asks for'
+        )
 
 
 def draw(network: Network, batch: Batch, accelerator: Accelerator) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ from dtp_stereo_ros.network.family import Network
 from dtp_stereo_ros.timing import in_turn
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-# The size that costs are told for, and the smaller one of the same shape that they are traced at.
+# The size that costs are told for, and the part of it that they are traced at: such a size, made
+# larger where the network asks for that.
 _WIDTH_PX, _HEIGHT_PX = 640, 480
 _SHRINK = 5
 _WARM_UP = 2
@@ -56,14 +58,19 @@ class ConvolutionCost:
                 places[name] = places.get(name, 0.0) + shape[0] * float(np.prod(shape[2:]))
 
             handles.append(module.register_forward_hook(count))
-        pair = torch.zeros(2, 1, 3, _HEIGHT_PX // _SHRINK, _WIDTH_PX // _SHRINK)
+        multiple = network.padding_multiple
+        height, width = (
+            multiple * math.ceil(side / _SHRINK / multiple) for side in (_HEIGHT_PX, _WIDTH_PX)
+        )
+        pair = torch.zeros(2, 1, 3, height, width)
         try:
             with torch.no_grad():
                 network.predict(*pair)
         finally:
             for handle in handles:
                 handle.remove()
-        return cls({name: count * _SHRINK**2 for name, count in places.items()})
+        larger = _HEIGHT_PX * _WIDTH_PX / (height * width)
+        return cls({name: count * larger for name, count in places.items()})
 
     def multiplications(self, network: nn.Module) -> float:
         """Multiplications of all convolutions, for one 640x480 pair."""

@@ -1,7 +1,7 @@
 """An ablation: small runs that differ in one thing, judged on the same pairs.
 
-Each run has a folder below the plan's for every seed, with the steps of `stages` in it, so that a
-table can be made in parts and goes on where it was stopped.
+Each run has a folder below the plan's for every seed, with the steps of `resumable` in it, so that
+a table can be made in parts and goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Stage:
-    """A step of a run; see `stages.do_once`.
+    """A step of a run; see `resumable.do_once`.
 
     Attributes:
         output: checkpoint that the next stage starts from, or None where it only measures.

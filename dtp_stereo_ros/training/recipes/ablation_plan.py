@@ -125,6 +125,11 @@ class Plan(Computing):
         for name, run in self.runs.items():
             if bool(run.network) == bool(run.after):
                 raise ConfigError(f'runs.{name}: give either network or after')
+            if run.how and run.how.teacher:
+                raise ConfigError(
+                    f'runs.{name}.how.teacher is {run.how.teacher!r}, but all runs have one '
+                    'teacher; give it as teacher'
+                )
             if run.after:
                 _known(run.after, self.runs, f'runs.{name}.after')
                 if self.runs[run.after].after:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.settings_file import read_settings
 
 from ..settings import (
@@ -42,6 +43,15 @@ class DistilStep(Course):
 
     learning_rate: float = other_default(Course, 'learning_rate', 1e-3)
     how: DistilConfig = field(default_factory=DistilConfig)
+
+    def __post_init__(self) -> None:
+        """See `Settings`; the teacher is the recipe's."""
+        super().__post_init__()
+        if self.how.teacher:
+            raise ConfigError(
+                f'how.teacher is {self.how.teacher!r}, but all steps have one teacher; give it as '
+                'teacher.file'
+            )
 
 
 @dataclass(frozen=True)

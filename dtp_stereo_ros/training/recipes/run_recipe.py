@@ -1,6 +1,6 @@
 """A chain of steps from a teacher to an exported, pruned model; resumable at every step.
 
-Each step has a folder ``NN-name`` below the recipe's; see `stages`.
+Each step has a folder ``NN-name`` below the recipe's; see `resumable`.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ class Chain:
         self.links: list[Link] = []
         self.pictures: list[Path] = []
         self._number = 0
+        # Also judges real pairs without truth, itself among the networks.
+        trained = self._folder('teacher', 1) / 'best.pt'
+        self._teacher = recipe.teacher.file or str(trained)
         self._test: tuple[list[Batch], bool] | None = None
 
     @property
@@ -71,20 +74,21 @@ class Chain:
         """
         recipe = self.recipe
         make_folder(recipe.out)
-        teacher = recipe.teacher.file or str(self._train('teacher', recipe.teacher))
+        if not recipe.teacher.file:
+            self._train('teacher', recipe.teacher)
         source: Path | None = recipe.student.init
         if recipe.student.file:
             source = self._take('student', models.resolve(recipe.student.file, ('.pt',)))
         elif recipe.student.steps:
             source = self._train('student', recipe.student)
         if recipe.distil.steps:
-            source = self._distil('distil', recipe.distil, teacher, source)
+            source = self._distil('distil', recipe.distil, source)
         if source is None:
             raise ConfigError('there is no student; give distil.steps, student.steps or a file')
         for round_ in range(1, recipe.prune.rounds + 1):
             pruned = self._prune(f'prune{round_}', source)
             tune = recipe.prune.tune_after(round_)
-            source = self._distil(f'tune{round_}', tune, teacher, pruned)
+            source = self._distil(f'tune{round_}', tune, pruned)
         judged = {'links': [link.sha256 for link in self.links], 'how': plain(recipe.evaluate)}
         self._step('evaluate', judged, self._evaluate)
         named = {'model': models.sha256(source), 'name': recipe.name}
@@ -114,10 +118,10 @@ class Chain:
         self._add(name, taken)
         return taken
 
-    def _distil(self, name: str, step: DistilStep, teacher: str, source: Path | None) -> Path:
+    def _distil(self, name: str, step: DistilStep, source: Path | None) -> Path:
         network = self.recipe.student.network
         network = preset(network) if isinstance(network, str) else network
-        how = replace(step.how, teacher=teacher)
+        how = replace(step.how, teacher=self._teacher)
         return self._fit(name, self._training(step, how, init=source, network=network))
 
     def _training(
@@ -189,9 +193,17 @@ class Chain:
     def _add(self, name: str, path: Path) -> None:
         """Judge a link of the chain on the test pairs, once."""
         known = path.parent / 'link.json'
+        # Links of other test pairs cannot be compared.
+        test = {
+            'sources': list(self._judged_by),
+            'data': plain(self.recipe.data),
+            'batches': self.recipe.validation_batches,
+            'teacher': self._teacher,
+        }
         if known.exists():
             content = json.loads(known.read_text())
-            if content['sha256'] == models.sha256(path):
+            judged = content.pop('test', None)
+            if judged == test and content['sha256'] == models.sha256(path):
                 self.links.append(Link(path=path, **content))
                 return
         accelerator = self._accelerator()
@@ -213,14 +225,14 @@ class Chain:
             'real': real,
         }
         if accelerator.is_main_process:
-            write_json(known, content)
+            write_json(known, {**content, 'test': test})
         self.links.append(Link(path=path, **content))
 
     def _held_out(
         self, config: GeneratorConfig, count: int, accelerator: Accelerator
     ) -> tuple[list[Batch], bool]:
-        cache, teacher = self.recipe.out / 'cache', self.recipe.teacher.file
-        return held_out(self._judged_by, config, count, cache, accelerator, teacher)
+        cache = self.recipe.out / 'cache'
+        return held_out(self._judged_by, config, count, cache, accelerator, self._teacher)
 
     @property
     def _judged_by(self) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.family import build
 from dtp_stereo_ros.training.learning import compiled
 from dtp_stereo_ros.training.learning.trainer import Trainer
 from dtp_stereo_ros.training.settings import GeneratorConfig, TrainConfig
@@ -57,6 +59,36 @@ def test_a_network_that_compiles_wrongly_is_trained_as_it_is(tmp_path, monkeypat
     assert ('not compiled, as' in log) is broken
     assert ('compiled; 0 % of the layers' in log) is not broken
     assert figures['train/loss'] > 0
+
+
+@pytest.mark.parametrize('only', [(), ('upsampling',)])
+def test_the_trial_changes_no_statistics(tmp_path, monkeypatch, only):
+    """With a learning rate of 0 a run differs from its start by the statistics of its steps."""
+    torch.manual_seed(0)
+    checkpoint.save(tmp_path / 'start.pt', build(NETWORK), {})
+    monkeypatch.setattr(torch, 'compile', lambda network, dynamic: Wrapped(network, False))
+
+    def statistics(out, **changes):
+        config = TrainConfig(
+            out=tmp_path / out,
+            init=tmp_path / 'start.pt',
+            data=GeneratorConfig(sizes=((64, 128),), batch_size=2, max_disparity_px=60, pool=20),
+            steps=1,
+            learning_rate=0.0,
+            validation_count=1,
+            device='cpu',
+            workers=0,
+            only=only,
+            **changes,
+        )
+        Trainer(config).run()
+        state = torch.load(tmp_path / out / 'last.pt', weights_only=True)['network']
+        return {name: value for name, value in state.items() if 'num_batches' in name}
+
+    counted, plain = statistics('compiled', compile=True), statistics('plain')
+    assert counted == plain
+    learned = {name for name, value in counted.items() if value}
+    assert learned == {name for name in counted if not only or name.startswith(only)}
 
 
 def test_gradients_that_are_nearly_zero_do_not_count(monkeypatch):

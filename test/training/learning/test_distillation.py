@@ -16,6 +16,7 @@ from dtp_stereo_ros import models
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.bimodal import BimodalConfig, DTPNetBimodal
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
 from dtp_stereo_ros.network.psmnet import PSMNet, PSMNetConfig
@@ -91,6 +92,47 @@ def test_rows_of_supervision(batch):
     assert set(more) - set(parts) == {'distribution', 'full', 'matching', 'quarter'}
     assert both > only
     assert not [n for n, p in teacher.network.named_parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize('supervision', ['teacher', 'both'])
+@pytest.mark.parametrize(
+    'student',
+    [
+        lambda: DTPNetLight(dataclasses.replace(LIGHT, error=8)),
+        lambda: DTPNetBimodal(BimodalConfig(64, 8, 16, 24, 32, 32, 8, 16, (1, 1, 1, 1))),
+        lambda: DTPNetPaper(PaperConfig(3, 64)),
+        lambda: PSMNet(PSMNetConfig(64, (1, 1, 1, 1))),
+    ],
+    ids=['light', 'bimodal', 'paper', 'psmnet'],
+)
+def test_every_weight_of_a_student_learns(batch, student, supervision):
+    """Several processes share the gradients of a network only where all its weights have one."""
+    torch.manual_seed(0)
+    student, teacher = student(), NetworkTeacher(DTPNetLight(LIGHT), 'x')
+    total, _ = loss_of(student, teacher, batch, DistilConfig(supervision=supervision))
+    total.backward()
+    assert [name for name, p in student.named_parameters() if p.grad is None] == []
+
+
+def test_an_error_is_expected_of_the_teacher_where_there_is_no_truth(batch):
+    torch.manual_seed(0)
+    student = DTPNetLight(dataclasses.replace(LIGHT, error=8))
+    teacher = NetworkTeacher(DTPNetLight(LIGHT), 'x')
+    objective = Distillation(student, teacher, DistilConfig(), LossWeights())
+    outputs = student.train()(batch['left'].float(), batch['right'].float())
+    taught_px = objective.ask(batch).disparity_px
+    # A fresh head expects 1 px everywhere: the likelihood is the error itself.
+    error = (outputs.disparity_px[:, 0] - taught_px).abs().clamp(max=32)
+    _, parts = objective(outputs, batch, (0, 0), 0.0)
+    assert parts['distil_error'].item() == pytest.approx(error.mean().item(), rel=1e-5)
+    both = Distillation(student, teacher, DistilConfig(supervision='both'), LossWeights())
+    known = torch.ones_like(batch['known'])
+    _, parts = both(outputs, {**batch, 'known': known}, (0, 0), 0.0)
+    assert parts['distil_error'].item() == 0
+    known[:, :, 40:] = False
+    _, parts = both(outputs, {**batch, 'known': known}, (0, 0), 0.0)
+    unknown = error[:, :, 40:].mean().item()
+    assert parts['distil_error'].item() == pytest.approx(unknown, rel=1e-5)
 
 
 def test_pixels_that_the_teacher_is_not_sure_of_do_not_count(batch):

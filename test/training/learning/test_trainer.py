@@ -20,6 +20,7 @@ from dtp_stereo_ros.training.data.batches import (
     flip_pair,
     make_pair,
 )
+from dtp_stereo_ros.training.data.device_pool import PooledFeed
 from dtp_stereo_ros.training.learning import device, trainer
 from dtp_stereo_ros.training.learning.schedule import Schedule, rate_after, rate_at
 from dtp_stereo_ros.training.learning.trainer import Trainer
@@ -369,6 +370,72 @@ def test_another_folder_goes_on_with_other_settings_and_its_card_tells_both(shor
     assert Trainer(config(tmp_path / 'other', **changes)).step == 3  # the same command goes on
 
 
+@pytest.mark.parametrize('pooled', [False, True])
+def test_the_pairs_of_validation_stay_the_same_where_a_run_goes_on(tmp_path, monkeypatch, pooled):
+    """Errors of all calls decide between the same checkpoints."""
+    judged = []
+
+    def validate(network, batches, accelerator):
+        judged.append(torch.cat([batch['left'] for batch in batches]))
+        return {'val/epe_px': 1.0, 'val/bad3': 0.5}
+
+    def feed(run, cache, process):
+        c = run.config
+        return PooledFeed(c.sources, c.data, run.device, None, 0, run.step, process)
+
+    monkeypatch.setattr(trainer, 'validate', validate)
+    if pooled:  # as on a GPU
+        monkeypatch.setattr(Trainer, '_feed', feed)
+    for steps in (1, 2):
+        Trainer(config(tmp_path, **{**SHORT, 'steps': steps})).run()
+    assert len(judged) >= 2
+    assert all(torch.equal(pairs, judged[0]) for pairs in judged)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'named'),
+    [
+        ({'network': {**NETWORK, 'volume': 24}}, 'network.volume (16, now 24)'),
+        ({'init': 'wide.pt'}, "init ('', now '"),
+        ({'only': ('upsampling',)}, 'only ([], now ['),
+        ({'distil': DistilConfig(teacher='wide.pt', features=1.0)}, 'without features'),
+    ],
+)
+def test_a_run_of_other_weights_is_not_gone_on_from(short, tmp_path, changes, named):
+    checkpoint.save(tmp_path / 'wide.pt', build({**NETWORK, 'volume': 24}), {})
+    if 'init' in changes:
+        changes = {'init': tmp_path / 'wide.pt'}
+    if 'distil' in changes:
+        teacher = str(tmp_path / 'wide.pt')
+        changes = {'distil': dataclasses.replace(changes['distil'], teacher=teacher)}
+    other = config(tmp_path / 'other', **{**SHORT, 'steps': 3, 'resume': short, **changes})
+    with pytest.raises(ConfigError, match=r'^resume: .* was begun') as caught:
+        Trainer(other)
+    assert named in str(caught.value)
+    assert '--init' in str(caught.value)
+    assert not list((tmp_path / 'other').glob('*.pt'))
+
+
+@pytest.mark.parametrize('member', ['', 'bimodal', 'paper'])
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'error_head': 8},
+        {'magnification': 1.5},
+        {'half_upsampling': True},
+        {'one_correlation': True},
+    ],
+)
+def test_a_change_of_a_network_that_cannot_be_made_is_refused(tmp_path, member, change):
+    init = None
+    if member:
+        init = tmp_path / f'{member}.pt'
+        checkpoint.save(init, build({'member': member, 'max_disparity_px': 64}), {})
+    named = f'{next(iter(change))}: changes a trained light network'
+    with pytest.raises(ConfigError, match=named):
+        Trainer(config(tmp_path / 'out', init=init, **change))
+
+
 def test_the_last_line_is_of_the_best_weights(tmp_path, monkeypatch, capsys):
     errors = iter([5.0, 3.0, 9.0])
     monkeypatch.setattr(
@@ -501,6 +568,24 @@ def test_another_network_learns_from_the_same_batches_from_its_own_weights(tmp_p
         torch.testing.assert_close(after, before, msg=name)
     own = checkpoint.load(tmp_path / 'run' / 'best.pt')
     assert own.config.quarter == NETWORK['quarter']
+
+
+def test_networks_beside_are_refused_in_one_folder_and_at_another_step(short, tmp_path):
+    names = [tmp_path / folder / 'best.pt' for folder in 'ab']
+    for path in names:
+        path.parent.mkdir()
+        checkpoint.save(path, build(NETWORK), {})
+    also = tuple(map(str, names))
+    with pytest.raises(ConfigError, match=r'a/best\.pt and .*b/best\.pt would both be trained in'):
+        Trainer(config(tmp_path / 'run', also=also))
+    assert not (tmp_path / 'run').exists()
+    with pytest.raises(ConfigError, match=r'best is at step 0, and .* at 2; networks that learn'):
+        Trainer(config(short, **SHORT, also=also[:1]))
+    # One that was trained further by itself.
+    out = tmp_path / 'ahead'
+    Trainer(config(out / 'best', **SHORT, init=names[0])).run()
+    with pytest.raises(ConfigError, match=r'best is at step 2, and .* at 0'):
+        Trainer(config(out, **SHORT, also=also[:1]))
 
 
 def test_an_unknown_network_beside_is_named(tmp_path, capsys):

@@ -33,6 +33,7 @@ BIMODAL = BimodalConfig(64, 8, 16, 24, 32, 32, 16, 24, (1, 1, 1, 1), 8, 12, 1)
 MEMBERS = {
     'light': lambda: DTPNetLight(LIGHT),
     'light_error': lambda: DTPNetLight(dataclasses.replace(LIGHT, error=8)),
+    'light_magnified': lambda: DTPNetLight(dataclasses.replace(LIGHT, magnification=1.5)),
     'bimodal': lambda: DTPNetBimodal(BIMODAL),
     'bimodal_plain': lambda: DTPNetBimodal(dataclasses.replace(BIMODAL, detail=0, attend=0)),
     'setting1': lambda: DTPNetPaper(PaperConfig(1, 64)),
@@ -52,8 +53,8 @@ def network(request):
     return made
 
 
-def pair(width=96):
-    return torch.rand(2, 1, 3, 32, width, generator=torch.Generator().manual_seed(1)) * 255
+def pair(width=128, height=64):
+    return torch.rand(2, 1, 3, height, width, generator=torch.Generator().manual_seed(1)) * 255
 
 
 @torch.no_grad()
@@ -148,7 +149,7 @@ def test_channels_with_a_meaning_are_never_cut(network):
     changed = [n for n, row in after.items() if row != before[n]]
     assert len(changed) > 0.6 * len(before)
     with torch.no_grad():
-        assert network(*pair())[0].shape == (1, 1, 32, 96)
+        assert network(*pair())[0].shape == (1, 1, 64, 128)
 
 
 def test_widths_are_rounded_and_no_group_loses_more_than_allowed():
@@ -159,6 +160,15 @@ def test_widths_are_rounded_and_no_group_loses_more_than_allowed():
     odd = Cuts('x', 44, [])
     first = odd.channels % 8 or 8
     assert first == 4
+
+
+def test_crops_that_a_network_cannot_take_are_named(tmp_path, capsys):
+    source = tmp_path / 'net.pt'
+    checkpoint.save(source, MEMBERS['light_magnified'](), {})
+    arguments = ['prune', str(source), '-o', str(tmp_path / 'out'), '--device', 'cpu', '--fp32']
+    arguments += ['--sizes', '32x64', '--batch-size', '1', '--batches', '1']
+    assert main(arguments) == 2
+    assert 'sizes: 32x64 is no multiple of the 64 px that the network' in capsys.readouterr().err
 
 
 def test_multiplications_agree_with_the_tracer_of_pytorch():
@@ -255,23 +265,23 @@ def test_a_pruned_model_runs_in_every_backend(pruned, name, ending):
     folder, network = pruned
     config = PipelineConfig(backend=name, model=str(folder / f'small.{ending}'), precision='fp32')
     backend = backends.create(config)
-    left, right = pair(160).numpy()
+    left, right = pair(160, 32).numpy()
     with torch.no_grad():
-        expected, confidence = network(*pair(160))
+        expected, confidence = network(*pair(160, 32))
     disparity, sure = backend.infer(left, right)
     backend.close()
     assert np.median(np.abs(disparity - expected[0, 0].numpy())) < 0.01
     assert np.median(np.abs(sure - confidence[0, 0].numpy())) < 0.01
 
 
-@pytest.mark.parametrize('member', ['light', 'bimodal'])
+@pytest.mark.parametrize('member', ['light', 'bimodal', 'light_magnified'])
 def test_command(tmp_path, capsys, member):
     torch.manual_seed(0)
     source = tmp_path / 'net.pt'
     checkpoint.save(source, MEMBERS[member](), {'steps': 7, 'data': 'nothing'})
     arguments = [
         'prune', str(source), '-o', str(tmp_path / 'out'), '--ratio', '0.05', '--round-to', '8',
-        '--sizes', '32x64', '--batch-size', '2', '--batches', '1', '--device', 'cpu', '--fp32',
+        '--sizes', '64x64', '--batch-size', '2', '--batches', '1', '--device', 'cpu', '--fp32',
     ]  # fmt: skip
     assert main(arguments) == 0
     out = capsys.readouterr().out

@@ -213,6 +213,7 @@ def test_a_page_of_another_kind_is_not_overwritten(plan_file, tmp_path):
         ({'runs.kl.after': 'truth'}, 'runs.kl: give either network or after'),
         ({'runs.even.after': 'none'}, "runs.even.after: 'none' is unknown; there are even, kl"),
         ({'runs.even.after': 'whole'}, 'runs.even.after: whole itself goes on from a run'),
+        ({'runs.kl.how.teacher': 'sgbm'}, "runs.kl.how.teacher is 'sgbm', but all runs have one"),
         ({'groups.loss.rows': [{'run': 'x', 'name': 'x'}]}, "groups.loss: 'x' is unknown"),
     ],
 )

@@ -100,6 +100,38 @@ def test_a_chain_goes_on_where_it_stopped(chain, smoke, tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    'change',
+    ['prune.tune.sources=[folder:{pairs}]', 'validation_batches=3', 'data.seed=4'],
+)
+def test_links_are_judged_anew_where_the_test_pairs_are_others(
+    chain, smoke, tmp_path, capsys, change
+):
+    """Else rows of the summary would be of different pairs."""
+    out = tmp_path / 'copy'
+    shutil.copytree(chain, out)
+    teacher = out / '01-teacher' / 'best.pt'
+    student = out / '02-distil' / 'best.pt'
+    changes = [
+        f'out={out / "new"}', 'threads=1', f'teacher.file={teacher}', f'student.file={student}',
+        'distil.steps=0', 'prune.how.ratio=0.999', 'prune.how.largest_cut=0.001',
+        'prune.how.by_sensitivity=false',
+    ]  # fmt: skip
+    arguments = ['recipe', str(smoke), *(a for c in changes for a in ('--set', c))]
+    link = out / 'new' / '01-student' / 'link.json'
+    # Nothing can be cut: the call ends after the student.
+    assert main(arguments) == 2
+    before = json.loads(link.read_text())
+    assert main(arguments) == 2
+    assert json.loads(link.read_text()) == before
+    pairs = layouts.pairs(tmp_path / 'data')
+    assert main([*arguments, '--set', change.format(pairs=pairs)]) == 2
+    after = json.loads(link.read_text())
+    assert after['sha256'] == before['sha256']
+    assert after['epe_px'] != before['epe_px']
+    assert after['real'] == ('folder' in change)
+
+
 def test_a_step_is_not_mixed_with_other_settings(chain, smoke, capsys):
     arguments = ['recipe', str(smoke), '--set', f'out={chain}', '--set', 'distil.steps=61']
     assert main(arguments) == 2
@@ -141,6 +173,23 @@ def test_a_camera_without_truth_makes_a_chain(chain, smoke, tmp_path):
     assert 'visible pixels of the last tenth of the pairs, not trained on' in text
 
 
+def test_a_teacher_that_the_chain_trains_judges_a_camera_without_truth(smoke, tmp_path):
+    root = layouts.pairs(tmp_path / 'data')
+    (root / 'wall_disp.pfm').unlink()
+    changes = [
+        f'out={tmp_path / "out"}', 'threads=1', 'teacher.steps=2', 'distil.steps=2',
+        f'distil.sources=[folder:{root}]', 'prune.rounds=0', 'evaluate.backends=[onnx]',
+    ]  # fmt: skip
+    assert main(['recipe', str(smoke), *(a for c in changes for a in ('--set', c))]) == 0
+    teacher, student = (
+        json.loads((tmp_path / 'out' / name / 'link.json').read_text())
+        for name in ('01-teacher', '02-distil')
+    )
+    assert teacher['real']
+    assert student['real']
+    assert teacher['epe_px'] < 0.01 < student['epe_px']
+
+
 def test_a_finished_student_is_pruned_without_being_taught_first(chain, smoke, tmp_path):
     """As `small.yaml` does; the student is judged beside what comes of it, and stays as it was."""
     student = chain / '02-distil' / 'best.pt'
@@ -179,6 +228,9 @@ def test_wrong_recipes_are_one_line(tmp_path, smoke):
         read_recipe(smoke, {'distil.stepps': 3})
     with pytest.raises(ConfigError, match=r'smoke\.yaml: prune\.how\.ratio is 2\.0, it must'):
         read_recipe(smoke, {'prune.how.ratio': 2})
+    for step in ('distil', 'prune.tune'):
+        with pytest.raises(ConfigError, match=rf"{step}\.how\.teacher is 'sgbm', but all steps"):
+            read_recipe(smoke, {f'{step}.how.teacher': 'sgbm'})
     path = tmp_path / 'bad.yaml'
     path.write_text('a: [')
     with pytest.raises(InputError, match=r'bad\.yaml: is no YAML'):
