@@ -12,15 +12,14 @@ from pathlib import Path
 from ..config import BACKENDS, NodeConfig, PipelineConfig
 from ..errors import InputError
 from ..evaluation.bounds import parse_bound
-from ..evaluation.methods import settings_of
+from ..evaluation.methods import opened, settings_of
 from ..evaluation.page_pictures import PagePictures
 from ..evaluation.recorded import JudgedFrame, RecordingResult
 from ..evaluation.report_page import pictures_limit_bytes
-from ..evaluation.runner import BASELINE, Method, method_name
+from ..evaluation.runner import BASELINE, Method
 from ..fleet.fleet import Finished, Fleet, finish, part_folder
 from ..fleet.tasks import Lost, Task
 from ..image_io import silence_opencv
-from ..pipeline import StereoPipeline
 from ..recordings.recorded_frames import RecordedCamera
 from ..recordings.written_bag import WrittenBag
 from ..recordings.written_results import ResultWriter
@@ -255,14 +254,4 @@ def _methods(args: argparse.Namespace, base: PipelineConfig) -> list[Method]:
     limited = PipelineConfig(min_depth=settings.min_depth, max_depth=settings.max_depth)
     own = settings if BASELINE in backends else limited
     configs.append(replace(own, backend=BASELINE))
-    methods: dict[str, Method] = {}
-    for config in configs:
-        pipeline = StereoPipeline(config)
-        print(pipeline.choice, file=sys.stderr)
-        spec = pipeline.backend.spec
-        name = method_name(pipeline.backend.name, spec.name, spec.precision)
-        if name in methods:
-            # Two files of one name; the scores of a method are found by its name.
-            name = f'{name} {config.model}'
-        methods[name] = Method(name, pipeline)
-    return list(methods.values())
+    return opened(configs)

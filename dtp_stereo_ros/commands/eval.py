@@ -20,14 +20,13 @@ from ..evaluation.datasets import (
 )
 from ..evaluation.extremes import Extremes
 from ..evaluation.latency import Times
-from ..evaluation.methods import settings_of
+from ..evaluation.methods import opened, settings_of
 from ..evaluation.report import Extras, legend, write_report
 from ..evaluation.result_file import as_document, json_pieces
 from ..evaluation.runner import (
     BASELINE,
     DatasetResult,
     Method,
-    method_name,
 )
 from ..evaluation.score_log import ScoreLog
 from ..evaluation.slices import SliceWork, SliceWorker, slices
@@ -36,7 +35,6 @@ from ..evaluation.thin import ThinStructures
 from ..fleet.fleet import Finished, Fleet, finish, part_folder
 from ..fleet.tasks import Lost
 from ..paths import make_folder
-from ..pipeline import StereoPipeline
 from .fleet_options import add_fleet_options, fleet_of
 from .options import add_models_option, add_pipeline_options, pipeline_config, typed_command
 
@@ -237,23 +235,10 @@ def _methods(args: argparse.Namespace) -> list[Method]:
         configs.append(replace(settings, backend=BASELINE))
     else:
         configs.append(PipelineConfig(backend=BASELINE))
-    methods: dict[str, Method] = {}
-    for config in configs:
-        method = _method(config)
-        if method.name in methods:
-            # Two files of one name; the scores of a method are found by its name.
-            method = replace(method, name=f'{method.name} {config.model}')
-        methods[method.name] = method
+    methods = opened(configs)
     if args.timed or args.bench:
-        methods[block_matching.NAME] = Method(block_matching.NAME, BlockMatcher())
-    return list(methods.values())
-
-
-def _method(config: PipelineConfig) -> Method:
-    pipeline = StereoPipeline(config)
-    print(pipeline.choice, file=sys.stderr)
-    spec = pipeline.backend.spec
-    return Method(method_name(pipeline.backend.name, spec.name, spec.precision), pipeline)
+        methods.append(Method(block_matching.NAME, BlockMatcher()))
+    return methods
 
 
 def _check_times(times: Times, methods: list[Method], path: Path) -> None:

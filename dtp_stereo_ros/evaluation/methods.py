@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..config import PipelineConfig, tunables
 from ..pipeline import StereoPipeline
 from . import block_matching
 from .block_matching import BlockMatcher
-from .runner import Method
+from .runner import Method, method_name
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,25 @@ class MethodSettings:
             return Method(self.name, BlockMatcher())
         own = replace(self.config, threads=self.config.threads or threads)
         return Method(self.name, StereoPipeline(own))
+
+
+def opened(configs: Iterable[PipelineConfig]) -> list[Method]:
+    """Open methods, say on stderr what was chosen for each, and give them names of their own.
+
+    Raises:
+        StereoError: one cannot start.
+    """
+    methods: dict[str, Method] = {}
+    for config in configs:
+        pipeline = StereoPipeline(config)
+        print(pipeline.choice, file=sys.stderr)
+        spec = pipeline.backend.spec
+        name = method_name(pipeline.backend.name, spec.name, spec.precision)
+        if name in methods:
+            # Two files of one name; the scores of a method are found by its name.
+            name = f'{name} {config.model}'
+        methods[name] = Method(name, pipeline)
+    return list(methods.values())
 
 
 def settings_of(method: Method) -> MethodSettings:

@@ -117,6 +117,9 @@ class RecordingResult:
     scored: DatasetResult = field(default_factory=lambda: DatasetResult(''))
     judging_ms: float = float('nan')
     consistency_ms: float = float('nan')
+    _measures: tuple[int, str, list[Measures]] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     @property
     def places(self) -> dict[str, PlaceErrors]:
@@ -133,7 +136,13 @@ class RecordingResult:
         return [key for key in (*COLUMNS, *DEPTH, *TRUTH_FREE) if key in known]
 
     def measures(self, baseline: str = BASELINE) -> list[Measures]:
-        """Means and intervals of each method."""
+        """Means and intervals of each method; computed once for the frames that there are."""
+        # For a long recording the draws take seconds, and the file, the table and each bound ask.
+        if self._measures is None or self._measures[:2] != (len(self.frames), baseline):
+            self._measures = len(self.frames), baseline, self._measured(baseline)
+        return self._measures[2]
+
+    def _measured(self, baseline: str) -> list[Measures]:
         by_method = {m: [f for f in self.frames if f.method == m] for m in self.methods()}
         base = by_method.get(baseline)
         found = []

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.evaluation import recorded
 from dtp_stereo_ros.evaluation.bounds import parse_bound
 from dtp_stereo_ros.evaluation.paired_results import paired_measures
 from dtp_stereo_ros.evaluation.recorded import RecordingJudge, RecordingResult
@@ -106,3 +107,20 @@ def test_why_a_measure_was_not_judged() -> None:
         result.frames = [frame for frame in result.frames if frame.method == 'sgbm']
         for bound in ('coverage<10', 'bad3>5'):
             assert refusal(bound, result).startswith('only SGBM ran, ')
+
+
+def test_measures_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result file, the table and the bounds ask for the same ones; more frames have others."""
+    result, drawn = recording(lambda index: False), []
+    draw = recorded.bootstrap
+    monkeypatch.setattr(recorded, 'bootstrap', lambda values: drawn.append(1) or draw(values))
+    first = result.measures()
+    count = len(drawn)
+    assert count > 0
+    as_document([result.scored], recordings=[result])
+    measures_table(result)
+    parse_bound('bad3>5').broken([result])
+    assert result.measures() == first
+    assert len(drawn) == count
+    result.frames = result.frames[:3]
+    assert [measures.frames for measures in result.measures()] == [1, 1, 1]

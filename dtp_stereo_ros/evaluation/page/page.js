@@ -59,8 +59,13 @@
       const line = make('tr', {}, make('td', {}, row.method), make('td', {}, String(row.frames)),
         make('td', {}, row.latency_ms.toFixed(0)));
       for (const key of keys) {
-        const { mean, low, high } = row.values[key];
+        const { mean, low, high, images } = row.values[key];
         const cell = make('td', {}, text(key, mean));
+        // Frames with a truth in which nothing was found have no such measure.
+        const judged = row.values.bad_3?.images;
+        if (columns[key].needs_truth && images > 0 && images < judged) {
+          cell.append(make('small', {}, `${images} of ${judged} frames`));
+        }
         if (low !== null) cell.append(make('small', {}, `${text(key, low)} to ${text(key, high)}`));
         line.append(cell);
       }
@@ -68,7 +73,7 @@
     }
     const notes = `Means over frames with 95 % intervals over frames; frames of a recording resemble
       each other, so the intervals are too narrow. Holes are filled from the background before
-      a method is judged.`;
+      a method is judged; where nothing was found all is wrong.`;
     const shared = data.jobs > 1 ? ` ${data.jobs} processes shared the machine: times are
       comparable with no others.` : '';
     return make('section', {}, make('h2', {}, 'Summary'),
