@@ -121,6 +121,9 @@ def run(args: argparse.Namespace) -> int:
     part = selection(args)
     pipeline, node = read_settings(args)
     make_folders(args)
+    if not any(given.exists() for given in args.bags):
+        # Before the models are loaded, which takes seconds.
+        raise InputError(f'{args.bags[0]}: no such bag; check the path')
     written = _written_bag(args)
     fleet = fleet_of(args)
     if written and not fleet.is_alone:

@@ -7,9 +7,11 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..config import PipelineConfig, Tunable, tunables, validate
+from ..errors import InputError
 from ..paths import split_at_commas
 
 # Settings whose option is not simply their name.
@@ -59,6 +61,28 @@ def add_models_option(
         metavar='MODEL[,MODEL]',
         help=f'{spec.description} Default: {default}.',
     )
+
+
+def check_result_file(path: Path) -> None:
+    """Refuse a path of `--json FILE` whose file is none that this option has written.
+
+    Elsewhere `--json` has no value: before `run.mcap` it would take a recording for one.
+
+    Raises:
+        InputError: it is a folder, or a file of another kind.
+    """
+    if path.is_dir():
+        raise InputError(f'--json {path}: is a folder; name a file in it')
+    if path.exists() and path.stat().st_size:
+        try:
+            with path.open('rb') as file:
+                is_json = file.read(1) == b'{'
+        except OSError as error:
+            raise InputError(f'--json {path}: cannot be read ({error.strerror})') from error
+        if not is_json:
+            raise InputError(
+                f'--json {path}: is no result file and would be lost; name another file'
+            )
 
 
 def typed_command() -> str:

@@ -29,7 +29,7 @@ from ..pipeline import StereoPipeline
 from ..recordings.recorded_frames import RecordedCamera, Selection
 from ..recordings.stereo_topics import StereoTopics
 from ..recordings.written_bag import WrittenBag
-from .options import typed_command
+from .options import check_result_file, typed_command
 
 BROKEN_BOUND = 3
 # Times in ns stay below 2^63.
@@ -127,8 +127,10 @@ def make_folders(args: argparse.Namespace) -> None:
     """Make those of the report and of the result file.
 
     Raises:
-        InputError: they cannot be made.
+        InputError: they cannot be made, or there is another file in place of the result file.
     """
+    if args.json:
+        check_result_file(args.json)
     for folder in {args.report, args.json.parent if args.json else None} - {None}:
         make_folder(folder)
 

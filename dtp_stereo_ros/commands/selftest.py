@@ -14,7 +14,7 @@ from ..image_io import write_json
 from ..paths import expanded, split_at_commas
 from ..pipeline import BACKEND_SETTINGS
 from ..sizes import parse_size
-from .options import add_pipeline_options, pipeline_config
+from .options import add_pipeline_options, check_result_file, pipeline_config
 
 HELP = 'whether each backend computes what it should on this machine'
 
@@ -67,17 +67,21 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: an unknown backend or a wrong number of runs.
+        InputError: the result cannot be written where it shall.
     """
     if args.runs < 0:
         raise ConfigError(f'--runs is {args.runs}, it must be at least 0')
     unknown = [name for name in args.backends if name not in TABLE]
     if unknown:
         raise ConfigError(f'unknown backend {", ".join(unknown)}; choose among {", ".join(TABLE)}')
+    written = expanded(args.json) if args.json else None
+    if written:
+        check_result_file(written)
     pair = _pair(args.generated, args.size)
     result = selftest.examine(pipeline_config(args), args.backends or list(TABLE), pair, args.runs)
     print(result.as_markdown())
-    if args.json:
-        write_json(expanded(args.json), result.as_json())
+    if written:
+        write_json(written, result.as_json())
     return int(not result.passed(args.backends))
 
 

@@ -169,6 +169,23 @@ def test_wrong_calls_are_one_line(
     assert message in lines[0]
 
 
+@pytest.mark.parametrize('command', ['bag', 'replay', 'selftest'])
+@pytest.mark.parametrize('what', ['bag', 'folder', 'text'])
+def test_a_result_file_takes_the_place_of_no_other(
+    command: str, what: str, tmp_path: Path, capsys
+) -> None:
+    """`--json run1.mcap run2.mcap` names a recording where other commands take no value."""
+    bag = write_scene_bag(tmp_path / 'b', planes(2))
+    kept = {'bag': next(bag.glob('*.db3')), 'folder': bag, 'text': bag / 'metadata.yaml'}[what]
+    before = {path: path.read_bytes() for path in bag.iterdir()}
+    arguments = ['--runs', '0'] if command == 'selftest' else [str(bag)]
+    assert main([command, '--json', str(kept), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert f'--json {kept}: is ' in captured.err
+    assert captured.out == '', 'it is told before anything is done'
+    assert {path: path.read_bytes() for path in bag.iterdir()} == before
+
+
 def test_unusable_bags_are_one_line(tmp_path: Path, capsys) -> None:
     late = write_scene_bag(tmp_path / 'late', planes(6), late_ns=4_000_000)
     alone = write_scene_bag(tmp_path / 'alone', planes(2), leave_out=['right', 'right_info'])
