@@ -61,6 +61,28 @@ def test_coarser_bins_are_interpolated_and_far_ones_fall_on_the_last():
     assert beyond[0, :, 0, 0].argmax() == 3
 
 
+@pytest.mark.parametrize('bin_px', [1.0, 2.0, 4.0, 8.0])
+@pytest.mark.parametrize('peak_px', [8, 56, 64, 120])
+def test_what_lies_beyond_the_students_range_falls_on_its_last_bin(bin_px, peak_px):
+    """Of a teacher with finer, the same and coarser bins up to 128 px; the student's end at 60."""
+    logits = torch.zeros(1, int(128 / bin_px), 1, 1)
+    logits[0, int(peak_px / bin_px)] = 20.0
+    taught = onto_bins(logits, bin_px, GRID)[0, :, 0, 0].exp()
+    assert taught.sum() == pytest.approx(1.0, abs=1e-3)
+    expected = min(peak_px, 60) / GRID.bin_px
+    around = taught[int(expected) - 1 : int(expected) + 2]
+    assert taught.argmax() == expected
+    assert around.sum() == pytest.approx(1.0, abs=2e-3)
+
+
+def test_an_unsure_teacher_gives_the_last_bin_its_share():
+    for bin_px in (1.0, 2.0, 4.0):
+        flat = torch.zeros(1, int(128 / bin_px), 1, 1)
+        taught = onto_bins(flat, bin_px, GRID)[0, :, 0, 0].exp()
+        assert taught[-1] == pytest.approx(68 / 128, abs=0.03)
+        torch.testing.assert_close(taught[1:-1], taught[1].expand(14), atol=1e-4, rtol=0)
+
+
 def test_the_same_bins_stay():
     logits = torch.randn(1, 16, 2, 2)
     assert torch.equal(onto_bins(logits, 4.0, GRID), logits.log_softmax(dim=1))

@@ -22,7 +22,7 @@ from ..teachers import BinGrid, Taught, Teacher
 # Teachers pad to this; no member of the family needs more.
 _MULTIPLE = 32
 # Part of the file names; another one asks anew. Answers of version 1 had the bins of a bimodal
-# teacher reversed.
+# teacher reversed, and lost what lies beyond the range of the student.
 _VERSION = 2
 
 
