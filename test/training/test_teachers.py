@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dtp_stereo_ros.backends.trial import pair_of
-from dtp_stereo_ros.errors import ConfigError, ModelError
+from dtp_stereo_ros.errors import ConfigError, InputError, ModelError
 from dtp_stereo_ros.evaluation.datasets import Scene
 from dtp_stereo_ros.image_io import write_png
 from dtp_stereo_ros.network import checkpoint
@@ -232,6 +232,17 @@ def test_answers_are_asked_once_and_kept_exactly(tmp_path, scene):
     np.testing.assert_allclose(
         taught['taught_logits'], asked.logits[0, :, :18, :32], atol=0.02, rtol=0.01
     )
+
+
+@pytest.mark.parametrize('kept', [0, 4, 200, -30])
+def test_an_answer_that_is_cut_short_is_one_line(tmp_path, scene, kept):
+    teacher = NetworkTeacher(DTPNetLight(LIGHT), 'one')
+    cache = TaughtCache.of(tmp_path / 'kept', teacher, GRID)
+    cache.fill([scene], teacher, GRID)
+    path = cache.path(scene, scene.load_frame())
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(InputError, match=r'\.npz: no teacher output .*; delete it and rerun'):
+        load_pair(scene, cache)
 
 
 @pytest.mark.parametrize('size', [(32, 64), (96, 160)])
