@@ -34,6 +34,11 @@ AUTO_ORDER = ('openvino', 'onnx', 'torch')
 _LAST = ('torch',)
 # Packages of the others.
 _PACKAGES = ('openvino', 'onnxruntime', 'onnxruntime-gpu')
+# Those that make ONNX Runtime another backend where they are installed, see `onnx_plugins`.
+_PLUGINS = (
+    'onnxruntime-ep-nv-tensorrt-rtx', 'onnxruntime-ep-nv-tensorrt-rtx-cu12',
+    'onnxruntime-ep-openvino', 'onnxruntime-ep-webgpu',
+)  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
@@ -218,7 +223,9 @@ class _Decision:
             spec = OnnxFile.find(config.model).spec
         except ModelError:
             return None
-        versions = {name: system.version(name) for name in _PACKAGES}
+        versions = {name: system.version(name) for name in (*_PACKAGES, *_PLUGINS)}
+        # Times that were kept without a plug-in still count.
+        versions = {k: v for k, v in versions.items() if v or k in _PACKAGES}
         return SpeedKey(
             model=spec.name,
             model_sha256=spec.sha256,

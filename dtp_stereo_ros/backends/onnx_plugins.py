@@ -57,7 +57,7 @@ def _openvino_options(threads: int) -> dict[str, str]:
     return {'load_config': json.dumps({'CPU': cpu, 'GPU': fp32})}
 
 
-# The first that starts is taken.
+# The first that starts is taken. `choice` names their packages too.
 PLUGINS = (
     Plugin('onnxruntime-ep-nv-tensorrt-rtx', 'NvTensorRTRTXExecutionProvider', lambda _: {}),
     Plugin('onnxruntime-ep-openvino', 'OpenVINOExecutionProvider', _openvino_options),

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..training.settings import RAYCAST, SYNTHETIC, Computing, GeneratorConfig, PruneConfig
+from ..training.settings import SYNTHETIC, Computing, GeneratorConfig, PruneConfig
 from .options import typed_command
 from .training_options import DATA_HELP, add_computing_options, add_settings, made, missing
 
@@ -54,18 +54,16 @@ def run(args: argparse.Namespace) -> int:
     data = made(GeneratorConfig, args, _GENERATOR, pool=64)
     computing = made(Computing, args, _COMPUTING)
     try:
-        from ..training.data.raycast_source import Renderer
-        from ..training.data.sources import Sources
+        from ..training.data.sources import held_out
         from ..training.learning.device import accelerator_for
         from ..training.pruning.prune_checkpoint import prune_checkpoint, summary_line
     except ImportError as error:
         raise missing(error) from error
     if args.batches < 1:
         raise ConfigError(f'--batches is {args.batches}, it must be at least 1')
-    sources = Sources.open(tuple(args.data or [SYNTHETIC]), args.out / 'cache')
     accelerator = accelerator_for(computing.device, computing.precision == 'bf16')
-    renderer = Renderer(data, accelerator.device) if RAYCAST in sources.specs else None
-    batches = sources.validation(data, args.batches, renderer=renderer)
+    specs = tuple(args.data or [SYNTHETIC])
+    batches, _ = held_out(specs, data, args.batches, args.out / 'cache', accelerator)
     report = prune_checkpoint(
         args.checkpoint,
         args.out,

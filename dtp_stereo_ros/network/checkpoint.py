@@ -7,7 +7,6 @@ differ from the config. It is read with ``weights_only=True``, so that no file c
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import zipfile
 from pathlib import Path
@@ -147,8 +146,3 @@ def _check_sizes(path: Path, content: dict[str, Any]) -> None:
 def parameter_count(network: nn.Module) -> int:
     """Number of learned values."""
     return sum(p.numel() for p in network.parameters())
-
-
-def as_plain(config: Any) -> dict[str, Any]:
-    """A config dataclass as plain values."""
-    return dict(dataclasses.asdict(config))

@@ -114,7 +114,14 @@ def onto_bins(logits: Tensor, bin_px: float, grid: BinGrid) -> Tensor:
         return gathered.clamp(min=_LEAST_PROBABILITY).log()
     position = theirs.clamp(max=float(mine[-1]))
     share = (1 - (position[:, None] - mine[None]).abs() / bin_px).clamp(min=0)
-    return F.log_softmax(torch.einsum('bnhw,mn->bmhw', logits, share), dim=1)
+    scores = torch.einsum('bnhw,mn->bmhw', logits, share)
+    outside = mine > theirs[-1]
+    if not outside.any():
+        return F.log_softmax(scores, dim=1)
+    beyond = logits.softmax(dim=1)[:, outside].sum(dim=1, keepdim=True)
+    inside = scores.softmax(dim=1) * (1 - beyond)
+    shared = torch.cat((inside[:, :-1], inside[:, -1:] + beyond), dim=1)
+    return shared.clamp(min=_LEAST_PROBABILITY).log()
 
 
 def two_hot_logits(disparity_px: Tensor, grid: BinGrid) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dtp_stereo_ros import backends, system
-from dtp_stereo_ros.backends import speed
+from dtp_stereo_ros.backends import choice, speed
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import BackendError
 from dtp_stereo_ros.models import ModelSpec
@@ -164,16 +164,27 @@ def _other_model(machine: Machine, config: PipelineConfig) -> PipelineConfig:
     return config
 
 
+def _new_plugin(machine: Machine, config: PipelineConfig) -> PipelineConfig:
+    machine.versions['onnxruntime-ep-nv-tensorrt-rtx-cu12'] = '0.5.0'
+    return config
+
+
+def test_every_plug_in_of_onnx_runtime_is_part_of_the_circumstances() -> None:
+    plugins = pytest.importorskip('dtp_stereo_ros.backends.onnx_plugins').PLUGINS
+    assert {plugin.package for plugin in plugins} <= set(choice._PLUGINS)
+
+
 @pytest.mark.parametrize(
     'change',
     [
         _other_version,
+        _new_plugin,
         _other_model,
         lambda _, config: replace(config, threads=2),
         lambda _, config: replace(config, precision='fp32'),
         lambda _, config: replace(config, input_scale=0.5),
     ],
-    ids=['version', 'model', 'threads', 'precision', 'size'],
+    ids=['version', 'plug-in', 'model', 'threads', 'precision', 'size'],
 )
 def test_other_circumstances_are_measured_anew(
     machine: Machine,

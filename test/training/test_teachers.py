@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dtp_stereo_ros.backends.trial import pair_of
-from dtp_stereo_ros.errors import ConfigError, ModelError
+from dtp_stereo_ros.errors import ConfigError, InputError, ModelError
 from dtp_stereo_ros.evaluation.datasets import Scene
 from dtp_stereo_ros.image_io import write_png
 from dtp_stereo_ros.network import checkpoint
@@ -59,6 +59,28 @@ def test_coarser_bins_are_interpolated_and_far_ones_fall_on_the_last():
     assert finer[0, 6, 0, 0] - finer[0, 4, 0, 0] == pytest.approx(4.0)
     beyond = onto_bins(torch.eye(32)[30].view(1, 32, 1, 1) * 50, 2.0, BinGrid(4, 4.0))
     assert beyond[0, :, 0, 0].argmax() == 3
+
+
+@pytest.mark.parametrize('bin_px', [1.0, 2.0, 4.0, 8.0])
+@pytest.mark.parametrize('peak_px', [8, 56, 64, 120])
+def test_what_lies_beyond_the_students_range_falls_on_its_last_bin(bin_px, peak_px):
+    """Of a teacher with finer, the same and coarser bins up to 128 px; the student's end at 60."""
+    logits = torch.zeros(1, int(128 / bin_px), 1, 1)
+    logits[0, int(peak_px / bin_px)] = 20.0
+    taught = onto_bins(logits, bin_px, GRID)[0, :, 0, 0].exp()
+    assert taught.sum() == pytest.approx(1.0, abs=1e-3)
+    expected = min(peak_px, 60) / GRID.bin_px
+    around = taught[int(expected) - 1 : int(expected) + 2]
+    assert taught.argmax() == expected
+    assert around.sum() == pytest.approx(1.0, abs=2e-3)
+
+
+def test_an_unsure_teacher_gives_the_last_bin_its_share():
+    for bin_px in (1.0, 2.0, 4.0):
+        flat = torch.zeros(1, int(128 / bin_px), 1, 1)
+        taught = onto_bins(flat, bin_px, GRID)[0, :, 0, 0].exp()
+        assert taught[-1] == pytest.approx(68 / 128, abs=0.03)
+        torch.testing.assert_close(taught[1:-1], taught[1].expand(14), atol=1e-4, rtol=0)
 
 
 def test_the_same_bins_stay():
@@ -210,6 +232,17 @@ def test_answers_are_asked_once_and_kept_exactly(tmp_path, scene):
     np.testing.assert_allclose(
         taught['taught_logits'], asked.logits[0, :, :18, :32], atol=0.02, rtol=0.01
     )
+
+
+@pytest.mark.parametrize('kept', [0, 4, 200, -30])
+def test_an_answer_that_is_cut_short_is_one_line(tmp_path, scene, kept):
+    teacher = NetworkTeacher(DTPNetLight(LIGHT), 'one')
+    cache = TaughtCache.of(tmp_path / 'kept', teacher, GRID)
+    cache.fill([scene], teacher, GRID)
+    path = cache.path(scene, scene.load_frame())
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(InputError, match=r'\.npz: no teacher output .*; delete it and rerun'):
+        load_pair(scene, cache)
 
 
 @pytest.mark.parametrize('size', [(32, 64), (96, 160)])

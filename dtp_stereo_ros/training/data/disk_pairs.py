@@ -271,6 +271,11 @@ def _at_least(pair: Pair, size: tuple[int, int]) -> Pair:
         step = height // values.shape[-2]
         short = [max(0, size[i] // step - values.shape[-2 + i]) for i in (0, 1)]
         taught[name] = np.pad(values, [(0, 0)] * (values.ndim - 2) + [(0, n) for n in short])
+    if 'taught_logits' in pair.taught:
+        # The last rows and columns have no distribution where they are no whole cell.
+        rows, columns = pair.taught['taught_logits'].shape[-2:]
+        taught['taught_valid'][CACHE_GRID * rows :] = False
+        taught['taught_valid'][:, CACHE_GRID * columns :] = False
     pad = ((0, low), (0, side))
     disparity = np.pad(pair.disparity, pad, constant_values=np.nan)
     return Pair(left, right, disparity, np.pad(pair.visible, pad), taught)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from ..teachers import BinGrid, Taught, Teacher
 # Teachers pad to this; no member of the family needs more.
 _MULTIPLE = 32
 # Part of the file names; another one asks anew. Answers of version 1 had the bins of a bimodal
-# teacher reversed.
+# teacher reversed, and lost what lies beyond the range of the student.
 _VERSION = 2
 
 
@@ -80,7 +81,7 @@ class TaughtCache:
         try:
             with np.load(path, allow_pickle=False) as content:
                 return {name: content[name] for name in content.files}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(
                 f'{path}: no teacher output ({error}); delete it and rerun'
             ) from error

@@ -7,8 +7,10 @@ import time
 
 from ..settings import TrainConfig
 
-# Kept free at the end of a call in minutes for the last validation and checkpoint.
+# Kept free at the end of a call in minutes for the last validation and checkpoint; more where they
+# take longer, which differs from time to time by such a share.
 RESERVE_S = 4.0
+_LONGER = 1.2
 # Warm-up of a run in minutes.
 _LONGEST_WARMUP_S = 30.0
 _WARMUP_SHARE = 0.03
@@ -20,6 +22,7 @@ class Schedule:
     Attributes:
         before_s: spent by earlier calls.
         first: step that this call begins with.
+        reserve_s: kept free at the end of a call in minutes.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -27,6 +30,7 @@ class Schedule:
         self.begun = self.marked = time.monotonic()
         self.before_s = 0.0
         self.first = 0
+        self.reserve_s = RESERVE_S
 
     @property
     def elapsed_s(self) -> float:
@@ -50,15 +54,22 @@ class Schedule:
         if 0 < config.max_steps <= step - self.first:
             return True
         if config.minutes:
-            return self.elapsed_s >= 60 * config.minutes - RESERVE_S
+            return self.elapsed_s >= 60 * config.minutes - self.reserve_s
         return step >= config.steps
 
     def due(self, step: int) -> bool:
         """Whether it is time for a checkpoint."""
         config = self.config
+        if config.minutes and self.elapsed_s >= 60 * config.minutes - 2 * self.reserve_s:
+            # It would leave no time for the last one.
+            return False
         if config.checkpoint_s:
             return time.monotonic() - self.marked >= config.checkpoint_s
         return step > self.first and (step - self.first) % config.validate_every == 0
+
+    def checkpoint_takes(self, seconds: float) -> None:
+        """Keep free what a validation and a checkpoint take."""
+        self.reserve_s = max(RESERVE_S, 1 + _LONGER * seconds)
 
     def mark(self) -> float:
         """A checkpoint is made; seconds since the one before."""
@@ -69,7 +80,7 @@ class Schedule:
         """Factor of the learning rate."""
         config = self.config
         if config.minutes:
-            return rate_after(self.seconds, self.total_s - RESERVE_S, config.decay_share)
+            return rate_after(self.seconds, self.total_s - self.reserve_s, config.decay_share)
         return rate_at(step, config)
 
     def progress(self, step: int) -> float:

@@ -6,12 +6,14 @@ Imports no PyTorch, as options are made of it.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from dtp_stereo_ros import models
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.network.presets import PRESETS
+from dtp_stereo_ros.paths import expanded
 from dtp_stereo_ros.settings_file import plain
 
 from ..settings import TrainConfig
@@ -59,15 +61,39 @@ _PACE = (
 )  # fmt: skip
 
 
+# Kinds of teachers that have a file, and its ending where it may be that of a shipped model.
+_KINDS = {'family': '.pt', 'onnx': '.onnx', 'psmnet': ''}
+_TEACHER_HASH = 'teacher_sha256'
+
+
 def training_settings(config: TrainConfig) -> dict[str, Any]:
     """Settings that a training run depends on; files by content, so that a folder may be moved."""
     settings = plain(config)
     for key in _WHERE:
         del settings[key]
     settings['init'] = models.sha256(config.init) if config.init else ''
-    if Path(config.distil.teacher).is_file():
-        settings['distil']['teacher'] = models.sha256(Path(config.distil.teacher))
+    teacher = config.distil.teacher
+    if Path(teacher).is_file():
+        settings['distil']['teacher'] = models.sha256(Path(teacher))
+    elif file := _teacher_file(teacher):
+        settings['distil'][_TEACHER_HASH] = models.sha256(file)
     return dict(settings)
+
+
+def _teacher_file(spec: str) -> Path | None:
+    """The file of a teacher that is not named by its path alone, see `teachers.open_teacher`.
+
+    Raises:
+        ModelError: there is no such shipped model.
+    """
+    kind, _, place = spec.partition(':')
+    name = re.split(',(?=model_)', place if kind in _KINDS else spec)[0]
+    path = expanded(name) if name else Path()
+    if path.is_file():
+        return path
+    if _KINDS.get(kind) and not models.is_path(name):
+        return models.resolve(name, (_KINDS[kind],))
+    return None
 
 
 def lesson(config: TrainConfig) -> dict[str, Any]:
@@ -87,6 +113,9 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     """
     before, now = _flat(before), _flat(now)
     for key in sorted(before.keys() | now.keys()):
+        # Earlier versions did not write it.
+        if key.endswith(_TEACHER_HASH) and key not in before:
+            continue
         if before.get(key) != now.get(key):
             return f'{key} ({before.get(key)!r}, now {now.get(key)!r})'
     return ''

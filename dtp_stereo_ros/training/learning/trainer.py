@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,19 +142,13 @@ class Trainer:
         feed = self._feed(cache, process)
         trainers = [self, *self.others]
         try:
-            self._examine()
-            held_out = self._held_out()
-            self._check_lessons(held_out)
-            if config.compile:
-                self._compile(next(feed))
-            for trainer in trainers:
-                steps = 0 if config.minutes else config.steps
-                trainer.log.start(steps, self.step, config.out.name)
-                trainer.schedule.mark()
+            held_out = self._begin(feed)
             while True:
                 over = self.stopped or self.schedule.over(self.step)
                 if over or self.schedule.due(self.step):
+                    begun_s = time.monotonic()
                     judged = [trainer._checkpoint(held_out) for trainer in trainers]
+                    self._keep_free(time.monotonic() - begun_s)
                 if over:
                     return judged[0]
                 batch = next(feed)
@@ -164,6 +159,26 @@ class Trainer:
                 feed.close()
             for trainer in trainers:
                 trainer.log.close()
+
+    def _begin(self, feed: Feed | PooledFeed) -> list[Batch]:
+        """Get ready for the first step; returns the batches of validation."""
+        config = self.config
+        self._examine()
+        held_out = self._held_out()
+        self._check_lessons(held_out)
+        if config.compile:
+            self._compile(next(feed))
+        for trainer in (self, *self.others):
+            trainer.log.start(0 if config.minutes else config.steps, self.step, config.out.name)
+            trainer.schedule.mark()
+        if config.minutes:
+            self._keep_free(self._validation_s(held_out))
+        return held_out
+
+    def _keep_free(self, seconds: float) -> None:
+        """Keep what a checkpoint of all networks takes for the last one of a call in minutes."""
+        for trainer in (self, *self.others):
+            trainer.schedule.checkpoint_takes(seconds)
 
     def _feed(self, cache: TaughtCache | None, process: int) -> Feed | PooledFeed:
         """Batches on the device: of pools there where a GPU trains on generated pairs alone."""
@@ -184,6 +199,18 @@ class Trainer:
             config.data, config.validation_count, self._ask(), self.renderer
         )
         return [{k: v.to(self.device) for k, v in batch.items()} for batch in held_out]
+
+    def _validation_s(self, held_out: list[Batch]) -> float:
+        """Time that the first validation will take, by that of one batch."""
+        one = next([batch] for batch in held_out if bool(batch['visible'].any()))
+        took_s = 0.0
+        # The first of all takes longer.
+        for _ in range(2):
+            begun_s = time.monotonic()
+            for trainer in (self, *self.others):
+                validate(trainer.average.network, one, self.accelerator)
+            took_s = time.monotonic() - begun_s
+        return took_s * len(held_out)
 
     def best_weights(self) -> tuple[Path, dict[str, Any]]:
         """Path of best.pt, and its card."""

@@ -1,6 +1,7 @@
 """However a pair on disk is augmented, left(x) still equals right(x - d)."""
 
 import dataclasses
+from pathlib import Path
 
 import cv2
 import layouts
@@ -16,6 +17,7 @@ from dtp_stereo_ros.image_io import write_pfm
 from dtp_stereo_ros.training.data import disk_pairs, right_view
 from dtp_stereo_ros.training.data.prefetch import Feed
 from dtp_stereo_ros.training.data.readers import open_pairs
+from dtp_stereo_ros.training.data.teacher_cache import TaughtCache
 from dtp_stereo_ros.training.settings import GeneratorConfig
 
 
@@ -217,6 +219,27 @@ def test_disparities_beyond_the_network_are_unknown(tmp_path):
     scenes = open_pairs(f'folder:{layouts.pairs(tmp_path / "data")}', tmp_path)
     config = GeneratorConfig(sizes=((32, 64),), batch_size=2, max_disparity_px=4)
     assert not next(iter(disk_pairs.PairBatches(scenes, config)))['known'].any()
+
+
+@pytest.mark.parametrize('size', [(75, 131), (73, 128), (64, 130), (96, 127)])
+def test_a_cached_teacher_is_sure_of_no_cell_without_a_distribution(size):
+    """Cells of 4 x 4 px; what is left over at the border has none."""
+    height, width = size
+    blank = np.zeros((height, width, 3), np.uint8)
+    taught = {
+        'taught_disparity': np.ones(size, np.float32),
+        'taught_valid': np.ones(size, np.bool_),
+        'taught_logits': np.ones((16, height // 4, width // 4), np.float16),
+    }
+    truth = np.ones(size, np.float32), np.ones(size, np.bool_)
+    pair = disk_pairs.Pair(blank, blank, *truth, taught)
+    config = GeneratorConfig(sizes=((96, 160),))
+    batches = disk_pairs.PairBatches([], config, cache=TaughtCache(Path(), 'x'))
+    sample = batches.draw(np.random.default_rng(1), pair, (96, 160))
+    sure, logits = sample.taught['taught_valid'], sample.taught['taught_logits']
+    assert sure.sum() == (height // 4 * 4) * (width // 4 * 4)
+    whole = np.repeat(np.repeat(logits[0] > 0, 4, axis=0), 4, axis=1)
+    assert not (sure & ~whole).any()
 
 
 def test_held_out_crops_are_not_augmented(tmp_path):

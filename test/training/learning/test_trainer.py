@@ -160,6 +160,31 @@ def test_a_call_in_minutes_ends_before_they_are_over(clock):
     assert schedule.rate(1000) == pytest.approx(rate_after(176, 176, 0.3))
 
 
+@pytest.mark.parametrize(('steps_a_validation', 'batch_s'), [(1000, 3.0), (5, 1.0)])
+def test_a_call_in_minutes_ends_in_time_whatever_a_validation_takes(
+    tmp_path, monkeypatch, clock, steps_a_validation, batch_s
+):
+    seconds = clock[0]
+    validate, step = trainer.validate, Trainer._train
+
+    def slowly(network, batches, accelerator):
+        clock[0] += batch_s * len(batches)
+        return validate(network, batches, accelerator)
+
+    def quickly(run, batch):
+        clock[0] += 0.5
+        step(run, batch)
+
+    monkeypatch.setattr(trainer, 'validate', slowly)
+    monkeypatch.setattr(Trainer, '_train', quickly)
+    run = Trainer(
+        config(tmp_path, minutes=1, validation_count=8, validate_every=steps_a_validation)
+    )
+    run.run()
+    assert 60 - 8 < clock[0] - seconds <= 60
+    assert (tmp_path / 'best.pt').exists()
+
+
 def test_a_run_in_minutes_over_several_calls_has_one_learning_rate(clock):
     schedule = Schedule(TrainConfig(out=None, minutes=2, total_minutes=10, decay_share=0.5))
     schedule.before_s = 400.0
