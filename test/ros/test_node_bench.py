@@ -37,8 +37,10 @@ def test_figures_of_a_real_node(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_node_that_ends_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ['bench', '--node', '--size', '160x120', '--backend', 'onnx', '--seconds', '1']
-    assert main([*options, '--model', str(tmp_path / 'none.onnx')]) == 2
+    broken = tmp_path / 'broken.onnx'
+    broken.write_bytes(b'no model')
+    assert main([*options, '--model', str(broken)]) == 2
     error = capsys.readouterr().err
     assert error.count('\n') == 1
     assert 'the node ended; its last line: ' in error
-    assert 'none.onnx: no such model file' in error
+    assert 'broken.onnx: is no ONNX model' in error
