@@ -234,7 +234,7 @@ class PooledFeed:
         room = _room(device) // len(sizes)
         self.pools: dict[str, Pool] = {}
         for spec, size in sizes.items():
-            most = min(CAPACITY[kind], room // pair_bytes(size))
+            most = min(CAPACITY[kind], room // _pair_bytes(size))
             self.pools[spec] = Pool(max(self._fewest, most), size, device)
         self._arrived: queue.Queue[tuple[str, tuple[Tensor, ...] | Exception]] = queue.Queue(256)
         self._kept: list[Any] = []
@@ -363,7 +363,7 @@ class PooledFeed:
         }
 
 
-def pair_bytes(size: tuple[int, int]) -> int:
+def _pair_bytes(size: tuple[int, int]) -> int:
     """Memory of a pair of (height, width) px in a `Pool`: two images and two disparities."""
     return 2 * (3 + 4) * size[0] * size[1]
 
@@ -373,4 +373,6 @@ def _room(device: torch.device) -> int:
     if device.type != 'cuda':
         return 2**62
     free, _ = torch.cuda.mem_get_info(device)
-    return int(_MEMORY_SHARE * free)
+    # What an earlier run of this process gave back is kept by PyTorch, for whoever asks next.
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(_MEMORY_SHARE * (free + kept))

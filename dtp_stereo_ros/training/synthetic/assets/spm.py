@@ -91,6 +91,9 @@ class _Layout:
 
     def vertices(self, data: bytes, at: int, count: int) -> tuple[np.ndarray, np.ndarray, int]:
         """(V, 3) positions, (V, 2) texture coordinates, and where the indices start."""
+        # Before anything of its size is allocated: a broken file can tell any number.
+        if at + count * (self.before_colour + self.coloured + self.after) > len(data):
+            raise ValueError('ends early')
         raw = np.frombuffer(data, np.uint8)
         if self.coloured:
             starts, colours = np.empty(count, np.int64), np.empty(count, np.int64)

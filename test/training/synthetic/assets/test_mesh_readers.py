@@ -1,5 +1,6 @@
 """Meshes are read as their formats say; what is broken is refused in one line."""
 
+import contextlib
 import struct
 
 import asset_models as models
@@ -74,6 +75,17 @@ def test_spm_gives_back_what_was_written(tmp_path_factory, vertices, colours):
     np.testing.assert_allclose(mesh.uv, np.stack((uv[:, 0], 1 - uv[:, 1]), 1), atol=1e-3)
     np.testing.assert_array_equal(mesh.faces, [[0, 1, 2], [4, 5, 6]])
     assert mesh.materials == [Material((255, 255, 255), 'Stone.png')]
+
+
+@pytest.mark.parametrize('colours', [None, [True, False, True]])
+def test_an_spm_that_tells_a_large_number_is_one_line(tmp_path, colours):
+    """Wherever it stands: nothing of that size is allocated."""
+    whole = models.spm(np.eye(3), np.zeros((3, 2)), [[0, 1, 2]], 'a.png', colours)
+    for at in range(len(whole) - 4):
+        broken = whole[:at] + b'\xf0\xff\xff\xff' + whole[at + 4 :]
+        (tmp_path / 'a.spm').write_bytes(broken)
+        with contextlib.suppress(ValueError):
+            read_spm(tmp_path / 'a.spm')
 
 
 @settings(max_examples=60, deadline=None)
