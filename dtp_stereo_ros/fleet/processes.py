@@ -53,6 +53,9 @@ class _Process:
     def end(self) -> str:
         """End the process; returns how it had ended."""
         self.pipe.close()
+        if self.task is None:
+            # It ends by itself then, and frees what all processes share.
+            self._process.join(_PATIENCE_S)
         self._process.terminate()
         self._process.join(_PATIENCE_S)
         if self._process.exitcode is None:
@@ -134,6 +137,8 @@ class _Crew:
 
     def end(self) -> None:
         """End all processes."""
+        for process in self._processes:
+            process.pipe.close()
         for process in self._processes:
             process.end()
 

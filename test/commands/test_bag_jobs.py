@@ -158,6 +158,14 @@ def test_bags_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert {row['dataset'] for row in document(tmp_path)['accuracy']} == set(names)
 
 
+def test_processes_leave_nothing_that_is_shared(bags: list[str], tmp_path: Path) -> None:
+    """Python's resource tracker would tell of it."""
+    with command(options([bags[0], *bags[3:5]], tmp_path, '--jobs', '2')) as process:
+        _, error = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert 'leaked' not in error
+
+
 def test_what_is_judged_is_kept_until_it_is_written(
     bags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
