@@ -100,10 +100,7 @@ def test_a_chain_goes_on_where_it_stopped(chain, smoke, tmp_path, capsys):
     )
 
 
-@pytest.mark.parametrize(
-    'change',
-    ['prune.tune.sources=[folder:{pairs}]', 'validation_batches=3', 'data.seed=4'],
-)
+@pytest.mark.parametrize('change', ['prune.tune.sources=[folder:{pairs}]', 'data.seed=4'])
 def test_links_are_judged_anew_where_the_test_pairs_are_others(
     chain, smoke, tmp_path, capsys, change
 ):
