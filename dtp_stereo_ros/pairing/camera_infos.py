@@ -97,7 +97,6 @@ class InfoGate:
 
     Attributes:
         cache: the setting `cache_camera_info`.
-        given, dropped: how many.
         lacking: side to stamp of the image that had no info, of the newest pair that waits.
     """
 
@@ -109,8 +108,6 @@ class InfoGate:
         drop: Callable[[], None],
     ) -> None:
         self.cache = True
-        self.given = 0
-        self.dropped = 0
         self.lacking: dict[str, int] = {}
         self._lacking_since: float | None = None
         self._infos = infos
@@ -162,7 +159,6 @@ class InfoGate:
             if None not in infos.values():
                 self._give_up(index)
                 self._waiting.popleft()
-                self.given += 1
                 self.lacking, self._lacking_since = {}, None
                 self._give(*pair, infos)
                 return
@@ -194,5 +190,4 @@ class InfoGate:
     def _give_up(self, count: int) -> None:
         for _ in range(count):
             self._waiting.popleft()
-            self.dropped += 1
             self._drop()

@@ -48,7 +48,7 @@ class Inputs:
         types: the same keys to the message class.
         qos: the same keys to the profile in force, of what was subscribed to at least once.
         infos: the camera infos.
-        gate: holds pairs back until their infos have come, for its counters.
+        gate: holds pairs back until their infos have come, and tells of which it lacks one.
         image_bytes: size of the newest image, 0 while none has come.
     """
 
