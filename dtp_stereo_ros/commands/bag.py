@@ -21,6 +21,8 @@ from ..fleet.fleet import Finished, Fleet, finish, part_folder
 from ..fleet.tasks import Lost, Task
 from ..image_io import silence_opencv
 from ..recordings.recorded_frames import RecordedCamera
+from ..recordings.recording import Recording
+from ..recordings.stereo_topics import chosen_topics
 from ..recordings.written_bag import WrittenBag
 from ..recordings.written_results import ResultWriter
 from .bag_work import BagResult, BagWork, BagWorker, bag_tasks, tell_apart
@@ -29,6 +31,7 @@ from .options import add_models_option, add_pipeline_options, pipeline_config
 from .recorded import (
     add_output_options,
     add_recording_options,
+    check_truth,
     given_topics,
     make_folders,
     new_bag,
@@ -124,6 +127,10 @@ def run(args: argparse.Namespace) -> int:
     if not any(given.exists() for given in args.bags):
         # Before the models are loaded, which takes seconds.
         raise InputError(f'{args.bags[0]}: no such bag; check the path')
+    if bounds and len(args.bags) == 1:
+        with Recording(args.bags[0]) as recording:
+            given = given_topics(args)
+            check_truth(bounds, chosen_topics(recording, args.camera, given, node.rectify))
     written = _written_bag(args)
     fleet = fleet_of(args)
     if written and not fleet.is_alone:

@@ -123,6 +123,20 @@ def read_settings(args: argparse.Namespace) -> tuple[PipelineConfig, NodeConfig]
     return pipeline, node
 
 
+def check_truth(bounds: Sequence[Bound], cameras: Sequence[StereoTopics]) -> None:
+    """Refuse bounds that nothing in a bag can be judged by, before it is read.
+
+    Raises:
+        InputError: one of them needs a truth, and no camera has any.
+    """
+    for bound in bounds:
+        if bound.needs_truth and not any(topics.truth for topics in cameras):
+            raise InputError(
+                f'--fail-if {bound.text}: {bound.column.name} needs a truth, and the bag has '
+                'none; name one by --truth, or take a measure without truth'
+            )
+
+
 def make_folders(args: argparse.Namespace) -> None:
     """Make those of the report and of the result file.
 

@@ -36,6 +36,7 @@ from .recorded import (
     about,
     add_output_options,
     add_recording_options,
+    check_truth,
     given_topics,
     make_folders,
     new_bag,
@@ -174,6 +175,7 @@ def run(args: argparse.Namespace) -> int:
     ):  # fmt: skip
         setup = _Setup(args, part, pipeline, node, Method(BASELINE, sgbm), record)
         cameras = chosen_topics(recording, args.camera, given_topics(args), node.rectify)
+        check_truth(bounds, cameras)
         replayed, ended = _replay_all(setup, recording, cameras)
     results, pictures = [r.result for r in replayed], [r.pictures for r in replayed]
     code = report(args, results, pictures, bounds) if replayed else _ENDED

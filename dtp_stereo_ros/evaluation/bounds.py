@@ -38,6 +38,11 @@ class Bound:
     sign: str
     limit: float
 
+    @property
+    def needs_truth(self) -> bool:
+        """Whether the measure is one of recordings with a truth."""
+        return self.column.key in (*COLUMNS, *DEPTH)
+
     def broken(self, recordings: Sequence[RecordingResult]) -> list[str]:
         """A line for each recording and method that breaks it; SGBM is not asked.
 
@@ -75,7 +80,7 @@ class Bound:
         if {method for recording in recordings for method in recording.methods()} == {BASELINE}:
             return 'only SGBM ran, of which no bound is asked; choose another --backend too'
         topics = {recording.about.get('topics', {}).get('truth') for recording in recordings}
-        if self.column.key in (*COLUMNS, *DEPTH):
+        if self.needs_truth:
             if any('bad_3' in frame.values for r in recordings for frame in r.frames):
                 needs = 'camera infos' if self.column.key in DEPTH else 'a confidence'
                 return f'it needs {needs}'

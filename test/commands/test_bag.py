@@ -186,6 +186,18 @@ def test_a_result_file_takes_the_place_of_no_other(
     assert {path: path.read_bytes() for path in bag.iterdir()} == before
 
 
+@pytest.mark.parametrize('command', ['bag', 'replay'])
+@pytest.mark.parametrize('bound', ['bad3>5', 'depth_rmse>1', 'd1>=3'])
+def test_a_bound_that_needs_a_truth_is_refused_before_anything_is_judged(
+    command: str, bound: str, tmp_path: Path, capsys
+) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(2), leave_out=['truth'])
+    assert main([command, str(bag), '--backend', 'sgbm', '--fail-if', bound]) == 2
+    captured = capsys.readouterr()
+    assert 'needs a truth, and the bag has none; name one by --truth' in captured.err
+    assert captured.out == ''
+
+
 def test_unusable_bags_are_one_line(tmp_path: Path, capsys) -> None:
     late = write_scene_bag(tmp_path / 'late', planes(6), late_ns=4_000_000)
     alone = write_scene_bag(tmp_path / 'alone', planes(2), leave_out=['right', 'right_info'])
