@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from .columns import COLUMNS, CONFIDENCE_KEYS, DEPTH, TRUTH_FREE, Column
+from .columns import COLUMNS, CONFIDENCE_KEYS, DEPTH, NEED_TRUTH, TRUTH_FREE, Column
 from .recorded import Measures, RecordingResult
 from .runner import BASELINE
 
@@ -41,7 +41,7 @@ class Bound:
     @property
     def needs_truth(self) -> bool:
         """Whether the measure is one of recordings with a truth."""
-        return self.column.key in (*COLUMNS, *DEPTH)
+        return self.column.key in NEED_TRUTH
 
     def broken(self, recordings: Sequence[RecordingResult]) -> list[str]:
         """A line for each recording and method that breaks it; SGBM is not asked.
@@ -99,7 +99,7 @@ class Bound:
             and frame.values.get('coverage') == 0
             and key not in frame.values
         ]
-        if key in COLUMNS or key in DEPTH:
+        if self.needs_truth:
             # Of those with a truth; a method without confidence has no such measure anyway.
             own = measures.values.get(key)
             known = key not in CONFIDENCE_KEYS or (own is not None and own.images > 0)

@@ -168,6 +168,8 @@ PAIR_COLUMNS: dict[str, Column] = {
 }
 
 ALL_COLUMNS: dict[str, Column] = {**COLUMNS, **DEPTH, **TRUTH_FREE, **PAIR_COLUMNS}
+# Keys of the measures that need a truth.
+NEED_TRUTH = COLUMNS.keys() | DEPTH.keys()
 
 # Of the table of all treatments, and of the table of accuracy.
 SCORE_KEYS = ('epe_px', 'bad_0_5', 'bad_1', 'bad_2', 'bad_3', 'd1', 'density')

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import InputError
 from .anatomy import CLASSES
 from .calibration import EDGES_PX, total
-from .columns import ALL_COLUMNS, COLUMNS, DEPTH
+from .columns import ALL_COLUMNS, NEED_TRUTH
 from .comparison import Accuracy, accuracy, main_region
 from .intervals import CONFIDENCE_LEVEL, RESAMPLES, SEED, Interval
 from .latency import REFERENCES, Times
@@ -64,7 +64,7 @@ def as_document(
                 'heading': column.heading,
                 'unit': column.unit,
                 'meaning': column.meaning,
-                'needs_truth': column.key in COLUMNS or column.key in DEPTH,
+                'needs_truth': column.key in NEED_TRUTH,
                 'more_is_better': column.more_is_better,
             }
             for column in ALL_COLUMNS.values()

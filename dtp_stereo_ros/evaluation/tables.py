@@ -16,7 +16,7 @@ from .columns import (
     ALL_COLUMNS,
     COLUMNS,
     CONFIDENCE_KEYS,
-    DEPTH,
+    NEED_TRUTH,
     RECORDING_KEYS,
     SCORE_KEYS,
 )
@@ -229,12 +229,12 @@ def _score_cell(row: Row, key: str) -> str:
 def _measure_cell(measures: Measures, key: str) -> str:
     value, text = measures.values[key], ALL_COLUMNS[key].text(measures.values[key].mean)
     # Others are not taken on each frame, and have no truth that an estimate could lack.
-    judged = 'bad_3' in measures.values and (key in COLUMNS or key in DEPTH)
+    judged = 'bad_3' in measures.values and key in NEED_TRUTH
     return text + _of(value.images, measures.values['bad_3'].images) if judged else text
 
 
 def _of(images: int, all_images: int) -> str:
-    """How many images are in a mean, where it is not all."""
+    """Number of the images that are in a mean, where it is not all."""
     return f' ({images} of {all_images})' if 0 < images < all_images else ''
 
 

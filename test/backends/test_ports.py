@@ -395,7 +395,7 @@ def test_weights_outside_of_the_file_are_part_of_the_model(wrap: Wrap, tmp_path:
     'setting', [{'model_input_range': 'imagenet'}, {'model_output_scale': -1.0}]
 )
 def test_what_a_model_tells_itself_is_not_set(backend: str, setting: dict[str, Any]) -> None:
-    """Of a shipped model they would give other disparities, or be passed over in silence."""
+    """Settings that give other disparities of a shipped model, or are passed over in silence."""
     pytest.importorskip({'onnx': 'onnxruntime', 'auto': 'onnxruntime'}.get(backend, backend))
     with pytest.raises(ConfigError, match='dtpnet-small tells what it takes'):
         create(PipelineConfig(backend=backend, model='dtpnet-small', **setting))

@@ -1,4 +1,4 @@
-"""What the outputs of all members of the family have in common."""
+"""Outputs of the members of the family, and what they have in common."""
 
 import pytest
 import torch

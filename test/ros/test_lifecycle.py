@@ -289,23 +289,21 @@ def slow_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodeP
         yield process
 
 
-def begun(
-    process: NodeProcess, probe: Probe, camera: Callable[[], FramePublisher], count: int
-) -> None:
-    """Wait until so many frames have been in work, and nothing waits behind the last."""
+def begun(node: Node, process: NodeProcess, camera: Callable[[], FramePublisher]) -> Probe:
+    """Listen, and wait until a frame is in work, and nothing behind it."""
+    probe = Probe(node, ('disparity',), diagnostics=True)
     deadline = time.monotonic() + WAIT_S
-    while process.output().count('in work') < count:
+    while 'in work' not in process.output():
         assert time.monotonic() < deadline
-        if process.output().count('in work') == count - 1:
-            camera()
+        camera()
         probe.spin(0.3)
+    return probe
 
 
 def test_a_node_whose_cleanup_took_too_long_is_not_activated(
     node: Node, slow_node: NodeProcess, camera: Callable[[], FramePublisher]
 ) -> None:
-    probe = Probe(node, ('disparity',), diagnostics=True)
-    begun(slow_node, probe, camera, 1)
+    probe = begun(node, slow_node, camera)
     assert change(Transition.TRANSITION_DEACTIVATE)
     assert not change(Transition.TRANSITION_CLEANUP)
     assert not change(Transition.TRANSITION_ACTIVATE)
@@ -321,8 +319,7 @@ def test_a_node_whose_cleanup_took_too_long_is_not_activated(
 def test_a_frame_in_work_is_not_published_after_deactivation(
     node: Node, slow_node: NodeProcess, camera: Callable[[], FramePublisher]
 ) -> None:
-    probe = Probe(node, ('disparity',), diagnostics=True)
-    begun(slow_node, probe, camera, 1)
+    probe = begun(node, slow_node, camera)
     assert change(Transition.TRANSITION_DEACTIVATE)
     assert change(Transition.TRANSITION_ACTIVATE)
     probe.spin(3.0)
@@ -335,8 +332,7 @@ def test_a_process_that_stood_is_not_taken_for_a_hang(
 ) -> None:
     """As by docker pause or in a debugger; a frame takes less than the watchdog allows."""
     assert set_parameter('/depth_node', 'watchdog_timeout', 3.0, WAIT_S) == (True, '')
-    probe = Probe(node, ('disparity',), diagnostics=True)
-    begun(slow_node, probe, camera, 1)
+    probe = begun(node, slow_node, camera)
     os.kill(slow_node.pid, signal.SIGSTOP)
     time.sleep(4.0)
     os.kill(slow_node.pid, signal.SIGCONT)

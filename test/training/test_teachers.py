@@ -64,7 +64,7 @@ def test_coarser_bins_are_interpolated_and_far_ones_fall_on_the_last():
 @pytest.mark.parametrize('bin_px', [1.0, 2.0, 4.0, 8.0])
 @pytest.mark.parametrize('peak_px', [8, 56, 64, 120])
 def test_what_lies_beyond_the_students_range_falls_on_its_last_bin(bin_px, peak_px):
-    """Of a teacher with finer, the same and coarser bins up to 128 px; the student's end at 60."""
+    """Teachers with finer, the same and coarser bins up to 128 px; the student's end at 60."""
     logits = torch.zeros(1, int(128 / bin_px), 1, 1)
     logits[0, int(peak_px / bin_px)] = 20.0
     taught = onto_bins(logits, bin_px, GRID)[0, :, 0, 0].exp()

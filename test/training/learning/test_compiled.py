@@ -32,6 +32,12 @@ class Wrapped(nn.Module):
         return outputs
 
 
+def config_of(out, **settings):
+    """Few small pairs on the CPU, with these settings."""
+    data = GeneratorConfig(sizes=((64, 128),), batch_size=2, max_disparity_px=60, pool=20)
+    return TrainConfig(out=out, data=data, validation_count=1, device='cpu', workers=0, **settings)
+
+
 @pytest.mark.parametrize('broken', [False, True])
 def test_a_network_that_compiles_wrongly_is_trained_as_it_is(tmp_path, monkeypatch, broken):
     made = []
@@ -42,17 +48,7 @@ def test_a_network_that_compiles_wrongly_is_trained_as_it_is(tmp_path, monkeypat
         return made[0]
 
     monkeypatch.setattr(torch, 'compile', compile_)
-    config = TrainConfig(
-        out=tmp_path,
-        network=NETWORK,
-        data=GeneratorConfig(sizes=((64, 128),), batch_size=2, max_disparity_px=60, pool=20),
-        steps=2,
-        validate_every=2,
-        validation_count=1,
-        device='cpu',
-        workers=0,
-        compile=True,
-    )
+    config = config_of(tmp_path, network=NETWORK, steps=2, validate_every=2, compile=True)
     figures = Trainer(config).run()
     assert made[0].calls == (1 if broken else 3)
     log = (tmp_path / 'log.txt').read_text()
@@ -69,17 +65,9 @@ def test_the_trial_changes_no_statistics(tmp_path, monkeypatch, only):
     monkeypatch.setattr(torch, 'compile', lambda network, dynamic: Wrapped(network, False))
 
     def statistics(out, **changes):
-        config = TrainConfig(
-            out=tmp_path / out,
-            init=tmp_path / 'start.pt',
-            data=GeneratorConfig(sizes=((64, 128),), batch_size=2, max_disparity_px=60, pool=20),
-            steps=1,
-            learning_rate=0.0,
-            validation_count=1,
-            device='cpu',
-            workers=0,
-            only=only,
-            **changes,
+        start = tmp_path / 'start.pt'
+        config = config_of(
+            tmp_path / out, init=start, steps=1, learning_rate=0.0, only=only, **changes
         )
         Trainer(config).run()
         state = torch.load(tmp_path / out / 'last.pt', weights_only=True)['network']
