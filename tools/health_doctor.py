@@ -39,11 +39,12 @@ from dtp_stereo_ros.ros.harness.node_process import (
 )
 from dtp_stereo_ros.ros.message_types import ROS_TYPES
 from dtp_stereo_ros.stereo import StereoFrame
+from dtp_stereo_ros.topics import INPUTS
 from tools.doc_sections import write_section
 
 Messages = dict[str, Any]
 
-_LEFT, _RIGHT = 'left/image_rect', 'right/image_rect'
+_LEFT, _RIGHT = INPUTS['left'], INPUTS['right']
 _RATE_HZ = 10.0
 # The node has judged everything by then: three looks and three judgements, a second each.
 _SETTLED_S = 8.0

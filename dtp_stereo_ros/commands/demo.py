@@ -22,6 +22,7 @@ from ..evaluation import motorcycle
 from ..paths import make_folder
 from ..pipeline import StereoPipeline
 from ..stereo import Float32Array, StereoFrame, UInt8Array
+from ..topics import INPUTS
 from .demo_report import Published, print_errors, write
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def _start_node(args: argparse.Namespace, log: Path) -> NodeProcess:
     parameters = {'backend': args.backend, 'model': args.model}
     # On a machine that this load saturates, reliable images arrive late instead of never.
     for side in ('left', 'right'):
-        topic = f'{_namespace()}/{side}/image_rect'
+        topic = f'{_namespace()}/{INPUTS[side]}'
         parameters[f'qos_overrides.{topic}.subscription.reliability'] = 'reliable'
     return NodeProcess(parameters, {'__ns': _namespace()}, log)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
+from ..topics import INPUTS
 from .finding import Finding
 from .stamps import rough
 
@@ -25,7 +26,7 @@ def waiting_finding(
     )
     absent = next((side for side in topics if publishers[side] == 0), '')
     if absent:
-        name = f'{prefix}{absent}/image_rect'
+        name = prefix + INPUTS[absent]
         mend = f'start the camera, or the node with --ros-args -r {name}:=TOPIC'
     else:
         mend = f'see whether the camera sends: ros2 topic hz {next(iter(topics.values()))}'

@@ -10,6 +10,7 @@ from ..errors import CalibrationError
 from ..messages.rectify import rectified_points
 from ..messages.types import CameraInfo
 from ..stereo import UInt8Array
+from ..topics import INPUTS
 from .finding import Finding
 from .views import Matches, Rectification, exchanged, rectification, sparse_matches
 
@@ -131,7 +132,7 @@ def _exchanged_finding(setting: ViewSetting) -> Finding:
         return Finding('error', 'views', text, mend)
     mend = (
         'exchange the cables or names, or start the node with '
-        f'--ros-args -r {prefix}left/image_rect:={right} -r {prefix}right/image_rect:={left}'
+        f'--ros-args -r {prefix}{INPUTS["left"]}:={right} -r {prefix}{INPUTS["right"]}:={left}'
     )
     return Finding('error', 'views', text, mend)
 

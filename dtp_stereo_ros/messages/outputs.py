@@ -19,16 +19,6 @@ from .point_cloud import point_cloud, voxel_cloud
 from .results import confidence_image, depth_camera_info, depth_image, disparity_image
 from .types import CameraInfo, Header, MessageTypes, PointCloud2
 
-# Relative topic to the field of `MessageTypes` that is its type.
-OUTPUTS = {
-    'disparity': 'disparity_image',
-    'disparity/compressed': 'compressed_image',
-    'points2': 'point_cloud',
-    'depth/image': 'image',
-    'depth/camera_info': 'camera_info',
-    'confidence': 'image',
-}
-
 
 @dataclass(frozen=True)
 class Computed:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from ..config import NodeConfig
-from ..messages.outputs import OUTPUTS, Computed, output_messages
+from ..messages.outputs import Computed, output_messages
 from ..messages.pictures import disparity_picture
 from ..messages.results import confidence_image
 from ..messages.stamps import stamp_ns
 from ..stereo import SIDES, StereoResult
+from ..topics import OUTPUTS
 from .bag_messages import KINDS
 from .recorded_frames import RecordedCamera, RecordedFrame
 from .recorded_pairs import RecordedPair

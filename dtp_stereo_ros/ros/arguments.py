@@ -10,15 +10,17 @@ import yaml
 
 from ..config import NodeConfig, PipelineConfig, tunables
 from ..errors import ConfigError
+from ..topics import INPUTS, OUTPUTS
 
 _PARAMS_FILE = '--params-file'
 
 _USAGE = """\
 usage: depth_node [-h] [--ros-args [-p NAME:=VALUE] [--params-file FILE] [-r FROM:=TO] ...]
 
-Rectified stereo images in, disparity, depth image and point cloud out. It subscribes to
-left/image_rect, left/camera_info, right/image_rect and right/camera_info, and publishes disparity,
-depth/image, depth/camera_info, confidence, points2 and /diagnostics.
+Rectified stereo images in, disparity, depth image and point cloud out.
+
+subscribes to: {inputs}
+publishes:     {outputs}, /diagnostics
 
 examples:
   ros2 run dtp_stereo depth_node
@@ -41,7 +43,8 @@ def help_text() -> str:
             unit = f' {spec.unit}' if spec.unit else ''
             lines.append(f'  {name} ({shown}{unit})')
             lines.append(f'      {spec.description}')
-    return _USAGE + '\n'.join(lines)
+    usage = _USAGE.format(inputs=', '.join(INPUTS.values()), outputs=', '.join(OUTPUTS))
+    return usage + '\n'.join(lines)
 
 
 def wants_help(arguments: Sequence[str]) -> bool:

@@ -16,6 +16,7 @@ from ..health.camera import CameraMessages
 from ..health.finding import Finding
 from ..messages.stamps import stamp_ns
 from ..stereo import SIDES
+from ..topics import INPUTS
 from .publisher_qos import latched_qos, publisher_faults
 
 _SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -112,8 +113,7 @@ class CameraExamination:
     def _topic(self, key: str, topic: str, seconds: float) -> list[Finding]:
         publishers = self._node.count_publishers(topic)
         heard = self._heard[key]
-        side, _, info = key.partition('_')
-        name = f'{self._prefix}{side}/{"camera_info" if info else "image_rect"}'
+        name = self._prefix + INPUTS[key]
         if publishers == 0:
             known = [t for t, kinds in self._node.get_topic_names_and_types() if _alike(t, topic)]
             mend = (

@@ -18,6 +18,7 @@ from ..health.sync import without_info_finding
 from ..pairing.camera_infos import CameraInfos, InfoGate
 from ..pairing.pair_policy import PairPolicy
 from ..stereo import SIDES
+from ..topics import INPUTS
 from .endpoints import overridable, refused_in_one_line
 from .publisher_qos import latched_qos
 from .synchronizer import StereoSynchronizer, subscribe
@@ -73,13 +74,13 @@ class Inputs:
         self.gate = InfoGate(self.infos, config.queue_size, on_pair, on_undescribed)
         self.gate.cache = config.cache_camera_info
         for side in SIDES:
-            name = f'{prefix}{side}/image_rect'
+            name = prefix + INPUTS[side]
             if compressed:
                 # As image_transport does it: the suffix goes onto the remapped name.
                 name = f'{node.resolve_topic_name(name)}/compressed'
             self.names[side] = name
             self.types[side] = CompressedImage if compressed else Image
-            self.names[f'{side}_info'] = f'{prefix}{side}/camera_info'
+            self.names[f'{side}_info'] = prefix + INPUTS[f'{side}_info']
             self.types[f'{side}_info'] = CameraInfo
         self.topics = {key: node.resolve_topic_name(name) for key, name in self.names.items()}
         self._looked_at_s = dict.fromkeys(SIDES, 0.0)

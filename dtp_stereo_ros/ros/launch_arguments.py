@@ -13,13 +13,14 @@ from typing import Any
 
 from ..config import WITHOUT_COUNTERPART, NodeConfig, PipelineConfig, Tunable, tunables
 from ..errors import ConfigError
+from ..topics import INPUTS
 
 # Launch argument: (topic of the node, description).
 TOPICS = {
-    'left_image': ('left/image_rect', 'Rectified left image.'),
-    'left_info': ('left/camera_info', 'Calibration of the left camera.'),
-    'right_image': ('right/image_rect', 'Rectified right image.'),
-    'right_info': ('right/camera_info', 'Calibration of the right camera.'),
+    'left_image': (INPUTS['left'], 'Rectified left image.'),
+    'left_info': (INPUTS['left_info'], 'Calibration of the left camera.'),
+    'right_image': (INPUTS['right'], 'Rectified right image.'),
+    'right_info': (INPUTS['right_info'], 'Calibration of the right camera.'),
     'disparity': ('disparity', 'Output: disparity.'),
     'points2': ('points2', 'Output: point cloud.'),
     'depth_image': ('depth/image', 'Output: depth image.'),

@@ -6,8 +6,9 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from ..config import NodeConfig
-from ..messages.outputs import OUTPUTS, Computed, output_messages
+from ..messages.outputs import Computed, output_messages
 from ..messages.types import PointCloud2
+from ..topics import OUTPUTS
 from .endpoints import overridable, refused_in_one_line
 from .message_types import ROS_TYPES
 

@@ -17,7 +17,7 @@ from dtp_stereo_ros.config import NodeConfig
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.image_io import colorize
 from dtp_stereo_ros.messages.compressed_images import decompress
-from dtp_stereo_ros.messages.outputs import OUTPUTS, Computed, cloud_of, output_messages
+from dtp_stereo_ros.messages.outputs import Computed, cloud_of, output_messages
 from dtp_stereo_ros.messages.pictures import colored_disparity, disparity_picture
 from dtp_stereo_ros.messages.point_cloud import point_cloud, voxel_cloud
 from dtp_stereo_ros.messages.results import (
@@ -29,6 +29,7 @@ from dtp_stereo_ros.messages.results import (
 from dtp_stereo_ros.ros.message_types import ROS_TYPES
 from dtp_stereo_ros.ros.outputs import OUTPUT_TYPES
 from dtp_stereo_ros.stereo import StereoCalibration, StereoResult
+from dtp_stereo_ros.topics import OUTPUTS
 
 HEADER = Header(stamp=Time(sec=7, nanosec=8), frame_id='left_optical')
 # f T = 40 px m; principal points differ by 10 px

@@ -29,7 +29,6 @@ from dtp_stereo_ros.config import NodeConfig
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.messages.camera_info import camera_infos, stereo_calibration
 from dtp_stereo_ros.messages.compressed_images import decompress
-from dtp_stereo_ros.messages.outputs import OUTPUTS
 from dtp_stereo_ros.messages.pictures import colored_disparity
 from dtp_stereo_ros.messages.points import read_points
 from dtp_stereo_ros.messages.stamps import stamp_ns
@@ -41,6 +40,7 @@ from dtp_stereo_ros.recordings.stereo_topics import chosen_topics, stereo_topics
 from dtp_stereo_ros.recordings.written_bag import WrittenBag, uninterrupted
 from dtp_stereo_ros.recordings.written_results import DECIMATION, ResultWriter
 from dtp_stereo_ros.stereo import StereoResult
+from dtp_stereo_ros.topics import OUTPUTS
 
 ALL = {f'/{topic}' for topic in OUTPUTS}
 

@@ -40,16 +40,12 @@ from dtp_stereo_ros.messages.camera_info import calibration_warnings, stereo_cal
 from dtp_stereo_ros.ros.output_publishers import doubled, same_name
 from dtp_stereo_ros.ros.publisher_qos import publisher_faults
 from dtp_stereo_ros.stereo import SIDES
+from dtp_stereo_ros.topics import INPUTS
 
 from .markdown import code
 
 _NODE = '/depth_node'
-_TOPICS = {
-    'left': '/left/image_rect',
-    'right': '/right/image_rect',
-    'left_info': '/left/camera_info',
-    'right_info': '/right/camera_info',
-}
+_TOPICS = {name: f'/{topic}' for name, topic in INPUTS.items()}
 _S = 1_000_000_000
 _PERIOD_NS = 33_333_333
 _START_NS = 1_700_000_000 * _S + 123_456_789

@@ -22,6 +22,7 @@ from dtp_stereo_ros.config import Setting
 from dtp_stereo_ros.errors import BackendError
 from dtp_stereo_ros.evaluation.node_rate import NodeFigures, NodeSetting, RateStep, search
 from dtp_stereo_ros.messages.stamps import stamp_ns
+from dtp_stereo_ros.topics import INPUTS
 
 from .camera_process import CameraProcess, camera_command
 from .node_process import NodeProcess
@@ -71,7 +72,7 @@ def measure(
         parameters['cameras'] = tuple(names)
     for prefix in prefixes:
         for side in ('left', 'right'):
-            topic = f'/{prefix}{side}/image_rect'
+            topic = f'/{prefix}{INPUTS[side]}'
             parameters[f'qos_overrides.{topic}.subscription.reliability'] = 'reliable'
     command = camera_command(setting.width_px, setting.height_px, prefixes, reliable=True)
     with (

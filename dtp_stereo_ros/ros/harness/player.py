@@ -25,11 +25,11 @@ from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.messages.camera_info import camera_infos
 from dtp_stereo_ros.messages.images import to_image
 from dtp_stereo_ros.stereo import StereoFrame
+from dtp_stereo_ros.topics import INPUTS
 
 from ..message_types import ROS_TYPES
 
 _NS_PER_S = 1_000_000_000
-_INPUT_TOPICS = ('left/image_rect', 'left/camera_info', 'right/image_rect', 'right/camera_info')
 # Reliable, so that a slow machine delays frames instead of losing them; matches any subscriber.
 PLAYER_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
@@ -54,9 +54,9 @@ class FramePublisher:
         self._frame_id = frame_id
         self._publishers: dict[str, Publisher] = {
             topic: node.create_publisher(
-                Image if topic.endswith('image_rect') else CameraInfo, prefix + topic, qos
+                CameraInfo if name.endswith('info') else Image, prefix + topic, qos
             )
-            for topic in _INPUT_TOPICS
+            for name, topic in INPUTS.items()
         }
 
     def subscribed(self) -> bool:
@@ -91,10 +91,10 @@ def camera_messages(
     header = Header(stamp=stamp, frame_id=frame_id)
     left_info, right_info = camera_infos(ROS_TYPES, frame.calibration, header, header)
     return {
-        'left/camera_info': left_info,
-        'right/camera_info': right_info,
-        'left/image_rect': to_image(ROS_TYPES, frame.left, 'rgb8', header),
-        'right/image_rect': to_image(ROS_TYPES, frame.right, 'rgb8', header),
+        INPUTS['left_info']: left_info,
+        INPUTS['right_info']: right_info,
+        INPUTS['left']: to_image(ROS_TYPES, frame.left, 'rgb8', header),
+        INPUTS['right']: to_image(ROS_TYPES, frame.right, 'rgb8', header),
     }
 
 
@@ -124,7 +124,7 @@ def play_frames(
         InputError: nobody subscribed in time, or a frame has no calibration.
     """
     publisher = FramePublisher(node, prefix)
-    _wait(publisher.subscribed, wait_s, node.resolve_topic_name(prefix + _INPUT_TOPICS[0]))
+    _wait(publisher.subscribed, wait_s, node.resolve_topic_name(prefix + INPUTS['left']))
     count = 0
     for frame in _paced(frames, rate_hz):
         if restamp:

@@ -15,6 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from dtp_stereo_ros.config import Setting
 from dtp_stereo_ros.stereo import SIDES
+from dtp_stereo_ros.topics import INPUTS
 
 from .node_process import LOCAL_ENV, NodeProcess, transport_env
 
@@ -79,8 +80,8 @@ def node_process(
     for side in SIDES:
         # As image_transport does it: the suffix goes onto the remapped name.
         topic = inputs[side].removesuffix(_COMPRESSED if compressed else '')
-        remaps[f'{side}/image_rect'] = topic
-        remaps[f'{side}/camera_info'] = inputs[f'{side}_info']
+        remaps[INPUTS[side]] = topic
+        remaps[INPUTS[f'{side}_info']] = inputs[f'{side}_info']
     merged = {
         **settings,
         'use_sim_time': True,
