@@ -40,7 +40,7 @@ from ..data.raycast_source import Renderer
 from ..data.sources import GENERATORS, Sources
 from ..data.teacher_cache import TaughtCache
 from ..settings import RAYCAST, TrainConfig
-from ..teachers import open_teacher
+from ..teachers import Teacher, open_teacher
 from . import run_state
 from .compiled import compiled
 from .device import accelerator_for, bf16_cost
@@ -101,12 +101,14 @@ class Trainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.data.seed + self.accelerator.process_index)
+        self.lesson = lesson(config)
+        before, self.history = self._read()
+        # First what is quickly found wrong: unpacking a bag may take minutes.
+        network, teacher = self._network(before), self._teacher()
         self._cache_folder = config.cache or config.out / 'cache'
         with self.accelerator.main_process_first():
             self.sources = Sources.open(config.sources, self._cache_folder)
-        self.lesson = lesson(config)
-        before, self.history = self._read()
-        self._build(before)
+        self._build(network, teacher)
         self.step = self.samples = 0
         self.stopped = False
         self.best = math.inf
@@ -274,8 +276,8 @@ class Trainer:
         for module in self._frozen:
             module.eval()
 
-    def _build(self, before: dict[str, Any]) -> None:
-        """Network, average, objective and optimizer; `before` is what an earlier call left."""
+    def _network(self, before: dict[str, Any]) -> Network:
+        """The network to train, changed as asked; `before` is what an earlier call left."""
         config = self.config
         network: Network
         if config.init:
@@ -297,10 +299,21 @@ class Trainer:
             )
         for size in config.data.sizes:
             check_size(network, size)
+        return network
+
+    def _teacher(self) -> Teacher | None:
+        distil = self.config.distil
+        if not distil.teacher or distil.supervision == 'truth':
+            return None
+        return open_teacher(distil.teacher)
+
+    def _build(self, network: Network, teacher: Teacher | None) -> None:
+        """Average, objective and optimizer."""
+        config = self.config
         lay_out(network)
         # Before the objective, whose hooks the average does not need.
         average = copy.deepcopy(network)
-        self.objective = self._objective(network)
+        self.objective = self._objective(network, teacher)
         self.learned = self.objective.learned.to(self.device)
         self.network: Network = network.to(self.device)
         self._frozen = freeze_others(network, config.only)
@@ -320,9 +333,9 @@ class Trainer:
         # Only now: where several processes train, other tensors have taken the weights' place.
         self.average = Average(average.to(self.device), network, config.average_decay)
 
-    def _objective(self, network: Network) -> Objective:
+    def _objective(self, network: Network, teacher: Teacher | None) -> Objective:
         distil = self.config.distil
-        if not distil.teacher or distil.supervision == 'truth':
+        if teacher is None:
             if names := self.sources.unlabelled:
                 sources = self.sources
                 count = len({*sources.all_scenes, *sources.held_out})
@@ -335,7 +348,7 @@ class Trainer:
             return supervised(network, self.config.loss)
         if magnification_of(network) != 1.0:
             raise ConfigError('a network with a magnification is trained without a teacher')
-        objective = Distillation(network, open_teacher(distil.teacher), distil, self.config.loss)
+        objective = Distillation(network, teacher, distil, self.config.loss)
         objective.teacher.to(self.device)
         if distil.cache and distil.features:
             raise ConfigError('features are not kept in a cache; set features to 0, or no cache')

@@ -5,6 +5,7 @@ import math
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import layouts
@@ -14,7 +15,7 @@ import torch
 
 from dtp_stereo_ros import models
 from dtp_stereo_ros.cli import main
-from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.errors import ConfigError, StereoError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.bimodal import BimodalConfig, DTPNetBimodal
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
@@ -421,6 +422,23 @@ def test_a_teacher_that_teaches_nothing_is_named(tmp_path, monkeypatch, teacher,
     )
     with pytest.raises(ConfigError, match=message):
         Trainer(config).run()
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        ({'distil': DistilConfig(teacher='absent.pt')}, 'absent.pt: no such model file'),
+        ({'distil': DistilConfig(teacher='parrot')}, "teacher 'parrot'"),
+        ({'init': Path('gone.pt')}, 'gone.pt: cannot be read'),
+    ],
+)
+def test_a_wrong_file_is_told_before_the_data_is_read(tmp_path, monkeypatch, wrong, message):
+    def reading(*arguments):
+        raise AssertionError('the data were read')
+
+    monkeypatch.setattr(trainer.Sources, 'open', reading)
+    with pytest.raises(StereoError, match=message):
+        Trainer(TrainConfig(out=tmp_path, network=NETWORK, device='cpu', **wrong))
 
 
 def test_features_and_a_cache_exclude_each_other(tmp_path, teacher_file):
