@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -62,9 +64,10 @@ def median_confidence(confidence: Float32Array, geometry: Geometry) -> float:
 
     The arguments are those of `restore_confidence`.
     """
-    part = geometry.padded_size[0] // confidence.shape[0]
-    rows = slice(geometry.pad_top_px // part, None, max(1, 8 // part))
-    columns = slice(0, -(-geometry.resized_size[1] // part), max(1, 8 // part))
+    share = confidence.shape[0] / geometry.padded_size[0]
+    step = max(1, round(8 * share))
+    rows = slice(int(geometry.pad_top_px * share), None, step)
+    columns = slice(0, math.ceil(geometry.resized_size[1] * share), step)
     looked_at = confidence[rows, columns].ravel()
     known = looked_at[~np.isnan(looked_at)]
     return float(np.median(known.clip(0.0, 1.0))) if known.size else float('nan')

@@ -94,15 +94,17 @@ def test_padding_is_undone_exactly(height: int, width: int) -> None:
     np.testing.assert_allclose(confidence, truth / 64, rtol=1e-6)
 
 
-@given(st.integers(33, 120), st.integers(33, 200), st.sampled_from([1, 2, 4]))
+@given(st.integers(33, 120), st.integers(33, 200), st.sampled_from([1, 2, 4, 8 / 3]))
 def test_the_median_of_the_confidence_is_that_of_the_image(
-    height: int, width: int, part: int
+    height: int, width: int, part: float
 ) -> None:
     geometry = fit(height, width, _SPEC, 1.0)
     rows, columns = geometry.padded_size
     # A ramp to the right; the padding, which does not count, is sure.
-    coarse = np.tile(np.linspace(0, 1, columns // part, dtype=np.float32), (rows // part, 1))
-    coarse[: geometry.pad_top_px // part] = 1
+    coarse = np.tile(
+        np.linspace(0, 1, int(columns / part), dtype=np.float32), (int(rows / part), 1)
+    )
+    coarse[: int(geometry.pad_top_px / part)] = 1
     median = np.median(restore_confidence(coarse, geometry))
     assert median_confidence(coarse, geometry) == pytest.approx(median, abs=8 / width)
 

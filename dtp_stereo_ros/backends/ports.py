@@ -8,7 +8,7 @@ choose wrongly, the settings of `PortOptions` choose.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,6 @@ _NO_DISPARITY = (
     'occ', 'conf', 'cert', 'uncert', 'mask', 'prob', 'var', 'sigma', 'entropy', 'valid', 'cost',
     'feat', 'weight', 'error', 'edge', 'normal', 'semantic', 'right', 'low', 'coarse',
 )  # fmt: skip
-# The confidence may have half or a quarter of the size of the images.
-_PARTS = (1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -332,7 +330,7 @@ class Outputs:
                 for name, value in outputs.items()
                 if name != found
                 and any(word.startswith('conf') for word in _words(name))
-                and _plane(value, size, _PARTS) is not None
+                and _small_plane(value, size) is not None
             ),
             None,
         )
@@ -355,17 +353,15 @@ class Outputs:
         Raises:
             ModelError: an output has another size than the images.
         """
-        disparity = self._checked(outputs[0], size, (1,))
+        disparity = self._checked(outputs[0], size, _plane)
         if self.scale != 1.0:
             disparity = disparity * np.float32(self.scale)
         if self.confidence is None:
             return disparity, None
-        return disparity, self._checked(outputs[1], size, _PARTS)
+        return disparity, self._checked(outputs[1], size, _small_plane)
 
-    def _checked(
-        self, output: AnyArray, size: tuple[int, int], parts: tuple[int, ...]
-    ) -> Float32Array:
-        plane = _plane(output, size, parts)
+    def _checked(self, output: AnyArray, size: tuple[int, int], form: _Form) -> Float32Array:
+        plane = form(output, size)
         if plane is None:
             raise ModelError(
                 f'{self.path}: an output has shape {np.shape(output)} for images of '
@@ -380,25 +376,37 @@ def candidates(outputs: Mapping[str, AnyArray], size: tuple[int, int]) -> dict[s
     return {name: plane for name, plane in planes.items() if plane is not None}
 
 
-def _plane(
-    output: AnyArray, size: tuple[int, int], parts: tuple[int, ...] = (1,)
-) -> Float32Array | None:
+def _plane(output: AnyArray, size: tuple[int, int]) -> Float32Array | None:
     """An output as (H, W), whichever axes of length 1 it has; of a flow the part along x.
 
     None where it has another size.
     """
     values = np.asarray(output)
+    if values.ndim == 4 and values.shape == (1, 2, *size):
+        values = values[:, 0]
+    elif values.ndim == 4 and values.shape == (1, *size, 2):
+        values = values[..., 0]
+    if [n for n in values.shape if n != 1] != [n for n in size if n != 1]:
+        return None
+    return _numbers(values, size)
+
+
+def _small_plane(output: AnyArray, size: tuple[int, int]) -> Float32Array | None:
+    """An output as (h, w), of the size of the images or smaller by one factor, or None."""
+    values = np.asarray(output)
+    sides = [n for n in values.shape if n != 1]
+    if len(sides) != 2 or sides[0] * size[1] != sides[1] * size[0] or sides[0] > size[0]:
+        return None
+    return _numbers(values, (sides[0], sides[1]))
+
+
+def _numbers(values: AnyArray, size: tuple[int, int]) -> Float32Array | None:
     if values.dtype.kind not in 'fiu':
         return None
-    for part in parts:
-        wanted = size[0] // part, size[1] // part
-        if values.ndim == 4 and values.shape == (1, 2, *wanted):
-            values = values[:, 0]
-        elif values.ndim == 4 and values.shape == (1, *wanted, 2):
-            values = values[..., 0]
-        if [n for n in values.shape if n != 1] == [n for n in wanted if n != 1]:
-            return values.reshape(wanted).astype(np.float32, copy=False)
-    return None
+    return values.reshape(size).astype(np.float32, copy=False)
+
+
+_Form = Callable[[AnyArray, tuple[int, int]], Float32Array | None]
 
 
 def _check_type(path: Path, port: Port, options: PortOptions) -> None:

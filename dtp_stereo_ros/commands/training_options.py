@@ -62,6 +62,7 @@ _RUN = (
     'one_correlation',
     'magnification',
     'error_head',
+    'choice',
 )
 _COMPUTING = ('precision', 'device', 'workers', 'threads')
 _GENERATOR = (

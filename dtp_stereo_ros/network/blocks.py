@@ -22,6 +22,8 @@ BLOCK = 16
 
 # A peak of the disparity distribution is read from the bins within this distance of its maximum.
 PEAK_RADIUS_BINS = 2
+# A value between neighbours that differs more from the nearest lies between two surfaces.
+SURFACE_PX = 1.0
 
 
 class Normalise(nn.Module):
@@ -202,18 +204,47 @@ class Enlarge(nn.Module):
         return F.pixel_shuffle(F.conv2d(around, self.weight, stride=self.stride), self.larger)
 
 
-def picked(plane: Tensor, size: tuple[int, int], ratio: float) -> Tensor:
-    """The value of a plane that lies under each pixel of an image of another size.
+def doubled(plane: Tensor) -> Tensor:
+    """A disparity (B, 1, h, w) in px at twice the size, see `resampled`."""
+    height, width = plane.shape[2:]
+    around = F.pad(plane, (1, 1, 1, 1), mode='replicate')
+    rows = around[:, :, :height], around[:, :, 2:]
+    # One of four pixels each: a quarter of the way to the neighbours above or below, and beside.
+    made = [
+        on_surface(plane, (3 * (row[..., 1:-1] + beside) + corner - 7 * plane) / 16)
+        for row in rows
+        for beside, corner in (
+            (around[:, :, 1:-1, :width], row[..., :width]), (around[:, :, 1:-1, 2:], row[..., 2:])
+        )
+    ]  # fmt: skip
+    return F.pixel_shuffle(torch.cat(made, dim=1), 2)
+
+
+def on_surface(nearest: Tensor, step: Tensor) -> Tensor:
+    """A disparity in px, and a step towards its neighbours where they lie on its surface."""
+    return nearest + step * (step.abs() < SURFACE_PX).to(step.dtype)
+
+
+def resampled(plane: Tensor, size: tuple[int, int], ratio: float) -> Tensor:
+    """A disparity in px at another size: linear on a surface, the nearest value at its edges.
+
+    Linear everywhere would put pixels at an edge between two surfaces, where there is nothing.
 
     Args:
         plane: (B, 1, h, w).
-        size: (height, width) of the image.
-        ratio: height of the plane to that of the image.
+        size: (height, width) of the result.
+        ratio: height of the plane to that of the result.
     """
-    rows, columns = (
-        ((torch.arange(count, device=plane.device) + 0.5) * ratio).long() for count in size
-    )
-    return plane.index_select(2, rows).index_select(3, columns)
+    linear = nearest = plane
+    for dim, count in zip((2, 3), size, strict=True):
+        place = ((torch.arange(count, device=plane.device) + 0.5) * ratio - 0.5).clamp(min=0)
+        before = place.long()
+        after = (before + 1).clamp(max=plane.shape[dim] - 1)
+        share = (place - before).view([-1, 1] if dim == 2 else [-1])
+        first, second = linear.index_select(dim, before), linear.index_select(dim, after)
+        linear = first + share * (second - first)
+        nearest = nearest.index_select(dim, torch.minimum((place + 0.5).long(), after))
+    return on_surface(nearest, linear - nearest)
 
 
 def correlation_volume(left: Tensor, right: Tensor, bins: int) -> Tensor:

@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from .light import DTPNetLight
+from .light import DTPNetLight, check_choice
 from .widths import apply_widths, read_widths
 
 # Blocks at 1/32 that a magnified network has more: what they see of the scene is smaller there.
@@ -115,6 +115,34 @@ def with_error_head(network: DTPNetLight, channels: int) -> DTPNetLight:
     widths['error.features'] = [channels, widths[reader][1], 1]
     apply_widths(made, widths)
     state = {k: v for k, v in network.state_dict().items() if not k.startswith('error.')}
+    made.load_state_dict({**made.state_dict(), **state})
+    return made.train(network.training)
+
+
+def with_choice(network: DTPNetLight, channels: int, magnification: float) -> DTPNetLight:
+    """The same network on pairs of two sizes, with a choice that alone has to be trained.
+
+    Args:
+        network: with learned upsampling to half size and a refinement; a choice of other channels
+            gives way to a new one.
+        channels: of the choice.
+        magnification: of the finer pair; the coarser one has half of its size.
+
+    Raises:
+        ModelError: the network lacks what the choice reads.
+    """
+    c = network.config
+    if (c.choice, c.magnification) == (channels, magnification):
+        return network
+    config = dataclasses.replace(c, choice=channels, magnification=magnification)
+    check_choice(config)
+    made = DTPNetLight(config)
+    widths = {k: v for k, v in read_widths(network).items() if not k.startswith('choice.')}
+    features = widths['refinement.leave'][1]
+    widths['choice.finer'] = [channels, features, 1]
+    widths['choice.coarser'] = [channels, features + 1, 1]
+    apply_widths(made, widths)
+    state = {k: v for k, v in network.state_dict().items() if not k.startswith('choice.')}
     made.load_state_dict({**made.state_dict(), **state})
     return made.train(network.training)
 

@@ -9,7 +9,7 @@ from typing import Any
 from dtp_stereo_ros.errors import ModelError
 
 from .bimodal import BimodalConfig, DTPNetBimodal
-from .light import DTPNetLight, LightConfig
+from .light import DTPNetLight, LightConfig, check_choice
 from .paper import PUBLISHED_PARAMETERS, DTPNetPaper, PaperConfig
 from .psmnet import PSMNet, PSMNetConfig
 
@@ -52,6 +52,8 @@ def build(config: dict[str, Any]) -> Network:
     made = cls(**values)
     if isinstance(made, PaperConfig) and made.setting not in PUBLISHED_PARAMETERS:
         raise ModelError(f'network paper has settings 1, 2 and 3, not {made.setting!r}')
+    if isinstance(made, LightConfig):
+        check_choice(made)
     return make(made)
 
 

@@ -14,11 +14,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dtp_stereo_ros.errors import ModelError
 
 from .blocks import (
     ConvBN,
@@ -27,14 +29,16 @@ from .blocks import (
     Normalise,
     both_surfaces,
     correlation_volume,
+    doubled,
     joined,
     peak_disparity,
-    picked,
     repeated,
+    resampled,
     summed,
     surface_upsample,
     upsample2,
 )
+from .choice import PLANES, Choice, planes
 from .error_head import CUES, ErrorHead, cues
 from .outputs import Outputs, Sides
 from .refine import Refinement
@@ -65,6 +69,9 @@ class LightConfig:
             pairs of that size.
         error: channels of the head that learns the expected error, from which the confidence is
             made then; 0 for none, and the mass of the distribution's peak as confidence.
+        choice: channels of the choice between what the network sees in the enlarged pair and in
+            one of half that size; 0 for the enlarged pair alone. The disparities of the bins are
+            not enlarged then, as the smaller pair has the greatest.
     """
 
     max_disparity_px: int = 192
@@ -82,6 +89,17 @@ class LightConfig:
     upsampling: int = 4
     magnification: float = 1.0
     error: int = 0
+    choice: int = 0
+
+
+def check_choice(config: LightConfig) -> None:
+    """Refuse a choice in a network that lacks what it reads.
+
+    Raises:
+        ModelError: it has no refinement, or another upsampling.
+    """
+    if config.choice and (config.upsampling != 2 or not config.detail):
+        raise ModelError('a choice needs learned upsampling to half size, and a refinement')
 
 
 class FeatureWidths(Protocol):
@@ -158,6 +176,32 @@ class Aggregation(nn.Module):
         return out
 
 
+class Level(NamedTuple):
+    """What is seen in a pair of one size, in pixels of it.
+
+    Attributes:
+        half: features of both views at 1/2, (B, stem, H2, W2).
+        logits: scores of the disparities, (B, bins, H4, W4), the greatest disparity first.
+        first: correlations of the first head, the same shape.
+        peak: disparity in bins, (B, 1, H4, W4).
+        mass: probability within the peak, the same shape.
+        features: what is known at 1/4.
+        plane: upsampled disparity (B, 1, h, w).
+        sides: what `plane` is chosen from, in training.
+        log_error: logarithm of the expected error (B, 1, H4, W4), with an error head.
+    """
+
+    half: tuple[Tensor, Tensor]
+    logits: Tensor
+    first: Tensor
+    peak: Tensor
+    mass: Tensor
+    features: tuple[Tensor, ...]
+    plane: Tensor
+    sides: Sides | None
+    log_error: Tensor | None
+
+
 class UpsamplingWeights(nn.Module):
     """Nine-neighbour weights per upsampled pixel, from left detail and what is known at 1/4."""
 
@@ -197,10 +241,13 @@ class DTPNetLight(nn.Module):
         c = self.config
         self.max_disparity_px = c.max_disparity_px
         magnification = Fraction(c.magnification).limit_denominator(16)
-        self.padding_multiple = 32 * magnification.denominator
+        # Both pairs of a choice have sizes that are multiples of 32.
+        self.padding_multiple = (64 if c.choice else 32) * magnification.denominator
         self.enlarge = Enlarge(magnification) if magnification != 1 else nn.Identity()
         self.bins = c.max_disparity_px // 4
-        if magnification != 1:
+        if c.choice:
+            self.max_disparity_px = int(8 * self.bins / magnification)
+        elif magnification != 1:
             # A multiple of 16: OpenVINO sums others four times as slowly.
             self.bins = 16 * math.ceil(self.bins * magnification / 16)
             self.max_disparity_px = int(4 * self.bins / magnification)
@@ -228,6 +275,9 @@ class DTPNetLight(nn.Module):
         if c.error:
             # Those of the refinement tell most, and in fewer channels.
             self.error = ErrorHead(c.refine if c.detail else c.quarter + c.volume, c.error)
+        self.choice = None
+        if c.choice and self.refinement is not None:
+            self.choice = Choice(c.refine, self.refinement.compared, c.choice)
 
     def matching_volume(self, left: Tensor, right: Tensor) -> Tensor:
         """Quarter-size features of both views to correlations (B, heads * bins, H4, W4).
@@ -263,12 +313,9 @@ class DTPNetLight(nn.Module):
         logits = summed([(self.regress, joined(volume, first))])
         return logits, joined(left4, volume)
 
-    def predict(self, left: Tensor, right: Tensor) -> Outputs:
-        """All outputs, for training and for `forward`."""
+    def level(self, left: Tensor, right: Tensor) -> Level:
+        """What is seen in a pair (B, 3, H, W) of the size on which the network works."""
         c = self.config
-        size = left.shape[2], left.shape[3]
-        if not self.training:
-            left, right = self.enlarge(left), self.enlarge(right)
         half, quarter, eighth, sixteenth = self.encoded(left, right)
         left4, right4 = quarter.chunk(2)
         left2, right2 = half.chunk(2)
@@ -283,32 +330,81 @@ class DTPNetLight(nn.Module):
             peak, refined = self.refinement(peak, left2, right2, context)
             features = (refined,)
         weights = self.upsampling(left2, context).float()
-        factor = c.upsampling
         sides = None
         if self.training:
-            planes = both_surfaces(4.0 * peak, weights, factor, _JUMP_PX)
-            sides = Sides(*(repeated(plane, 4 // factor) for plane in planes))
-            disparity = torch.where(sides.nearer_share > 0.5, sides.nearer_px, sides.farther_px)
+            sides = Sides(*both_surfaces(4.0 * peak, weights, c.upsampling, _JUMP_PX))
+            plane = torch.where(sides.nearer_share > 0.5, sides.nearer_px, sides.farther_px)
         else:
-            upsampled = surface_upsample(4.0 * peak, weights, factor, _JUMP_PX)
-            if c.magnification == 1.0:
-                disparity = repeated(upsampled, 4 // factor)
-            else:
-                disparity = picked(upsampled, size, c.magnification * factor / 4)
-                disparity = disparity / c.magnification
-        quarter_px = 4.0 * peak if self.training else 4.0 * peak / c.magnification
-        confidence, log_error = mass, None
+            plane = surface_upsample(4.0 * peak, weights, c.upsampling, _JUMP_PX)
+        log_error = None
         if self.error is not None:
             # The head alone learns from its error: the disparity is the same with and without.
             likely = cues(peak.detach(), mass.detach(), logits.detach())
             log_error = self.error([part.detach() for part in features], likely).float()
-            # 1 / (1 + sigma), with sigma in px of the given pair.
-            confidence = torch.sigmoid(math.log(c.magnification) - log_error)
+        return Level((left2, right2), logits, first, peak, mass, features, plane, sides, log_error)
+
+    def predict(self, left: Tensor, right: Tensor) -> Outputs:
+        """All outputs, for training and for `forward`."""
+        size = left.shape[2], left.shape[3]
+        if not self.training:
+            left, right = self.enlarge(left), self.enlarge(right)
+        level = self.level(left, right)
+        if self.choice is not None:
+            coarser = self.level(F.avg_pool2d(left, 2), F.avg_pool2d(right, 2))
+            return self._chosen(self.choice, level, coarser, size)
+        factor = 4 // self.config.upsampling
+        quarter_px = 4.0 * level.peak / (1.0 if self.training else self.config.magnification)
+        sides = level.sides and Sides(*(repeated(plane, factor) for plane in level.sides))
+        confidence, log_error = level.mass, level.log_error
+        if log_error is not None:
+            confidence = self._confidence(log_error)
             log_error = repeated(log_error, 4) if self.training else None
         return Outputs(
-            disparity, confidence, logits.flip(1), quarter_px, first.flip(1), sides,
-            log_error=log_error,
+            self._full(level.plane, size), confidence, level.logits.flip(1), quarter_px,
+            level.first.flip(1), sides, log_error=log_error,
         )  # fmt: skip
+
+    def _chosen(
+        self, choice: Choice, finer: Level, coarser: Level, size: tuple[int, int]
+    ) -> Outputs:
+        """Outputs that are chosen from those of both sizes."""
+        assert self.refinement is not None
+        # Half of the coarser pair is a quarter of the finer one, and a pixel of it a step there.
+        whole = coarser.plane.detach().round()
+        rest = coarser.plane - whole
+        scores, correction, log_error = choice(
+            self.refinement.differences(*finer.half, whole),
+            planes(finer.plane[:, :, ::2, ::2] / 2, whole, rest, self._sureness(finer)),
+            *finer.features, (*coarser.features, self._sureness(coarser)),
+        )  # fmt: skip
+        other = repeated(2.0 * (whole + (rest + correction)), 2)
+        sides = None
+        if self.training:
+            sides = Sides(
+                repeated(other, 2), repeated(finer.plane, 2), repeated(scores, 2).sigmoid()
+            )
+        return Outputs(
+            self._full(torch.where(scores > 0, other, finer.plane), size),
+            self._confidence(log_error), finer.logits.flip(1), sides=sides,
+            log_error=repeated(log_error, 4) if self.training else None,
+        )  # fmt: skip
+
+    def _full(self, plane: Tensor, size: tuple[int, int]) -> Tensor:
+        """Disparity as it was upsampled to that of each pixel of the given pair."""
+        c = self.config
+        if self.training:
+            return repeated(plane, 4 // c.upsampling)
+        if c.magnification == 1.0:
+            return doubled(plane) if c.upsampling == 2 else plane
+        return resampled(plane, size, c.magnification * c.upsampling / 4) / c.magnification
+
+    def _confidence(self, log_error: Tensor) -> Tensor:
+        """1 / (1 + sigma), with sigma in px of the given pair."""
+        return torch.sigmoid(math.log(self.config.magnification) - log_error)
+
+    def _sureness(self, level: Level) -> Tensor:
+        """Confidence in a level, as far as it is known there."""
+        return level.mass if level.log_error is None else self._confidence(level.log_error)
 
     def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:
         """See the class."""
@@ -326,8 +422,8 @@ class _TracedLight(Traced):
     """`DTPNetLight.predict` for the dependency graph.
 
     Fixed: the projections (grouped by heads), the disparities of the distribution, the nine
-    neighbours of the upsampling, the descriptors and the correction of the refinement, and the
-    expected error.
+    neighbours of the upsampling, the descriptors and the correction of the refinement, the
+    expected error, and the scores and the correction of the choice.
     """
 
     network: DTPNetLight
@@ -349,6 +445,12 @@ class _TracedLight(Traced):
         if network.error is not None:
             self.cues = nn.Conv2d(3, CUES, 4, 4)
             self.fixed += [self.cues, network.error.leave]
+        self.apart = self.planes = self.sureness = None
+        if network.choice is not None and refine is not None:
+            self.apart = nn.Conv2d(3, refine.compared, 4, 4)
+            self.planes = nn.Conv2d(3, PLANES, 4, 4)
+            self.sureness = nn.Conv2d(3, 1, 4, 4)
+            self.fixed += [self.apart, self.planes, self.sureness, network.choice.leave]
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """An image (1, 3, H, W) to all that `predict` computes last."""
@@ -366,4 +468,7 @@ class _TracedLight(Traced):
             features = (refined,)
         if n.error is not None and self.cues is not None:
             outputs.append(n.error(features, self.cues(image)))
+        if n.choice is not None and self.apart and self.planes and self.sureness:
+            coarser = [F.avg_pool2d(part, 2) for part in (*features, self.sureness(image))]
+            outputs += n.choice(self.apart(image), self.planes(image), *features, coarser)
         return tuple(outputs)

@@ -10,6 +10,9 @@ from torch import Tensor
 class Sides(NamedTuple):
     """The two surfaces that a pixel at an edge may lie on.
 
+    Of a network that chooses between two sizes of a pair, the estimates of the coarser and of the
+    finer one.
+
     Attributes:
         nearer_px, farther_px: (B, 1, H, W), full size; where there is no edge, the farther
             one is the disparity.
@@ -40,7 +43,7 @@ class Outputs(NamedTuple):
 
     Attributes:
         disparity_px: (B, 1, H, W), full size.
-        confidence: (B, 1, H, W), or of a half or a quarter of that size, 0..1.
+        confidence: (B, 1, H, W), or smaller by one factor, 0..1.
         logits: (B, bins, H4, W4), distribution over disparity at quarter size, disparity 0
             first; the bins share 0 .. max_disparity evenly (4 px each in the light network, 1 px
             in the paper's).

@@ -348,6 +348,14 @@ class TrainConfig(Course, Computing):
         minimum=0,
         maximum=256,
     )
+    choice: int = setting(
+        0,
+        'Let a light network look at each pair in two sizes, enlarged by the magnification and '
+        'half of that, and give it this many channels that choose between both (with --only '
+        'choice); 0 leaves the network as it is.',
+        minimum=0,
+        maximum=256,
+    )
     also: tuple[str, ...] = setting(
         (),
         'Networks that are trained on the same batches from the first step on, each in a folder '

@@ -241,6 +241,8 @@ def _outputs(**shapes: tuple[int, ...]) -> dict[str, np.ndarray]:
         (_outputs(disparity=(1, 8, 16, 1)), 'disparity', None),
         (_outputs(x=(8, 16), conf_map=(1, 1, 2, 4)), 'x', 'conf_map'),
         (_outputs(confidence=(1, 1, 4, 8), disparity=(1, 8, 16)), 'disparity', 'confidence'),
+        (_outputs(confidence=(1, 1, 3, 6), disparity=(1, 8, 16)), 'disparity', 'confidence'),
+        (_outputs(confidence=(1, 1, 3, 8), disparity=(1, 8, 16)), 'disparity', None),
         (_outputs(disparity=(1, 1, 8, 16), confidence=(1, 1, 8, 16)), 'disparity', 'confidence'),
         (_outputs(disp_right=(1, 1, 8, 16), disp_left=(1, 1, 8, 16)), 'disp_left', None),
         (_outputs(disp4=(1, 1, 2, 4), disp2=(1, 1, 4, 8), disp1=(1, 1, 8, 16)), 'disp1', None),

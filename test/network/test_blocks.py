@@ -1,5 +1,7 @@
 """The parts against slow, obvious versions of themselves."""
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,9 +14,11 @@ from dtp_stereo_ros.network.blocks import (
     Normalise,
     both_surfaces,
     correlation_volume,
+    doubled,
     joined,
     peak_disparity,
     repeated,
+    resampled,
     summed,
     surface_upsample,
 )
@@ -76,6 +80,47 @@ def test_repeating_is_nearest_neighbour_interpolation():
     for factor in (1, 2, 4):
         expected = torch.nn.functional.interpolate(plane, scale_factor=float(factor))
         assert torch.equal(repeated(plane, factor), expected)
+
+
+def by_opencv(plane, size):
+    """Linear where that stays within 1 px of the nearest value, else that."""
+    linear, nearest = (
+        cv2.resize(plane.numpy(), size[::-1], interpolation=how)
+        for how in (cv2.INTER_LINEAR, cv2.INTER_NEAREST)
+    )
+    return torch.from_numpy(np.where(np.abs(linear - nearest) < 1, linear, nearest))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(1, 12),
+    width=st.integers(1, 12),
+    jump=st.sampled_from([0.0, 1.3, 20.0]),
+    seed=st.integers(0, 99),
+)
+def test_a_disparity_is_doubled_as_opencv_does_it_on_surfaces(height, width, jump, seed):
+    plane = torch.rand(height, width, generator=torch.Generator().manual_seed(seed))
+    plane[:, width // 2 :] += jump
+    expected = by_opencv(plane, (2 * height, 2 * width))
+    for made in (doubled(plane[None, None]), resampled(plane[None, None], expected.shape, 0.5)):
+        torch.testing.assert_close(made[0, 0], expected, atol=1e-5, rtol=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(height=st.integers(1, 5), width=st.integers(1, 5), slope=st.floats(-0.9, 0.9))
+def test_a_slanted_surface_stays_one_at_another_size(height, width, slope):
+    plane = (slope * torch.arange(3.0 * width)).expand(3 * height, -1)
+    made = resampled(plane[None, None], (4 * height, 4 * width), 0.75)[0, 0]
+    place = (torch.arange(4.0 * width) + 0.5) * 0.75 - 0.5
+    expected = slope * place.clamp(0, 3 * width - 1)
+    torch.testing.assert_close(made, expected.expand(4 * height, -1), atol=1e-5, rtol=1e-5)
+
+
+def test_at_an_edge_a_pixel_takes_the_value_under_its_centre():
+    plane = torch.tensor([0.0, 10.0, 20.0]).reshape(1, 1, 1, 3)
+    assert resampled(plane, (1, 4), 0.75).tolist() == [[[[0, 10, 10, 20]]]]
+    assert doubled(plane)[0, 0, 0].tolist() == [0, 0, 10, 10, 20, 20]
+    assert resampled(plane, (1, 3), 1.0).tolist() == plane.tolist()
 
 
 def test_peak_is_the_mean_of_the_window_around_the_maximum():

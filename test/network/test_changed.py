@@ -10,7 +10,7 @@ import torch
 from dtp_stereo_ros import models
 from dtp_stereo_ros.confidence import sigma_px_of
 from dtp_stereo_ros.network import checkpoint
-from dtp_stereo_ros.network.blocks import Enlarge, enlarged, picked
+from dtp_stereo_ros.network.blocks import Enlarge, doubled, enlarged
 from dtp_stereo_ros.network.changed import (
     magnified,
     with_error_head,
@@ -33,11 +33,12 @@ def test_half_upsampling_starts_near_the_network_it_is_made_of(network):
     pair = torch.rand(2, 1, 3, 64, 128) * 255
     with torch.no_grad():
         (before, sure), (after, still_sure) = network(*pair), half(*pair)
+        plane = half.level(*pair).plane
     assert half.config.upsampling == 2
     assert half.upsampling.leave.out_channels == 36
     assert torch.equal(sure, still_sure)
-    blocks = after.reshape(1, 1, 32, 2, 64, 2)
-    assert torch.equal(blocks[:, :, :, :1, :, :1].expand_as(blocks), blocks)
+    assert plane.shape == (1, 1, 32, 64)
+    assert torch.equal(after, doubled(plane))
     # Fresh weights upsample alike everywhere, so that the mean of four pixels says the same.
     assert (before - after).abs().median() < 1.0
     assert with_half_upsampling(half) is half
@@ -154,9 +155,3 @@ def test_one_convolution_enlarges_an_image(fraction, size):
     torch.testing.assert_close(
         Enlarge(factor)(image), enlarged(image, float(factor)), rtol=0, atol=1e-3
     )
-
-
-def test_a_plane_is_picked_by_the_centre_of_each_pixel():
-    plane = torch.arange(3.0).reshape(1, 1, 1, 3)
-    assert picked(plane, (1, 4), 0.75).tolist() == [[[[0, 1, 1, 2]]]]
-    assert picked(plane, (1, 3), 1.0).tolist() == plane.tolist()

@@ -22,6 +22,7 @@ from dtp_stereo_ros.errors import ConfigError, InputError, StereoError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.changed import (
     magnified,
+    with_choice,
     with_error_head,
     with_half_upsampling,
     with_one_correlation,
@@ -54,7 +55,7 @@ from .train_config import difference, lesson, preset
 from .validation import LIKELIHOOD, check_size, draw, validate
 
 # Settings that change a trained network.
-_CHANGES = ('half_upsampling', 'one_correlation', 'magnification', 'error_head')
+_CHANGES = ('half_upsampling', 'one_correlation', 'magnification', 'error_head', 'choice')
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
 # Settings that decide which weights a run has, and which of them it trains.
 _WEIGHTS = ('network', 'init', 'only', *_CHANGES)
@@ -288,7 +289,9 @@ class Trainer:
         if config.init and isinstance(network, DTPNetLight):
             network = with_half_upsampling(network) if config.half_upsampling else network
             network = with_one_correlation(network) if config.one_correlation else network
-            if config.magnification != 1.0:
+            if config.choice:
+                network = with_choice(network, config.choice, config.magnification)
+            elif config.magnification != 1.0:
                 network = magnified(network, config.magnification)
             if config.error_head:
                 network = with_error_head(network, config.error_head)

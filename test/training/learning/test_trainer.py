@@ -13,6 +13,7 @@ from dtp_stereo_ros.commands.training_options import run_to_end
 from dtp_stereo_ros.errors import ConfigError, InputError, StereoError
 from dtp_stereo_ros.image_io import write_pfm, write_png
 from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.changed import with_half_upsampling
 from dtp_stereo_ros.network.family import build
 from dtp_stereo_ros.training.data.batches import (
     PooledBatches,
@@ -123,6 +124,25 @@ def test_an_error_head_learns_alone(finished, tmp_path):
     kept, state = checkpoint.load(before).state_dict(), trained.state_dict()
     assert [name for name, value in kept.items() if not torch.equal(state[name], value)] == []
     assert {name.split('.')[0] for name in state.keys() - kept.keys()} == {'error'}
+
+
+def test_a_choice_learns_alone(finished, tmp_path):
+    before = finished[0] / 'best.pt'
+    half = tmp_path / 'half.pt'
+    checkpoint.save(half, with_half_upsampling(checkpoint.load(before)), {})
+    run = Trainer(
+        config(
+            tmp_path / 'run', init=half, choice=8, only=('choice',), magnification=1.0, steps=20
+        )
+    )
+    first, last = run.network.choice.leave.bias[:4].tolist(), run.run()
+    assert first == [-2.0] * 4
+    assert last['val/epe_px'] > 0
+    trained = checkpoint.load(tmp_path / 'run' / 'best.pt')
+    kept, state = checkpoint.load(half).state_dict(), trained.state_dict()
+    assert [name for name, value in kept.items() if not torch.equal(state[name], value)] == []
+    assert {name.split('.')[0] for name in state.keys() - kept.keys()} == {'choice'}
+    assert trained.choice.leave.weight.abs().max() > 0
 
 
 def test_rate_rises_holds_and_falls():
@@ -446,6 +466,7 @@ def test_a_run_of_other_weights_is_not_gone_on_from(short, tmp_path, changes, na
     'change',
     [
         {'error_head': 8},
+        {'choice': 8},
         {'magnification': 1.5},
         {'half_upsampling': True},
         {'one_correlation': True},

@@ -15,6 +15,7 @@ from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import ConfigError, ModelError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.bimodal import BimodalConfig, DTPNetBimodal
+from dtp_stereo_ros.network.changed import with_choice
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
 from dtp_stereo_ros.network.psmnet import PSMNet, PSMNetConfig
@@ -33,6 +34,9 @@ BIMODAL = BimodalConfig(64, 8, 16, 24, 32, 32, 16, 24, (1, 1, 1, 1), 8, 12, 1)
 MEMBERS = {
     'light': lambda: DTPNetLight(LIGHT),
     'light_error': lambda: DTPNetLight(dataclasses.replace(LIGHT, error=8)),
+    'light_choice': lambda: with_choice(
+        DTPNetLight(dataclasses.replace(LIGHT, error=8, upsampling=2)), 8, 1.0
+    ),
     'light_magnified': lambda: DTPNetLight(dataclasses.replace(LIGHT, magnification=1.5)),
     'bimodal': lambda: DTPNetBimodal(BIMODAL),
     'bimodal_plain': lambda: DTPNetBimodal(dataclasses.replace(BIMODAL, detail=0, attend=0)),
