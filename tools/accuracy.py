@@ -1,7 +1,7 @@
 """Accuracy in the documentation, from the report of an evaluation.
 
     dtp-stereo eval --shared DATA --backend openvino --precision fp32 \
-        --model dtpnet,dtpnet-small -o REPORT
+        --model dtpnet,dtpnet-small,dtpnet-large -o REPORT
     python -m tools.accuracy REPORT
 
 It fills the tables of README.md and docs/reports/accuracy.md and copies the pictures beside them.
