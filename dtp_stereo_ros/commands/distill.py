@@ -28,7 +28,7 @@ over disparity, at a temperature that rises from 0.5 to 1 (Pan et al., ICRA 2024
 robust error against the teacher's disparity, which --disparity 0 leaves out. Pairs need no truth.
 
 examples:
-  dtp-stereo distill --data bag:my_robot.mcap --teacher big.onnx     (adapts dtpnet to a camera)
+  dtp-stereo distill --data bag:my_robot.mcap --teacher onnx:dtpnet-large   (adapts dtpnet)
   dtp-stereo distill --data synthetic --textures photos --teacher runs/teacher/best.pt \\
       --init runs/first/best.pt --out runs/distilled --steps 5000
   dtp-stereo distill --data folder:pairs --teacher sgbm --init dtpnet-small --out runs/self
@@ -36,7 +36,8 @@ examples:
 {DATA_HELP}
 
 A teacher is a checkpoint of this project (.pt), published PSMNet weights (psmnet:FILE.tar), an
-.onnx file that maps (left, right) to disparity, or sgbm, believed where left and right agree.
+.onnx file that maps (left, right) to disparity (onnx:NAME for a shipped one), or sgbm, believed
+where left and right agree.
 Where an .onnx file takes another form of images, settings follow it, those that begin with model_
 in `dtp-stereo infer -h`: big.onnx,model_input_range=0..1.
 --cache asks it once about each pair on disk and keeps the answers.

@@ -23,7 +23,7 @@ from .parts import disparity_range, node, pixels, publishing, threads
 from .roofline import roofline
 
 PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'reports' / 'performance.md'
-_NAMES = 'dtpnet,dtpnet-small'
+_NAMES = 'dtpnet,dtpnet-small,dtpnet-large'
 _SIZES = '320x240,640x480,1280x720,1920x1080'
 _NODE_SIZES = '640x480,1280x720,1920x1080'
 _CAMERAS = (2, 4)

@@ -24,6 +24,7 @@ from dtp_stereo_ros import backends, models
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import BackendError
 from dtp_stereo_ros.markdown import table
+from dtp_stereo_ros.preprocess import fit
 from dtp_stereo_ros.timing import in_turn
 
 from .graph_cost import GraphCost, graph_cost
@@ -82,7 +83,7 @@ def roofline(names: Sequence[str], size: tuple[int, int], rounds: int) -> str:
     """
     width_px, height_px = size
     rng = np.random.default_rng(0)
-    pair = [rng.uniform(0, 255, (1, 3, height_px, width_px)).astype(np.float32) for _ in range(2)]
+    sizes: dict[str, tuple[int, int]] = {}
     calls: dict[tuple[str, ...], Callable[[], object]] = {('copy',): _copy()}
     opened: list[backends.base.Backend] = []
     for runtime, precision in _RUNTIMES:
@@ -94,6 +95,9 @@ def roofline(names: Sequence[str], size: tuple[int, int], rounds: int) -> str:
                 print(f'left out: {error}', flush=True)
                 break
             opened.append(backend)
+            # Images are padded to what the model takes.
+            sizes[name] = fit(height_px, width_px, backend.spec, 1.0).padded_size
+            pair = rng.uniform(0, 255, (2, 1, 3, *sizes[name])).astype(np.float32)
             calls[runtime, precision, name] = functools.partial(backend.infer, *pair)
         else:
             peak = _openvino_peak if runtime == 'openvino' else _onnx_peak
@@ -108,18 +112,20 @@ def roofline(names: Sequence[str], size: tuple[int, int], rounds: int) -> str:
         (key, value) for key, value in taken_s.items() if len(key) == 3
     ):
         path = models.resolve(name, ('.onnx',))
-        cost = graph_cost(path, width_px, height_px, precision)
+        padded_height_px, padded_width_px = sizes[name]
+        cost = graph_cost(path, padded_width_px, padded_height_px, precision)
         peak_gmac_s = _CONVOLUTION_GMAC / taken_s[runtime, precision]
         rows.append(row(runtime, precision, name, Bound(cost, seconds, peak_gmac_s, copied_mb_s)))
     headings = ['runtime', 'precision', 'model', 'GMAC', 'MB moved', 'CPU ms']
     headings += ['GMAC/s', 'peak GMAC/s', 'share of the peak', 'roofline ms', 'limited by']
     return (
         f'{table(headings, rows)}\n\n'
-        f'Pairs of {width_px}x{height_px}, one thread. ms: CPU time of the process, so that other '
-        f'work of the machine is not in it; medians of {rounds} times, all in turns. Peak: a 3x3 '
-        f'convolution of {_CHANNELS} to {_CHANNELS} channels at {_WIDTH}x{_HEIGHT} '
-        f'({_CONVOLUTION_GMAC:.2f} GMAC) in the same runtime and precision. Memory: '
-        f'{copied_mb_s / 1000:.1f} GB/s, read and written, by copying {_COPIED_MB} MB. MB moved: '
+        f'Pairs of {width_px}x{height_px}, padded to what the model takes, one thread. ms: CPU '
+        'time of the process, so that other work of the machine is not in it; medians of '
+        f'{rounds} times, all in turns. Peak: a 3x3 convolution of {_CHANNELS} to {_CHANNELS} '
+        f'channels at {_WIDTH}x{_HEIGHT} ({_CONVOLUTION_GMAC:.2f} GMAC) in the same runtime and '
+        f'precision. Memory: {copied_mb_s / 1000:.1f} GB/s, read and written, by '
+        f'copying {_COPIED_MB} MB. MB moved: '
         'inputs, weights and outputs of each node that OpenVINO executes, after it has merged '
         'nodes; what the caches keep does not reach the memory, so a network may be faster than '
         'its roofline. ONNX Runtime merges other nodes; its bytes are those of OpenVINO in fp32.'
