@@ -65,7 +65,7 @@ class Choice(nn.Module):
 
         Args:
             differences: of descriptors around the coarser estimate, (B, compared, h, w).
-            planes: see `planes`, (B, PLANES, h, w).
+            planes: see `coarser_planes`, (B, PLANES, h, w).
             finer: features of the finer size, (B, features, h, w).
             coarser: those of the coarser one, and how sure it is, (B, C, h / 2, w / 2).
 
@@ -86,7 +86,7 @@ class Choice(nn.Module):
         return F.pixel_shuffle(out[:, :4], 2), out[:, 4:5], out[:, 5:]
 
 
-def planes(finer: Tensor, whole: Tensor, rest: Tensor, sureness: Tensor) -> Tensor:
+def coarser_planes(finer: Tensor, whole: Tensor, rest: Tensor, sureness: Tensor) -> Tensor:
     """What tells of the coarser estimate, all of them small numbers (B, PLANES, h, w).
 
     They are how far it is from the finer one, what is left of its whole pixels, how far its match

@@ -38,7 +38,7 @@ from .blocks import (
     surface_upsample,
     upsample2,
 )
-from .choice import PLANES, Choice, planes
+from .choice import PLANES, Choice, coarser_planes
 from .error_head import CUES, ErrorHead, cues
 from .outputs import Outputs, Sides
 from .refine import Refinement
@@ -374,7 +374,7 @@ class DTPNetLight(nn.Module):
         rest = coarser.plane - whole
         scores, correction, log_error = choice(
             self.refinement.differences(*finer.half, whole),
-            planes(finer.plane[:, :, ::2, ::2] / 2, whole, rest, self._sureness(finer)),
+            coarser_planes(finer.plane[:, :, ::2, ::2] / 2, whole, rest, self._sureness(finer)),
             *finer.features, (*coarser.features, self._sureness(coarser)),
         )  # fmt: skip
         other = repeated(2.0 * (whole + (rest + correction)), 2)
@@ -402,9 +402,10 @@ class DTPNetLight(nn.Module):
         """1 / (1 + sigma), with sigma in px of the given pair."""
         return torch.sigmoid(math.log(self.config.magnification) - log_error)
 
-    def _sureness(self, level: Level) -> Tensor:
-        """Confidence in a level, as far as it is known there."""
-        return level.mass if level.log_error is None else self._confidence(level.log_error)
+    @staticmethod
+    def _sureness(level: Level) -> Tensor:
+        """Confidence in a level, by the error that is expected in px of its pair."""
+        return level.mass if level.log_error is None else torch.sigmoid(-level.log_error)
 
     def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:
         """See the class."""

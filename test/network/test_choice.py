@@ -12,7 +12,7 @@ from dtp_stereo_ros.errors import ModelError
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.blocks import enlarged, repeated, resampled
 from dtp_stereo_ros.network.changed import with_choice
-from dtp_stereo_ros.network.choice import planes
+from dtp_stereo_ros.network.choice import coarser_planes
 from dtp_stereo_ros.network.family import build, describe
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 
@@ -110,7 +110,7 @@ def test_planes_are_of_the_difference_the_rest_the_border_and_the_sureness():
     finer = torch.tensor([[[[10.25, 10.25, 4.0]]]])
     whole = torch.tensor([[[[12.0, 10.0, 1.0]]]])
     rest = torch.tensor([[[[0.25, 0.5, -0.25]]]])
-    told = planes(finer, whole, rest, torch.full((1, 1, 1, 3), 0.7))
+    told = coarser_planes(finer, whole, rest, torch.full((1, 1, 1, 3), 0.7))
     # 2 steps further, a quarter of one, and 3.25 nearer: x / (1 + |x|).
     expected = [
         [2 / 3, 0.2, -3.25 / 4.25],

@@ -132,7 +132,12 @@ def test_a_choice_learns_alone(finished, tmp_path):
     checkpoint.save(half, with_half_upsampling(checkpoint.load(before)), {})
     run = Trainer(
         config(
-            tmp_path / 'run', init=half, choice=8, only=('choice',), magnification=1.0, steps=20
+            tmp_path / 'run',
+            init=half,
+            choice=8,
+            only=('choice',),
+            data=dataclasses.replace(DATA, sizes=((64, 128),)),
+            steps=20,
         )
     )
     first, last = run.network.choice.leave.bias[:4].tolist(), run.run()
