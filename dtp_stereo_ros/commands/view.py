@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Match and log.
+    """Match and log; 1 where one of several cameras could not be used.
 
     Raises:
         InputError: a bag or image cannot be used, or an option is wrong.
@@ -96,6 +97,7 @@ def _view_pair(args: argparse.Namespace, config: PipelineConfig) -> int:
 
 def _view_bag(args: argparse.Namespace, config: PipelineConfig, node: NodeConfig) -> int:
     (bag,), part, pairs = args.inputs, selection(args), 0
+    unusable: list[str] = []
     with Recording(bag) as recording:
         topics = chosen_topics(recording, args.camera, given_topics(args), node.rectify)
         log = RerunLog([one.name for one in topics], args.save, args.decimation)
@@ -104,19 +106,27 @@ def _view_bag(args: argparse.Namespace, config: PipelineConfig, node: NodeConfig
                 camera = RecordedCamera(recording, one, node, part)
                 shown = pairs
                 how = {'total': camera.expected(), 'desc': recording_name(bag, one.name)}
-                with progress_bar(unit='pair', mininterval=0.5, **how) as bar:
-                    for recorded in camera.frames():
-                        result = pipeline.process(recorded.frame)
-                        log.add(one.name, recorded.index, recorded.frame, result)
-                        pairs += 1
-                        bar.update()
-                if pairs == shown:
-                    raise InputError(f'{bag}: {camera.why_nothing("judged")}')
+                try:
+                    with progress_bar(unit='pair', mininterval=0.5, **how) as bar:
+                        for recorded in camera.frames():
+                            result = pipeline.process(recorded.frame)
+                            log.add(one.name, recorded.index, recorded.frame, result)
+                            pairs += 1
+                            bar.update()
+                    if pairs == shown:
+                        raise InputError(f'{bag}: {camera.why_nothing("shown")}')
+                except InputError as error:
+                    unusable.append(str(error))
+                    continue
                 for finding in camera.findings():
                     if finding.level != 'ok':
                         print(f'{finding.level}: {finding.line}')
+            if not pairs:
+                raise InputError(unusable[0])
+    for line in unusable:
+        print(f'error: {line}', file=sys.stderr)
     _say(args, pairs)
-    return 0
+    return 1 if unusable else 0
 
 
 @contextmanager

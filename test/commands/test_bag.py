@@ -9,7 +9,7 @@ import cv2
 import layouts
 import numpy as np
 import pytest
-from scene_bag import STORE, Pair, image, planes, rosbag2, write_scene_bag
+from scene_bag import Pair, planes, write_scene_bag, write_two_cameras
 
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.evaluation import result_file
@@ -290,27 +290,6 @@ def test_what_cannot_be_written_is_one_line(
     lines = [line for line in capsys.readouterr().err.splitlines() if 'error' in line]
     assert len(lines) == 1 and message in lines[0]
     assert sorted(Path().rglob('*')) == before
-
-
-def write_two_cameras(path: Path, rear_offset_ns: int) -> Path:
-    """Cameras 'front' and 'rear' of the same pairs; the right clock of the rear one differs."""
-    image_type = 'sensor_msgs/msg/Image'
-    with rosbag2.Writer(path, version=9) as writer:
-        topics = {
-            (camera, side): writer.add_connection(
-                f'/{camera}/{side}/image_rect', image_type, typestore=STORE
-            )
-            for camera in ('front', 'rear')
-            for side in ('left', 'right')
-        }
-        for index, pair in enumerate(planes(4)):
-            stamp = 10**12 + index * 100_000_000
-            for (camera, side), connection in topics.items():
-                offset = rear_offset_ns if (camera, side) == ('rear', 'right') else 0
-                message = image(getattr(pair, side), 'rgb8', stamp + offset)
-                raw = STORE.serialize_cdr(message, image_type)
-                writer.write(connection, stamp, raw)
-    return path
 
 
 @pytest.mark.parametrize('others', [[], ['good']])

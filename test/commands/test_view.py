@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import pytest
 import yaml
-from scene_bag import planes, write_scene_bag
+from scene_bag import planes, write_scene_bag, write_two_cameras
 
 from dtp_stereo_ros.cli import main
 
@@ -44,6 +44,24 @@ def test_pairs_of_a_bag_are_saved(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [path.name for path in file.parent.iterdir()] == ['b.rrd']
     found = entities(file)
     assert {f'/cam/{name}' for name in ('left', 'disparity', 'depth', 'points')} <= set(found)
+
+
+def test_a_camera_that_cannot_be_used_costs_nothing_of_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip('rerun')
+    # Front comes before rear, and rear after front: the first or the last is unusable.
+    for late in ('front', 'rear'):
+        bag = write_two_cameras(tmp_path / late, 100 * 10**9, late)
+        file = tmp_path / f'{late}.rrd'
+        assert main(['view', str(bag), *FAST, '--save', str(file)]) == 1
+        told = capsys.readouterr()
+        (line,) = [line for line in told.err.splitlines() if line.startswith('error: ')]
+        assert line.startswith(f'error: {bag}: ') and f'/{late}/left/image_rect' in line
+        assert '4 pairs; open it by' in told.out
+        other = {'front': 'rear', 'rear': 'front'}[late]
+        assert f'/{other}/disparity' in entities(file)
+        assert main(['view', str(bag), *FAST, '--camera', late, '--save', str(file)]) == 2
 
 
 def test_one_pair_is_saved_with_its_calibration(tmp_path: Path) -> None:

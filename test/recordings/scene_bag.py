@@ -154,3 +154,24 @@ def planes(count: int = 6, shift_px: int = 8, size: tuple[int, int] = (96, 200))
     texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
     truth = np.full(size, shift_px, np.float32)
     return [Pair(texture[:, :width], texture[:, shift_px:], truth)] * count
+
+
+def write_two_cameras(path: Path, offset_ns: int, late: str = 'rear') -> Path:
+    """Cameras 'front' and 'rear' of the same pairs; the right clock of one of them differs."""
+    image_type = 'sensor_msgs/msg/Image'
+    with rosbag2.Writer(path, version=9) as writer:
+        topics = {
+            (camera, side): writer.add_connection(
+                f'/{camera}/{side}/image_rect', image_type, typestore=STORE
+            )
+            for camera in ('front', 'rear')
+            for side in ('left', 'right')
+        }
+        for index, pair in enumerate(planes(4)):
+            stamp = 10**12 + index * 100_000_000
+            for (camera, side), connection in topics.items():
+                offset = offset_ns if (camera, side) == (late, 'right') else 0
+                message = image(getattr(pair, side), 'rgb8', stamp + offset)
+                raw = STORE.serialize_cdr(message, image_type)
+                writer.write(connection, stamp, raw)
+    return path
