@@ -79,10 +79,13 @@ def test_torch_in_bf16_is_near_fp32(match: Match) -> None:
     assert parity.fits('bf16') and not parity.fits('fp32'), parity.text()
 
 
-def test_confidence_tells_right_from_wrong(pair: tuple[StereoFrame, Float32Array]) -> None:
+@pytest.mark.parametrize('name', models.names(('.onnx',)))
+def test_confidence_tells_right_from_wrong(
+    pair: tuple[StereoFrame, Float32Array], name: str
+) -> None:
     pytest.importorskip('onnxruntime')
     frame, truth = pair
-    config = PipelineConfig(backend='onnx', model=str(_FOLDER / 'dtpnet.onnx'))
+    config = PipelineConfig(backend='onnx', model=str(_FOLDER / f'{name}.onnx'))
     result = StereoPipeline(config).process(frame)
     assert result.confidence is not None
     assert 0 <= result.confidence.min() < result.confidence.max() <= 1
@@ -107,9 +110,22 @@ def test_half_the_input_still_gives_input_pixels(
     )
 
 
-def test_the_name_finds_it_and_it_describes_itself() -> None:
-    path = models.resolve('dtpnet', ('.onnx',))
-    assert path == _FOLDER / 'dtpnet.onnx'
+def test_two_sizes_leave_fewer_errors_than_one(
+    pair: tuple[StereoFrame, Float32Array], match: Match
+) -> None:
+    pytest.importorskip('onnxruntime')
+    frame, truth = pair
+    config = PipelineConfig(backend='onnx', model=str(_FOLDER / 'dtpnet-large.onnx'))
+    large = StereoPipeline(config).process(frame).disparity_px
+    assert _bad_3(large, truth) < 0.9 * _bad_3(match('onnx', 'fp32'), truth)
+
+
+@pytest.mark.parametrize(
+    ('name', 'range_px'), [('dtpnet', 192), ('dtpnet-small', 192), ('dtpnet-large', 256)]
+)
+def test_the_name_finds_it_and_it_describes_itself(name: str, range_px: int) -> None:
+    path = models.resolve(name, ('.onnx',))
+    assert path == _FOLDER / f'{name}.onnx'
     spec = models.onnx_spec(path, assume=False)
-    assert (spec.name, spec.max_disparity_px, spec.precision) == ('dtpnet', 192, 'fp32')
+    assert (spec.name, spec.max_disparity_px, spec.precision) == (name, range_px, 'fp32')
     assert f'`{spec.sha256}`' in path.with_suffix('.md').read_text()
