@@ -4,6 +4,12 @@ Every message is one line that names the file, topic or parameter and says what 
 Anything that is not a :class:`StereoError` is a bug and crashes loudly.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class StereoError(Exception):
     """Base of all errors that are reported to the user as one line, without a traceback."""
@@ -32,3 +38,16 @@ class BackendError(StereoError):
 def one_line(error: BaseException) -> str:
     """Message of an exception, line breaks and runs of blanks as single blanks."""
     return ' '.join(str(error).split())
+
+
+@contextmanager
+def of_place(place: Path | str) -> Iterator[None]:
+    """Input errors of what is done within, each with the file or topic that it is of.
+
+    Raises:
+        InputError: with the place in front.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f'{place}: {error}') from None

@@ -82,7 +82,7 @@ def fit(height_px: int, width_px: int, spec: ModelSpec, input_scale: float) -> G
         raise InputError(
             f'images are {width} px wide{resized}, {spec.name} needs at least '
             f'{spec.min_width_px} px; use larger images'
-            + ('' if spec.fixed_size else ' or a larger input_scale')
+            + ('' if spec.fixed_size else ' or a larger input_scale (--scale)')
         )
     multiple = spec.padding_multiple
     padded = spec.fixed_size or (

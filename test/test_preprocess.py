@@ -153,7 +153,7 @@ def test_fixed_size_shrinks_with_its_aspect_and_pads() -> None:
             31,
             1.0,
             'images are 31 px wide, tiny needs at least 32 px; use larger images or a '
-            'larger input_scale$',
+            r'larger input_scale \(--scale\)$',
         ),
         (60, 0.5, r'images are 30 px wide \(resized from 60 px\), .* or a larger input_scale'),
     ],

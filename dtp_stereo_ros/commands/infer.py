@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..calibration_io import read_calibration
-from ..errors import InputError
+from ..errors import InputError, of_place
 from ..image_io import check_output, read_pair, write_result
 from ..pipeline import StereoPipeline
 from ..stereo import StereoResult
@@ -77,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f'{args.output}: is an image of the pair; name another output')
     pipeline = StereoPipeline(config)
     try:
-        result = pipeline.process(frame)
+        with of_place(args.left):
+            result = pipeline.process(frame)
         write_result(args.output, frame, result, args.what)
         summary = _summary(args.output, result, pipeline)
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..calibration_io import read_calibration
 from ..config import NodeConfig, PipelineConfig
-from ..errors import InputError
+from ..errors import InputError, of_place
 from ..image_io import read_pair, silence_opencv
 from ..pipeline import StereoPipeline
 from ..recordings.recorded_frames import RecordedCamera
@@ -90,7 +90,9 @@ def _view_pair(args: argparse.Namespace, config: PipelineConfig) -> int:
         frame = replace(frame, calibration=read_calibration(args.calib, size_px))
     log = RerunLog([''], args.save, args.decimation)
     with _pipeline(config) as pipeline, log:
-        log.add('', 0, frame, pipeline.process(frame))
+        with of_place(args.inputs[0]):
+            result = pipeline.process(frame)
+        log.add('', 0, frame, result)
     _say(args, 1)
     return 0
 

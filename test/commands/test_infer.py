@@ -145,7 +145,10 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
         ((tmp_path / 'none.png', right, '-o', out), 'none.png: cannot be read'),
         ((left, text, '-o', out), 'text.png: is no image'),
         ((left, small, '-o', out), 'left is 320x120 but right is 12x8'),
-        ((small, small, '-o', out, *sgbm), 'images are 12 px wide, sgbm needs at least 16 px'),
+        (
+            (small, small, '-o', out, *sgbm),
+            f'{small}: images are 12 px wide, sgbm needs at least 16 px',
+        ),
         ((left, right, '-o', out, '--model', broken), 'broken.onnx: is no ONNX model'),
         ((left, right, '-o', out, '--model', 'nosuch'), "no model 'nosuch'"),
         ((left, right, '-o', folder / 'out.gif', *sgbm), 'out.gif: unknown ending'),
