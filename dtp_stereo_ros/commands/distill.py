@@ -28,7 +28,7 @@ over disparity, at a temperature that rises from 0.5 to 1 (Pan et al., ICRA 2024
 robust error against the teacher's disparity, which --disparity 0 leaves out. Pairs need no truth.
 
 examples:
-  dtp-stereo distill --data bag:my_robot.mcap --teacher onnx:dtpnet-large   (adapts dtpnet)
+  dtp-stereo distill --data bag:my_robot.mcap --teacher big.onnx     (adapts dtpnet to a camera)
   dtp-stereo distill --data synthetic --textures photos --teacher runs/teacher/best.pt \\
       --init runs/first/best.pt --out runs/distilled --steps 5000
   dtp-stereo distill --data folder:pairs --teacher sgbm --init dtpnet-small --out runs/self
