@@ -21,6 +21,9 @@ _STEADY_INTERVALS = 8
 _LOSSY_INTERVALS = 24
 # An interval of more than this times the shortest is more than one frame period.
 _ONE_PERIOD = 1.6
+# Intervals of one period each differ from their median by a smaller share. Of those of two and
+# three periods, which are at times all that lost images leave, one differs by a third or more.
+_STEADY_SHARE = 0.3
 
 
 @dataclass
@@ -97,5 +100,6 @@ def certain(intervals_ns: Collection[int]) -> bool:
     """
     if len(intervals_ns) < _STEADY_INTERVALS:
         return False
-    steady = max(intervals_ns) <= _ONE_PERIOD * min(intervals_ns)
+    middle = statistics.median_low(intervals_ns)
+    steady = all(abs(i - middle) <= _STEADY_SHARE * middle for i in intervals_ns)
     return steady or len(intervals_ns) >= _LOSSY_INTERVALS

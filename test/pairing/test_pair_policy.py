@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dtp_stereo_ros.pairing.image_stream import certain
 from dtp_stereo_ros.pairing.pair_policy import PairPolicy
 
 MS = 1_000_000
@@ -239,3 +240,21 @@ def test_the_gap_is_the_smallest_among_the_waiting_images(
     gaps = [abs(b - a) for a in lefts for b in rights]
     found = policy.gap_ns()
     assert (None if found is None else abs(found)) == min(gaps, default=None)
+
+
+@pytest.mark.parametrize(
+    ('periods', 'known'),
+    [
+        ([1.0] * 8, True),
+        ([0.8, 1.2, 1.0, 1.0, 0.75, 1.25, 1.0, 0.9], True),
+        ([2, 2, 3, 2, 3, 2, 2, 2], False),
+        ([3, 3, 2, 3, 2, 3, 3, 3], False),
+        ([1, 2, 1, 1, 1, 1, 1, 1], False),
+        ([2, 3, 2, 3] * 5 + [1, 1, 2, 2], True),
+        ([1.0] * 7, False),
+    ],
+)
+def test_a_period_is_certain_where_no_interval_may_be_two_or_three(
+    periods: list[float], known: bool
+) -> None:
+    assert certain([int(p * 50_000_000) for p in periods]) is known

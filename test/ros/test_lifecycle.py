@@ -180,10 +180,10 @@ def test_overrides_of_qos_belong_to_their_topic(node: Node, start_depth_node: St
     # Somebody must listen, or the images are not subscribed to for long.
     node.create_subscription(Image, 'depth/image', lambda _: None, 1)
     until(lambda: node.count_subscribers('/right/image_rect') > 0)
-    profiles = {
-        name: node.get_publishers_info_by_topic(name)[0].qos_profile
-        for name in ('/points2', '/disparity', '/depth/image', '/confidence')
-    }
+    names = ('/points2', '/disparity', '/depth/image', '/confidence')
+    # Each is discovered by itself.
+    until(lambda: all(node.count_publishers(name) for name in names))
+    profiles = {name: node.get_publishers_info_by_topic(name)[0].qos_profile for name in names}
     changed = profiles.pop('/points2')
     assert changed.reliability == ReliabilityPolicy.BEST_EFFORT
     assert changed.durability == DurabilityPolicy.TRANSIENT_LOCAL
