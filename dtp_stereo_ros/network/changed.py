@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from .light import DTPNetLight, check_choice
+from .light import DTPNetLight, LightConfig, check_choice
 from .widths import apply_widths, read_widths
 
 # Blocks at 1/32 that a magnified network has more: what they see of the scene is smaller there.
@@ -108,15 +108,11 @@ def with_error_head(network: DTPNetLight, channels: int) -> DTPNetLight:
     """
     if network.config.error == channels:
         return network
-    made = DTPNetLight(dataclasses.replace(network.config, error=channels))
-    widths = {k: v for k, v in read_widths(network).items() if not k.startswith('error.')}
+    config = dataclasses.replace(network.config, error=channels)
     # The head reads what this layer reads.
     reader = 'upsampling.context' if network.refinement is None else 'refinement.leave'
-    widths['error.features'] = [channels, widths[reader][1], 1]
-    apply_widths(made, widths)
-    state = {k: v for k, v in network.state_dict().items() if not k.startswith('error.')}
-    made.load_state_dict({**made.state_dict(), **state})
-    return made.train(network.training)
+    features = read_widths(network)[reader][1]
+    return _with_part(network, config, 'error', {'error.features': [channels, features, 1]})
 
 
 def with_choice(network: DTPNetLight, channels: int, magnification: float) -> DTPNetLight:
@@ -136,13 +132,20 @@ def with_choice(network: DTPNetLight, channels: int, magnification: float) -> DT
         return network
     config = dataclasses.replace(c, choice=channels, magnification=magnification)
     check_choice(config)
-    made = DTPNetLight(config)
-    widths = {k: v for k, v in read_widths(network).items() if not k.startswith('choice.')}
-    features = widths['refinement.leave'][1]
-    widths['choice.finer'] = [channels, features, 1]
-    widths['choice.coarser'] = [channels, features + 1, 1]
-    apply_widths(made, widths)
-    state = {k: v for k, v in network.state_dict().items() if not k.startswith('choice.')}
+    features = read_widths(network)['refinement.leave'][1]
+    inputs = {'choice.finer': features, 'choice.coarser': features + 1}
+    widths = {name: [channels, count, 1] for name, count in inputs.items()}
+    return _with_part(network, config, 'choice', widths)
+
+
+def _with_part(
+    network: DTPNetLight, config: LightConfig, part: str, widths: dict[str, list[int]]
+) -> DTPNetLight:
+    """The network of a config with one part fresh, of these widths; all else is as before."""
+    made, before = DTPNetLight(config), f'{part}.'
+    kept = {k: v for k, v in read_widths(network).items() if not k.startswith(before)}
+    apply_widths(made, {**kept, **widths})
+    state = {k: v for k, v in network.state_dict().items() if not k.startswith(before)}
     made.load_state_dict({**made.state_dict(), **state})
     return made.train(network.training)
 

@@ -87,7 +87,7 @@ class Choice(nn.Module):
 
 
 def coarser_planes(finer: Tensor, whole: Tensor, rest: Tensor, sureness: Tensor) -> Tensor:
-    """What tells of the coarser estimate, all of them small numbers (B, PLANES, h, w).
+    """Evidence for and against the coarser estimate, small numbers (B, PLANES, h, w).
 
     They are how far it is from the finer one, what is left of its whole pixels, how far its match
     lies inside the right image, and how sure the finer one is.

@@ -177,7 +177,7 @@ class Aggregation(nn.Module):
 
 
 class Level(NamedTuple):
-    """What is seen in a pair of one size, in pixels of it.
+    """Features, distribution and disparity of a pair of one size, in pixels of it.
 
     Attributes:
         half: features of both views at 1/2, (B, stem, H2, W2).
@@ -314,7 +314,7 @@ class DTPNetLight(nn.Module):
         return logits, joined(left4, volume)
 
     def level(self, left: Tensor, right: Tensor) -> Level:
-        """What is seen in a pair (B, 3, H, W) of the size on which the network works."""
+        """Features, distribution and disparity of a pair (B, 3, H, W) as it is, not enlarged."""
         c = self.config
         half, quarter, eighth, sixteenth = self.encoded(left, right)
         left4, right4 = quarter.chunk(2)
