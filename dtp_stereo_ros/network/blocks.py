@@ -205,7 +205,10 @@ class Enlarge(nn.Module):
 
 
 def doubled(plane: Tensor) -> Tensor:
-    """A disparity (B, 1, h, w) in px at twice the size, see `resampled`."""
+    """A disparity (B, 1, h, w) in px at twice the size: `resampled` without reading by index.
+
+    With that dtpnet takes 1.05 of its time in fp32, in OpenVINO and in ONNX Runtime.
+    """
     height, width = plane.shape[2:]
     around = F.pad(plane, (1, 1, 1, 1), mode='replicate')
     rows = around[:, :, :height], around[:, :, 2:]
