@@ -32,6 +32,7 @@ from ..synthetic.visibility import visible
 from .batches import Batch, MakePairs, PooledBatches, make_pair
 from .prefetch import without_traceback
 from .raycast_source import Renderer
+from .workers import endless_loader
 
 # Size of the pairs that are rendered from assets for a pool, where no crop is larger.
 RENDERED_SIZE = (384, 640)
@@ -43,6 +44,8 @@ _MEMORY_SHARE = 0.5
 # Share of draws that stand upside down.
 UPSIDE_DOWN = 0.1
 _PHOTOS = 200
+# Items that each process makes in advance.
+_AHEAD = 8
 # Time between looks whether a feed, of which no pair is taken, is closed.
 _LOOK_S = 0.5
 
@@ -245,26 +248,14 @@ class PooledFeed:
         self._scenes: Iterator[Any] | None = None
         if renderer:
             drawn = renderer.drawn(first, (sizes[RAYCAST],))
-            self._scenes = iter(self._loader(drawn, min(drawers, workers)))
+            self._scenes = iter(endless_loader(drawn, min(drawers, workers), device, _AHEAD))
         for spec in others:
             share = max(1, workers - drawers - few * (len(others) - 1))
-            loader = self._loader(
-                CleanPairs(spec, config, sizes[spec], first, process),
-                share if is_assets(spec) else few,
-            )
+            pairs = CleanPairs(spec, config, sizes[spec], first, process)
+            loader = endless_loader(pairs, share if is_assets(spec) else few, device, _AHEAD)
             threading.Thread(
                 target=self._deliver, name=f'pairs of {spec}', args=(spec, loader), daemon=True
             ).start()
-
-    def _loader(self, stream: IterableDataset[Any], workers: int) -> DataLoader[Any]:
-        return DataLoader(
-            stream,
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=8 if workers else None,
-            multiprocessing_context='spawn' if workers else None,
-            pin_memory=self.device.type == 'cuda',
-        )
 
     def _deliver(self, spec: str, loader: DataLoader[Any]) -> None:
         try:

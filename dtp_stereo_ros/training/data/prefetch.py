@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import IterableDataset
 
 from dtp_stereo_ros.errors import StereoError
 
 from .batches import Batch
 from .raycast_source import Item, Renderer
+from .workers import endless_loader
 
 
 class Feed:
@@ -34,19 +35,8 @@ class Feed:
         device: torch.device,
         renderer: Renderer | None,
     ) -> None:
-        loader: DataLoader[Item] = DataLoader(
-            stream,
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
-            # A forked worker would inherit the threads of OpenCV and CUDA as locks that nobody
-            # opens again.
-            multiprocessing_context='spawn' if workers else None,
-            # A copy from other memory waits for the device.
-            pin_memory=device.type == 'cuda',
-        )
         self.device, self.renderer = device, renderer
-        self._items: Iterator[Item] = iter(loader)
+        self._items: Iterator[Item] = iter(endless_loader(stream, workers, device, ahead=4))
         self._side = torch.cuda.Stream(device) if device.type == 'cuda' else None
         self._waiting: tuple[Batch, Any] | None = None
 

@@ -6,6 +6,7 @@ import torch
 from raycast_reference import render_reference
 
 from dtp_stereo_ros.training.data.raycast_source import stereo_pairs
+from dtp_stereo_ros.training.data.workers import endless_loader
 from dtp_stereo_ros.training.synthetic import raycast
 from dtp_stereo_ros.training.synthetic.atlas import (
     FENCES,
@@ -487,12 +488,7 @@ def test_streams_number_their_batches(atlas):
 
 
 def test_workers_share_the_stream(atlas):
-    loader = torch.utils.data.DataLoader(
-        DrawnBatches(drawer_of(atlas)),
-        batch_size=None,
-        num_workers=2,
-        multiprocessing_context='spawn',  # a fork crashes beside OpenCV's and DDS's threads
-    )
+    loader = endless_loader(DrawnBatches(drawer_of(atlas)), 2, torch.device('cpu'), ahead=2)
     seeds = [item.seed for _, item in zip(range(4), loader, strict=False)]
     assert seeds == [drawer_of(atlas).draw(i).seed for i in range(4)]
 
