@@ -118,6 +118,26 @@ def test_lockstep_agrees_with_bag_on_real_scenes(tmp_path: Path, data_root: Path
         assert value == pytest.approx(other[name], abs=1e-4), name
 
 
+def test_lockstep_waits_for_late_camera_infos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come after their images where the middleware has to repeat them."""
+    large, small = planes(1)[0], planes(1)[0]
+    small = Pair(*(image[:-16] for image in (small.left, small.right, small.truth_px)))
+    bag = write_scene_bag(tmp_path / 'b', [large, small])
+    send = replayer.Replayer.send
+
+    def late(self: replayer.Replayer, part: str, message: Any) -> None:
+        if part == 'left_info' and message.height == small.left.shape[0]:
+            time.sleep(6.0)
+        send(self, part, message)
+
+    monkeypatch.setattr(replayer, 'PARTS', ('left', 'right', 'left_info', 'right_info'))
+    monkeypatch.setattr(replayer.Replayer, 'send', late)
+    found = replay(tmp_path, bag, *SGBM)['replay']
+    assert (found['sent'], found['answered'], sum(found['dropped'].values())) == (2, 2, 0)
+
+
 def test_what_the_node_published_is_recorded(bag: Path, tmp_path: Path) -> None:
     """The bag that is written holds the pairs and results: its judgement is that of the replay."""
     out = tmp_path / 'out.mcap'

@@ -74,7 +74,7 @@ def node_process(
         log: takes its output.
         env: for its environment.
         lockstep: nothing is dropped: images are subscribed to reliably, so that they arrive late
-            instead of never, and none is too old.
+            instead of never, none is too old, and each waits for its own camera info.
     """
     remaps = {}
     for side in SIDES:
@@ -92,6 +92,8 @@ def node_process(
     }
     if lockstep:
         merged['max_age'] = 0.0
+        # Each info is sent with its image; on a busy machine it may come after it.
+        merged['cache_camera_info'] = False
     file = folder / 'node.yaml'
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in merged.items()}
     file.write_text(yaml.safe_dump({'/**': {'ros__parameters': plain}}))

@@ -221,8 +221,9 @@ class Replayer:
             self._asking, self.figures = False, figures
 
     def begin(self) -> None:
-        """Start the time, and take the state of the node's counters."""
+        """Start the time, and take the state of the node's counters once it rests."""
         self._next_report()
+        self.spin(lambda: _rests(self.told), _NEXT_S)
         self._before = dict(self.told)
         self.figures.loads.clear()
         self._started_s = time.monotonic()
@@ -349,12 +350,11 @@ class Replayer:
         given = {'left': pair.left, 'right': pair.right}
         given |= {f'{side}_info': pair.infos[side] for side in SIDES if side in pair.infos}
         made = {part: self.message(part, given[part], shift_ns) for part in PARTS if part in given}
-        left_ns, right_ns = stamp_ns(pair.left), stamp_ns(pair.right)
-        for part in ('right', 'right_info'):
-            # They are a pair already: the node need not find its tolerance first.
-            if left_ns != right_ns and part in made and stamp_ns(given[part]) == right_ns:
-                made[part].header.stamp = made['left'].header.stamp
-        self.set_clock(left_ns + shift_ns)
+        # They belong together already: the node need not find its tolerance first, and takes no
+        # other info for them.
+        for message in made.values():
+            message.header.stamp = made['left'].header.stamp
+        self.set_clock(stamp_ns(pair.left) + shift_ns)
         for part, message in made.items():
             self.send(part, message)
         return time.monotonic()
@@ -429,6 +429,13 @@ class Replayer:
 
 def _time(now_ns: int) -> Time:
     return Time(sec=now_ns // NS_PER_S, nanosec=now_ns % NS_PER_S)
+
+
+def _rests(told: Mapping[str, str]) -> bool:
+    """Whether all pairs that a node counts have become results or drops."""
+    done = int(told.get('results', '0'))
+    done += sum(int(v) for key, v in told.items() if key.startswith('dropped '))
+    return int(told.get('images paired', '0')) <= done
 
 
 def _pid(process: str) -> int | None:
