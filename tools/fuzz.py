@@ -251,6 +251,7 @@ def fuzzer() -> Iterator[Fuzzer]:
     overrides = {'backend': 'sgbm', 'disparity_range': 16, 'watchdog_timeout': 0.0}
     parameters = [Parameter(name, value=value) for name, value in overrides.items()]
     node = DepthNode('fuzzed', parameter_overrides=parameters)
+    node.begin()
     assert node.worker is not None
     process = node.worker._process
 

@@ -49,8 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: ROS arguments, default those of the process.
 
     Returns:
-        0 after SIGINT, SIGTERM or `--help`, 1 when the worker died or hangs, 2 for what the user
-        can mend.
+        0 for `--help`, 2 for arguments that the user can mend. Once ROS has started, the process
+        ends here: with 0 after SIGINT or SIGTERM, 1 when the worker died or hangs, 2 for what the
+        user can mend.
     """
     print_anything()
     stop = _Stop()
@@ -75,28 +76,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'depth_node: {one_line(error)}{_hint(error)}', file=sys.stderr)
         return 2
     try:
-        return _run(stop, given)
-    except KeyboardInterrupt:
-        return 0
+        _leave(_run(stop, given))
     finally:
         rclpy.try_shutdown()
 
 
 def _run(stop: _Stop, given: Sequence[str]) -> int:
+    node = None
     try:
         node = DepthNode()
-    except _USER_ERRORS as error:
-        print(f'depth_node: {one_line(error)}', file=sys.stderr)
-        return 2
-    except rclpy_implementation.RCLError as error:  # the middleware refuses
-        print(f'depth_node: {one_line(error)}{_hint(error)}', file=sys.stderr)
-        return 2
+        node.begin()
+    except KeyboardInterrupt:
+        _leave(0, node)
     except Exception as error:
-        line = user_line(error)
-        if line is None:
-            raise
-        print(f'depth_node: {line}', file=sys.stderr)
-        return 2
+        # Told before the middleware is taken down: soon after its start that may crash.
+        _leave(_refused(error), node)
     for text in arguments.unread_files(given, node.get_fully_qualified_name()):
         node.get_logger().warning(text)
     executor = SingleThreadedExecutor()
@@ -107,12 +101,26 @@ def _run(stop: _Stop, given: Sequence[str]) -> int:
     if node.failure:
         node.report_failure()
         time.sleep(_FAREWELL_S)
-        _leave(node, 1)
+        _leave(1, node)
     if node.state == 'finalized':
         time.sleep(_FAREWELL_S)
     executor.shutdown()
     node.close()
     return 0
+
+
+def _refused(error: Exception) -> int:
+    """Exit code of what the user can mend, which is printed in one line; raises the rest."""
+    if isinstance(error, rclpy_implementation.RCLError):  # the middleware refuses
+        line = f'{one_line(error)}{_hint(error)}'
+    elif isinstance(error, _USER_ERRORS):
+        line = one_line(error)
+    elif (found := user_line(error)) is not None:
+        line = found
+    else:
+        raise error
+    print(f'depth_node: {line}', file=sys.stderr, flush=True)
+    return 2
 
 
 def _spin_once(executor: SingleThreadedExecutor, node: DepthNode) -> None:
@@ -137,16 +145,22 @@ def _hint(error: Exception) -> str:
     return '; ROS_SECURITY_ENABLE is set: see docs/guides/security.md' if secured else ''
 
 
-def _leave(node: DepthNode, code: int) -> NoReturn:
-    """End the process whatever its other threads hold: one that hangs cannot be waited for.
+def _leave(code: int, node: DepthNode | None = None) -> NoReturn:
+    """End the process whatever its other threads do: one that hangs cannot be waited for.
 
-    DDS informs the other side, if it still works: it would go on sending to us for the 20 s
-    of its lease, and lose messages for those who live.
+    Nor does the interpreter end: it would stop threads within native code, of a model that loads
+    for one, where C++ aborts the process. DDS informs the other side, if it still works: it would
+    go on sending to us for the 20 s of its lease, and lose messages for those who live.
+
+    Args:
+        code: of the process.
+        node: that is not closed yet; its worker is not waited for.
     """
     backstop = threading.Timer(_LEAVE_S, os._exit, (code,))
     backstop.daemon = True
     backstop.start()
-    node.destroy_node()
+    if node is not None:
+        node.destroy_node()
     rclpy.try_shutdown()
     logging.shutdown()
     sys.stdout.flush()

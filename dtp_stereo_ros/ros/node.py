@@ -48,7 +48,7 @@ class DepthNode(LifecycleNode):
     """Rectified stereo images in; disparity, depth and point cloud out.
 
     A managed node: configuring loads the model, activating subscribes, deactivating unsubscribes,
-    cleaning up frees the model. With `autostart` it does the first two by itself.
+    cleaning up frees the model. With `autostart`, `begin` does the first two.
 
     The executor's thread only receives and pairs; all computing happens in one worker thread
     with one model, which takes the newest pair of each camera in turn.
@@ -63,7 +63,7 @@ class DepthNode(LifecycleNode):
         failure: why the process must end: the worker died or hangs; '' while all is well.
 
     Raises:
-        StereoError: a parameter is invalid, or, with `autostart`, the backend cannot start.
+        StereoError: a parameter is invalid.
     """
 
     def __init__(self, name: str = 'depth_node', **kwargs: Any) -> None:
@@ -89,14 +89,25 @@ class DepthNode(LifecycleNode):
         self._every(config.diagnostics_period, self._report)
         self._every(_WATCH_PERIOD_S, self._watch)
         self.parameters.on_change(self._apply)
-        if config.autostart:
-            self._autostart()
-        else:
+
+    def begin(self) -> None:
+        """Configure and activate, with `autostart`; else tell what is waited for.
+
+        Raises:
+            StereoError: the backend cannot start.
+        """
+        if not self.parameters.node.autostart:
             name = self.get_fully_qualified_name()
             self.get_logger().info(
                 'autostart is false: waits for a lifecycle manager, or for '
                 f'ros2 lifecycle set {name} configure'
             )
+            return
+        self._starting = True
+        started = self.trigger_configure() == _SUCCESS and self.trigger_activate() == _SUCCESS
+        self._starting = False
+        if not started:
+            raise self._refusal or BackendError('the node could not start; see its log')
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         """As of rclpy, which calls it for each request of the parameter services.
@@ -166,15 +177,6 @@ class DepthNode(LifecycleNode):
         self.get_logger().error(self.failure)
         self._report()
 
-    def _autostart(self) -> None:
-        self._starting = True
-        started = self.trigger_configure() == _SUCCESS and self.trigger_activate() == _SUCCESS
-        self._starting = False
-        if started:
-            return
-        self.close()
-        raise self._refusal or BackendError('the node could not start; see its log')
-
     def _guarded(self, transition: Callable[[], None]) -> TransitionCallbackReturn:
         """Run a transition; rclpy would swallow what it raises without a word."""
         self._refusal = None
@@ -237,7 +239,8 @@ class DepthNode(LifecycleNode):
         self._enter('inactive')
 
     def _cleanup(self) -> None:
-        self._deactivate()
+        if self.state == 'active':
+            self._deactivate()
         if self.worker and not self.worker.stop(_STOP_WAIT_S):
             raise BackendError(f'the worker did not stop within {_STOP_WAIT_S:g} s')
         if self._output_thread and not self._output_thread.stop(_STOP_WAIT_S):

@@ -326,6 +326,7 @@ def test_one_model_whatever_the_cameras(monkeypatch: pytest.MonkeyPatch) -> None
             Parameter('cameras', value=names),
         ],
     )
+    node.begin()
     workers = [t for t in threading.enumerate() if t.name == 'stereo worker']
     assert [rig.inputs.topics['right_info'] for rig in node.rigs] == [
         f'/{name}/right/camera_info' for name in names

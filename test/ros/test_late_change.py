@@ -70,6 +70,7 @@ def depth_node(ros: None, loading: SlowLoading) -> Iterator[DepthNode]:
     """
     name = f'late_change_{next(_NUMBERS)}'
     made = DepthNode(name, parameter_overrides=[Parameter('backend', value='sgbm')])
+    made.begin()
     executor = SingleThreadedExecutor()
     executor.add_node(made)
     thread = threading.Thread(target=executor.spin)

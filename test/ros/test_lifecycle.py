@@ -430,6 +430,10 @@ def test_a_destroyed_node_leaves_nothing_of_the_middleware() -> None:
         "        place = f'/proc/self/fd/{name}'\n"
         "        held += os.path.lexists(place) and 'socket' in os.readlink(place)\n"
         '    return held\n'
+        'def begun():\n'
+        "    node = DepthNode(parameter_overrides=[Parameter('backend', value='sgbm')])\n"
+        '    node.begin()\n'
+        '    return node\n'
         'def held(make):\n'
         '    rclpy.init(args=[])\n'
         '    node = make()\n'
@@ -440,8 +444,7 @@ def test_a_destroyed_node_leaves_nothing_of_the_middleware() -> None:
         '    return while_up, sockets()\n'
         'kept = []\n'
         "plain = held(lambda: rclpy.create_node('plain'))\n"
-        "sgbm = Parameter('backend', value='sgbm')\n"
-        'own = held(lambda: DepthNode(parameter_overrides=[sgbm]))\n'
+        'own = held(begun)\n'
         'print(*plain, *own, flush=True)\n'
         'os._exit(0)\n'
     )
