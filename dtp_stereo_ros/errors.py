@@ -40,6 +40,16 @@ def one_line(error: BaseException) -> str:
     return ' '.join(str(error).split())
 
 
+def refusal(error: Exception) -> StereoError:
+    """An error that refuses a change: of a user it stays as it is, a bug gets its type in front.
+
+    A node that works does not end because of a value that it is asked to take.
+    """
+    if isinstance(error, StereoError):
+        return error
+    return BackendError(f'{type(error).__name__}: {one_line(error)}')
+
+
 @contextmanager
 def of_place(place: Path | str) -> Iterator[None]:
     """Input errors of what is done within, each with the file or topic that it is of.

@@ -104,8 +104,15 @@ def resolve(name_or_path: str, suffixes: Sequence[str]) -> Path:
         suffixes: endings that the caller reads, e.g. ('.onnx',).
 
     Raises:
-        ModelError: there is no such file, or it is of another kind.
+        ModelError: there is no such file, it is of another kind, or its folder cannot be read.
     """
+    try:
+        return _resolved(name_or_path, suffixes)
+    except OSError as error:
+        raise ModelError(f'{name_or_path}: {error.strerror}; check the path') from error
+
+
+def _resolved(name_or_path: str, suffixes: Sequence[str]) -> Path:
     kinds = ' or '.join(suffixes)
     if is_path(name_or_path):
         path = expanded(name_or_path)

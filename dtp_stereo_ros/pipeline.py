@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from . import backends, postprocess, preprocess
 from .backends.base import Backend
 from .config import MODEL_SETTINGS, PipelineConfig, Setting, tunables, validate
+from .errors import one_line
 from .stereo import Float32Array, StereoCalibration, StereoFrame, StereoResult
+
+_log = logging.getLogger(__name__)
 
 # A backend is built from these; changing any other setting keeps the one that runs.
 BACKEND_SETTINGS = ('backend', 'model', 'precision', 'threads', 'torch_compile', *MODEL_SETTINGS)
@@ -122,12 +126,13 @@ class StereoPipeline:
         if loaded or backend_settings(config) != backend_settings(self._config):
             backend, choice = loaded or backends.choose(config)
             old, self._backend, self._choice = self._backend, backend, choice
-            old.close()
+            self._config = config
+            _free(old)
         self._config = config
 
     def close(self) -> None:
         """Free the backend. `process` must not be called afterwards."""
-        self._backend.close()
+        _free(self._backend)
 
     def _infer(
         self, prepared: preprocess.Prepared, check_px: float
@@ -146,3 +151,11 @@ class StereoPipeline:
         spec, ratio = self._backend.spec, geometry.width_ratio
         searched_px = (spec.min_disparity_px * ratio, spec.max_disparity_px * ratio)
         return postprocess.disparity_limits_px(calibration, searched_px, self._config)
+
+
+def _free(backend: Backend) -> None:
+    """Close a backend; after a fault of its device that may fail, and the next one shall run."""
+    try:
+        backend.close()
+    except Exception as error:
+        _log.warning('backend %s does not close: %s', backend.name, one_line(error))

@@ -100,6 +100,9 @@ def test_paths_of_no_file_or_of_another_kind(tmp_path: Path) -> None:
         models.resolve('some.pt', ('.onnx',))
     with pytest.raises(ModelError, match=r'tiny: \.onnx or \.pt is read here'):
         models.resolve('folder/tiny', ('.onnx', '.pt'))
+    for name in ('x' * 300, f'{tmp_path}/{"x" * 300}.onnx'):
+        with pytest.raises(ModelError, match='File name too long; check the path'):
+            models.resolve(name, ('.onnx',))
 
 
 def test_spec_of_a_model_that_describes_itself(make_onnx: MakeOnnx) -> None:

@@ -145,6 +145,23 @@ def test_a_failed_swap_keeps_the_old_backend_working(
     np.testing.assert_array_equal(pipeline.process(frame).disparity_px, before)
 
 
+def test_a_backend_that_does_not_close_gives_way(
+    make_frame: MakeFrame, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one on a GPU after a fault of the device."""
+    pipeline = StereoPipeline(_SGBM)
+
+    def fail() -> None:
+        raise RuntimeError('an illegal memory access')
+
+    monkeypatch.setattr(pipeline.backend, 'close', fail)
+    wanted = replace(_SGBM, disparity_range=64)
+    pipeline.reconfigure(wanted)
+    assert pipeline.config == wanted
+    assert pipeline.process(make_frame(12)).valid_share > 0.5
+    assert caplog.messages == ['backend sgbm does not close: an illegal memory access']
+
+
 def test_the_size_may_change_between_frames(make_frame: MakeFrame) -> None:
     pipeline = StereoPipeline(_SGBM)
     for size in ((120, 320), (97, 251), (120, 320)):

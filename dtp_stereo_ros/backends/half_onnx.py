@@ -141,6 +141,8 @@ class _Converter:
         self._half.discard(name)
         self._half.add(inner)
         self._floats.add(inner)
+        # Those that read it take it as it is.
+        self._cast[name, True] = inner
         self._nodes.append(
             self._onnx.helper.make_node(
                 'Cast', [inner], [name], f'cast_{name}', to=self._onnx.TensorProto.FLOAT

@@ -12,7 +12,7 @@ from ..pairing.image_stream import Arrival, period_ns
 from ..stereo import SIDES
 from .finding import Finding
 from .loss import lost_share
-from .stamps import after_jump, recorded_findings, rough
+from .stamps import after_jump, recorded_findings, rough, seconds
 
 _NS_PER_S = 1_000_000_000
 _LOST = 0.02
@@ -86,7 +86,7 @@ def _pairs(
         f'{rough(nearest_ns)} away'
     )
     if config.approximate_sync:
-        mend = f'approximate_sync_tolerance_seconds: {2 * nearest_ns / 1e9:.2g} in --params'
+        mend = f'approximate_sync_tolerance_seconds: {seconds(2 * nearest_ns)} in --params'
     else:
         mend = '--approximate-sync (of the node: approximate_sync), or trigger the cameras'
     if not paired:
@@ -100,6 +100,9 @@ def _pairs(
 
 def _infos(infos: Mapping[str, int], topics: Mapping[str, str], undescribed: int) -> list[Finding]:
     missing = [topics[side] for side in SIDES if not topics[f'{side}_info']]
+    if infos['right'] and not infos['left']:
+        text = f'no camera_info of {topics["left"]}: taken to be that of the right camera'
+        return [Finding('warn', 'camera_info', text, 'record it')]
     if missing:
         text = (
             f'no camera_info beside {" and ".join(missing)}: disparity only, no depth, and no '

@@ -146,6 +146,16 @@ def _smallest_gap(left: Sequence[int], right: Sequence[int]) -> int:
     return smallest
 
 
+def seconds(duration_ns: int) -> str:
+    """A duration to two digits as a parameter of ROS takes it, in seconds.
+
+    With a point and without an exponent: a node refuses a whole number, and YAML takes 2e-6 for
+    text.
+    """
+    rounded = f'{float(f"{duration_ns / _NS_PER_S:.2g}"):.9f}'.rstrip('0')
+    return f'{rounded}0' if rounded.endswith('.') else rounded
+
+
 def rough(gap_ns: int) -> str:
     """A stamp difference to one digit, so that jitter does not make a new message of it."""
     gap_ms = float(f'{abs(gap_ns) / 1e6:.1g}')

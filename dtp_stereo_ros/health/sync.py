@@ -5,9 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
+from ..pairing.image_stream import Arrival
+from ..stereo import SIDES
 from ..topics import INPUTS
 from .finding import Finding
-from .stamps import rough
+from .stamps import rough, seconds
+
+# Newest images of equal stamps that are looked at.
+_JUDGED = 3
 
 
 def waiting_finding(
@@ -73,11 +78,37 @@ def unpaired_finding(gap_ns: int, node: str, approximate: bool, tolerance_ns: in
         mend = f'{set_parameter} approximate_sync true, if the cameras are not triggered together'
         return Finding('error', 'sync', text, mend)
     text += f', the tolerance is {tolerance_ns / 1e6:.3g} ms'
-    # With a point and without an exponent: a node refuses a whole number, and YAML takes 2e-6 for
-    # text.
-    rounded = f'{float(f"{2 * abs(gap_ns) / 1e9:.2g}"):.9f}'.rstrip('0')
-    tolerance = f'{rounded}0' if rounded.endswith('.') else rounded
-    mend = f'{set_parameter} approximate_sync_tolerance_seconds {tolerance}'
+    mend = f'{set_parameter} approximate_sync_tolerance_seconds {seconds(2 * abs(gap_ns))}'
+    return Finding('error', 'sync', text, mend)
+
+
+def late_finding(
+    arrivals: Mapping[str, Sequence[Arrival]], topics: Mapping[str, str], queue_size: int
+) -> Finding | None:
+    """Finding on images of equal stamps of which one side comes when the other is gone.
+
+    Args:
+        arrivals: 'left' and 'right' to their newest images in the order in which they came.
+        topics: the same sides to their topic.
+        queue_size: images of a side that wait for a partner.
+    """
+    came = {side: dict(arrivals[side]) for side in SIDES}
+    common = sorted(came['left'].keys() & came['right'].keys())[-_JUDGED:]
+    if not common:
+        return None
+    late = max(SIDES, key=lambda side: came[side][common[-1]])
+    early = came['left' if late == 'right' else 'right']
+    behind = [
+        sum(other > stamp and at < came[late][stamp] for other, at in early.items())
+        for stamp in common
+    ]
+    if min(behind) < queue_size:
+        return None
+    text = (
+        f'left and right come but do not pair: {topics[late]} comes {max(behind)} frames after '
+        f'the other side, of which {queue_size} wait'
+    )
+    mend = f'start the node with --ros-args -p queue_size:={2 * max(behind)}'
     return Finding('error', 'sync', text, mend)
 
 

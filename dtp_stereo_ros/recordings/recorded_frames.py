@@ -209,7 +209,8 @@ class RecordedCamera:
         stamp = stamp_ns(pair.left)
         left, right = given['left'], given['right']
         if self.config.rectify:
-            if not pair.infos:
+            # The left one that is made of the right one is that of a rectified image.
+            if not self._log.infos['left']:
                 raise CalibrationError(
                     f'{self.topics.left}: has no camera_info, so nothing can be rectified; '
                     'record it'

@@ -82,8 +82,10 @@ class ResultWriter:
             self._write_transforms(time_ns)
         self.pairs += 1
         for side in pair.infos:
-            # One that was latched is written once, before the images.
-            self._write_new(topics.by_part[f'{side}_info'], time_ns, pair.infos[side])
+            # One that was latched is written once, before the images. A left one that was made
+            # of the right one has no topic.
+            if topic := topics.by_part[f'{side}_info']:
+                self._write_new(topic, time_ns, pair.infos[side])
         for side, message in zip(SIDES, (pair.left, pair.right), strict=True):
             self._write_new(topics.by_part[side], stamp_ns(message), message)
         if pair.truth is not None:

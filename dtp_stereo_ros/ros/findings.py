@@ -83,5 +83,5 @@ class Findings:
 
 
 def _shape(text: str) -> str:
-    """A text without its numbers, which jitter."""
-    return re.sub(r'\d+(\.\d+)?', '#', text)
+    """A text without its numbers, which jitter; those within a name, as of a topic, stay."""
+    return re.sub(r'(?<!\w)(?<![A-Za-z_]/)\d+(\.\d+)?', '#', text)

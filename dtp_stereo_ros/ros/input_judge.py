@@ -12,7 +12,7 @@ from ..health.dds_settings import LARGE_MESSAGES, loss_mend
 from ..health.finding import Finding
 from ..health.loss import lost_beside_infos, lost_beside_infos_findings, lost_findings
 from ..health.stamps import stamp_findings
-from ..health.sync import unpaired_finding, waiting_finding
+from ..health.sync import late_finding, unpaired_finding, waiting_finding
 from ..pairing.image_stream import Arrival
 from ..stereo import SIDES
 from .output_publishers import OtherPublishers
@@ -90,7 +90,7 @@ class InputJudge:
             arrivals = {side: policy.arrivals(side) for side in SIDES}
             paired, gap_ns = policy.counts['paired'], policy.gap_ns()
             tolerance_ns, approximate = policy.tolerance_ns(), policy.approximate
-            period_s = policy.period_s()
+            period_s, queue_size = policy.period_s(), policy.queue_size
         self._judge_infos()
         if now - self._judged_at < max(_JUDGE_AFTER_S, _JUDGE_AFTER_FRAMES * period_s):
             return
@@ -117,8 +117,9 @@ class InputJudge:
             self._findings.state('sync', self._waiting(silent))
         elif no_new_pair and gap_ns is not None and not explained:
             node = self._node.get_fully_qualified_name()
+            late = late_finding(arrivals, self._inputs.topics, queue_size)
             unpaired = unpaired_finding(gap_ns, node, approximate, tolerance_ns)
-            self._findings.state('sync', unpaired)
+            self._findings.state('sync', late or unpaired)
         else:
             self._findings.clear('sync')
 

@@ -36,7 +36,7 @@ from ..config import (
     tunables,
     validate,
 )
-from ..errors import ConfigError, StereoError
+from ..errors import ConfigError, refusal
 
 _TYPE_NAMES = {
     bool: 'true or false',
@@ -100,7 +100,7 @@ class Parameters:
     def on_change(self, apply: Apply) -> None:
         """Call `apply(pipeline, node)` with checked settings before they come into force.
 
-        A `StereoError` that it raises refuses the change, with its text as the reason.
+        What it raises refuses the change, with its text as the reason.
         """
 
         def on_set(parameters: Sequence[Parameter]) -> SetParametersResult:
@@ -109,8 +109,8 @@ class Parameters:
                 pipeline = _replaced(self.pipeline, values)
                 node = _replaced(self.node, values)
                 apply(pipeline, node)
-            except StereoError as error:
-                return SetParametersResult(successful=False, reason=str(error))
+            except Exception as error:
+                return SetParametersResult(successful=False, reason=str(refusal(error)))
             self.pipeline, self.node = pipeline, node
             return SetParametersResult(successful=True)
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from .. import backends, models
 from ..backends.base import Backend
 from ..config import PipelineConfig
-from ..errors import BackendError, StereoError
+from ..errors import StereoError, refusal
 from ..pipeline import BACKEND_SETTINGS, StereoPipeline, backend_settings
 from .worker import Worker
 
@@ -78,7 +78,7 @@ class Reconfiguration:
             bug = change.exception()
             if isinstance(bug, Exception):
                 self._in_force = self._pipeline.config
-                self._fail(_known(bug))
+                self._fail(refusal(bug))
 
     def close(self) -> None:
         """Abandon the backend that is being loaded."""
@@ -161,15 +161,8 @@ class _Load:
                 if loaded and self._abandoned:
                     loaded[0].close()
         except Exception as error:
-            self.error = _known(error)
+            self.error = refusal(error)
         self.done.set()
-
-
-def _known(error: Exception) -> StereoError:
-    """A bug in a backend refuses a change; it does not end the node."""
-    if isinstance(error, StereoError):
-        return error
-    return BackendError(f'{type(error).__name__}: {error}')
 
 
 def _with_backend_of(config: PipelineConfig, other: PipelineConfig) -> PipelineConfig:

@@ -191,6 +191,23 @@ def test_without_camera_info_there_is_disparity(tmp_path: Path) -> None:
     assert (finding.level, finding.subject) == ('warn', 'camera_info')
 
 
+def test_the_right_camera_info_alone_describes_rectified_pairs(tmp_path: Path) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(), leave_out=['left_info'])
+    frames, camera = read(bag)
+    calibration = frames[0].frame.calibration
+    assert calibration is not None and calibration.baseline_m == pytest.approx(0.1)
+    (finding,) = [f for f in camera.findings() if f.subject == 'camera_info']
+    assert finding.text.endswith('left/image_rect: taken to be that of the right camera')
+
+
+def test_raw_pairs_need_both_camera_infos(tmp_path: Path) -> None:
+    names = {side: f'/cam/{side}/image_raw' for side in ('left', 'right')}
+    bag = write_scene_bag(tmp_path / 'b', planes(), leave_out=['left_info'], names=names)
+    frames, camera = read(bag, NodeConfig(rectify=True))
+    assert frames == []
+    assert 'no camera_info, so nothing can be rectified' in '; '.join(camera.faults)
+
+
 def test_sizes_that_differ_are_named(tmp_path: Path) -> None:
     pair = planes(1)[0]
     bag = write_scene_bag(tmp_path / 'b', [Pair(pair.left, pair.right[:, :160])] * 6)

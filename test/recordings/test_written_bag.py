@@ -171,6 +171,14 @@ def test_without_camera_info_there_are_picture_and_confidence(tmp_path: Path) ->
     assert set(contents(tmp_path / 'out.mcap')) & ALL == {'/disparity/compressed', '/confidence'}
 
 
+def test_with_the_right_camera_info_alone_there_is_all_but_the_left_one(tmp_path: Path) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(2), leave_out=['left_info'])
+    rewrite(bag, tmp_path / 'out.mcap')
+    found = contents(tmp_path / 'out.mcap')
+    assert '/cam/right/camera_info' in found and '/cam/left/camera_info' not in found
+    assert {'/disparity', '/depth/image', '/points2'} <= set(found)
+
+
 def test_parameters_of_the_node_count(tmp_path: Path) -> None:
     bag = write_scene_bag(tmp_path / 'b', planes(1))
     config = NodeConfig(depth_encoding='16UC1', decimation=8, avoid_point_cloud_padding=True)

@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from dtp_stereo_ros import backends
+from dtp_stereo_ros import backends, models
 from dtp_stereo_ros.backends.base import Backend
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import BackendError
@@ -193,4 +193,16 @@ def test_a_bug_in_a_backend_is_a_refusal(depth_node: DepthNode, loading: SlowLoa
     loading.go_on.set()
     loading.error = KeyError('oops')
     assert change(depth_node, backend='openvino') == (False, "KeyError: 'oops'")
+    assert depth_node.get_parameter('backend').value == 'sgbm'
+
+
+def test_a_bug_in_a_change_refuses_it(
+    depth_node: DepthNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError('broken')
+
+    monkeypatch.setattr(models, 'resolve', broken)
+    result = depth_node.set_parameters([Parameter('backend', value='onnx')])[0]
+    assert (result.successful, result.reason) == (False, 'RuntimeError: broken')
     assert depth_node.get_parameter('backend').value == 'sgbm'

@@ -1,0 +1,41 @@
+"""Findings of a camera: which of them are logged."""
+
+from __future__ import annotations
+
+from dtp_stereo_ros.health.finding import Finding
+from dtp_stereo_ros.ros.findings import Findings
+
+
+class Log:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def error(self, line: str) -> None:
+        self.lines.append(line)
+
+    warning = info = error
+
+
+def stated(*texts: str) -> list[str]:
+    log = Log()
+    findings = Findings(log)
+    for text in texts:
+        findings.state('qos', Finding('warn', 'qos', text, ''))
+    return log.lines
+
+
+def test_numbers_that_jitter_are_logged_once() -> None:
+    assert len(stated('age is 31 ms of 5/6', 'age is 32.5 ms of 4/6')) == 1
+
+
+def test_names_with_numbers_are_told_apart() -> None:
+    for one, other in (('/camera/infra1/image', '/camera/infra2/image'), ('/cam0', '/cam10')):
+        lines = stated(f'{one} is lost', f'{other} is lost')
+        assert [line.split()[0] for line in lines] == [one, other]
+
+
+def test_findings_of_one_subject_are_all_logged() -> None:
+    log = Log()
+    both = [Finding('warn', 'qos', f'/cam/infra{n}: incompatible', '') for n in (1, 2)]
+    Findings(log).state('qos', *both)
+    assert len(log.lines) == 2
