@@ -109,7 +109,9 @@ def check_output(
     """
     if path.suffix.lower() not in OUTPUT_ENDINGS:
         raise InputError(f'{path}: unknown ending; choose one of {", ".join(OUTPUT_ENDINGS)}')
-    if path.is_dir() or not path.parent.is_dir():
+    if path.is_dir():
+        raise InputError(f'{path}: is a folder; name a file to write')
+    if not path.parent.is_dir():
         raise InputError(f'{path}: there is no folder {path.parent} to write it in; create it')
     if what == 'depth' and calibration is None:
         raise CalibrationError(f'{path}: depth needs a calibration; give one by --calib')
@@ -161,13 +163,19 @@ def write_result(
 def atomic(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` only when the block ends without error.
 
-    Where `path` is a link, the file that it leads to is written.
+    Where `path` is a link, the file that it leads to is written. What is no file, a pipe or a
+    device, stays and takes what is written.
 
     Raises:
         InputError: the file cannot be written: no such folder, no right, no space.
     """
     name, target = '', Path(os.path.realpath(path))
     try:
+        # By the path: what a link to standard output leads to has none.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            with path.open('wb') as file:
+                yield file
+            return
         handle, name = tempfile.mkstemp(prefix=f'.{target.name}.', dir=target.parent)
         with os.fdopen(handle, 'wb') as file:
             yield file

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-
 from .config import NodeConfig, PipelineConfig, nearest_name, validate
-from .errors import ConfigError, InputError, one_line
+from .errors import ConfigError, InputError
+from .text_files import read_yaml
 
 _PARAMETERS = 'ros__parameters'
 # Last part of the name of a section that counts; namespaces of a robot are not known here.
@@ -57,13 +56,7 @@ def read_parameters(path: Path) -> dict[str, Any]:
     Raises:
         InputError: no such file, no parameter file, or it has nothing for the node.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, 'strerror', None) or 'no text'
-        raise InputError(f'{path}: cannot be read ({reason}); check the path') from error
-    except yaml.YAMLError as error:
-        raise InputError(f'{path}: is no YAML ({one_line(error)[:160]})') from error
+    content = read_yaml(path)
     sections = dict(_sections(content, ''))
     if not sections:
         raise InputError(f'{path}: has no {_PARAMETERS}; see config/dtp_stereo.yaml')

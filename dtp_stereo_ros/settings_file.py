@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import yaml
-
-from .errors import ConfigError, InputError, one_line
+from .errors import ConfigError, InputError
 from .paths import expanded
+from .text_files import read_yaml
 
 T = TypeVar('T')
 
@@ -32,12 +31,7 @@ def read_settings(cls: type[T], path: Path, changes: Mapping[str, Any]) -> T:
         InputError: no such file, or no YAML.
         ConfigError: see `parse`.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read ({error.strerror})') from error
-    except yaml.YAMLError as error:
-        raise InputError(f'{path}: is no YAML ({one_line(error)[:160]})') from error
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise InputError(f'{path}: holds no settings; see config/recipes')
     try:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -175,6 +178,9 @@ def test_outputs_are_refused_before_any_work(tmp_path: Path, frame: StereoFrame)
         check_output(tmp_path / 'out.gif', None)
     with pytest.raises(InputError, match=r'there is no folder .*missing'):
         check_output(tmp_path / 'missing' / 'out.png', None)
+    (tmp_path / 'folder.png').mkdir()
+    with pytest.raises(InputError, match=r'folder\.png: is a folder; name a file'):
+        check_output(tmp_path / 'folder.png', None)
     with pytest.raises(CalibrationError, match='--calib'):
         check_output(tmp_path / 'out.ply', None)
     check_output(tmp_path / 'out.ply', frame.calibration)
@@ -201,6 +207,27 @@ def test_where_a_link_leads_is_written(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob('*')) == [
         'elsewhere', 'link.npy', 'target.npy',
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize('linked', [False, True])
+def test_a_pipe_takes_what_is_written_and_stays(tmp_path: Path, linked: bool) -> None:
+    pipe, link = tmp_path / 'pipe', tmp_path / 'link'
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    with subprocess.Popen(['cat', pipe], stdout=subprocess.PIPE) as reader:
+        with atomic(link if linked else pipe) as file:
+            file.write(b'content')
+        assert reader.communicate(timeout=60)[0] == b'content'
+    assert pipe.is_fifo() and link.is_symlink()
+
+
+def test_standard_output_is_written_through(tmp_path: Path) -> None:
+    code = (
+        'from pathlib import Path\nfrom dtp_stereo_ros.image_io import atomic\n'
+        "with atomic(Path('/dev/stdout')) as file: file.write(b'content')"
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, check=True)
+    assert done.stdout == b'content'
 
 
 def test_written_files_have_ordinary_permissions(

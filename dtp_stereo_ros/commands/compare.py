@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..errors import InputError
 from ..evaluation import result_file
 from ..evaluation.columns import ALL_COLUMNS
 from ..evaluation.comparison_page import ComparedFile, write_comparison
@@ -48,7 +49,13 @@ def run(args: argparse.Namespace) -> int:
     first, second = (
         ComparedFile(path, result_file.read(path)) for path in (args.first, args.second)
     )
-    found = paired_measures(first.document, second.document)
+    try:
+        found = paired_measures(first.document, second.document)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(
+            f'{args.first}, {args.second}: a part is missing or of another kind ({error}); write '
+            'them again with dtp-stereo eval -o DIR, or bag --json FILE'
+        ) from error
     if args.report:
         page = make_folder(args.report) / 'compare.html'
         write_comparison(page, typed_command(), first, second, found)

@@ -10,6 +10,7 @@ from ..evaluation import motorcycle
 from ..image_io import read_pair
 from ..paths import make_folder
 from ..stereo import StereoFrame
+from ..text_files import read_text
 from .training_options import missing
 
 HELP = 'export a checkpoint to ONNX and write its model card'
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.evaluation:
         if not args.evaluation.is_file():
             raise InputError(f'{args.evaluation}: no such report; write it with dtp-stereo eval')
-        evaluation = args.evaluation.read_text()
+        evaluation = read_text(args.evaluation)
         if not evaluation.startswith('# '):
             raise InputError(f'{args.evaluation}: is no report.md of dtp-stereo eval')
     frame = _frame(args.pair)

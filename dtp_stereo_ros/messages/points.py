@@ -23,15 +23,21 @@ def read_points(msg: PointCloud2, topic: str) -> npt.NDArray[np.float64]:
     names = ('x', 'y', 'z')
     if any(name not in fields or fields[name].datatype not in _FLOATS for name in names):
         raise InputError(f'{topic}: cloud has no x, y and z as floats; name another topic')
-    if len(msg.data) < msg.row_step * msg.height or msg.row_step < msg.point_step * msg.width:
+    used = [fields[name] for name in names]
+    needed = max(field.offset + np.dtype(_FLOATS[field.datatype]).itemsize for field in used)
+    if (
+        msg.point_step < needed
+        or msg.row_step < msg.point_step * msg.width
+        or len(msg.data) < msg.row_step * msg.height
+    ):
         raise InputError(
             f'{topic}: {len(msg.data)} bytes of data do not fit the size of the cloud'
         )
     layout = np.dtype(
         {
             'names': names,
-            'formats': [order + _FLOATS[fields[name].datatype] for name in names],
-            'offsets': [fields[name].offset for name in names],
+            'formats': [order + _FLOATS[field.datatype] for field in used],
+            'offsets': [field.offset for field in used],
             'itemsize': msg.point_step,
         }
     )

@@ -69,7 +69,12 @@ def unpack_bag(place: str, cache: Path) -> Path:
             _write_pairs(bag, camera, temporary)
         with atomic(temporary / 'source.json') as file:
             file.write(json.dumps({'bag': place, **vars(topics)}).encode())
-        temporary.replace(target)
+        try:
+            temporary.replace(target)
+        except OSError:
+            # Another run has unpacked it meanwhile.
+            if not target.is_dir():
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target

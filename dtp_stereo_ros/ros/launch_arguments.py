@@ -169,8 +169,10 @@ def _describe(spec: Tunable, default: Any) -> str:
         limits = f' One of {", ".join(spec.choices)}.'
     elif spec.minimum is not None and spec.maximum is not None:
         limits = f' {spec.minimum:g} .. {spec.maximum:g}{" " * bool(spec.unit)}{spec.unit}.'
-    shown = ','.join(default) if isinstance(default, tuple) else default
-    return f'{spec.description}{limits} Default: {str(shown).lower() or "none"}'
+    shown = ','.join(default) if isinstance(default, tuple) else str(default)
+    if isinstance(default, bool):
+        shown = shown.lower()
+    return f'{spec.description}{limits} Default: {shown or "none"}'
 
 
 def _value(name: str, text: str, default: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import layouts
@@ -51,3 +52,13 @@ def test_results_that_have_nothing_in_common(tmp_path: Path, capsys) -> None:
     file.write_text(result_file.as_json([]))
     assert main(['compare', str(file), str(file)]) == 2
     assert 'no frame, recording or data set is in both files' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('scenes', [None, 'x', [1]])
+def test_reports_with_other_parts_are_refused(tmp_path: Path, capsys, scenes) -> None:
+    file = tmp_path / 'a.json'
+    document = json.loads(result_file.as_json([]))
+    document['recordings'] = scenes
+    file.write_text(json.dumps(document))
+    assert main(['compare', str(file), str(file)]) == 2
+    assert capsys.readouterr().err.count('\n') == 1

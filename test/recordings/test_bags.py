@@ -1,5 +1,8 @@
 """Bags of our own making, ROS 2, with disparity, with depth and with neither."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from robot_bag import (
@@ -79,6 +82,20 @@ def test_a_bag_is_unpacked_once(tmp_path):
     first = open_pairs(spec, tmp_path / 'cache')
     before = first[0].left.stat().st_mtime_ns
     assert open_pairs(spec, tmp_path / 'cache')[0].left.stat().st_mtime_ns == before
+    assert len(list((tmp_path / 'cache').iterdir())) == 1
+
+
+def test_another_run_may_unpack_the_same_bag_meanwhile(tmp_path, monkeypatch):
+    spec = write_bag(tmp_path / 'robot')
+    replace = Path.replace
+
+    def second(self, target):
+        if Path(target).parent == tmp_path / 'cache':
+            shutil.copytree(self, target)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, 'replace', second)
+    assert len(open_pairs(spec, tmp_path / 'cache')) > 0
     assert len(list((tmp_path / 'cache').iterdir())) == 1
 
 

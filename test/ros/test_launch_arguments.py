@@ -19,6 +19,7 @@ def test_every_parameter_is_an_argument_that_tells_its_default() -> None:
     assert set(told) == {*tunables(PipelineConfig), *tunables(NodeConfig), 'use_sim_time'}
     assert told['left_right_check'].endswith(' 0 .. 64 px. Default: 0.0')
     assert ' One of raw, compressed. Default: raw' in told['image_transport']
+    assert told['depth_encoding'].endswith(' Default: 32FC1')
     assert told['approximate_sync'].endswith(' Default: false')
 
 

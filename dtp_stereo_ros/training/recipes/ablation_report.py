@@ -10,6 +10,7 @@ from pathlib import Path
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.image_io import atomic
 from dtp_stereo_ros.markdown import table
+from dtp_stereo_ros.text_files import read_text
 
 from .ablation import Ablation, Outcome
 from .ablation_plan import Group
@@ -43,7 +44,7 @@ def write(path: Path, ablation: Ablation) -> None:
 def _written_by_hand(path: Path) -> str:
     if not path.exists():
         return '\n'
-    text = path.read_text(encoding='utf-8')
+    text = read_text(path)
     if BEGIN not in text or END not in text:
         raise InputError(f'{path}: was not made by this command; give another file with -o')
     return text.partition(BEGIN)[2].partition(END)[0]

@@ -232,6 +232,9 @@ def test_wrong_recipes_are_one_line(tmp_path, smoke):
     path.write_text('a: [')
     with pytest.raises(InputError, match=r'bad\.yaml: is no YAML'):
         read_recipe(path, {})
+    path.write_bytes(b'a: \xe9t\xe9')
+    with pytest.raises(InputError, match=r'bad\.yaml: is no text in UTF-8'):
+        read_recipe(path, {})
     path.write_text('hello')
     with pytest.raises(InputError, match='holds no settings'):
         read_recipe(path, {})
