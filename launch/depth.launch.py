@@ -110,11 +110,9 @@ def _nodes(context: LaunchContext, declared: set[str]) -> list[Action]:
     )
     if _is_true('rviz', given):
         # Of several cameras, RViz shows the first.
-        first = f'{cameras[0]}/' if cameras else ''
-        shown = [(s.removeprefix(first), t) for s, t in remappings if s.startswith(first)]
-        actions.append(
-            _rviz('/'.join(filter(None, (namespace, *cameras[:1]))), shown, given, share)
-        )
+        first = cameras[0] if cameras else ''
+        shown = launch_arguments.viewer_remappings(remappings, whole, name, first)
+        actions.append(_rviz('/'.join(filter(None, (namespace, first))), shown, given, share))
     return actions
 
 

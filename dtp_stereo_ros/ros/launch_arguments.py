@@ -13,7 +13,7 @@ from typing import Any
 
 from ..config import WITHOUT_COUNTERPART, NodeConfig, PipelineConfig, Tunable, tunables
 from ..errors import ConfigError
-from ..topics import INPUTS
+from ..topics import INPUTS, OUTPUTS
 
 # Launch argument: (topic of the node, description).
 TOPICS = {
@@ -104,6 +104,34 @@ def remappings(given: Mapping[str, str], cameras: Sequence[str]) -> list[tuple[s
             if source != target:
                 pairs.append((source, target))
     return pairs
+
+
+def viewer_remappings(
+    pairs: Sequence[tuple[str, str]], namespace: str, node_name: str, camera: str
+) -> list[tuple[str, str]]:
+    """Remappings of a viewer that stands in the namespace of one camera and shows its topics.
+
+    Args:
+        pairs: of the node, see `remappings`.
+        namespace: of the node, absolute; '' for the root.
+        node_name: of the node, without namespace.
+        camera: that is shown, '' for one without a name.
+    """
+    first = f'{camera}/' if camera else ''
+    found = []
+    for source, target in pairs:
+        if not source.startswith(first):
+            continue
+        if target.startswith('~'):
+            target = f'{namespace}/{node_name}{target[1:]}'
+        elif not target.startswith('/'):
+            target = f'{namespace}/{target}'
+        own = source.removeprefix(first)
+        found.append((own, target))
+        picture = f'{own}/compressed'
+        if picture in OUTPUTS:
+            found.append((picture, f'{target}/compressed'))
+    return found
 
 
 def without_counterpart(given: Iterable[str]) -> list[str]:

@@ -69,6 +69,25 @@ def test_topics_of_one_camera() -> None:
     assert launch_arguments.remappings({'left_image': 'left/image_rect'}, ()) == []
 
 
+@pytest.mark.parametrize(
+    ('target', 'absolute'),
+    [('left', '/robot/left'), ('/a/left', '/a/left'), ('~/left', '/robot/depth_node/left')],
+)
+@pytest.mark.parametrize('camera', ['', 'front'])
+def test_a_viewer_shows_the_topics_of_the_node(target: str, absolute: str, camera: str) -> None:
+    """Its own namespace is that of the camera."""
+    first = f'{camera}/' if camera else ''
+    pairs = [(f'{first}left/image_rect', target), (f'{first}disparity', target), ('rear/x', 'y')]
+    found = launch_arguments.viewer_remappings(
+        pairs if camera else pairs[:2], '/robot', 'depth_node', camera
+    )
+    assert found == [
+        ('left/image_rect', absolute),
+        ('disparity', absolute),
+        ('disparity/compressed', f'{absolute}/compressed'),
+    ]
+
+
 def test_topics_of_several_cameras() -> None:
     given = {'left_image': '/{camera}/l', 'right_namespace': '/a, /b'}
     assert launch_arguments.remappings(given, ['front', 'rear']) == [
