@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import logging
 import os
@@ -13,6 +14,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from . import __version__
+from .signals import unwinding
 from .user_errors import print_anything, user_line
 
 # Subcommand -> module in `commands/`, imported only when it is asked for. Each module has HELP
@@ -58,13 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         What the subcommand returns; 2 after one line on stderr for what a user can mend, 130
-        after Ctrl-C, 141 where nobody reads the output any more.
+        after Ctrl-C or SIGTERM, 141 where nobody reads the output any more.
     """
     print_anything()
     arguments = list(sys.argv[1:] if argv is None else argv)
     program = f'dtp-stereo {arguments[0]}' if arguments[:1] and arguments[0] in COMMANDS else _NAME
     try:
-        code = _run(program, arguments)
+        with unwinding(ignored_too=False):
+            code = _run(program, arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print(f'{program}: interrupted', file=sys.stderr)
@@ -95,6 +98,10 @@ def _run(program: str, arguments: list[str]) -> int:
     )
     module.add_arguments(parser)
     args = parser.parse_args(arguments[1:])
+    with contextlib.suppress(ImportError):  # the command says so, where it needs OpenCV
+        from .image_io import silence_opencv
+
+        silence_opencv()
     logging.basicConfig(format='%(levelname)s: %(message)s')
     return int(module.run(args))
 

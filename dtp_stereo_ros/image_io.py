@@ -57,14 +57,15 @@ def read_image(path: str | Path) -> UInt8Array:
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror}); check the path') from error
     # OpenCV reports some broken files by an empty result and some by an exception.
+    # libpng writes a line of its own for it.
+    if not _complete(raw):
+        raise InputError(f'{path}: is cut short, its last rows are missing; copy it again')
     try:
         bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), _AS_STORED) if raw else None
     except cv2.error:
         bgr = None
     if bgr is None:
         raise InputError(f'{path}: is no image that can be read; give a PNG, JPEG, PPM or TIFF')
-    if not _complete(raw):
-        raise InputError(f'{path}: is cut short, its last rows are missing; copy it again')
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 

@@ -47,16 +47,16 @@ def mismatch() -> str:
     return ''
 
 
-def pip_install(package: str) -> list[str]:
-    """The command that installs a package and leaves a NumPy that the apt modules can use.
+def pip_install(*packages: str) -> list[str]:
+    """The command that installs packages and leaves a NumPy that the apt modules can use.
 
-    pip takes the NumPy that is there where it fits the package: 1.21.5 fits OpenVINO.
+    pip takes the NumPy that is there where it fits them: 1.21.5 fits OpenVINO.
     """
     import numpy as np
 
     user = not _in_virtual_environment() and os.geteuid() != 0
     numpy = f'numpy<{int(np.__version__.split(".")[0]) + 1}'
-    return [*_pip('install').split(), *['--user'] * user, package, numpy]
+    return [*_pip('install').split(), *['--user'] * user, *packages, numpy]
 
 
 def runs_openvino() -> bool:

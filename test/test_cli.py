@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import signal
+import time
 
 import pytest
 
@@ -79,3 +82,27 @@ def test_known_errors_are_one_line_and_unknown_ones_crash(
     monkeypatch.setattr(module, 'run', unknown)
     with pytest.raises(ZeroDivisionError, match='a bug'):
         cli.main(['bench'])
+
+
+def test_sigterm_unwinds_and_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a command had begun is taken back, as after Ctrl-C."""
+    unwound = []
+
+    def run(_: argparse.Namespace) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        finally:
+            unwound.append(True)
+        return 0
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(
+        importlib.import_module('dtp_stereo_ros.commands.setup_backend'), 'run', run
+    )
+    assert cli.main(['setup-backend']) == 130
+    assert unwound == [True]
+    assert capsys.readouterr().err == 'dtp-stereo setup-backend: interrupted\n'
+    assert signal.getsignal(signal.SIGTERM) is before

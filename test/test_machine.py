@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +13,9 @@ import numpy as np
 import pytest
 
 from dtp_stereo_ros import cli, machine
+from dtp_stereo_ros.commands import setup_backend
+
+ROOT = Path(__file__).parents[1]
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -104,3 +108,16 @@ def test_what_is_there_is_left_and_tried_out(capfd: pytest.CaptureFixture[str]) 
     lines = capfd.readouterr().out.splitlines()
     assert lines[0].startswith(f'{sys.executable} -m pip install ')
     assert lines[-1].startswith('onnx as asked: dtpnet in fp32 on CPU')
+
+
+def test_bags_can_be_read_with_what_is_installed(capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip('pip')
+    for package in setup_backend.BAG_PACKAGES:
+        pytest.importorskip(package)
+    assert cli.main(['setup-backend', 'bag']) == 0
+    first, *_, last = capfd.readouterr().out.splitlines()
+    assert ' rosbags mcap tqdm numpy<' in first.replace("'", '')
+    assert last == 'bags can be read'
+    extra = re.search(r'^BAG = \[(.*)\]$', (ROOT / 'setup.py').read_text(), re.MULTILINE)
+    assert extra is not None
+    assert tuple(re.findall(r"'(\w+)", extra[1])) == setup_backend.BAG_PACKAGES

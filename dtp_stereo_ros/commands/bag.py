@@ -19,7 +19,6 @@ from ..evaluation.report_page import pictures_limit_bytes
 from ..evaluation.runner import BASELINE, Method
 from ..fleet.fleet import Finished, Fleet, finish, part_folder
 from ..fleet.tasks import Lost, Task
-from ..image_io import silence_opencv
 from ..recordings.recorded_frames import RecordedCamera
 from ..recordings.recording import Recording
 from ..recordings.stereo_topics import chosen_topics
@@ -56,8 +55,9 @@ bad-0.5/1/2/3, D1. Without: left-right consistency, photometric error, flicker o
 coverage, agreement with SGBM, and the row offset of the views.
 
 Of several bags or cameras, one that cannot be used is named and the others are judged; Ctrl-C
-ends with a report of what was judged. With --report the results lie in DIR/.dtp_stereo_parts until
-all are judged: the same command, called again after an interruption, judges what is missing.
+ends with a report of what was judged, without --jobs and --ray. With --report the results lie in
+DIR/.dtp_stereo_parts until all are judged: the same command, called again after an interruption,
+judges what is missing.
 
 exit code: 0 all was judged; 1 a bag or camera cannot be used, a bag breaks off or the user
 stopped, what there is is judged; 2 unusable input; 3 judged and a bound of --fail-if is broken
@@ -119,7 +119,6 @@ def run(args: argparse.Namespace) -> int:
         InputError: no bag could be judged, or an option is wrong.
         StereoError: a backend cannot start.
     """
-    silence_opencv()
     bounds = [parse_bound(text) for text in args.fail_if]
     part = selection(args)
     pipeline, node = read_settings(args)

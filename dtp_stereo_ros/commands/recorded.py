@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from ..evaluation.runner import Method
 from ..evaluation.tables import measures_table, not_comparable
 from ..health.finding import Finding, findings_table
 from ..image_io import write_json
+from ..machine import our_command
 from ..node_params import read_node_params
 from ..paths import make_folder
 from ..pipeline import StereoPipeline
@@ -172,7 +174,9 @@ def progress_bar(**how: Any) -> Any:
     try:
         from tqdm import tqdm
     except ImportError as error:
-        raise StereoError(f'{error}; pip install tqdm') from error
+        raise StereoError(f'{error}; {our_command()} setup-backend bag') from error
+    # Its own lock is of several processes, which leave it behind when they are ended.
+    tqdm.set_lock(threading.RLock())
     return tqdm(**how)
 
 

@@ -20,7 +20,6 @@ from ..evaluation.page_pictures import PagePictures
 from ..evaluation.recorded import Published, RecordingJudge, RecordingResult
 from ..evaluation.replay_figures import LOCKSTEP, REAL_TIME, DisparityHash, ReplayFigures
 from ..evaluation.runner import BASELINE, DatasetResult, Method
-from ..image_io import silence_opencv
 from ..messages.published import stereo_result
 from ..node_params import read_parameters
 from ..pipeline import StereoPipeline
@@ -77,6 +76,7 @@ examples:
 """
 
 _ENDED = 1
+_DISPARITY = 'disparity'
 _PARTS = ('left', 'right', 'left_info', 'right_info')
 
 
@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help='topic that it is sent on (default: that of the bag)',
         )  # fmt: skip
     node.add_argument(
-        '--disparity', default='disparity', metavar='TOPIC',
+        '--disparity', default=_DISPARITY, metavar='TOPIC',
         help='of the node; depth/image and confidence lie beside it (default: %(default)s)',
     )  # fmt: skip
     add_pipeline_options(parser, given_only=True)
@@ -155,11 +155,21 @@ def run(args: argparse.Namespace) -> int:
         InputError: ROS is not installed, the bag cannot be used, or an option is wrong.
         BackendError: the node could not start.
     """
-    silence_opencv()
     bounds = [parse_bound(text) for text in args.fail_if]
     part = selection(args)
     if args.rate is not None and not 0 < args.rate <= 1000:
         raise InputError('--rate must be above 0 and at most 1000')
+    if args.disparity != _DISPARITY and not args.node_running:
+        raise InputError(
+            f'--disparity {args.disparity} names a topic of a node that runs already; add '
+            '--node-running, or leave it out'
+        )
+    for bound in bounds:
+        if bound.column.key == 'inconsistent':
+            raise InputError(
+                f'--fail-if {bound.text}: a node does not tell its {bound.column.name} '
+                'consistency; use dtp-stereo bag'
+            )
     if args.loops < 1:
         raise InputError('--loops must be at least 1')
     settings, node = read_settings(args)

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..calibration_io import read_calibration
 from ..config import NodeConfig, PipelineConfig
 from ..errors import InputError, of_place
-from ..image_io import read_pair, silence_opencv
+from ..image_io import read_pair
 from ..pipeline import StereoPipeline
 from ..recordings.recorded_frames import RecordedCamera
 from ..recordings.recording import Recording
@@ -69,7 +69,6 @@ def run(args: argparse.Namespace) -> int:
         InputError: a bag or image cannot be used, or an option is wrong.
         StereoError: a backend cannot start, or rerun-sdk is not installed.
     """
-    silence_opencv()
     if len(args.inputs) > 2:
         raise InputError(f'{len(args.inputs)} files: give one BAG, or LEFT and RIGHT')
     if args.decimation < 1:

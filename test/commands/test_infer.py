@@ -178,3 +178,18 @@ def test_the_calibration_must_fit_the_images(
     assert _infer(*pair, '-o', out, '--backend', 'sgbm', '--calib', calib) == 2
     assert 'calibration is for 640x120 but the images are 320x120' in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize('ending', ['png', 'tiff', 'jpg'])
+def test_a_damaged_image_is_one_line(
+    pair: tuple[Path, Path], tmp_path: Path, ending: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """OpenCV would write lines of its own, which Python does not see."""
+    done, content = cv2.imencode(f'.{ending}', cv2.imread(str(pair[0])))
+    assert done
+    damaged = tmp_path / f'damaged.{ending}'
+    damaged.write_bytes(content.tobytes()[: len(content) // 2])
+    assert _infer(damaged, pair[1], '-o', tmp_path / 'o.npy', '--backend', 'sgbm') == 2
+    error = capfd.readouterr().err
+    assert error.startswith(f'dtp-stereo infer: error: {damaged}: is ')
+    assert error.count('\n') == 1

@@ -118,6 +118,22 @@ def test_lockstep_agrees_with_bag_on_real_scenes(tmp_path: Path, data_root: Path
         assert value == pytest.approx(other[name], abs=1e-4), name
 
 
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (('--disparity', '/x'), '--disparity /x names a topic of a node that runs already; add'),
+        (('--fail-if', 'inconsistent>1'), 'a node does not tell its left-right consistency'),
+    ],
+)
+def test_what_a_replay_cannot_do_is_refused_before_it_starts(
+    bag: Path, options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['replay', str(bag), *SGBM, *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count('\n') == 1
+
+
 def test_lockstep_waits_for_late_camera_infos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

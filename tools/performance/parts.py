@@ -109,9 +109,9 @@ def disparity_range(names: Sequence[str], size: Size, rounds: int) -> str:
         f'{table(["disparities", *_MODES], rows)}\n\nCPU ms of a pair of {_text(size)}; in '
         f'brackets as a multiple of the time with {_USUAL_RANGE_PX} px. {_CPU_TIME} Medians of '
         f'{rounds} rounds, in turns. The range of a network is fixed when it is built: the '
-        'shipped ones search 192 px at any setting, so their cost does not depend on it; a '
-        'smaller `input_scale` searches more with fewer pixels. In the same run, as a multiple of '
-        f'{BASELINE} with {_USUAL_RANGE_PX} px: {", ".join(beside)}.'
+        'shipped ones search 192 px (dtpnet-large 256 px) at any setting, so their cost does not '
+        'depend on it; a smaller `input_scale` searches more with fewer pixels. In the same run, '
+        f'as a multiple of {BASELINE} with {_USUAL_RANGE_PX} px: {", ".join(beside)}.'
     )
 
 
