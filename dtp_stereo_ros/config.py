@@ -210,7 +210,8 @@ class PipelineConfig:
         0,
         'Smallest disparity that is searched; negative where the cameras look inwards.',
         unit='px',
-        minimum=-2048,
+        # Below, the mark of OpenCV for an unknown disparity does not fit into its 16 bits.
+        minimum=-2047,
         maximum=2048,
         slider=(-128, 128),
         backend='sgbm',

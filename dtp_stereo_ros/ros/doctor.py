@@ -21,8 +21,10 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from ..config import NodeConfig
 from ..health.dds_settings import dds_findings
 from ..health.finding import Finding, from_line
+from ..messages.images import set_other_decoder
 from ..stereo import SIDES
 from .camera_examination import CameraExamination
+from .cv_bridge_decoder import CvBridgeDecoder
 from .diagnostics import findings_of
 from .output_publishers import same_name
 from .service_caller import Caller
@@ -218,6 +220,8 @@ def _node() -> Iterator[tuple[Node, Callable[[float], None]]]:
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = Node(f'dtp_stereo_doctor_{os.getpid()}')
+        # As the node decodes them.
+        set_other_decoder(CvBridgeDecoder(node.get_logger().warning))
         executor = SingleThreadedExecutor()
         executor.add_node(node)
 
@@ -229,4 +233,5 @@ def _node() -> Iterator[tuple[Node, Callable[[float], None]]]:
         yield node, spin
         node.destroy_node()
     finally:
+        set_other_decoder(None)
         rclpy.try_shutdown()

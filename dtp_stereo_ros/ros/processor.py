@@ -134,19 +134,18 @@ class Processor:
         pair.state('age')
         left, right = self._decoded(pair)
         computed = self._match(pair, left, right, stamp, 'confidence' in wanted)
-        matched_s = time.perf_counter() - started
 
         def publish() -> None:
-            self._publish(pair, wanted, computed, matched_s)
+            self._publish(pair, wanted, computed, started)
 
         self.hand_over(lambda: self._guarded(pair, publish))
         self._check_views(pair, left, right, computed)
 
     def _publish(
-        self, pair: Pair, wanted: frozenset[str], computed: Computed, matched_s: float
+        self, pair: Pair, wanted: frozenset[str], computed: Computed, started: float
     ) -> None:
-        """Convert and publish a result that took so long to here."""
-        started, rig, config = time.perf_counter(), pair.rig, self.parameters.node
+        """Convert and publish the result of a pair that was taken at `started`."""
+        rig, config = pair.rig, self.parameters.node
         if pair.outdated:
             rig.statistics.drop('unwanted')
             return
@@ -158,7 +157,7 @@ class Processor:
             pair.state('confidence')
         rig.outputs.publish(wanted, computed, config)
         rig.statistics.result(
-            matched_s + time.perf_counter() - started,
+            time.perf_counter() - started,
             age_s(stamp_ns(pair.left), pair.received_ns, self.now_ns()),
             computed.result.valid_share,
             computed.result.median_confidence,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dtp_stereo_ros.backends import create
-from dtp_stereo_ros.config import PipelineConfig
+from dtp_stereo_ros.config import PipelineConfig, tunables
 from dtp_stereo_ros.preprocess import prepare
 from dtp_stereo_ros.stereo import Float32Array, StereoFrame
 
@@ -70,6 +70,14 @@ def test_the_search_begins_at_min_disparity(make_frame: MakeFrame, smallest: int
     assert np.isfinite(seen).mean() > 0.9
     missed = _match(frame, 16, min_disparity=expected + 20)
     assert not (missed < expected + 20).any()  # NaN is not
+
+
+@pytest.mark.parametrize('end', ['minimum', 'maximum'])
+def test_at_the_ends_of_its_range_nothing_is_found(make_frame: MakeFrame, end: str) -> None:
+    """OpenCV counts in 16 bits."""
+    smallest = getattr(tunables(PipelineConfig)['min_disparity'], end)
+    found = _match(make_frame(10), 16, min_disparity=int(smallest))
+    assert np.isfinite(found).mean() < 0.05
 
 
 def test_settings_are_those_of_opencv(make_frame: MakeFrame) -> None:

@@ -1,8 +1,6 @@
-"""Plays stereo frames, or a bag, as the messages of a rectified stereo camera.
+"""Stereo frames played as the messages of a rectified stereo camera.
 
-Used by the demo and the tests, and handy wherever `ros2 bag play` is not installed. Frames become
-`left/image_rect`, `left/camera_info`, `right/image_rect` and `right/camera_info`; messages of a
-bag go out byte for byte as recorded.
+They become `left/image_rect`, `left/camera_info`, `right/image_rect` and `right/camera_info`.
 """
 
 from __future__ import annotations
@@ -10,8 +8,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from builtin_interfaces.msg import Time
@@ -134,79 +130,6 @@ def play_frames(
         if on_sent:
             on_sent(frame)
     return count
-
-
-def play_bag(
-    node: Node,
-    bag: Path,
-    *,
-    speed: float = 1.0,
-    topics: Iterable[str] = (),
-    wait_s: float = 10.0,
-    on_sent: Callable[[str, int], None] | None = None,
-) -> int:
-    """Play a rosbag2 (read by `rosbags`) under its topic names; returns the messages sent.
-
-    Args:
-        node: publishes.
-        bag: folder or file.
-        speed: 1 is as recorded, 2 twice as fast.
-        topics: only these; default all whose message package is installed.
-        wait_s: how long to wait for subscribers of every played topic.
-        on_sent: called with (topic, time of recording in ns) after each message.
-
-    Raises:
-        InputError: the bag is missing or unreadable, or nobody subscribed in time.
-    """
-    # Here, because only this function needs the package.
-    from rosbags.highlevel import AnyReader, AnyReaderError
-
-    if not bag.exists():
-        raise InputError(f'{bag}: no such bag')
-    try:
-        with AnyReader([bag]) as reader:
-            wanted = set(topics)
-            used = [c for c in reader.connections if not wanted or c.topic in wanted]
-            publishers = {c.topic: _publisher(node, c.topic, c.msgtype) for c in used}
-            everyone = _everyone_listens(publishers)
-            _wait(everyone, wait_s, ', '.join(sorted(publishers)))
-            recorded = ((c.topic, t, raw) for c, t, raw in reader.messages(used))
-            return _play(publishers, recorded, speed, on_sent)
-    except AnyReaderError as error:
-        raise InputError(f'{bag}: {error}') from error
-
-
-def _play(
-    publishers: dict[str, Publisher],
-    recorded: Iterable[tuple[str, int, bytes]],
-    speed: float,
-    on_sent: Callable[[str, int], None] | None,
-) -> int:
-    count = 0
-    started = time.monotonic()
-    first_ns: int | None = None
-    for topic, recorded_ns, raw in recorded:
-        first_ns = recorded_ns if first_ns is None else first_ns
-        _sleep_until(started + (recorded_ns - first_ns) / _NS_PER_S / speed)
-        publishers[topic].publish(raw)
-        count += 1
-        if on_sent:
-            on_sent(topic, recorded_ns)
-    return count
-
-
-def _publisher(node: Node, topic: str, message_type: str) -> Publisher:
-    """Publisher for a type given as 'sensor_msgs/msg/Image'."""
-    package, _, name = message_type.split('/')
-    try:
-        cls: Any = getattr(import_module(f'{package}.msg'), name)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f'{topic}: message type {message_type} is not installed') from error
-    return node.create_publisher(cls, topic, PLAYER_QOS)
-
-
-def _everyone_listens(publishers: dict[str, Publisher]) -> Callable[[], bool]:
-    return lambda: all(p.get_subscription_count() > 0 for p in publishers.values())
 
 
 def _wait(ready: Callable[[], bool], timeout_s: float, what: str) -> None:
