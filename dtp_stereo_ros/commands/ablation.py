@@ -54,9 +54,11 @@ def run(args: argparse.Namespace) -> int:
         raise missing(error) from error
     plan = read_settings(Plan, args.file, changes)
     ablation = Ablation(plan, typed_command(), args.shared)
+    rows = [name for name in args.rows.split(',') if name]
+    plan.chosen(rows)  # wrong names, before anything is written
     make_folder(args.out.parent)
     ablation_report.write(args.out, ablation)
-    ablation.run([name for name in args.rows.split(',') if name])
+    ablation.run(rows)
     ablation_report.write(args.out, ablation)
     print(args.out)
     return 0

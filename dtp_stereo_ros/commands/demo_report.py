@@ -69,6 +69,8 @@ def write(
     if published.confidence is not None:
         confidence = colorize(published.confidence, 0.0, 1.0)
         pictures['confidence.png'] = (confidence, 'red is high, blue is low')
+    else:
+        (out / 'confidence.png').unlink(missing_ok=True)  # of an earlier demo
     estimates = [Estimate('depth_node', published.disparity_px), Estimate('SGBM', rival_px)]
     for name, (picture, _) in pictures.items():
         write_png(out / name, picture)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..paths import make_folder
 from ..training.settings import SYNTHETIC, Computing, GeneratorConfig, PruneConfig
 from .options import typed_command
 from .training_options import DATA_HELP, add_computing_options, add_settings, made, missing
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         raise missing(error) from error
     if args.batches < 1:
         raise ConfigError(f'--batches is {args.batches}, it must be at least 1')
+    make_folder(args.out)
     accelerator = accelerator_for(computing.device, computing.precision == 'bf16')
     specs = tuple(args.data or [SYNTHETIC])
     batches, _ = held_out(specs, data, args.batches, args.out / 'cache', accelerator)

@@ -11,7 +11,7 @@ from ..config import PipelineConfig
 from ..errors import ConfigError
 from ..evaluation import selftest
 from ..image_io import write_json
-from ..paths import expanded, split_at_commas
+from ..paths import expanded, make_folder, split_at_commas
 from ..pipeline import BACKEND_SETTINGS
 from ..sizes import parse_size
 from .options import add_pipeline_options, check_result_file, pipeline_config
@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     written = expanded(args.json) if args.json else None
     if written:
         check_result_file(written)
+        make_folder(written.parent)
     pair = _pair(args.generated, args.size)
     result = selftest.examine(pipeline_config(args), args.backends or list(TABLE), pair, args.runs)
     print(result.as_markdown())

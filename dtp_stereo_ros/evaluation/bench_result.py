@@ -18,6 +18,7 @@ from .columns import COLUMNS
 from .comparison import Accuracy
 from .latency import STAGES, WARM_UP, Entrant, Reference, Times
 from .peak_memory import PeakMemory
+from .pictures import remove_earlier
 from .runner import BASELINE, method_name
 
 # SGBM in eight directions over the whole image.
@@ -28,6 +29,7 @@ UNITS = {
     SGBM_FULL: 'ratio_to_sgbm_full',
     block_matching.NAME: 'ratio_to_bm',
 }
+_PLOT = 'accuracy.png'
 _PERCENT = 95
 # Where no file of eval is given, or it has no method in common with the bench.
 NO_ACCURACY = (
@@ -139,8 +141,10 @@ def write_report(
     if result['passed_over']:
         lines = [f'- {name}: {why}' for name, why in result['passed_over'].items()]
         sections.append('## Passed over\n\n' + '\n'.join(lines))
+    text = '\n\n'.join(sections) + '\n'
     with atomic(folder / 'report.md') as file:
-        file.write(('\n\n'.join(sections) + '\n').encode())
+        file.write(text.encode())
+    remove_earlier(folder, text, [_PLOT])
 
 
 def _row(entry: Entry, medians_ms: Mapping[str, float]) -> dict[str, Any]:
@@ -227,9 +231,9 @@ def _plot(
     totals_ms = {name: float(row['total_ms']) for name, row in rows.items()}
     times = Times(_title(result), result['runs'], totals_ms, ratios)
     unjudged = [Reference(name, '', ratios[name]) for name in ratios if name not in judged]
-    plots.draw_times(folder / 'accuracy.png', accuracy, times, unjudged)
+    plots.draw_times(folder / _PLOT, accuracy, times, unjudged)
     found = (
-        f'![Accuracy against latency](accuracy.png)\n\n{COLUMNS["bad_3"].heading} with its 95 % '
+        f'![Accuracy against latency]({_PLOT})\n\n{COLUMNS["bad_3"].heading} with its 95 % '
         f'interval ({source}) against the time at {_title(result)}.'
     )
     if unjudged:

@@ -30,6 +30,20 @@ def write_panel(
     write_png(path, panel(frame.left, truth.disparity_px if truth else None, estimates))
 
 
+def remove_earlier(folder: Path, report: str, names: Sequence[str]) -> None:
+    """Remove pictures of an earlier report in this folder that the new one does not show.
+
+    Args:
+        folder: of both.
+        report: text of the new one, Markdown.
+        names: that reports of this kind give their pictures, with wildcards.
+    """
+    for name in names:
+        for path in folder.glob(name):
+            if f']({path.name})' not in report:
+                path.unlink()
+
+
 def panel(
     left: UInt8Array, truth_px: Float32Array | None, estimates: Sequence[Estimate]
 ) -> UInt8Array:

@@ -13,6 +13,7 @@ from .columns import ACCURACY_KEYS, meanings
 from .comparison import accuracy
 from .intervals import RESAMPLES
 from .latency import REFERENCES_SOURCE, Times
+from .pictures import remove_earlier
 from .result_file import as_document, json_pieces
 from .runner import TREATMENTS, DatasetResult
 from .tables import (
@@ -53,6 +54,10 @@ def legend(jobs: int = 1) -> str:
     )
 
 
+# Names of the pictures; those of the scenes lie in folders of their own.
+_PICTURES = ('times.png', 'sparsification.png', 'calibration.png', 'thin_*.jpg', 'extremes.jpg')
+
+
 def write_report(
     folder: Path,
     results: Sequence[DatasetResult],
@@ -78,8 +83,10 @@ def write_report(
     rows = [row for result in results for row in result.rows()]
     sections.append(f'## Scores\n\n{score_table(rows, jobs)}\n\n{legend(jobs)}')
     sections += [f'Left out: {line}' for result in results for line in result.left_out]
+    text = '\n\n'.join(filter(None, sections)) + '\n'
     with atomic(folder / 'report.md') as file:
-        file.write(('\n\n'.join(filter(None, sections)) + '\n').encode())
+        file.write(text.encode())
+    remove_earlier(folder, text, _PICTURES)
 
 
 def _accuracy(folder: Path, results: Sequence[DatasetResult], times: Times | None) -> str:

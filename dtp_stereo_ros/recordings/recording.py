@@ -6,6 +6,7 @@ message types beside them do not matter.
 
 from __future__ import annotations
 
+import shlex
 import struct
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -25,10 +26,10 @@ _ZSTD = b'\x28\xb5\x2f\xfd'
 _COMPRESSED = 'compressed by zstd, which metadata.yaml alone tells'
 _TRANSFORMS = 'geometry_msgs/TransformStamped[] transforms'
 _MENDS = {
-    '.mcap': 'mend it by: mcap recover FILE -o NEW',
-    '.db3': 'mend it by: ros2 bag reindex FOLDER',
-    '.bag': 'mend it by: rosbag reindex FILE',
-    '': 'mend it by: ros2 bag reindex FOLDER, or give one .mcap or .db3 file of it',
+    '.mcap': 'mend it by: mcap recover {path} -o NEW',
+    '.db3': 'mend it by: ros2 bag reindex {parent}',
+    '.bag': 'mend it by: rosbag reindex {path}',
+    '': 'mend it by: ros2 bag reindex {path}, or give one .mcap or .db3 file of it',
 }
 
 
@@ -61,7 +62,8 @@ class Recording:
         file = path
         if path.is_dir() and not (path / 'metadata.yaml').exists():
             file = self._only_file()
-            self.broken = f'{path}: has no metadata.yaml; mend it by: ros2 bag reindex {path.name}'
+            folder = shlex.quote(str(path))
+            self.broken = f'{path}: has no metadata.yaml; mend it by: ros2 bag reindex {folder}'
         try:
             from rosbags.rosbag1 import Reader as Reader1
             from rosbags.rosbag2 import Reader as Reader2
@@ -85,7 +87,7 @@ class Recording:
             if [f.suffix for f in files] != ['.mcap']:
                 raise self._unreadable(error) from error
             self._reader = self._cut(files[0], error)
-            mend = f'mend it by: mcap recover {files[0].name} -o NEW'
+            mend = _mend(files[0])
             self.broken = f'{files[0]}: ends early, what is whole was read; {mend}'
         self.types: dict[str, str] = {c.topic: c.msgtype for c in self._reader.connections}
         self.counts: dict[str, int] = {}
@@ -122,7 +124,7 @@ class Recording:
         if len(files) == 1:
             return files[0]
         held = f'{len(files)} files' if files else 'no .mcap or .db3 file'
-        raise InputError(f'{self.path}: has no metadata.yaml and {held}; {_MENDS[""]}')
+        raise InputError(f'{self.path}: has no metadata.yaml and {held}; {_mend(self.path)}')
 
     def messages(
         self, topics: Collection[str], start_s: float = 0.0, duration_s: float | None = None
@@ -215,5 +217,12 @@ class Recording:
         reason = one_line(error) or type(error).__name__
         if isinstance(error, struct.error):
             reason = 'it ends in the middle of a record'
-        mend = _MENDS.get('' if self.path.is_dir() else self.path.suffix, 'is it a rosbag?')
-        return InputError(f'{self.path}: cannot be read ({reason}); {mend}')
+        return InputError(f'{self.path}: cannot be read ({reason}); {_mend(self.path)}')
+
+
+def _mend(path: Path) -> str:
+    """The command that mends a bag or a file of it, as it can be typed."""
+    if path.is_file() and not path.stat().st_size:
+        return 'it is empty; copy it again'
+    text = _MENDS.get('' if path.is_dir() else path.suffix, 'is it a rosbag?')
+    return text.format(path=shlex.quote(str(path)), parent=shlex.quote(str(path.parent)))

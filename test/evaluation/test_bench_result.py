@@ -142,7 +142,9 @@ def test_the_report_draws_what_has_an_accuracy(
 
 
 def test_a_report_without_a_method_in_common(result: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / 'accuracy.png').touch()
     bench_result.write_report(tmp_path, result, [accuracy('other')], 'report.json')
+    assert not (tmp_path / 'accuracy.png').exists()
     text = (tmp_path / 'report.md').read_text()
     assert 'report.json has no accuracy of any of light net fp32, sgbm, sgbm-full, bm;' in text
     assert '.png' not in text

@@ -101,7 +101,12 @@ def test_an_image_in_which_nothing_is_found_is_wrong(tmp_path: Path, sgbm: Metho
         assert rows[method].images == 2
         assert rows[method].counts['bad_3'] == 2
     assert [rows[method].counts['epe_px'] for method in rows] == [1, 1, 0]
+    names = ('times.png', 'thin_other.jpg', 'extremes.jpg', 'mine.jpg')
+    for name in names:
+        (tmp_path / name).touch()
     write_report(tmp_path, [result], '')
+    # What an earlier report showed is gone.
+    assert [name for name in names if (tmp_path / name).exists()] == ['mine.jpg']
     report = (tmp_path / 'report.md').read_text()
     accuracy = next(line for line in report.splitlines() if '| blind ' in line)
     assert accuracy.count('(1 of 2)') == 1

@@ -72,12 +72,13 @@ def test_an_mcap_that_ends_early_is_read_up_to_there(
         whole = stamps(recording)
         assert recording.broken == ''
     content = file.read_bytes()
-    cut = tmp_path / 'cut.mcap'
+    cut = tmp_path / 'cut in two.mcap'
     cut.write_bytes(content[: int(share * len(content))])
     with Recording(cut) as recording:
         found = stamps(recording)
         assert recording.counts[LEFT] == len(found)
-        assert 'ends early, what is whole was read; mend it by: mcap recover' in recording.broken
+        mend = f"mend it by: mcap recover '{cut}' -o NEW"
+        assert f'ends early, what is whole was read; {mend}' in recording.broken
         later = [t for _, t, _ in recording.messages([LEFT], start_s=0.5, duration_s=0.5)]
     assert found == whole[: len(found)]
     # What was written as one block is whole or lost.
@@ -92,13 +93,20 @@ def test_noise_is_no_mcap(tmp_path: Path) -> None:
         Recording(tmp_path / 'noise.mcap')
 
 
+def test_an_empty_file_cannot_be_mended(tmp_path: Path) -> None:
+    (tmp_path / 'empty.mcap').touch()
+    with pytest.raises(InputError, match=r'empty\.mcap: cannot be read .* it is empty; copy it'):
+        Recording(tmp_path / 'empty.mcap')
+
+
 @pytest.mark.parametrize('storage', ['MCAP', 'SQLITE3'])
 def test_a_folder_without_metadata_is_read(tmp_path: Path, storage: str) -> None:
     file = write(tmp_path / 'bag', storage)
     (tmp_path / 'bag' / 'metadata.yaml').unlink()
     with Recording(tmp_path / 'bag') as recording:
         assert len(stamps(recording)) == COUNT
-        assert 'has no metadata.yaml; mend it by: ros2 bag reindex bag' in recording.broken
+        mend = f'mend it by: ros2 bag reindex {tmp_path}/bag'
+        assert f'has no metadata.yaml; {mend}' in recording.broken
     assert len(open_pairs(f'bag:{tmp_path / "bag"}', tmp_path / 'cache')) == COUNT
     shutil.copy(file, file.with_name(f'second{file.suffix}'))
     with pytest.raises(InputError, match=r'has no metadata\.yaml and 2 files'):
