@@ -29,6 +29,7 @@ from dtp_stereo_ros.health.recording import camera_findings
 from dtp_stereo_ros.health.stamps import stamp_findings
 from dtp_stereo_ros.health.sync import (
     gap_findings,
+    late_finding,
     unpaired_finding,
     waiting_finding,
     without_info_finding,
@@ -111,9 +112,17 @@ def _publishers() -> list[Finding]:
 
 def _unpaired() -> list[Finding]:
     """Findings on images that do not pair."""
+    stamps = [_START_NS + index * _PERIOD_NS for index in range(20)]
+    arrivals = {
+        'left': [(stamp, stamp) for stamp in stamps],
+        'right': [(stamp, stamp + 6 * _PERIOD_NS + 1) for stamp in stamps[:-6]],
+    }
+    late = late_finding(arrivals, _TOPICS, NodeConfig.queue_size)
+    assert late is not None
     return [
         unpaired_finding(7_000_000, _NODE, approximate=False, tolerance_ns=0),
         unpaired_finding(40_000_000, _NODE, approximate=True, tolerance_ns=16_000_000),
+        late,
     ]
 
 
@@ -224,6 +233,7 @@ def _recorded() -> list[Finding]:
         *found(seldom, 45),
         *found(steady, count, topics={**_TOPICS, 'right_info': ''}),
         *found(steady, count, infos={'left': count, 'right': 0}),
+        *found(steady, count, infos={'left': 0, 'right': count}),
         *found(steady, count, undescribed=3),
         *_exchanged(ViewSetting(_NODE, '', False, _TOPICS, recorded=True)),
     ]
