@@ -30,8 +30,6 @@ ROS_PACKAGES = {
     'launch_ros', 'message_filters', 'rcl_interfaces', 'rclpy', 'rosgraph_msgs', 'sensor_msgs',
     'std_msgs', 'std_srvs', 'stereo_msgs',
 }  # fmt: skip
-# Every message package brings it.
-BROUGHT_BY_OTHERS = {'builtin_interfaces'}
 
 
 @pytest.fixture(scope='module')
@@ -140,7 +138,7 @@ def test_manifest_names_exactly_the_ros_packages_that_are_imported() -> None:
     declared = {str(element.text) for element in manifest.findall('exec_depend')}
     files = [*REPOSITORY.glob('dtp_stereo_ros/**/*.py'), *REPOSITORY.glob('launch/*.py')]
     imported = set().union(*(_imports(path) for path in files)) & ROS_PACKAGES
-    assert declared & ROS_PACKAGES == imported - BROUGHT_BY_OTHERS
+    assert declared & ROS_PACKAGES == imported
 
 
 def _imports(path: Path) -> set[str]:

@@ -73,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     if args.out is None:
         data, teacher = (_short(text) for text in (args.data[0], args.teacher))
         args.out = Path('runs', f'distill-{data}-by-{teacher}')
+    if not args.teacher:
+        raise ConfigError('--teacher is empty; name one, see dtp-stereo distill -h')
     distil = made(DistilConfig, args, ('teacher', *_DISTIL))
     config = train_config(args, distil=distil)
     try:

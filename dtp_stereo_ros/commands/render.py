@@ -9,6 +9,8 @@ from ..errors import ConfigError
 from ..sizes import parse_size
 from .training_options import missing
 
+_SMALLEST_PX = 32
+
 HELP = 'render training pairs from free 3D assets'
 
 DESCRIPTION = """\
@@ -57,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError('--count must not be negative and --workers at least 1')
     if not 0 < args.megabytes <= 1e6:
         raise ConfigError(f'--megabytes is {args.megabytes:g}, it must be above 0, to 1e+06')
+    if args.seed < 0:
+        raise ConfigError(f'--seed is {args.seed}, it must be at least 0')
     if args.count and args.out is None:
         raise ConfigError('--out: name the folder of the pairs')
     try:
@@ -69,7 +73,9 @@ def run(args: argparse.Namespace) -> int:
         from ..training.synthetic.assets.writer import RenderSettings, render_folder
     except ImportError as error:
         raise missing(error) from error
-    size = parse_size(args.size, '--size', 'HEIGHTxWIDTH', 1)
+    size = parse_size(args.size, '--size', 'HEIGHTxWIDTH')
+    if min(size) < _SMALLEST_PX:
+        raise ConfigError(f'--size {args.size}: sides must be at least {_SMALLEST_PX} px')
     packed = args.assets
     if packed.is_dir():
         packed = args.pack or args.assets / 'assets.pack'

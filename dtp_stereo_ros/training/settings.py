@@ -119,7 +119,7 @@ class GeneratorConfig(Settings):
         minimum=1,
         maximum=1000,
     )
-    seed: int = setting(0, 'Seed of all random numbers.', minimum=0)
+    seed: int = setting(0, 'Seed of all random numbers.', minimum=0, maximum=2**31 - 1)
     photos: int = setting(
         400, 'Largest number of photographs that the ray caster loads.', minimum=0
     )

@@ -17,7 +17,7 @@ from dtp_stereo_ros import models
 from dtp_stereo_ros.config import MODEL_SETTINGS, PipelineConfig
 from dtp_stereo_ros.errors import BackendError, ConfigError
 from dtp_stereo_ros.network import checkpoint, psmnet
-from dtp_stereo_ros.network.family import Network, magnification_of
+from dtp_stereo_ros.network.family import Network, magnification_of, trained_range_px
 from dtp_stereo_ros.paths import expanded
 from dtp_stereo_ros.pipeline import StereoPipeline
 from dtp_stereo_ros.stereo import StereoFrame, UInt8Array
@@ -43,7 +43,7 @@ class BinGrid:
     def of(cls, network: Network) -> BinGrid:
         """The bins of a network's outputs."""
         bins = getattr(network, 'bins', network.max_disparity_px)
-        return cls(bins, network.max_disparity_px / bins)
+        return cls(bins, trained_range_px(network) / bins)
 
 
 class Taught(NamedTuple):
@@ -147,7 +147,7 @@ class NetworkTeacher:
         self.name = network.name
         self.fingerprint = fingerprint
         self.network = network.eval().requires_grad_(False)
-        self.max_disparity_px = network.max_disparity_px
+        self.range_px = trained_range_px(network)
         self._features: list[Tensor] = []
         aggregation = getattr(network, 'aggregation', None)
         if isinstance(aggregation, nn.Module):
@@ -163,7 +163,7 @@ class NetworkTeacher:
         logits = outputs.logits.float()
         features = self._features.pop() if self._features else None
         disparity = outputs.disparity_px[:, 0].float()
-        bin_px = self.max_disparity_px / logits.shape[1]
+        bin_px = self.range_px / logits.shape[1]
         return Taught(
             disparity,
             torch.isfinite(disparity),

@@ -9,12 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dtp_stereo_ros import models
 from dtp_stereo_ros.backends.trial import pair_of
 from dtp_stereo_ros.errors import ConfigError, InputError, ModelError
 from dtp_stereo_ros.evaluation.datasets import Scene
 from dtp_stereo_ros.image_io import write_png
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.bimodal import BimodalConfig, DTPNetBimodal
+from dtp_stereo_ros.network.changed import with_choice
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
 from dtp_stereo_ros.network.psmnet import PSMNet, PSMNetConfig
@@ -116,6 +118,14 @@ def test_networks_teach_over_any_bins(network, bins, bin_px):
     assert (taught.features is None) == isinstance(network, PSMNet)
     with torch.no_grad():
         assert torch.equal(taught.disparity_px, network.eval()(*pair)[0][:, 0])
+
+
+def test_bins_of_a_choice_between_two_sizes_are_as_wide_as_those_of_its_network():
+    """It searches twice the range of the pairs that it is trained on."""
+    network = with_choice(checkpoint.load(models.resolve('dtpnet', ('.pt',))), 8, 1.0)
+    assert network.max_disparity_px == 2 * 4 * network.bins
+    assert BinGrid.of(network) == BinGrid(network.bins, 4.0)
+    assert NetworkTeacher(network, 'x').range_px == 4 * network.bins
 
 
 @pytest.mark.parametrize(
@@ -220,7 +230,7 @@ def test_answers_are_asked_once_and_kept_exactly(tmp_path, scene):
     assert taught['taught_logits'].shape == (16, 18, 32)
     frame = scene.load_frame()
     left, right = (
-        torch.from_numpy(np.pad(i, ((0, 21), (0, 29), (0, 0)), mode='edge'))
+        torch.from_numpy(np.pad(i, ((0, 53), (0, 61), (0, 0)), mode='edge'))
         .permute(2, 0, 1)[None]
         .float()
         for i in (frame.left, frame.right)

@@ -131,10 +131,10 @@ class PooledBatches(IterableDataset[Batch]):
     def _draw(self, rng: np.random.Generator, pool: _Pool) -> Sample:
         pair = flip_pair(rng, pool.draw(rng), self.upside_down)
         left, right = distort_pair(rng, pair.left, pair.right)
-        known = np.ones(pair.disparity_left.shape, np.bool_)
-        return Sample(
-            left, right, pair.left, pair.right, pair.disparity_left, pair.visible_left, known
-        )
+        # What is nearer than the network searches is no lesson.
+        known = pair.disparity_left <= self.config.max_disparity_px
+        visible = pair.visible_left & known
+        return Sample(left, right, pair.left, pair.right, pair.disparity_left, visible, known)
 
 
 class _Pool:

@@ -21,10 +21,11 @@ from dtp_stereo_ros.stereo import StereoFrame
 from ..teachers import BinGrid, Taught, Teacher
 
 # Teachers pad to this; no member of the family needs more.
-_MULTIPLE = 32
+_MULTIPLE = 64
 # Part of the file names; another one asks anew. Answers of version 1 had the bins of a bimodal
-# teacher reversed, and lost what lies beyond the range of the student.
-_VERSION = 2
+# teacher reversed, and lost what lies beyond the range of the student; pairs of version 2 were
+# padded to 32 px.
+_VERSION = 3
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -41,7 +42,7 @@ from ..data.raycast_source import Renderer
 from ..data.sources import GENERATORS, Sources
 from ..data.teacher_cache import TaughtCache
 from ..settings import RAYCAST, TrainConfig
-from ..teachers import Teacher, open_teacher
+from ..teachers import NetworkTeacher, Teacher, open_teacher
 from . import run_state
 from .compiled import compiled
 from .device import accelerator_for, bf16_cost
@@ -117,6 +118,10 @@ class Trainer:
         self._counts: dict[str, int] = {}
         self._told = 0
         self._restore(before)
+        if self.step:
+            # A call that goes on pads and labels by other chances than the one before.
+            seeds = (config.data.seed, self.accelerator.process_index, self.step)
+            torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
         self.renderer: Renderer | None = None
         self.others = [Trainer(beside(config, name)) for name in config.also]
         for other in self.others:
@@ -308,7 +313,11 @@ class Trainer:
         distil = self.config.distil
         if not distil.teacher or distil.supervision == 'truth':
             return None
-        return open_teacher(distil.teacher)
+        teacher = open_teacher(distil.teacher)
+        if isinstance(teacher, NetworkTeacher):
+            for size in self.config.data.sizes:
+                check_size(teacher.network, size)
+        return teacher
 
     def _build(self, network: Network, teacher: Teacher | None) -> None:
         """Average, objective and optimizer."""
@@ -440,7 +449,9 @@ class Trainer:
         losses = {f'train/{k}': float(v) / self._counts[k] for k, v in self._sums.items()}
         speed = (self.samples - self._told) / max(1e-9, self.schedule.mark())
         self._sums, self._counts, self._told = {}, {}, self.samples
-        if not all(math.isfinite(value) for value in losses.values()):
+        weights = self.average.network.state_dict().values()
+        whole = all(bool(value.isfinite().all()) for value in weights)
+        if not (whole and all(math.isfinite(value) for value in losses.values())):
             last = self.config.out / 'last.pt'
             where = 'begin again'
             if last.exists():

@@ -126,7 +126,7 @@ def cuttable(network: Network, config: PruneConfig) -> list[Cuts]:
         if any(_is_grouped(item.dep.layer) for item in group):
             continue
         first = channels % config.round_to or config.round_to
-        most = min(round(channels * config.largest_cut), channels - config.round_to)
+        most = min(int(channels * config.largest_cut), channels - config.round_to)
         steps = list(range(first, most + 1, config.round_to))
         if steps:
             found.append(Cuts(name, channels, steps))

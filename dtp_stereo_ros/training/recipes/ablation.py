@@ -186,7 +186,12 @@ class Ablation:
 
     def _pruning(self, folder: Path, how: PruneConfig, seed: int, source: Path) -> _Stage:
         plan = self.plan
-        settings = {'how': plain(how), 'init': models.sha256(source)}
+        settings = {
+            'how': plain(how),
+            'init': models.sha256(source),
+            'measure_batches': plan.measure_batches,
+            'data': plain(replace(plan.data, seed=plan.data.seed + seed)),
+        }
 
         def work(folder: Path) -> dict[str, Any]:
             config = replace(plan.data, seed=plan.data.seed + seed)

@@ -91,6 +91,14 @@ def test_a_run_that_diverges_says_so_and_keeps_what_was_good(tmp_path):
     assert (tmp_path / 'last.pt').read_bytes() == kept
 
 
+def test_a_last_step_that_diverges_is_not_kept(tmp_path):
+    """Its loss is still a number; the weights after it are none."""
+    wild = config(tmp_path, steps=1, validate_every=1, warmup_steps=0, learning_rate=math.inf)
+    with pytest.raises(StereoError, match='diverged before step 1; begin again'):
+        Trainer(wild).run()
+    assert not (tmp_path / 'last.pt').exists()
+
+
 def test_a_run_goes_on_where_it_stopped(finished):
     out, _, _ = finished
     again = Trainer(config(out))

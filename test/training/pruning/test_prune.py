@@ -24,7 +24,6 @@ from dtp_stereo_ros.stereo import StereoFrame
 from dtp_stereo_ros.training import export
 from dtp_stereo_ros.training.pruning import prune
 from dtp_stereo_ros.training.pruning.cost import ConvolutionCost
-from dtp_stereo_ros.training.pruning.prune import Cuts
 from dtp_stereo_ros.training.settings import PruneConfig
 
 torch.set_num_threads(1)
@@ -160,10 +159,7 @@ def test_widths_are_rounded_and_no_group_loses_more_than_allowed():
     groups = prune.cuttable(DTPNetLight(), PruneConfig(round_to=8, largest_cut=0.3))
     for cuts in groups:
         assert all((cuts.channels - s) % 8 == 0 for s in cuts.steps)
-        assert cuts.steps[-1] <= 0.3 * cuts.channels + 0.5
-    odd = Cuts('x', 44, [])
-    first = odd.channels % 8 or 8
-    assert first == 4
+        assert cuts.steps[-1] <= 0.3 * cuts.channels
 
 
 def test_crops_that_a_network_cannot_take_are_named(tmp_path, capsys):

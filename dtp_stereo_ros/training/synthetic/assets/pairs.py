@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -29,9 +29,6 @@ _PIECE = 1 << 16
 _FOUR = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
 _TWO = ((-0.25, -0.25), (0.25, 0.25))
 _MANY = 0.15
-_CANDIDATES = 6
-# Pixels between the rays that try a camera.
-_PROBE = 16
 
 
 @dataclass(frozen=True)
@@ -66,12 +63,6 @@ class Assets:
     library: Library
     photos: list[UInt8Array]
     settings: PairSettings = field(default_factory=PairSettings)
-
-
-def render_pair(rng: np.random.Generator, assets: Assets, size: tuple[int, int]) -> StereoPair:
-    """One pair of (height, width) px of a new world."""
-    settings = replace(assets.settings, views=1)
-    return next(render_pairs(rng, replace(assets, settings=settings), size))
 
 
 def render_pairs(

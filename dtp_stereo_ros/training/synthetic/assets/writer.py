@@ -19,7 +19,7 @@ import numpy as np
 from dtp_stereo_ros.errors import ConfigError, InputError
 from dtp_stereo_ros.image_io import atomic
 from dtp_stereo_ros.paths import make_folder
-from dtp_stereo_ros.stereo import BoolArray, Float32Array
+from dtp_stereo_ros.stereo import BoolArray, Float32Array, UInt8Array
 
 from ..planar.render import StereoPair
 from ..planar.textures import load_photos
@@ -90,6 +90,7 @@ def render_folder(
     """
     # Errors of the assets are told here, in one line, and not by each worker.
     packages = Library(settings.assets).packages
+    _photos(settings)
     make_folder(out)
     _claim(out / SETTINGS, settings)
     write_packages(out, packages)
@@ -154,7 +155,10 @@ def _claim(path: Path, settings: RenderSettings) -> None:
         with atomic(path) as file:
             file.write(json.dumps(described, indent=1).encode())
         return
-    before = json.loads(path.read_text(encoding='utf-8'))
+    try:
+        before = dict(json.loads(path.read_text(encoding='utf-8')))
+    except (ValueError, TypeError) as error:
+        raise InputError(f'{path}: is damaged ({error}); give another --out') from error
     for key, value in described.items():
         if before.get(key) != value:
             raise ConfigError(
@@ -166,11 +170,14 @@ def _claim(path: Path, settings: RenderSettings) -> None:
 _worker: tuple[Assets, RenderSettings, Path] | None = None
 
 
+def _photos(settings: RenderSettings) -> list[UInt8Array]:
+    return load_photos(settings.textures, settings.photos) if settings.textures else []
+
+
 def _start(settings: RenderSettings, out: Path) -> None:
     global _worker
     cv2.setNumThreads(1)
-    photos = load_photos(settings.textures, settings.photos) if settings.textures else []
-    _worker = Assets(Library(settings.assets), photos, settings.pairs), settings, out
+    _worker = Assets(Library(settings.assets), _photos(settings), settings.pairs), settings, out
 
 
 def _render_world(job: tuple[int, int]) -> int:

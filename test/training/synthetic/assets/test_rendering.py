@@ -1,5 +1,6 @@
 """Rendered pairs: exact disparity, true occlusion, lamps that cast shadows, files that go on."""
 
+import dataclasses
 import sys
 
 import asset_models
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from dtp_stereo_ros.cli import main
-from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.errors import ConfigError, InputError
 from dtp_stereo_ros.training.data.disk_pairs import load_pair
 from dtp_stereo_ros.training.data.readers import open_pairs
 from dtp_stereo_ros.training.data.sources import Sources
@@ -22,7 +23,6 @@ from dtp_stereo_ros.training.synthetic.assets.pairs import (
     Assets,
     PairSettings,
     RenderedWorld,
-    render_pair,
     render_pairs,
 )
 from dtp_stereo_ros.training.synthetic.assets.thin import draw_thin, tubes
@@ -206,7 +206,8 @@ def world_of(kind, library):
 @pytest.mark.parametrize('kind', ['rooms', 'streets', 'tracks'])
 def test_same_seed_same_pair(library, kind):
     first, second = (
-        render_pair(np.random.default_rng(5), world_of(kind, library), SIZE) for _ in range(2)
+        next(render_pairs(np.random.default_rng(5), world_of(kind, library), SIZE))
+        for _ in range(2)
     )
 
     for name in ('left', 'right', 'disparity_left', 'disparity_right', 'visible_left'):
@@ -330,8 +331,31 @@ def test_command_packs_a_folder_once_and_renders(tmp_path, capsys):
     assert len(list((tmp_path / 'out').glob('*_left.png'))) == 2
 
 
-@pytest.mark.parametrize('more', [['--count', '-1'], ['--count', '1']])
-def test_wrong_calls_are_told_in_one_line(tmp_path, capsys, more):
+@pytest.mark.parametrize('settings', ['{', '[1]', '3'])
+def test_a_folder_whose_settings_are_damaged_is_refused(folder, tmp_path, settings):
+    (tmp_path / 'settings.json').write_text(settings)
+    with pytest.raises(InputError, match=r'settings\.json: is damaged'):
+        render_folder(folder[0], 1, tmp_path, 1)
+
+
+def test_a_missing_folder_of_photographs_is_told_before_processes_start(folder, tmp_path):
+    settings = dataclasses.replace(folder[0], textures=tmp_path / 'none')
+    with pytest.raises(InputError, match='none'):
+        render_folder(settings, 1, tmp_path / 'out', 1)
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    'more',
+    [
+        ['--count', '-1'],
+        ['--count', '1'],
+        ['--count', '1', '--out', 'x', '--seed', '-1'],
+        ['--count', '1', '--out', 'x', '--size', '1x1'],
+    ],
+)
+def test_wrong_calls_are_told_in_one_line(tmp_path, capsys, monkeypatch, more):
+    monkeypatch.chdir(tmp_path)
     assert main(['render', '--assets', str(tmp_path), *more]) == 2
     assert capsys.readouterr().err.count('\n') == 1
 
