@@ -135,6 +135,8 @@ def _check_sizes(path: Path, content: dict[str, Any]) -> None:
         with torch.device('meta'):
             planned = architecture(content).state_dict()
         wrong = [k for k, v in planned.items() if state.get(k) != tuple(v.shape)]
+    except ModelError as error:
+        raise ModelError(f'model {path}: {error}') from None
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f'model {path}: impossible architecture ({reason[:80]})') from None

@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from dtp_stereo_ros.errors import ModelError
+import torch
+
+from dtp_stereo_ros.errors import ModelError, one_line
 
 from .bimodal import BimodalConfig, DTPNetBimodal
 from .light import DTPNetLight, LightConfig, check_choice
@@ -49,12 +51,44 @@ def build(config: dict[str, Any]) -> Network:
         numbers = value if isinstance(value, tuple) else (value,)
         if any(isinstance(n, (int, float)) and not 0 <= n <= _MAX_SETTING for n in numbers):
             raise ModelError(f'network {member}: {name} is {value!r}, not 0 .. {_MAX_SETTING}')
+        usual = getattr(cls(), name)
+        if isinstance(usual, tuple) and (not isinstance(value, tuple) or len(value) != len(usual)):
+            raise ModelError(
+                f'network {member}: {name} is {value!r}, it takes {len(usual)} numbers'
+            )
+        if isinstance(value, tuple) and not isinstance(usual, tuple):
+            raise ModelError(f'network {member}: {name} is {value!r}, it takes one number')
     made = cls(**values)
     if isinstance(made, PaperConfig) and made.setting not in PUBLISHED_PARAMETERS:
         raise ModelError(f'network paper has settings 1, 2 and 3, not {made.setting!r}')
     if isinstance(made, LightConfig):
         check_choice(made)
-    return make(made)
+    try:
+        return make(made)
+    except (RuntimeError, ValueError) as error:  # of PyTorch, for widths that fit no layer
+        raise ModelError(f'network {member} cannot be built so: {one_line(error)}') from error
+
+
+def try_out(network: Network, size: tuple[int, int]) -> None:
+    """Match a black pair with a fresh network: settings may fit each layer and not one another.
+
+    Args:
+        network: stays in the mode in which it is.
+        size: (height, width) px of the pair.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    training = network.training
+    try:
+        with torch.no_grad():
+            disparity = network.eval()(*torch.zeros(2, 1, 3, *size))[0]
+        if tuple(disparity.shape[-2:]) != size:
+            raise ValueError(f'its disparity is {disparity.shape[-1]}x{disparity.shape[-2]} px')
+    except (ArithmeticError, IndexError, RuntimeError, ValueError) as error:
+        raise ModelError(f'network {network.name} does not work so: {one_line(error)}') from error
+    finally:
+        network.train(training)
 
 
 def describe(network: Network) -> dict[str, Any]:

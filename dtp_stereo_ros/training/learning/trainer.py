@@ -28,7 +28,7 @@ from dtp_stereo_ros.network.changed import (
     with_half_upsampling,
     with_one_correlation,
 )
-from dtp_stereo_ros.network.family import Network, build, describe, magnification_of
+from dtp_stereo_ros.network.family import Network, build, describe, magnification_of, try_out
 from dtp_stereo_ros.network.light import DTPNetLight
 from dtp_stereo_ros.network.memory import channels_last, lay_out
 from dtp_stereo_ros.paths import make_folder
@@ -307,6 +307,8 @@ class Trainer:
             )
         for size in config.data.sizes:
             check_size(network, size)
+        if not config.init:
+            try_out(network, config.data.sizes[0])
         return network
 
     def _teacher(self) -> Teacher | None:
