@@ -126,7 +126,6 @@ class StereoPipeline:
         if loaded or backend_settings(config) != backend_settings(self._config):
             backend, choice = loaded or backends.choose(config)
             old, self._backend, self._choice = self._backend, backend, choice
-            self._config = config
             _free(old)
         self._config = config
 
