@@ -56,10 +56,10 @@ def read_image(path: str | Path) -> UInt8Array:
         raw = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror}); check the path') from error
-    # OpenCV reports some broken files by an empty result and some by an exception.
-    # libpng writes a line of its own for it.
+    # Before it is decoded: libpng writes a line of its own for it.
     if not _complete(raw):
         raise InputError(f'{path}: is cut short, its last rows are missing; copy it again')
+    # OpenCV reports some broken files by an empty result and some by an exception.
     try:
         bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), _AS_STORED) if raw else None
     except cv2.error:

@@ -18,9 +18,9 @@ def unwinding(ignored_too: bool = True) -> Iterator[None]:
         ignored_too: SIGINT as well, where it was ignored: a shell starts so what runs in the
             background, and launch sends it all the same.
     """
-    numbers = (signal.SIGTERM, *(signal.SIGINT,) * ignored_too)
+    numbers = [signal.SIGTERM, signal.SIGINT] if ignored_too else [signal.SIGTERM]
     if threading.current_thread() is not threading.main_thread():
-        numbers = ()
+        numbers = []
     before = {n: signal.signal(n, signal.default_int_handler) for n in numbers}
     try:
         yield

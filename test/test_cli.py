@@ -87,7 +87,7 @@ def test_known_errors_are_one_line_and_unknown_ones_crash(
 def test_sigterm_unwinds_and_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a command had begun is taken back, as after Ctrl-C."""
+    """SIGTERM runs the `finally` blocks of a command, as Ctrl-C does."""
     unwound = []
 
     def run(_: argparse.Namespace) -> int:

@@ -15,7 +15,6 @@ import pytest
 from dtp_stereo_ros import cli, machine, system
 from dtp_stereo_ros.commands import setup_backend
 
-ROOT = Path(__file__).parents[1]
 # Not looked for by its name: setuptools would leave this process another distutils.
 needs_pip = pytest.mark.skipif(not system.version('pip'), reason='no pip here')
 
@@ -120,6 +119,6 @@ def test_bags_can_be_read_with_what_is_installed(capfd: pytest.CaptureFixture[st
     first, *_, last = capfd.readouterr().out.splitlines()
     assert ' rosbags mcap tqdm numpy<' in first.replace("'", '')
     assert last == 'bags can be read'
-    extra = re.search(r'^BAG = \[(.*)\]$', (ROOT / 'setup.py').read_text(), re.MULTILINE)
+    extra = re.search(r'^BAG = \[(.*)\]$', (_REPOSITORY / 'setup.py').read_text(), re.MULTILINE)
     assert extra is not None
     assert tuple(re.findall(r"'(\w+)", extra[1])) == setup_backend.BAG_PACKAGES

@@ -47,11 +47,12 @@ def build(config: dict[str, Any]) -> Network:
     if unknown:
         raise ModelError(f'network {member} has no setting {unknown[0]!r}')
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    default = cls()
     for name, value in values.items():
         numbers = value if isinstance(value, tuple) else (value,)
         if any(isinstance(n, (int, float)) and not 0 <= n <= _MAX_SETTING for n in numbers):
             raise ModelError(f'network {member}: {name} is {value!r}, not 0 .. {_MAX_SETTING}')
-        usual = getattr(cls(), name)
+        usual = getattr(default, name)
         if isinstance(usual, tuple) and (not isinstance(value, tuple) or len(value) != len(usual)):
             raise ModelError(
                 f'network {member}: {name} is {value!r}, it takes {len(usual)} numbers'

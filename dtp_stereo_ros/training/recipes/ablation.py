@@ -186,16 +186,16 @@ class Ablation:
 
     def _pruning(self, folder: Path, how: PruneConfig, seed: int, source: Path) -> _Stage:
         plan = self.plan
+        data = replace(plan.data, seed=plan.data.seed + seed)
         settings = {
             'how': plain(how),
             'init': models.sha256(source),
             'measure_batches': plan.measure_batches,
-            'data': plain(replace(plan.data, seed=plan.data.seed + seed)),
+            'data': plain(data),
         }
 
         def work(folder: Path) -> dict[str, Any]:
-            config = replace(plan.data, seed=plan.data.seed + seed)
-            batches = self._held_out(config, plan.measure_batches)
+            batches = self._held_out(data, plan.measure_batches)
             report = prune_checkpoint(
                 source, folder, how, batches, self._accelerator, self.command
             )

@@ -90,7 +90,7 @@ def render_folder(
     """
     # Errors of the assets are told here, in one line, and not by each worker.
     packages = Library(settings.assets).packages
-    _photos(settings)
+    photos = load_photos(settings.textures, settings.photos) if settings.textures else []
     make_folder(out)
     _claim(out / SETTINGS, settings)
     write_packages(out, packages)
@@ -104,7 +104,7 @@ def render_folder(
     done = 0
     there = count - sum(number for _, number in missing)
     context = get_context('spawn')
-    with context.Pool(workers, _start, (settings, out)) as pool:
+    with context.Pool(workers, _start, (settings, photos, out)) as pool:
         for number in pool.imap_unordered(_render_world, missing):
             done += number
             progress(there + done)
@@ -170,14 +170,10 @@ def _claim(path: Path, settings: RenderSettings) -> None:
 _worker: tuple[Assets, RenderSettings, Path] | None = None
 
 
-def _photos(settings: RenderSettings) -> list[UInt8Array]:
-    return load_photos(settings.textures, settings.photos) if settings.textures else []
-
-
-def _start(settings: RenderSettings, out: Path) -> None:
+def _start(settings: RenderSettings, photos: list[UInt8Array], out: Path) -> None:
     global _worker
     cv2.setNumThreads(1)
-    _worker = Assets(Library(settings.assets), _photos(settings), settings.pairs), settings, out
+    _worker = Assets(Library(settings.assets), photos, settings.pairs), settings, out
 
 
 def _render_world(job: tuple[int, int]) -> int:
