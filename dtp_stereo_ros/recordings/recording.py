@@ -25,12 +25,6 @@ _ROS1_ENDING = '.bag'
 _ZSTD = b'\x28\xb5\x2f\xfd'
 _COMPRESSED = 'compressed by zstd, which metadata.yaml alone tells'
 _TRANSFORMS = 'geometry_msgs/TransformStamped[] transforms'
-_MENDS = {
-    '.mcap': 'mend it by: mcap recover {path} -o NEW',
-    '.db3': 'mend it by: ros2 bag reindex {parent}',
-    '.bag': 'mend it by: rosbag reindex {path}',
-    '': 'mend it by: ros2 bag reindex {path}, or give one .mcap or .db3 file of it',
-}
 
 
 class Recording:
@@ -62,8 +56,7 @@ class Recording:
         file = path
         if path.is_dir() and not (path / 'metadata.yaml').exists():
             file = self._only_file()
-            folder = shlex.quote(str(path))
-            self.broken = f'{path}: has no metadata.yaml; mend it by: ros2 bag reindex {folder}'
+            self.broken = f'{path}: has no metadata.yaml; {_reindex(path)}'
         try:
             from rosbags.rosbag1 import Reader as Reader1
             from rosbags.rosbag2 import Reader as Reader2
@@ -224,5 +217,17 @@ def _mend(path: Path) -> str:
     """The command that mends a bag or a file of it, as it can be typed."""
     if path.is_file() and not path.stat().st_size:
         return 'it is empty; copy it again'
-    text = _MENDS.get('' if path.is_dir() else path.suffix, 'is it a rosbag?')
-    return text.format(path=shlex.quote(str(path)), parent=shlex.quote(str(path.parent)))
+    if path.is_dir():
+        return f'{_reindex(path)}, or give one .mcap or .db3 file of it'
+    if path.suffix == '.db3':
+        return _reindex(path.parent)
+    quoted = shlex.quote(str(path))
+    if path.suffix == '.mcap':
+        return f'mend it by: mcap recover {quoted} -o NEW'
+    if path.suffix == _ROS1_ENDING:
+        return f'mend it by: rosbag reindex {quoted}'
+    return 'is it a rosbag?'
+
+
+def _reindex(folder: Path) -> str:
+    return f'mend it by: ros2 bag reindex {shlex.quote(str(folder))}'
