@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -263,8 +263,12 @@ def correlation_volume(left: Tensor, right: Tensor, bins: int) -> Tensor:
         OpenVINO. Zero where the match lies outside the right image.
     """
     # Head by head: a runtime that moves memory on one core does it in larger pieces then.
-    heads = zip(left.unbind(dim=3), right.unbind(dim=3), strict=True)
-    return torch.cat([_band(*head, bins) for head in heads], dim=3).permute(0, 3, 1, 2)
+    if left.shape[3] == 1:  # copied by `unbind`
+        volume = _band(left.flatten(3), right.flatten(3), bins)
+    else:
+        heads = zip(left.unbind(dim=3), right.unbind(dim=3), strict=True)
+        volume = torch.cat([_band(*head, bins) for head in heads], dim=3)
+    return volume.permute(0, 3, 1, 2)
 
 
 def _band(left: Tensor, right: Tensor, bins: int) -> Tensor:
@@ -284,7 +288,8 @@ def _band(left: Tensor, right: Tensor, bins: int) -> Tensor:
     lefts = F.pad(left, (0, 0, 0, fill)).reshape(rows, count, BLOCK, channels)
     rights = F.pad(right, (0, 0, before * BLOCK, fill))
     rights = rights.reshape(rows, before + count, BLOCK, channels)
-    reach = torch.cat([rights[:, i : i + count] for i in range(before + 1)], dim=2)
+    near = torch.arange(before + 1, device=left.device)
+    reach = rights[:, torch.arange(count, device=left.device).unsqueeze(1) + near].flatten(2, 3)
     # One more row than pixels, for what the longer reading takes beyond the end.
     products = torch.matmul(F.pad(lefts, (0, 0, 0, 1)), reach.transpose(2, 3)).flatten(2)
     length = (before + 1) * BLOCK + 1
@@ -295,7 +300,28 @@ def _band(left: Tensor, right: Tensor, bins: int) -> Tensor:
     return band[:, :, :width]
 
 
-def peak_disparity(logits: Tensor) -> tuple[Tensor, Tensor]:
+class Peak(NamedTuple):
+    """The highest peak of a disparity distribution.
+
+    Attributes:
+        place: its mean, in bins (B, 1, H4, W4).
+        top: the bin of the greatest score, the same shape.
+        mass: of the bins around that one, whose own is 1, the same shape.
+        lower: how far each score is above the greatest, 0 or less, (B, bins, H4, W4).
+    """
+
+    place: Tensor
+    top: Tensor
+    mass: Tensor
+    lower: Tensor
+
+    @property
+    def share(self) -> Tensor:
+        """Probability within the peak, a confidence (B, 1, H4, W4)."""
+        return self.mass / self.lower.exp().sum(dim=1, keepdim=True)
+
+
+def highest_peak(logits: Tensor) -> Peak:
     """Mean and mass of the highest peak of a disparity distribution.
 
     The mean over all bins (soft-argmax, GC-Net, Kendall et al. 2017) lies between the surfaces at
@@ -303,22 +329,28 @@ def peak_disparity(logits: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         logits: (B, bins, H4, W4).
-
-    Returns:
-        disparity in bins (B, 1, H4, W4) and the probability within the peak (B, 1, H4, W4), the
-        confidence.
     """
-    # The softmax by hand: ONNX Runtime is slow in one that is not over the last dimension, and an
-    # argmax alone takes OpenVINO 2 ms of the network's 60.
+    # An argmax alone takes OpenVINO 2 ms of the network's 60.
     highest = logits.detach().amax(dim=1, keepdim=True)
-    weight = (logits - highest).exp()
-    bins = torch.arange(logits.shape[1], device=logits.device, dtype=logits.dtype)
-    bins = bins.view(1, -1, 1, 1)
+    bins = bin_numbers(logits)
     top = (bins * (logits >= highest).to(bins.dtype)).amax(dim=1, keepdim=True)
-    window = weight * ((bins - top).abs() < PEAK_RADIUS_BINS + 0.5).to(logits.dtype)
+    lower = logits - highest
+    # Only the bins of the peak are weighed. Those beyond the ends do not count.
+    away = torch.arange(-PEAK_RADIUS_BINS, PEAK_RADIUS_BINS + 1, device=logits.device)
+    wanted = top.permute(0, 2, 3, 1).long() + away
+    there = wanted.clamp(0, logits.shape[1] - 1)
+    near = torch.gather(lower.permute(0, 2, 3, 1), 3, there)
+    window = (near.exp() * (wanted == there).to(near.dtype)).permute(0, 3, 1, 2)
     mass = window.sum(dim=1, keepdim=True)
-    offset = (window * (bins - top)).sum(dim=1, keepdim=True) / mass
-    return top + offset, mass / weight.sum(dim=1, keepdim=True)
+    offset = (window * away.to(near.dtype).view(1, -1, 1, 1)).sum(dim=1, keepdim=True) / mass
+    return Peak(top + offset, top, mass, lower)
+
+
+def bin_numbers(logits: Tensor) -> Tensor:
+    """0, 1, .. of the bins of a distribution (B, bins, h, w), as (1, bins, 1, 1)."""
+    return torch.arange(logits.shape[1], device=logits.device, dtype=logits.dtype).view(
+        1, -1, 1, 1
+    )
 
 
 def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) -> Tensor:
@@ -340,7 +372,7 @@ def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) 
     """
     batch, _, height, width = coarse.shape
     weights = weights.reshape(batch, 9, factor * factor, height, width)
-    # The softmax by hand, as in `peak_disparity`, and divided by its sum only at the end.
+    # The softmax by hand, as in `Peak`, and divided by its sum only at the end.
     shares = (weights - weights.amax(dim=1, keepdim=True)).exp()
     least, rise, upper = _parted(torch.stack(_neighbours(coarse), dim=1), 1, jump)
     whole = shares.sum(dim=1)
@@ -394,11 +426,24 @@ def _parted(neighbours: Tensor, dim: int, jump: float) -> tuple[Tensor, Tensor, 
 
     Counted from the least, so that differences of sums are those of small numbers.
     """
-    least = neighbours.amin(dim=dim, keepdim=True)
-    rise = neighbours - least
-    highest = rise.amax(dim=dim, keepdim=True)
+    least, rise, highest = _risen(neighbours, dim)
     upper = ((rise > highest / 2) & (highest > jump)).to(rise.dtype)
     return least, rise, upper
+
+
+def _risen(neighbours: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The least neighbour along `dim`, how far each lies above it, and the greatest of that."""
+    least = neighbours.amin(dim=dim, keepdim=True)
+    rise = neighbours - least
+    return least, rise, rise.amax(dim=dim, keepdim=True)
+
+
+def range_around(plane: Tensor) -> Tensor:
+    """Range of the values among the 3 x 3 neighbours of each, (B, 1, h, w).
+
+    Of the disparity that `surface_upsample` is given, a runtime computes it once.
+    """
+    return _risen(torch.stack(_neighbours(plane), dim=1), 1)[2][:, 0]
 
 
 def _neighbours(coarse: Tensor) -> list[Tensor]:

@@ -14,10 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import ConvBN, summed
+from .blocks import PEAK_RADIUS_BINS, ConvBN, Peak, bin_numbers, range_around, summed
 
 # Planes of `cues`.
 CUES = 6
+# A score so far below the greatest has no weight, 1e-13.
+_LEAST_SCORE = -30.0
 
 
 class ErrorHead(nn.Module):
@@ -47,7 +49,7 @@ class ErrorHead(nn.Module):
         return log_error
 
 
-def cues(peak: Tensor, mass: Tensor, logits: Tensor) -> Tensor:
+def cues(place: Tensor, peak: Peak) -> Tensor:
     """Planes that tell a likely error, all of them small numbers (B, CUES, h, w).
 
     They are the mass of the distribution's peak, in two scales, the entropy of the distribution,
@@ -55,26 +57,45 @@ def cues(peak: Tensor, mass: Tensor, logits: Tensor) -> Tensor:
     inside the right image. On held-out generated pairs the entropy told most.
 
     Args:
-        peak: (B, 1, h, w) disparity in bins.
-        mass: (B, 1, h, w) of the distribution's peak, 0..1.
-        logits: (B, bins, h, w) of the distribution.
+        place: (B, 1, h, w) disparity in bins.
+        peak: of the distribution.
     """
-    spread = F.max_pool2d(peak, 3, 1, 1) + F.max_pool2d(-peak, 3, 1, 1)
-    column = torch.arange(peak.shape[3], device=peak.device, dtype=peak.dtype)
+    outside, entropy = doubt(peak)
+    # Of 4 times the disparity: what the upsampling computes too, a runtime computes once.
+    spread = range_around(4.0 * place) / 4.0
+    column = torch.arange(place.shape[3], device=place.device, dtype=place.dtype)
     planes = (
-        mass,
-        (1.0001 - mass).log() / 4,
-        entropy(logits),
+        1 - outside,
+        (outside + 0.0001).log() / 4,
+        entropy,
         spread / (0.25 + spread),
-        peak / logits.shape[1],
-        ((column - peak) / 8).clamp(-1, 1),
+        place / peak.lower.shape[1],
+        ((column - place) / 8).clamp(-1, 1),
     )
     return torch.cat(planes, dim=1)
 
 
-def entropy(logits: Tensor) -> Tensor:
-    """Entropy (B, 1, h, w) of the softmax of scores (B, bins, h, w), in nats."""
-    lower = logits - logits.amax(dim=1, keepdim=True)
+def doubt(peak: Peak) -> tuple[Tensor, Tensor]:
+    """Probability outside a peak, and entropy of its distribution in nats, each (B, 1, h, w).
+
+    The probability is summed itself: of its difference from 1 little is left in bfloat16.
+    """
+    # Nothing here is also needed for the disparity, which a runtime in bfloat16 computes in
+    # float32: it would convert all of it.
+    lower = peak.lower.clamp(min=_LEAST_SCORE)
     weight = lower.exp()
-    total = weight.sum(dim=1, keepdim=True)
-    return total.log() - (weight * lower).sum(dim=1, keepdim=True) / total
+    bins, reach = bin_numbers(lower), PEAK_RADIUS_BINS + 0.5
+    far = (bins < peak.top - reach) | (bins > peak.top + reach)
+    outside = _channel_sum(weight * far.to(weight.dtype))
+    total = outside + peak.mass
+    return outside / total, total.log() - _channel_sum(weight * lower) / total
+
+
+def _channel_sum(x: Tensor) -> Tensor:
+    """Sum of the channels (B, C, h, w), as (B, 1, h, w).
+
+    A convolution in an export: OpenVINO in bfloat16 takes longer for a sum.
+    """
+    if not torch.onnx.is_in_onnx_export():
+        return x.sum(dim=1, keepdim=True)
+    return F.conv2d(x, torch.ones(1, int(x.shape[1]), 1, 1))

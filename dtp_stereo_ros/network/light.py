@@ -27,11 +27,12 @@ from .blocks import (
     Enlarge,
     InvertedBlock,
     Normalise,
+    Peak,
     both_surfaces,
     correlation_volume,
     doubled,
+    highest_peak,
     joined,
-    peak_disparity,
     repeated,
     resampled,
     summed,
@@ -41,7 +42,7 @@ from .blocks import (
 from .choice import PLANES, Choice, coarser_planes
 from .error_head import CUES, ErrorHead, cues
 from .outputs import Outputs, Sides
-from .refine import Refinement
+from .refine import Refinement, Views
 from .traced import Traced
 
 # An edge, among neighbours 8 px apart: a surface that both cameras see gains less than 1 px of
@@ -180,22 +181,22 @@ class Level(NamedTuple):
     """Features, distribution and disparity of a pair of one size, in pixels of it.
 
     Attributes:
-        half: features of both views at 1/2, (B, stem, H2, W2).
+        views: descriptors of both views, with a refinement.
         logits: scores of the disparities, (B, bins, H4, W4), the greatest disparity first.
         first: correlations of the first head, the same shape.
         peak: disparity in bins, (B, 1, H4, W4).
-        mass: probability within the peak, the same shape.
+        highest: peak of the distribution.
         features: what is known at 1/4.
         plane: upsampled disparity (B, 1, h, w).
         sides: what `plane` is chosen from, in training.
         log_error: logarithm of the expected error (B, 1, H4, W4), with an error head.
     """
 
-    half: tuple[Tensor, Tensor]
+    views: Views | None
     logits: Tensor
     first: Tensor
     peak: Tensor
-    mass: Tensor
+    highest: Peak
     features: tuple[Tensor, ...]
     plane: Tensor
     sides: Sides | None
@@ -286,12 +287,15 @@ class DTPNetLight(nn.Module):
         """
         heads, channels = self.config.heads, self.config.head_channels
 
-        def descriptors(projected: Tensor) -> Tensor:
+        def descriptors(projected: Tensor, length: Tensor | float) -> Tensor:
             rows = projected.permute(0, 2, 3, 1)
-            return F.normalize(rows.reshape(*rows.shape[:3], heads, channels), dim=4)
+            return length * F.normalize(rows.reshape(*rows.shape[:3], heads, channels), dim=4)
 
         left, right = self.projected(left, right)
-        return correlation_volume(descriptors(left), descriptors(right), self.bins)
+        # The sharpness before the correlation: a runtime need not turn the volume round for it.
+        return correlation_volume(
+            descriptors(left, self.sharpness), descriptors(right, 1.0), self.bins
+        )
 
     def encoded(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """RGB 0-255, joined along the batch, to features at 1/2, 1/4, 1/8 and 1/16."""
@@ -318,18 +322,18 @@ class DTPNetLight(nn.Module):
         c = self.config
         half, quarter, eighth, sixteenth = self.encoded(left, right)
         left4, right4 = quarter.chunk(2)
-        left2, right2 = half.chunk(2)
         left8, left16 = eighth.chunk(2)[0], sixteenth.chunk(2)[0]
-        matching = self.matching_volume(left4, right4) * self.sharpness
+        matching = self.matching_volume(left4, right4)
         first = matching[:, : self.bins]
         logits, context = self.decoded(matching, first, left4, left8, left16)
         logits = logits.float()
-        index, mass = peak_disparity(logits)
-        peak, features = self.bins - 1 - index, context
+        highest = highest_peak(logits)
+        peak, features, views = self.bins - 1 - highest.place, context, None
         if self.refinement is not None:
-            peak, refined = self.refinement(peak, left2, right2, context)
+            views = self.refinement.views(half)
+            peak, refined = self.refinement(peak, views, context)
             features = (refined,)
-        weights = self.upsampling(left2, context).float()
+        weights = self.upsampling(half[: len(left)], context).float()
         sides = None
         if self.training:
             sides = Sides(*both_surfaces(4.0 * peak, weights, c.upsampling, _JUMP_PX))
@@ -339,9 +343,10 @@ class DTPNetLight(nn.Module):
         log_error = None
         if self.error is not None:
             # The head alone learns from its error: the disparity is the same with and without.
-            likely = cues(peak.detach(), mass.detach(), logits.detach())
+            with torch.no_grad():
+                likely = cues(peak, highest)
             log_error = self.error([part.detach() for part in features], likely).float()
-        return Level((left2, right2), logits, first, peak, mass, features, plane, sides, log_error)
+        return Level(views, logits, first, peak, highest, features, plane, sides, log_error)
 
     def predict(self, left: Tensor, right: Tensor) -> Outputs:
         """All outputs, for training and for `forward`."""
@@ -355,8 +360,10 @@ class DTPNetLight(nn.Module):
         factor = 4 // self.config.upsampling
         quarter_px = 4.0 * level.peak / (1.0 if self.training else self.config.magnification)
         sides = level.sides and Sides(*(repeated(plane, factor) for plane in level.sides))
-        confidence, log_error = level.mass, level.log_error
-        if log_error is not None:
+        log_error = level.log_error
+        if log_error is None:
+            confidence = level.highest.share
+        else:
             confidence = self._confidence(log_error)
             log_error = repeated(log_error, 4) if self.training else None
         return Outputs(
@@ -368,12 +375,12 @@ class DTPNetLight(nn.Module):
         self, choice: Choice, finer: Level, coarser: Level, size: tuple[int, int]
     ) -> Outputs:
         """Outputs that are chosen from those of both sizes."""
-        assert self.refinement is not None
+        assert self.refinement is not None and finer.views is not None
         # Half of the coarser pair is a quarter of the finer one, and a pixel of it a step there.
         whole = coarser.plane.detach().round()
         rest = coarser.plane - whole
         scores, correction, log_error = choice(
-            self.refinement.differences(*finer.half, whole),
+            self.refinement.differences(finer.views, whole),
             coarser_planes(finer.plane[:, :, ::2, ::2] / 2, whole, rest, self._sureness(finer)),
             *finer.features, (*coarser.features, self._sureness(coarser)),
         )  # fmt: skip
@@ -405,7 +412,7 @@ class DTPNetLight(nn.Module):
     @staticmethod
     def _sureness(level: Level) -> Tensor:
         """Confidence in a level, by the error that is expected in px of its pair."""
-        return level.mass if level.log_error is None else torch.sigmoid(-level.log_error)
+        return level.highest.share if level.log_error is None else torch.sigmoid(-level.log_error)
 
     def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:
         """See the class."""

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import ConvBN, Normalise, peak_disparity
+from .blocks import ConvBN, Normalise, highest_peak
 from .outputs import Outputs
 from .traced import Traced
 
@@ -260,8 +260,8 @@ class DTPNetPaper(nn.Module):
         probability = torch.softmax(full, dim=1)
         bins = torch.arange(self.max_disparity_px, device=full.device, dtype=full.dtype)
         disparity = (probability * bins.view(1, -1, 1, 1)).sum(dim=1, keepdim=True)
-        _, mass = peak_disparity(logits)
-        confidence = F.interpolate(mass, scale_factor=4.0, mode='bilinear', align_corners=False)
+        share = highest_peak(logits).share
+        confidence = F.interpolate(share, scale_factor=4.0, mode='bilinear', align_corners=False)
         return Outputs(disparity, confidence, logits)
 
     def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:

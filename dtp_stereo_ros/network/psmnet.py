@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from dtp_stereo_ros.errors import ModelError
 
-from .blocks import Normalise, peak_disparity
+from .blocks import Normalise, highest_peak
 from .outputs import Outputs
 
 _FEATURES = 32
@@ -230,8 +230,8 @@ class PSMNet(nn.Module):
         """All outputs, for training and for `forward`."""
         size = (self.max_disparity_px, *left.shape[-2:])
         disparity, logits = regress(self.cost(left, right), size)
-        _, mass = peak_disparity(logits)
-        confidence = F.interpolate(mass, scale_factor=4.0, mode='bilinear', align_corners=False)
+        share = highest_peak(logits).share
+        confidence = F.interpolate(share, scale_factor=4.0, mode='bilinear', align_corners=False)
         return Outputs(disparity, confidence, logits)
 
     def forward(self, left: Tensor, right: Tensor) -> Outputs | tuple[Tensor, Tensor]:

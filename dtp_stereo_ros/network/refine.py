@@ -10,6 +10,7 @@ warping at full size is done at 1/4, where a surface is nearly a plane.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,20 @@ from .blocks import InvertedBlock, joined, summed
 
 # Descriptors on either side of the estimate, 2 px apart.
 REACH = 3
+
+
+class Views(NamedTuple):
+    """Descriptors of both views, as `Refinement.differences` reads them.
+
+    Attributes:
+        left: of the even columns, (B, h, w, channels).
+        windows: of the right view, those of 2 REACH + 1 columns beside each other, (N, C).
+        columns: a row of the right view has so many, those beyond its ends included.
+    """
+
+    left: Tensor
+    windows: Tensor
+    columns: int
 
 
 class Refinement(nn.Module):
@@ -51,30 +66,52 @@ class Refinement(nn.Module):
         described: Tensor = self.normalise(self.describe(half))
         return described
 
-    def differences(self, left2: Tensor, right2: Tensor, whole: Tensor) -> Tensor:
+    def views(self, half: Tensor) -> Views:
+        """Half-size features of both views (2 B, C, 2 h, 2 w), the left ones first.
+
+        One window is read for each cell, not seven descriptors, which OpenVINO takes seven times
+        as long for. Windows overlap, so that the right view is written once for each place that a
+        window may begin at: column c begins a window of the copy -c modulo its length.
+        """
+        left, right = self.described(half).chunk(2)
+        window = 2 * REACH + 1
+        # The outermost descriptor stands for those beyond the ends. With one column more than a
+        # multiple of the length, each copy is shifted by one.
+        beyond = 2 * REACH
+        fill = (1 - right.shape[3] - 2 * beyond) % window
+        right = F.pad(right, (beyond, beyond + fill, 0, 0), mode='replicate')
+        columns = right.shape[3]
+        rows = right.permute(0, 2, 3, 1).flatten(2)
+        windows = torch.cat([rows] * window, dim=2).reshape(-1, window * right.shape[1])
+        return Views(left[..., ::2].permute(0, 2, 3, 1), windows, columns)
+
+    def differences(self, views: Views, whole: Tensor) -> Tensor:
         """Absolute differences of each left descriptor from those around its match.
 
         Args:
-            left2, right2: half-size features (B, C, 2 h, 2 w).
+            views: descriptors of both views.
             whole: (B, 1, h, w) disparity in whole steps of 2 px.
 
         Returns:
             (B, channels * (2 REACH + 1), h, w). Where a match lies outside the right image, the
             outermost descriptor stands for it.
         """
-        left, right = (self.described(half).permute(0, 2, 3, 1) for half in (left2, right2))
-        left = left[:, :, ::2]
-        batch, height, width, channels = left.shape
-        column = 2 * torch.arange(width, device=whole.device) - whole[:, 0].long()
-        steps = torch.arange(-REACH, REACH + 1, device=whole.device)
-        columns = (column.unsqueeze(3) + steps).clamp(0, 2 * width - 1)
-        rows = torch.arange(batch * height, device=whole.device).reshape(batch, height, 1, 1)
-        around = F.embedding(rows * (2 * width) + columns, right.reshape(-1, channels))
-        apart = (left.unsqueeze(3) - around).abs()
+        batch, height, width, channels = views.left.shape
+        window = 2 * REACH + 1
+        first = 2 * torch.arange(width, device=whole.device) - whole[:, 0].long() + REACH
+        first = first.clamp(0, 2 * (width + REACH) - 1)
+        place = (-first) % window * views.columns + first
+        rows = torch.arange(batch * height, device=whole.device).reshape(batch, height, 1)
+        around = F.embedding(
+            rows * views.columns + torch.div(place, window, rounding_mode='floor'), views.windows
+        )
+        around = around.reshape(batch, height, width, window, channels)
+        # The left from the right: OpenVINO negates what is subtracted, which is seven times less.
+        apart = (around - views.left.unsqueeze(3)).abs()
         return apart.reshape(batch, height, width, -1).permute(0, 3, 1, 2)
 
     def forward(
-        self, peak: Tensor, left2: Tensor, right2: Tensor, context: Sequence[Tensor]
+        self, peak: Tensor, views: Views, context: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Peak in bins of 4 px (B, 1, h, w), to the same, corrected, and `features`.
 
@@ -84,7 +121,7 @@ class Refinement(nn.Module):
         steps = 2 * peak
         whole = steps.detach().round()
         rest = steps - whole
-        compared = self.differences(left2, right2, whole)
+        compared = self.differences(views, whole)
         features = self.features(joined(compared, rest.to(compared.dtype)), context)
         return (whole + (rest + self.leave(features).float())) / 2, features
 

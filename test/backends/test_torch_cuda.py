@@ -251,10 +251,10 @@ def test_disparity_is_read_and_enlarged_in_fp32(
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ('peak_disparity', 'surface_upsample'):
+        for name in ('highest_peak', 'surface_upsample'):
             patch.setattr(light, name, watched(getattr(light, name)))
         disparity, _ = backend.infer(*pair((64, 96)))
-    assert len(seen) == 6 and set(seen) == {torch.float32}
+    assert len(seen) == 8 and set(seen) == {torch.float32}
     reduced = {'bf16': torch.bfloat16, 'fp16': torch.float16}[precision]
     values = torch.from_numpy(disparity)
     assert (values.to(reduced).float() != values).float().mean() > 0.5

@@ -15,8 +15,8 @@ from dtp_stereo_ros.network.blocks import (
     both_surfaces,
     correlation_volume,
     doubled,
+    highest_peak,
     joined,
-    peak_disparity,
     repeated,
     resampled,
     summed,
@@ -127,10 +127,11 @@ def test_peak_is_the_mean_of_the_window_around_the_maximum():
     logits = torch.full((1, 20, 1, 1), -50.0)
     logits[0, [3, 4], 0, 0] = torch.log(torch.tensor([0.15, 0.45]))
     logits[0, 15, 0, 0] = torch.log(torch.tensor(0.40))
-    disparity, mass = peak_disparity(logits)
+    peak = highest_peak(logits)
     # The far second peak moves the mean over all bins to 8.25, but not the mean of the peak.
-    assert disparity.item() == torch.tensor((3 * 0.15 + 4 * 0.45) / 0.6).item()
-    torch.testing.assert_close(mass, torch.tensor([[[[0.6]]]]))
+    assert peak.place.item() == pytest.approx((3 * 0.15 + 4 * 0.45) / 0.6)
+    assert peak.top.item() == 4
+    assert peak.share.item() == pytest.approx(0.6)
 
 
 @settings(max_examples=25, deadline=None)
@@ -140,10 +141,24 @@ def test_peak_of_a_two_hot_distribution_is_its_position(position):
     probability = torch.full((48,), 1e-9)
     probability[low] = 1 - (position - low) + 1e-9
     probability[low + 1] = position - low + 1e-9
-    disparity, mass = peak_disparity(probability.log().view(1, 48, 1, 1))
-    assert abs(disparity.item() - position) < 1e-4
-    assert mass.item() > 0.999
+    peak = highest_peak(probability.log().view(1, 48, 1, 1))
+    assert abs(peak.place.item() - position) < 1e-4
+    assert peak.share.item() > 0.999
     assert PEAK_RADIUS_BINS >= 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(bins=st.integers(1, 30), seed=st.integers(0, 999))
+def test_a_peak_at_either_end_has_fewer_bins(bins, seed):
+    logits = 3 * torch.randn(2, bins, 1, 2, generator=torch.Generator().manual_seed(seed))
+    logits[0, 0], logits[1, -1] = 20.0, 20.0
+    near = torch.arange(bins) <= PEAK_RADIUS_BINS
+    for peak, inside in zip(logits, (near, near.flip(0)), strict=True):
+        weight = peak.softmax(dim=0) * inside.view(-1, 1, 1)
+        expected = (weight * torch.arange(bins).view(-1, 1, 1)).sum(0) / weight.sum(0)
+        found = highest_peak(peak[None])
+        torch.testing.assert_close(found.place[0, 0], expected, atol=1e-4, rtol=1e-5)
+        torch.testing.assert_close(found.share[0, 0], weight.sum(0))
 
 
 def convex_upsample(coarse, weights, factor):

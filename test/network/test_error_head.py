@@ -4,8 +4,11 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dtp_stereo_ros.network.error_head import CUES, ErrorHead, cues, entropy
+from dtp_stereo_ros.network.blocks import PEAK_RADIUS_BINS, Peak, highest_peak
+from dtp_stereo_ros.network.error_head import CUES, ErrorHead, cues, doubt
 
 
 def test_entropy_of_known_distributions():
@@ -13,16 +16,40 @@ def test_entropy_of_known_distributions():
     logits[0, 0, 0, 1] = 100.0
     logits[0, :2, 0, 2] = 50.0
     expected = [math.log(4), 0.0, math.log(2)]
-    assert entropy(logits).flatten().tolist() == pytest.approx(expected, abs=1e-5)
-    shifted = entropy(logits + 1000.0)
-    assert shifted.flatten().tolist() == pytest.approx(expected, abs=1e-4)
+    for moved in (0.0, 1000.0):
+        _, entropy = doubt(highest_peak(logits + moved))
+        assert entropy.flatten().tolist() == pytest.approx(expected, abs=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(scale=st.sampled_from([0.1, 3.0, 60.0]), seed=st.integers(0, 999), bins=st.integers(3, 50))
+def test_doubt_is_that_of_the_softmax(scale, seed, bins):
+    logits = scale * torch.randn(1, bins, 2, 3, generator=torch.Generator().manual_seed(seed))
+    p = logits.double().softmax(dim=1)
+    top = p.argmax(dim=1, keepdim=True)
+    far = (torch.arange(bins).view(1, -1, 1, 1) - top).abs() > PEAK_RADIUS_BINS
+    outside, entropy = doubt(highest_peak(logits))
+    close = {'atol': 1e-5, 'rtol': 1e-4, 'check_dtype': False}
+    torch.testing.assert_close(outside, (p * far).sum(dim=1, keepdim=True), **close)
+    expected = -torch.special.xlogy(p, p).sum(dim=1, keepdim=True)
+    torch.testing.assert_close(entropy, expected, **close)
+
+
+@pytest.mark.parametrize('share', [1e-3, 1e-2, 0.3])
+def test_little_probability_outside_a_peak_survives_bfloat16(share):
+    logits = torch.full((1, 20, 1, 1), -50.0)
+    logits[0, 4], logits[0, 15] = math.log(1 - share), math.log(share)
+    outside, _ = doubt(Peak(*(part.bfloat16() for part in highest_peak(logits))))
+    assert outside.item() == pytest.approx(share, rel=0.05)
 
 
 def test_cues_tell_mass_edges_disparity_and_the_border():
-    peak = torch.zeros(1, 1, 4, 8)
-    peak[..., 4:] = 3.0
-    mass = torch.full_like(peak, 0.9)
-    planes = cues(peak, mass, torch.zeros(1, 12, 4, 8))
+    place = torch.zeros(1, 1, 4, 8)
+    place[..., 4:] = 3.0
+    # One bin, and a ninth of its weight in another, far from it.
+    logits = torch.full((1, 12, 4, 8), -100.0)
+    logits[:, 1], logits[:, 9] = 0.0, -math.log(9)
+    planes = cues(place, highest_peak(logits))
     assert planes.shape == (1, CUES, 4, 8)
     sure, log_rest, spread, relative, inside = planes[0, [0, 1, 3, 4, 5], 1]
     assert sure.tolist() == pytest.approx([0.9] * 8)

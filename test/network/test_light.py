@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dtp_stereo_ros.network.blocks import peak_disparity
+from dtp_stereo_ros.network.blocks import highest_peak
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.outputs import Outputs
 
@@ -80,7 +80,7 @@ def test_outputs_count_disparities_upwards():
     network = DTPNetLight(LightConfig(detail=0)).eval()
     with torch.no_grad():
         outputs = network.predict(*torch.rand(2, 1, 3, 64, 128) * 255)
-    peak, _ = peak_disparity(outputs.logits)
+    peak = highest_peak(outputs.logits).place
     torch.testing.assert_close(outputs.quarter_px, 4 * peak)
     # A network whose aggregation says nothing returns the correlation as its distribution.
     with torch.no_grad():

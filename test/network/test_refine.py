@@ -20,7 +20,7 @@ def test_differences_are_taken_around_the_match(batch, height, width, data):
     whole = torch.randint(0, 2 * width + 3, (batch, 1, height, width)).float()
     with torch.no_grad():
         left, right = (layer.described(half).permute(0, 2, 3, 1) for half in (left2, right2))
-        got = layer.differences(left2, right2, whole)
+        got = layer.differences(layer.views(torch.cat((left2, right2))), whole)
     assert got.shape == (batch, layer.compared, height, width)
     got = got.reshape(batch, 2 * REACH + 1, 4, height, width)
     for b, y, x, k in torch.cartesian_prod(*map(torch.arange, (batch, height, width, 7))).tolist():
@@ -44,9 +44,7 @@ def test_a_fresh_refinement_corrects_nothing():
     layer = refinement()
     peak = torch.rand(1, 1, 4, 6) * 20
     with torch.no_grad():
-        got, features = layer(
-            peak, torch.randn(1, 3, 8, 12), torch.randn(1, 3, 8, 12), torch.rand(1, 2, 4, 6)
-        )
+        got, features = layer(peak, layer.views(torch.randn(2, 3, 8, 12)), torch.rand(1, 2, 4, 6))
     assert features.shape == (1, 8, 4, 6)
     torch.testing.assert_close(got, peak)
 
@@ -56,9 +54,9 @@ def test_the_correction_of_large_disparities_survives_bfloat16():
     layer = refinement()
     layer.leave.bias.data.fill_(0.05)
     peak = torch.full((1, 1, 4, 6), 47.3)
-    arguments = (torch.randn(1, 3, 8, 12), torch.randn(1, 3, 8, 12), torch.rand(1, 2, 4, 6))
+    half, context = torch.randn(2, 3, 8, 12), torch.rand(1, 2, 4, 6)
     with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
-        got, _ = layer(peak, *arguments)
+        got, _ = layer(peak, layer.views(half), context)
     torch.testing.assert_close(got, peak + 0.025, atol=2e-4, rtol=0)
 
 
@@ -72,8 +70,8 @@ def test_it_learns_the_shift_within_a_bin():
     for step in range(200):
         disparity2 = 2 + step % 5
         noise = torch.randn(1, 4, 32, 64 + disparity2)
-        left2, right2 = noise[..., :64], noise[..., disparity2:]
-        got, _ = layer(peak, left2, right2, context)
+        half = torch.cat((noise[..., :64], noise[..., disparity2:]))
+        got, _ = layer(peak, layer.views(half), context)
         error = (got[..., 4:-2] - disparity2 / 2).abs().mean()
         optimizer.zero_grad()
         error.backward()
