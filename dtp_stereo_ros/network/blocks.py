@@ -372,7 +372,8 @@ def surface_upsample(coarse: Tensor, weights: Tensor, factor: int, jump: float) 
     """
     batch, _, height, width = coarse.shape
     weights = weights.reshape(batch, 9, factor * factor, height, width)
-    # The softmax by hand, as in `Peak`, and divided by its sum only at the end.
+    # The softmax by hand: ONNX Runtime is slow in one that is not over the last dimension. It is
+    # divided by its sum only at the end.
     shares = (weights - weights.amax(dim=1, keepdim=True)).exp()
     least, rise, upper = _parted(torch.stack(_neighbours(coarse), dim=1), 1, jump)
     whole = shares.sum(dim=1)

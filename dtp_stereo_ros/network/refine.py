@@ -69,8 +69,8 @@ class Refinement(nn.Module):
     def views(self, half: Tensor) -> Views:
         """Half-size features of both views (2 B, C, 2 h, 2 w), the left ones first.
 
-        One window is read for each cell, not seven descriptors, which OpenVINO takes seven times
-        as long for. Windows overlap, so that the right view is written once for each place that a
+        One window is read for each cell, not seven descriptors, for which OpenVINO takes several
+        times as long. Windows overlap, so that the right view is written once for each place that a
         window may begin at: column c begins a window of the copy -c modulo its length.
         """
         left, right = self.described(half).chunk(2)
@@ -103,7 +103,7 @@ class Refinement(nn.Module):
         place = (-first) % window * views.columns + first
         rows = torch.arange(batch * height, device=whole.device).reshape(batch, height, 1)
         around = F.embedding(
-            rows * views.columns + torch.div(place, window, rounding_mode='floor'), views.windows
+            rows * views.columns + torch.div(place, window, rounding_mode='trunc'), views.windows
         )
         around = around.reshape(batch, height, width, window, channels)
         # The left from the right: OpenVINO negates what is subtracted, which is seven times less.
