@@ -39,7 +39,7 @@ def draw_chain(
         axes.grid(alpha=0.3)
         axes.margins(0.15)
     for axes in grid[:, 0]:
-        axes.set_ylabel('EPE (px), generated test pairs')
+        axes.set_ylabel('EPE (px) of the test pairs')
     save_figure(figure, path)
 
 
