@@ -21,6 +21,7 @@ from .blocks import (
     ConvBN,
     InvertedBlock,
     Normalise,
+    bin_numbers,
     correlation_volume,
     repeated,
     upsample2,
@@ -242,7 +243,7 @@ def whole_and_rest(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     bins = logits.shape[1]
     highest = logits.detach().amax(dim=1, keepdim=True)
     # From the last bin on, so that the first bin of equal ones counts zero.
-    number = torch.arange(bins, device=logits.device, dtype=logits.dtype).view(1, -1, 1, 1)
+    number = bin_numbers(logits)
     top = (number * (logits >= highest).to(logits.dtype)).amax(dim=1, keepdim=True)
     away = number - top
     window = (logits - highest).exp() * (away.abs() < PEAK_RADIUS_BINS + 0.5).to(logits.dtype)

@@ -20,6 +20,8 @@ from .blocks import InvertedBlock, joined, summed
 
 # Descriptors on either side of the estimate, 2 px apart.
 REACH = 3
+# Descriptors that are compared.
+_WINDOW = 2 * REACH + 1
 
 
 class Views(NamedTuple):
@@ -50,7 +52,7 @@ class Refinement(nn.Module):
         super().__init__()
         self.describe = nn.Conv2d(half, channels, (2, 3), (2, 1), (0, 1), bias=False)
         self.normalise = nn.BatchNorm2d(channels)
-        self.compared = channels * (2 * REACH + 1)
+        self.compared = channels * _WINDOW
         # Two layers on two inputs: joined to one, they would be copied.
         self.compare = nn.Conv2d(self.compared + 1, hidden, 1, bias=False)
         self.context = nn.Conv2d(context, hidden, 1, bias=False)
@@ -70,19 +72,18 @@ class Refinement(nn.Module):
         """Half-size features of both views (2 B, C, 2 h, 2 w), the left ones first.
 
         One window is read for each cell, not seven descriptors, for which OpenVINO takes several
-        times as long. Windows overlap, so that the right view is written once for each place that a
-        window may begin at: column c begins a window of the copy -c modulo its length.
+        times as long. Windows overlap, so that the right view is written once for each place that
+        a window may begin at: column c begins a window of the copy -c modulo its length.
         """
         left, right = self.described(half).chunk(2)
-        window = 2 * REACH + 1
         # The outermost descriptor stands for those beyond the ends. With one column more than a
         # multiple of the length, each copy is shifted by one.
         beyond = 2 * REACH
-        fill = (1 - right.shape[3] - 2 * beyond) % window
+        fill = (1 - right.shape[3] - 2 * beyond) % _WINDOW
         right = F.pad(right, (beyond, beyond + fill, 0, 0), mode='replicate')
         columns = right.shape[3]
         rows = right.permute(0, 2, 3, 1).flatten(2)
-        windows = torch.cat([rows] * window, dim=2).reshape(-1, window * right.shape[1])
+        windows = torch.cat([rows] * _WINDOW, dim=2).reshape(-1, _WINDOW * right.shape[1])
         return Views(left[..., ::2].permute(0, 2, 3, 1), windows, columns)
 
     def differences(self, views: Views, whole: Tensor) -> Tensor:
@@ -97,15 +98,14 @@ class Refinement(nn.Module):
             outermost descriptor stands for it.
         """
         batch, height, width, channels = views.left.shape
-        window = 2 * REACH + 1
         first = 2 * torch.arange(width, device=whole.device) - whole[:, 0].long() + REACH
         first = first.clamp(0, 2 * (width + REACH) - 1)
-        place = (-first) % window * views.columns + first
+        place = (-first) % _WINDOW * views.columns + first
         rows = torch.arange(batch * height, device=whole.device).reshape(batch, height, 1)
         around = F.embedding(
-            rows * views.columns + torch.div(place, window, rounding_mode='trunc'), views.windows
+            rows * views.columns + torch.div(place, _WINDOW, rounding_mode='trunc'), views.windows
         )
-        around = around.reshape(batch, height, width, window, channels)
+        around = around.reshape(batch, height, width, _WINDOW, channels)
         # The left from the right: OpenVINO negates what is subtracted, which is seven times less.
         apart = (around - views.left.unsqueeze(3)).abs()
         return apart.reshape(batch, height, width, -1).permute(0, 3, 1, 2)
