@@ -17,12 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import (
-    PEAK_RADIUS_BINS,
     ConvBN,
     InvertedBlock,
     Normalise,
-    bin_numbers,
     correlation_volume,
+    highest_peak,
     repeated,
     upsample2,
 )
@@ -241,17 +240,12 @@ def whole_and_rest(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         (B, 1, h, w).
     """
     bins = logits.shape[1]
-    highest = logits.detach().amax(dim=1, keepdim=True)
-    # From the last bin on, so that the first bin of equal ones counts zero.
-    number = bin_numbers(logits)
-    top = (number * (logits >= highest).to(logits.dtype)).amax(dim=1, keepdim=True)
-    away = number - top
-    window = (logits - highest).exp() * (away.abs() < PEAK_RADIUS_BINS + 0.5).to(logits.dtype)
+    peak = highest_peak(logits)
     # Bins run towards smaller disparities.
-    offset = -2 * (window * away).sum(dim=1, keepdim=True) / window.sum(dim=1, keepdim=True)
+    offset = -2 * peak.offset
     shift = offset.detach().round()
-    whole = 2 * (bins - 1 - top) + shift
-    return whole, offset - shift, bins - 1 - top + offset / 2
+    whole = 2 * (bins - 1 - peak.top) + shift
+    return whole, offset - shift, bins - 1 - peak.top + offset / 2
 
 
 class DTPNetBimodal(nn.Module):

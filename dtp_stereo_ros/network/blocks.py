@@ -304,16 +304,21 @@ class Peak(NamedTuple):
     """The highest peak of a disparity distribution.
 
     Attributes:
-        place: its mean, in bins (B, 1, H4, W4).
+        offset: how far its mean lies from `top`, in bins (B, 1, H4, W4).
         top: the bin of the greatest score, the same shape.
         mass: of the bins around that one, whose own is 1, the same shape.
         lower: how far each score is above the greatest, 0 or less, (B, bins, H4, W4).
     """
 
-    place: Tensor
+    offset: Tensor
     top: Tensor
     mass: Tensor
     lower: Tensor
+
+    @property
+    def place(self) -> Tensor:
+        """Its mean, in bins (B, 1, H4, W4)."""
+        return self.top + self.offset
 
     @property
     def share(self) -> Tensor:
@@ -343,7 +348,7 @@ def highest_peak(logits: Tensor) -> Peak:
     window = (near.exp() * (wanted == there).to(near.dtype)).permute(0, 3, 1, 2)
     mass = window.sum(dim=1, keepdim=True)
     offset = (window * away.to(near.dtype).view(1, -1, 1, 1)).sum(dim=1, keepdim=True) / mass
-    return Peak(top + offset, top, mass, lower)
+    return Peak(offset, top, mass, lower)
 
 
 def bin_numbers(logits: Tensor) -> Tensor:
