@@ -19,9 +19,10 @@ HELP = 'cut whole channels of a checkpoint where that costs least'
 
 DESCRIPTION = f"""\
 Cut channels of a checkpoint until --ratio of its multiplications is saved. First every group of
-channels that hang together is cut alone and the error is measured; then the cuts are made where
-they cost least. Channels whose index means a disparity stay. Distil the result afterwards, and
-prune it again.
+channels that hang together is cut alone, and the change of the disparities is measured; then the
+cuts are made where they cost least. Those channels go that the others tell best, and the layers
+that read them are fitted anew by least squares. Channels whose index means a disparity stay. Pairs
+need no truth. Distil the result afterwards, and prune it again.
 
 examples:
   dtp-stereo prune runs/distilled/best.pt -o runs/pruned1 --ratio 0.1 --textures photos
@@ -42,20 +43,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--even', action='store_true', help='Cut all groups alike, without measuring.'
     )
     parser.add_argument(
-        '--data', action='append', metavar='SOURCE', help='To measure on. Default: synthetic.'
+        '--by-norm', action='store_true', help='Cut the channels of the least norm; fit nothing.'
     )
-    parser.add_argument('--batches', type=int, default=4, help='To measure on. Default: 4.')
+    parser.add_argument(
+        '--data', action='append', metavar='SOURCE', help='Pairs. Default: synthetic.'
+    )
+    parser.add_argument(
+        '--batches',
+        type=int,
+        default=8,
+        help='Batches of pairs: half to fit weights on, half to measure on. Default: 8.',
+    )
     add_settings(parser, GeneratorConfig, _GENERATOR)
     add_computing_options(parser, _COMPUTING)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prune; prints what was saved."""
-    config = made(PruneConfig, args, _PRUNE, by_sensitivity=not args.even)
+    config = made(
+        PruneConfig, args, _PRUNE, by_sensitivity=not args.even, reconstruct=not args.by_norm
+    )
     data = made(GeneratorConfig, args, _GENERATOR, pool=64)
     computing = made(Computing, args, _COMPUTING)
     try:
-        from ..training.data.sources import held_out
+        from ..training.data.sources import drawn
         from ..training.learning.device import accelerator_for
         from ..training.pruning.prune_checkpoint import prune_checkpoint, summary_line
     except ImportError as error:
@@ -65,12 +76,11 @@ def run(args: argparse.Namespace) -> int:
     make_folder(args.out)
     accelerator = accelerator_for(computing.device, computing.precision == 'bf16')
     specs = tuple(args.data or [SYNTHETIC])
-    batches, _ = held_out(specs, data, args.batches, args.out / 'cache', accelerator)
     report = prune_checkpoint(
         args.checkpoint,
         args.out,
         config,
-        batches,
+        drawn(specs, data, args.batches, args.out / 'cache', accelerator),
         accelerator,
         typed_command(),
     )

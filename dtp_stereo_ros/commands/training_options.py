@@ -58,6 +58,7 @@ _RUN = (
     'split',
     'compile',
     'only',
+    'fixed_statistics',
     'half_upsampling',
     'one_correlation',
     'magnification',

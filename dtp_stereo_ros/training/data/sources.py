@@ -19,6 +19,7 @@ from ..teachers import BinGrid, Taught, open_teacher
 from .batches import Batch, SyntheticBatches, validation_batches
 from .device_pool import AssetBatches, is_assets
 from .disk_pairs import PairBatches, held_out_batches
+from .prefetch import Feed
 from .raycast_source import Item, Renderer
 from .readers import open_pairs
 from .teacher_cache import TaughtCache
@@ -203,6 +204,25 @@ def held_out(
         return real, True
     renderer = Renderer(config, accelerator.device) if RAYCAST in sources.specs else None
     return sources.generated_validation(config, count, renderer), False
+
+
+def drawn(
+    specs: tuple[str, ...],
+    config: GeneratorConfig,
+    count: int,
+    cache: Path,
+    accelerator: Accelerator,
+) -> list[Batch]:
+    """Batches as a training on some sources begins with, on the CPU.
+
+    Args:
+        specs, config, cache, accelerator: as of `held_out`.
+        count: of batches.
+    """
+    sources = Sources.open(specs, cache)
+    renderer = Renderer(config, accelerator.device) if RAYCAST in sources.specs else None
+    feed = Feed(sources.stream(config, 0, 0, None, renderer), 0, accelerator.device, renderer)
+    return [{name: value.cpu() for name, value in next(feed).items()} for _ in range(count)]
 
 
 def _asking(teacher: str, accelerator: Accelerator) -> Callable[[Batch], Taught]:

@@ -55,6 +55,7 @@ from .supervised import Objective, Parts, supervised
 from .train_config import difference, lesson, preset
 from .validation import LIKELIHOOD, check_size, draw, validate
 
+_Normalisation = nn.modules.batchnorm._BatchNorm
 # Settings that change a trained network.
 _CHANGES = ('half_upsampling', 'one_correlation', 'magnification', 'error_head', 'choice')
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
@@ -331,6 +332,8 @@ class Trainer:
         self.learned = self.objective.learned.to(self.device)
         self.network: Network = network.to(self.device)
         self._frozen = freeze_others(network, config.only)
+        if config.fixed_statistics:
+            self._frozen = [m for m in network.modules() if isinstance(m, _Normalisation)]
         learned = [p for p in network.parameters() if p.requires_grad]
         learned += self.learned.parameters()
         cuda = self.device.type == 'cuda'
@@ -628,7 +631,7 @@ def freeze_others(network: nn.Module, only: tuple[str, ...]) -> list[nn.Module]:
     return [
         module
         for name, module in network.named_modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not chosen(name)
+        if isinstance(module, _Normalisation) and not chosen(name)
     ]
 
 

@@ -32,7 +32,7 @@ def validate(network: Network, batches: list[Batch], accelerator: Accelerator) -
     errors, likelihoods = [], []
     for batch in batches:
         check_size(network, tuple(batch['left'].shape[2:]))
-        disparity, confidence = _estimate(network, batch, accelerator)
+        disparity, confidence = estimate(network, batch, accelerator)
         truth, visible, known = (
             batch[k].to(disparity.device) for k in ('disparity', 'visible', 'known')
         )
@@ -71,16 +71,16 @@ def draw(network: Network, batch: Batch, accelerator: Accelerator) -> np.ndarray
     network.eval()
     first = {name: values[:1].cpu() for name, values in batch.items()}
     with torch.no_grad():
-        disparity = _estimate(network, first, accelerator)[0][0].cpu().numpy()
+        disparity = estimate(network, first, accelerator)[0][0].cpu().numpy()
     truth = torch.where(first['known'], first['disparity'], torch.nan)[0].numpy()
     left = np.ascontiguousarray(first['left'][0].permute(1, 2, 0).numpy())
     return panel(left, truth, [Estimate(network.name, disparity)])
 
 
-def _estimate(
+def estimate(
     network: Network, batch: Batch, accelerator: Accelerator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Disparity (B, H, W) and confidence (B, 1, h, w)."""
+    """Disparity (B, H, W) px and confidence (B, 1, h, w) of a batch, on the accelerator."""
     left, right = (batch[side].to(accelerator.device).float() for side in ('left', 'right'))
     with accelerator.autocast():
         disparity, confidence = network(left, right)

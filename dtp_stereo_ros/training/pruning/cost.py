@@ -72,18 +72,33 @@ class ConvolutionCost:
         larger = _HEIGHT_PX * _WIDTH_PX / (height * width)
         return cls({name: count * larger for name, count in places.items()})
 
-    def multiplications(self, network: nn.Module) -> float:
-        """Multiplications of all convolutions, for one 640x480 pair."""
+    def multiplications(self, network: nn.Module, multiple: int = 1) -> float:
+        """Multiplications of all convolutions, for one 640x480 pair.
+
+        Args:
+            network: of the layers that were traced.
+            multiple: widths are counted as the next multiple of this. A processor with vectors of
+                16 numbers computes 56 channels in the time of 64.
+        """
         layers = dict(network.named_modules())
         return sum(
-            count * _kernel_multiplications(layers[name]) for name, count in self.places.items()
+            count * _kernel_multiplications(layers[name], multiple)
+            for name, count in self.places.items()
         )
 
 
-def _kernel_multiplications(layer: Any) -> float:
+def _kernel_multiplications(layer: Any, multiple: int) -> float:
+    per_output = layer.in_channels / layer.groups
+    # Colours and the channels of a group are not padded.
+    if per_output >= multiple:
+        per_output = _rounded_up(per_output, multiple)
     return float(
-        layer.in_channels * layer.out_channels / layer.groups * np.prod(layer.kernel_size)
+        per_output * _rounded_up(layer.out_channels, multiple) * np.prod(layer.kernel_size)
     )
+
+
+def _rounded_up(channels: float, multiple: int) -> int:
+    return math.ceil(channels / multiple) * multiple
 
 
 def latencies_ms(

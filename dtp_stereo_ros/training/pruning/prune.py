@@ -1,20 +1,22 @@
 """Structural pruning: whole channels go where their loss is cheap.
 
-Channels that hang together are found by DepGraph (Fang et al., CVPR 2023, torch-pruning) and
-ranked by the L2 norm of all their weights. How much each group may lose is measured first: a
-group is cut alone, the error is taken without training, and the cuts with the least error per
-saved multiplication are made until the step's share is saved. Narrow cost-filtering layers do not
-bear the same cut as wide feature layers (Fast-FoundationStereo).
+Channels that hang together are found by DepGraph (Fang et al., CVPR 2023, torch-pruning). Those
+go that the others tell best, see `reconstruct`, or those with the least L2 norm of all their
+weights. How much each group may lose is measured first: a group is cut alone, the error is taken
+without training, and the cuts with the least error per saved multiplication are made until the
+step's share is saved. Narrow cost-filtering layers do not bear the same cut as wide feature layers
+(Fast-FoundationStereo).
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch_pruning as tp
 from torch import nn
@@ -26,9 +28,12 @@ from dtp_stereo_ros.network.family import Network
 from dtp_stereo_ros.network.psmnet import PSMNet
 from dtp_stereo_ros.network.traced import Traced
 
+from ..data.batches import Batch
 from ..settings import PruneConfig
 from .cost import ConvolutionCost
+from .reconstruct import MomentsOf, least_missed, read_moments
 
+# A squared error of a network, px^2.
 Measure = Callable[[Network], float]
 
 
@@ -40,8 +45,9 @@ class Cuts:
         name: of the layer at the root of the group.
         channels: before the step.
         steps: numbers of channels that may go, rising; after each the width is rounded.
-        errors: of the network after each of `steps` alone, px; empty where it was not measured.
-        saved: multiplications saved by each of `steps` alone, as a share of the whole network.
+        errors: of the network after each of `steps` alone, px^2; empty where it was not measured.
+        saved: multiplications saved by each of `steps` alone, as a share of the whole network,
+            widths counted as multiples of `PruneConfig.round_to`.
         cut: channels that went.
     """
 
@@ -59,7 +65,7 @@ class PruneReport:
 
     Attributes:
         groups: every group of channels that may be cut.
-        error_before, error_after: of the network, px; after is before any training.
+        error_before, error_after: as measured, px^2; after is before any training.
         parameters, multiplications: before and after; the latter of one 640x480 pair.
     """
 
@@ -74,13 +80,40 @@ class PruneReport:
         return dataclasses.asdict(self)
 
 
-def prune(network: Network, config: PruneConfig, measure: Measure) -> PruneReport:
+@dataclass(frozen=True)
+class _Cutting:
+    """A network that is to be cut, and what is known of it."""
+
+    network: Network
+    config: PruneConfig
+    measure: Measure
+    moments: MomentsOf
+    cost: ConvolutionCost
+
+    def trial(self, removed: dict[str, int]) -> Network:
+        """A copy that has lost channels."""
+        network = copy.deepcopy(self.network)
+        cut_channels(network, removed, self.moments)
+        return network
+
+    def saved(self, trial: Network) -> float:
+        """Share of the multiplications that a cut copy saves."""
+        multiple = self.config.round_to
+        whole = self.cost.multiplications(self.network, multiple)
+        return 1 - self.cost.multiplications(trial, multiple) / whole
+
+
+def prune(
+    network: Network, config: PruneConfig, measure: Measure, pairs: Sequence[Batch] = ()
+) -> PruneReport:
     """Cut `network` in place.
 
     Args:
         network: on the CPU.
         config: see `PruneConfig`.
-        measure: error of a network, px; it may move the network to a device and back.
+        measure: squared error of a network, px^2; it may move the network to a device and back.
+        pairs: on which the layers that read the channels cut are fitted anew; without them the
+            channels of the least norm go, and nothing is fitted.
 
     Raises:
         ConfigError: there is not enough left that may be cut.
@@ -91,12 +124,14 @@ def prune(network: Network, config: PruneConfig, measure: Measure) -> PruneRepor
     parameters, multiplications = parameter_count(network), cost.multiplications(network)
     groups = cuttable(network, config)
     error_before = measure(network)
+    moments = read_moments(network, pairs) if pairs else {}
+    cutting = _Cutting(network, config, measure, moments, cost)
     if config.by_sensitivity:
-        sensitivity(network, groups, cost, measure)
-        _cut_to_ratio(network, groups, cost, config.ratio, error_before)
+        _sensitivity(cutting, groups)
+        _cut_to_ratio(cutting, groups, error_before)
     else:
-        _spread(network, groups, cost, config)
-    cut_channels(network, {g.name: g.cut for g in groups if g.cut})
+        _spread(cutting, groups)
+    cut_channels(network, {g.name: g.cut for g in groups if g.cut}, moments)
     return PruneReport(
         groups,
         error_before,
@@ -133,48 +168,48 @@ def cuttable(network: Network, config: PruneConfig) -> list[Cuts]:
     return sorted(found, key=lambda cuts: cuts.name)
 
 
-def sensitivity(
-    network: Network, groups: list[Cuts], cost: ConvolutionCost, measure: Measure
-) -> None:
-    """Measure what the smallest and the largest cut of each group does, alone and untrained.
+def _sensitivity(cutting: _Cutting, groups: list[Cuts]) -> None:
+    """Measure what a small, a middle and the largest cut of each group do, alone and untrained.
 
     Between them the error is taken as linear.
     """
-    whole = cost.multiplications(network)
     for cuts in tqdm(groups, unit='group', desc='sensitivity', mininterval=1):
-        ends = {}
-        for removed in {cuts.steps[0], cuts.steps[-1]}:
-            trial = copy.deepcopy(network)
-            cut_channels(trial, {cuts.name: removed})
-            ends[removed] = (measure(trial), 1 - cost.multiplications(trial) / whole)
-        first, last = cuts.steps[0], cuts.steps[-1]
-        for removed in cuts.steps:
-            share = (removed - first) / (last - first) if last > first else 0.0
-            error, saved = (
-                a + share * (b - a) for a, b in zip(ends[first], ends[last], strict=True)
-            )
-            cuts.errors.append(error)
-            cuts.saved.append(saved)
+        tried = sorted({cuts.steps[0], cuts.steps[len(cuts.steps) // 2], cuts.steps[-1]})
+        errors, saved = [], []
+        for removed in tried:
+            trial = cutting.trial({cuts.name: removed})
+            errors.append(cutting.measure(trial))
+            saved.append(cutting.saved(trial))
+        cuts.errors += np.interp(cuts.steps, tried, errors).tolist()
+        cuts.saved += np.interp(cuts.steps, tried, saved).tolist()
 
 
-def cut_channels(network: Network, removed: dict[str, int]) -> None:
-    """Cut the weakest channels of groups, in place.
+def cut_channels(
+    network: Network, removed: dict[str, int], moments: MomentsOf | None = None
+) -> None:
+    """Cut channels of groups, in place.
 
     Args:
         network: in `eval` mode, on the CPU.
         removed: number of channels to cut by the name of each group's root layer.
+        moments: of the network, see `read_moments`; without those of what reads a group, its
+            channels of the least norm go.
     """
     traced = traced_of(network)
     graph = _dependencies(traced)
     importance = tp.importance.GroupMagnitudeImportance(p=2)
     roots = {name: group[0].dep.layer for name, group in _groups(traced, graph)}
+    layers = dict(network.named_modules())
+    known = {layers[name]: found for name, found in (moments or {}).items()}
     for name, count in removed.items():
         # A cut moves the channels of its neighbours, so that each group is looked up anew.
         root = roots[name]
         whole = graph.get_pruning_group(
             root, tp.prune_conv_out_channels, list(range(root.out_channels))
         )
-        weakest = sorted(importance(whole).argsort()[:count].tolist())
+        weakest = least_missed(whole, known, count)
+        if weakest is None:
+            weakest = sorted(importance(whole).argsort()[:count].tolist())
         graph.get_pruning_group(root, tp.prune_conv_out_channels, weakest).prune()
     for parameter in network.parameters():
         parameter.grad = None
@@ -203,16 +238,11 @@ def _is_grouped(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Conv2d) and 1 < layer.groups < layer.in_channels
 
 
-def _cut_to_ratio(
-    network: Network, groups: list[Cuts], cost: ConvolutionCost, ratio: float, error: float
-) -> None:
-    """Choose cuts by least added error per saved multiplication until `ratio` is saved."""
-    whole = cost.multiplications(network)
+def _cut_to_ratio(cutting: _Cutting, groups: list[Cuts], error: float) -> None:
+    """Choose cuts by least added error per saved multiplication until the ratio is saved."""
     while True:
-        trial = copy.deepcopy(network)
-        cut_channels(trial, {g.name: g.cut for g in groups if g.cut})
-        saved = 1 - cost.multiplications(trial) / whole
-        missing = ratio - saved
+        saved = cutting.saved(cutting.trial({g.name: g.cut for g in groups if g.cut}))
+        missing = cutting.config.ratio - saved
         if missing <= 0:
             return
         # What groups save together differs from the sum of what they save alone, so that the
@@ -224,30 +254,31 @@ def _cut_to_ratio(
                     f'only {saved:.0%} can be cut; lower ratio or round_to, or raise largest_cut'
                 )
             # Of cuts that cost nothing, the one after which the error is least.
-            best = min(left, key=lambda cuts: (_price(cuts, error), cuts.errors[_next(cuts)]))
-            missing -= _take(best)
+            prices = [(_price(c, error, missing), c.errors[_next(c)]) for c in left]
+            missing -= _take(left[prices.index(min(prices))])
 
 
 def _next(cuts: Cuts) -> int:
     return cuts.steps.index(cuts.cut) + 1 if cuts.cut else 0
 
 
-def _price(cuts: Cuts, error: float) -> float:
-    """Added error per saved multiplication, from what is chosen so far.
+def _price(cuts: Cuts, error: float, missing: float) -> float:
+    """Added error per saved multiplication that is missing, from what is chosen so far.
 
-    To the next cut or to the largest, whichever is cheaper: a group whose first cut saves little
-    stays in play.
+    To the next cut, the middle one or the largest, whichever is cheapest: a group whose first cut
+    saves little stays in play.
 
     Args:
         cuts: a group that can still lose channels.
         error: of the whole network.
+        missing: share of the multiplications that is still to be saved. More is worth nothing.
     """
     index, saved = _next(cuts), 0.0
     if index:
         error, saved = cuts.errors[index - 1], cuts.saved[index - 1]
     return min(
-        max(0.0, cuts.errors[i] - error) / max(1e-9, cuts.saved[i] - saved)
-        for i in (index, len(cuts.steps) - 1)
+        max(0.0, cuts.errors[i] - error) / max(1e-9, min(missing, cuts.saved[i] - saved))
+        for i in {index, max(index, len(cuts.steps) // 2), len(cuts.steps) - 1}
     )
 
 
@@ -258,17 +289,14 @@ def _take(cuts: Cuts) -> float:
     return max(1e-6, cuts.saved[index] - (cuts.saved[index - 1] if index else 0.0))
 
 
-def _spread(
-    network: Network, groups: list[Cuts], cost: ConvolutionCost, config: PruneConfig
-) -> None:
-    """The smallest equal share of all groups that saves `ratio`."""
-    whole = cost.multiplications(network)
+def _spread(cutting: _Cutting, groups: list[Cuts]) -> None:
+    """The smallest equal share of all groups that saves the ratio."""
+    config = cutting.config
     for percent in range(1, 100):
         for group in groups:
             wanted = group.channels * percent / 100
             group.cut = max((s for s in group.steps if s <= wanted + 0.5), default=0)
-        trial = copy.deepcopy(network)
-        cut_channels(trial, {g.name: g.cut for g in groups if g.cut})
-        if 1 - cost.multiplications(trial) / whole >= config.ratio:
+        trial = cutting.trial({g.name: g.cut for g in groups if g.cut})
+        if cutting.saved(trial) >= config.ratio:
             return
     raise ConfigError(f'less than {config.ratio:.0%} can be cut evenly; lower ratio or round_to')

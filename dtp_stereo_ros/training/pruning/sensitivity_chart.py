@@ -38,7 +38,9 @@ def draw_sensitivity(path: Path, report: PruneReport) -> None:
     left.tick_params(axis='y', labelsize=7)
     left.set_xscale('symlog', linthresh=0.01)
     left.set_xlim(left=-0.001)
-    left.set_xlabel('added EPE (px) per % of multiplications\nhollow: smallest cut, full: largest')
+    left.set_xlabel(
+        'change of disparity (px²) per % of multiplications\nhollow: smallest cut, full: largest'
+    )
     right.barh(rows, [100 * g.saved[-1] for g in measured], color='#e3e9ee')
     right.barh(rows, [100 * _saved(g) for g in measured], color=_CUT)
     right.set_xlabel('multiplications saved (%)\ngrey: largest cut, red: done')
@@ -46,8 +48,8 @@ def draw_sensitivity(path: Path, report: PruneReport) -> None:
         axes.grid(axis='x', alpha=0.3)
     before, after = report.multiplications
     figure.suptitle(
-        f'cut {1 - after / before:.1%} of {before / 1e9:.2f} GMAC: EPE {report.error_before:.2f} '
-        f'-> {report.error_after:.2f} px before any training',
+        f'cut {1 - after / before:.1%} of {before / 1e9:.2f} GMAC: disparities change by '
+        f'{report.error_after**0.5:.2f} px (RMS) before any training',
         fontsize=10,
     )
     save_figure(figure, path)

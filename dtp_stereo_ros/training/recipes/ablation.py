@@ -20,7 +20,7 @@ from dtp_stereo_ros.pipeline import StereoPipeline
 from dtp_stereo_ros.settings_file import plain
 
 from ..data.batches import Batch
-from ..data.sources import held_out
+from ..data.sources import drawn, held_out
 from ..learning.device import accelerator_for
 from ..learning.train_config import preset, training_settings
 from ..learning.trainer import Trainer
@@ -195,11 +195,11 @@ class Ablation:
         }
 
         def work(folder: Path) -> dict[str, Any]:
-            batches = self._held_out(data, plan.measure_batches)
-            report = prune_checkpoint(
-                source, folder, how, batches, self._accelerator, self.command
+            pairs = drawn(
+                (SYNTHETIC,), data, plan.measure_batches, plan.out / 'cache', self._accelerator
             )
-            return {'error_before': report.error_before, 'error_after': report.error_after}
+            report = prune_checkpoint(source, folder, how, pairs, self._accelerator, self.command)
+            return {'change_px2': report.error_after}
 
         return _Stage(folder, settings, work, folder / 'pruned.pt')
 

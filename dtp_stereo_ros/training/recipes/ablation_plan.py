@@ -117,7 +117,9 @@ class Plan(Computing):
         minimum=0.125,
         maximum=1,
     )
-    measure_batches: int = setting(2, 'Batches on which pruning measures.', minimum=1)
+    measure_batches: int = setting(
+        2, 'Batches of pruning: half to fit weights on, half to measure on.', minimum=1
+    )
 
     def __post_init__(self) -> None:
         """Check the ranges and names."""

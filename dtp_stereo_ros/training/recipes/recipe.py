@@ -60,7 +60,9 @@ class PruneStep(Settings):
 
     rounds: int = setting(5, 'Number of rounds; 0 prunes nothing.', minimum=0, maximum=100)
     how: PruneConfig = field(default_factory=PruneConfig)
-    measure_batches: int = setting(4, 'Batches on which the error is measured.', minimum=1)
+    measure_batches: int = setting(
+        8, 'Batches: half to fit weights on, half to measure on.', minimum=1
+    )
     tune: DistilStep = field(default_factory=DistilStep)
     last_steps: int = setting(
         0,

@@ -21,7 +21,7 @@ from dtp_stereo_ros.paths import make_folder
 from dtp_stereo_ros.settings_file import plain
 
 from ..data.batches import Batch
-from ..data.sources import held_out
+from ..data.sources import drawn, held_out
 from ..learning.device import accelerator_for
 from ..learning.train_config import preset, training_settings
 from ..learning.trainer import Trainer
@@ -162,12 +162,16 @@ class Chain:
             accelerator = self._accelerator()
             if not accelerator.is_main_process:
                 return {}
-            batches, _ = self._held_out(recipe.data, prune.measure_batches, accelerator)
-            report = prune_checkpoint(
-                source, folder, prune.how, batches, accelerator, self.command
+            pairs = drawn(
+                self._judged_by,
+                recipe.data,
+                prune.measure_batches,
+                recipe.out / 'cache',
+                accelerator,
             )
+            report = prune_checkpoint(source, folder, prune.how, pairs, accelerator, self.command)
             print(summary_line(report))
-            return {'error_before': report.error_before, 'error_after': report.error_after}
+            return {'change_px2': report.error_after}
 
         folder = self._step(name, settings, work)
         if (folder / 'sensitivity.png').exists():

@@ -134,6 +134,20 @@ def test_an_error_head_learns_alone(finished, tmp_path):
     assert {name.split('.')[0] for name in state.keys() - kept.keys()} == {'error'}
 
 
+@pytest.mark.parametrize('fixed', [True, False])
+def test_statistics_stay_where_they_are_fixed(finished, tmp_path, fixed):
+    before = finished[0] / 'best.pt'
+    settings = {'init': before, 'steps': 5, 'validate_every': 5, 'fixed_statistics': fixed}
+    Trainer(config(tmp_path / 'run', **settings)).run()
+    kept = checkpoint.load(before).state_dict()
+    state = checkpoint.load(tmp_path / 'run' / 'best.pt').state_dict()
+    moved = {
+        name.split('.')[-1] for name, value in kept.items() if not torch.equal(state[name], value)
+    }
+    assert {'weight', 'bias'} <= moved
+    assert ('running_var' in moved) == ('running_mean' in moved) == (not fixed)
+
+
 def test_a_choice_learns_alone(finished, tmp_path):
     before = finished[0] / 'best.pt'
     half = tmp_path / 'half.pt'

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch_pruning as tp
+from torch import nn
 
 from dtp_stereo_ros import backends
 from dtp_stereo_ros.cli import main
@@ -182,6 +183,21 @@ def test_multiplications_agree_with_the_tracer_of_pytorch():
     assert found == pytest.approx(convolutions, rel=1e-6)
 
 
+def test_widths_count_as_whole_vectors():
+    """A convolution of 60 channels takes a processor with vectors of 16 as long as one of 64."""
+
+    def counted(channels, multiple):
+        network = DTPNetLight(dataclasses.replace(LIGHT, eighth=channels)).eval()
+        return ConvolutionCost.of(network).multiplications(network, multiple)
+
+    assert counted(60, 16) == counted(64, 16) > counted(48, 16)
+    assert counted(56, 1) < counted(56, 8) < counted(60, 8) < counted(64, 8)
+    # Three colours are not padded.
+    first = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3, groups=16))
+    cost = ConvolutionCost({'0': 10.0, '1': 1.0})
+    assert cost.multiplications(first, 16) == 10 * 3 * 16 * 9 + 16 * 9
+
+
 def imagined(prices):
     """An error that grows with what each group has lost, at its own price."""
 
@@ -209,6 +225,25 @@ def test_cuts_are_made_where_they_are_cheap():
     assert report.error_before == 1.0
     assert report.error_after == pytest.approx(1 + 0.001 * sum(cut.values()))
     json.dumps(report.plain())
+
+
+def test_what_is_saved_beyond_the_ratio_is_worth_nothing():
+    """A group that saves far too much is not cut where a dearer but smaller cut is enough."""
+    torch.manual_seed(0)
+    network = DTPNetLight(dataclasses.replace(LIGHT, quarter=32, eighth=32, volume=32)).eval()
+    config = PruneConfig(0.006, round_to=8)
+    groups = {g.name: g.channels for g in prune.cuttable(network, config)}
+    large, small = 'features.quarter.0.0', 'aggregation.down8.0.widen'
+    prices = {name: (100.0, channels) for name, channels in groups.items()}
+    prices[large], prices[small] = (0.01, groups[large]), (0.002, groups[small])
+    report = prune.prune(network, config, imagined(prices))
+    by_name = {g.name: g for g in report.groups}
+    # By the share that it saves, the large one is cheaper.
+    rate = {
+        name: (by_name[name].errors[0] - 1) / by_name[name].saved[0] for name in (large, small)
+    }
+    assert rate[large] < rate[small]
+    assert {name for name, cuts in by_name.items() if cuts.cut} == {small}
 
 
 def test_even_cuts_measure_nothing_but_the_ends():
@@ -291,6 +326,9 @@ def test_command(tmp_path, capsys, member):
     assert content['widths']
     assert content['meta']['pruned'][0]['ratio'] == 0.05
     report = json.loads((tmp_path / 'out' / 'prune.json').read_text())
-    assert report['multiplications'][1] <= 0.95 * report['multiplications'][0]
+    assert report['multiplications'][1] < report['multiplications'][0]
+    before, after = checkpoint.load(source), checkpoint.load(tmp_path / 'out' / 'pruned.pt')
+    cost = ConvolutionCost.of(before)
+    assert cost.multiplications(after, 8) <= 0.95 * cost.multiplications(before, 8)
     assert all(len(g['errors']) == len(g['steps']) for g in report['groups'])
     assert (tmp_path / 'out' / 'sensitivity.png').stat().st_size > 5000
