@@ -89,14 +89,14 @@ class _Reader:
     """A layer that reads the channels of a group.
 
     Attributes:
-        places: its input channel for each channel of the group.
+        places: its input channels for each channel of the group; it may read one more than once.
         taps: T of the layer.
         weight: (out, C T + 1) float64, the bias last.
         inverse: of the moments.
         whole: variance of its output.
     """
 
-    def __init__(self, layer: nn.Conv2d, places: dict[int, int], moments: Tensor) -> None:
+    def __init__(self, layer: nn.Conv2d, places: dict[int, list[int]], moments: Tensor) -> None:
         self.layer, self.places = layer, places
         kernel = layer.weight.detach().double().flatten(2)
         self.taps = kernel.shape[2]
@@ -117,7 +117,7 @@ class _Reader:
         """Share of the output's variance that goes with each channel, in the best fit."""
         at = self._at(channels)
         blocks = torch.linalg.inv(self.inverse[at.unsqueeze(2), at.unsqueeze(1)])
-        used = self.weight[:, at]  # (out, channels, T)
+        used = self.weight[:, at]  # (out, channels, taps of each)
         return torch.einsum('ons,nst,ont->n', used, blocks, used) / self.whole
 
     def lose(self, channel: int) -> None:
@@ -140,8 +140,9 @@ class _Reader:
         return left
 
     def _at(self, channels: Sequence[int]) -> Tensor:
+        """Columns of the weight that read each channel, (channels, taps of each)."""
         first = torch.tensor([self.places[channel] for channel in channels]) * self.taps
-        return first.unsqueeze(1) + torch.arange(self.taps)
+        return (first.unsqueeze(2) + torch.arange(self.taps)).flatten(1)
 
 
 def least_missed(group: Any, moments: dict[nn.Module, Tensor], count: int) -> list[int] | None:
@@ -155,14 +156,15 @@ def least_missed(group: Any, moments: dict[nn.Module, Tensor], count: int) -> li
     Returns:
         channels of the group's root layer, rising; None where the moments of no reader are known.
     """
-    readers = [
-        _Reader(item.dep.layer, dict(zip(item.root_idxs, item.idxs, strict=True)), found)
-        for item in group
-        if item.dep.handler.__name__ == 'prune_in_channels'
-        and (found := moments.get(item.dep.layer)) is not None
-    ]
-    if not readers:
+    read: dict[nn.Conv2d, dict[int, list[int]]] = {}
+    for item in group:
+        if item.dep.handler.__name__ == 'prune_in_channels' and item.dep.layer in moments:
+            places = read.setdefault(item.dep.layer, {})
+            for channel, place in zip(item.root_idxs, item.idxs, strict=True):
+                places.setdefault(channel, []).append(place)
+    if not read:
         return None
+    readers = [_Reader(layer, places, moments[layer]) for layer, places in read.items()]
     left = list(group[0].idxs)
     lost: list[int] = []
     for _ in range(count):
