@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..paths import make_folder
-from ..training.settings import SYNTHETIC, Computing, GeneratorConfig, PruneConfig
+from ..training.settings import PRUNING_BATCHES, SYNTHETIC, Computing, GeneratorConfig, PruneConfig
 from .options import typed_command
 from .training_options import DATA_HELP, add_computing_options, add_settings, made, missing
 
@@ -48,12 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--data', action='append', metavar='SOURCE', help='Pairs. Default: synthetic.'
     )
-    parser.add_argument(
-        '--batches',
-        type=int,
-        default=8,
-        help='Batches of pairs: half to fit weights on, half to measure on. Default: 8.',
-    )
+    parser.add_argument('--batches', type=int, default=8, help=f'{PRUNING_BATCHES} Default: 8.')
     add_settings(parser, GeneratorConfig, _GENERATOR)
     add_computing_options(parser, _COMPUTING)
 

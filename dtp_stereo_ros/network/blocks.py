@@ -317,7 +317,7 @@ class Peak(NamedTuple):
 
     @property
     def place(self) -> Tensor:
-        """Its mean, in bins (B, 1, H4, W4)."""
+        """Mean of the peak, in bins (B, 1, H4, W4)."""
         return self.top + self.offset
 
     @property

@@ -206,6 +206,10 @@ class DistilConfig(Settings):
     )
 
 
+# Of whatever prunes: a command, a chain, an ablation.
+PRUNING_BATCHES = 'Batches of pairs: half to fit weights on, half to measure on.'
+
+
 @dataclass(frozen=True)
 class PruneConfig(Settings):
     """One round of pruning."""

@@ -98,6 +98,12 @@ class Sources:
         scenes = dict.fromkeys([*self.all_scenes, *self.held_out])
         return [scene.name for scene in scenes if scene.load_truth is None]
 
+    def renderer(
+        self, config: GeneratorConfig, device: torch.device, process: int = 0
+    ) -> Renderer | None:
+        """Renderer of the source ``raycast``; None where it is not named."""
+        return Renderer(config, device, process) if RAYCAST in self.specs else None
+
     def stream(
         self,
         config: GeneratorConfig,
@@ -202,7 +208,7 @@ def held_out(
     real = sources.real_validation(config, count, ask)
     if real:
         return real, True
-    renderer = Renderer(config, accelerator.device) if RAYCAST in sources.specs else None
+    renderer = sources.renderer(config, accelerator.device)
     return sources.generated_validation(config, count, renderer), False
 
 
@@ -220,7 +226,7 @@ def drawn(
         count: of batches.
     """
     sources = Sources.open(specs, cache)
-    renderer = Renderer(config, accelerator.device) if RAYCAST in sources.specs else None
+    renderer = sources.renderer(config, accelerator.device)
     feed = Feed(sources.stream(config, 0, 0, None, renderer), 0, accelerator.device, renderer)
     return [{name: value.cpu() for name, value in next(feed).items()} for _ in range(count)]
 

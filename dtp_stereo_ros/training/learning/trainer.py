@@ -41,7 +41,7 @@ from ..data.prefetch import Feed
 from ..data.raycast_source import Renderer
 from ..data.sources import GENERATORS, Sources
 from ..data.teacher_cache import TaughtCache
-from ..settings import RAYCAST, TrainConfig
+from ..settings import TrainConfig
 from ..teachers import NetworkTeacher, Teacher, open_teacher
 from . import run_state
 from .compiled import compiled
@@ -145,8 +145,7 @@ class Trainer:
         config = self.config
         process = self.accelerator.process_index
         cache = self._fill_cache()
-        if RAYCAST in config.sources:
-            self.renderer = Renderer(config.data, self.device, process)
+        self.renderer = self.sources.renderer(config.data, self.device, process)
         # First, so that the workers draw while the device is set up.
         feed = self._feed(cache, process)
         trainers = [self, *self.others]

@@ -31,7 +31,6 @@ def validate(network: Network, batches: list[Batch], accelerator: Accelerator) -
     network.eval()
     errors, likelihoods = [], []
     for batch in batches:
-        check_size(network, tuple(batch['left'].shape[2:]))
         disparity, confidence = estimate(network, batch, accelerator)
         truth, visible, known = (
             batch[k].to(disparity.device) for k in ('disparity', 'visible', 'known')
@@ -80,7 +79,12 @@ def draw(network: Network, batch: Batch, accelerator: Accelerator) -> np.ndarray
 def estimate(
     network: Network, batch: Batch, accelerator: Accelerator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Disparity (B, H, W) px and confidence (B, 1, h, w) of a batch, on the accelerator."""
+    """Disparity (B, H, W) px and confidence (B, 1, h, w) of a batch, on the accelerator.
+
+    Raises:
+        ConfigError: the network takes no pairs of that size.
+    """
+    check_size(network, tuple(batch['left'].shape[2:]))
     left, right = (batch[side].to(accelerator.device).float() for side in ('left', 'right'))
     with accelerator.autocast():
         disparity, confidence = network(left, right)

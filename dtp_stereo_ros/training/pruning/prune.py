@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,6 +75,11 @@ class PruneReport:
     error_after: float
     parameters: tuple[int, int]
     multiplications: tuple[float, float]
+
+    @property
+    def change_px(self) -> float:
+        """Root of the error after."""
+        return math.sqrt(self.error_after)
 
     def plain(self) -> dict[str, Any]:
         """As plain values, for JSON and the checkpoint."""

@@ -15,7 +15,7 @@ from dtp_stereo_ros.network.family import Network
 from dtp_stereo_ros.paths import make_folder
 
 from ..data.batches import Batch
-from ..learning.validation import check_size, estimate
+from ..learning.validation import estimate
 from ..settings import PruneConfig
 from .prune import PruneReport, prune
 from .sensitivity_chart import draw_sensitivity
@@ -43,8 +43,6 @@ class Change:
     """
 
     def __init__(self, network: Network, pairs: Sequence[Batch], accelerator: Accelerator) -> None:
-        for batch in pairs:
-            check_size(network, tuple(batch['left'].shape[2:]))
         self.pairs, self.accelerator = pairs, accelerator
         self.before = self._disparities(network)
         self.right = [
@@ -56,7 +54,7 @@ class Change:
             self.right = [torch.ones_like(right) for right in self.right]
 
     def __call__(self, network: Network) -> float:
-        """Of a network on the CPU, which comes back there."""
+        """Mean square, px^2, of a network on the CPU, which comes back there."""
         apart = [
             (after - before).abs()[right]
             for after, before, right in zip(
@@ -122,5 +120,5 @@ def summary_line(report: PruneReport) -> str:
     (p0, p1), (m0, m1) = report.parameters, report.multiplications
     return (
         f'{p0 / 1e6:.3f} -> {p1 / 1e6:.3f} M parameters, {m0 / 1e9:.2f} -> {m1 / 1e9:.2f} GMAC at '
-        f'640x480, disparities change by {report.error_after**0.5:.3f} px (RMS) before training'
+        f'640x480, disparities change by {report.change_px:.3f} px (RMS) before training'
     )

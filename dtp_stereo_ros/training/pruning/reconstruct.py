@@ -66,7 +66,7 @@ def read_moments(network: Network, pairs: Iterable[Batch]) -> MomentsOf:
 
 
 def _read(layer: nn.Conv2d, x: Tensor, output: Tensor, generator: torch.Generator) -> Tensor:
-    """What some output positions read of (B, C, H, W), and 1, as (C T + 1, positions) float64."""
+    """Inputs (B, C, H, W) of some output positions, and 1, as (C T + 1, positions) float64."""
     height, width = output.shape[2:]
     count = min(_POSITIONS, len(x) * height * width)
     image, row, column = (

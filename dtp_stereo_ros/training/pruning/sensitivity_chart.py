@@ -49,7 +49,7 @@ def draw_sensitivity(path: Path, report: PruneReport) -> None:
     before, after = report.multiplications
     figure.suptitle(
         f'cut {1 - after / before:.1%} of {before / 1e9:.2f} GMAC: disparities change by '
-        f'{report.error_after**0.5:.2f} px (RMS) before any training',
+        f'{report.change_px:.2f} px (RMS) before any training',
         fontsize=10,
     )
     save_figure(figure, path)

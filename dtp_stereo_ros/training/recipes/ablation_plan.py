@@ -10,6 +10,7 @@ from typing import Any
 from dtp_stereo_ros.errors import ConfigError
 
 from ..settings import (
+    PRUNING_BATCHES,
     REQUIRED,
     Computing,
     Course,
@@ -117,9 +118,7 @@ class Plan(Computing):
         minimum=0.125,
         maximum=1,
     )
-    measure_batches: int = setting(
-        2, 'Batches of pruning: half to fit weights on, half to measure on.', minimum=1
-    )
+    measure_batches: int = setting(2, PRUNING_BATCHES, minimum=1)
 
     def __post_init__(self) -> None:
         """Check the ranges and names."""

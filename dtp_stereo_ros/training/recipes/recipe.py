@@ -11,6 +11,7 @@ from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.settings_file import read_settings
 
 from ..settings import (
+    PRUNING_BATCHES,
     REQUIRED,
     Computing,
     Course,
@@ -60,9 +61,7 @@ class PruneStep(Settings):
 
     rounds: int = setting(5, 'Number of rounds; 0 prunes nothing.', minimum=0, maximum=100)
     how: PruneConfig = field(default_factory=PruneConfig)
-    measure_batches: int = setting(
-        8, 'Batches: half to fit weights on, half to measure on.', minimum=1
-    )
+    measure_batches: int = setting(8, PRUNING_BATCHES, minimum=1)
     tune: DistilStep = field(default_factory=DistilStep)
     last_steps: int = setting(
         0,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch_pruning as tp
+from statistics_of_norms import with_statistics
 from torch import nn
 
 from dtp_stereo_ros import backends
@@ -48,13 +49,7 @@ MEMBERS = {
 @pytest.fixture(params=list(MEMBERS))
 def network(request):
     torch.manual_seed(0)
-    made = MEMBERS[request.param]().eval()
-    for module in made.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)
-            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
-            torch.nn.init.uniform_(module.bias, -0.2, 0.2)
-    return made
+    return with_statistics(MEMBERS[request.param]().eval())
 
 
 def pair(width=128, height=64):

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torch_pruning as tp
+from statistics_of_norms import with_statistics
 from torch import nn
 
 from dtp_stereo_ros import models
@@ -44,13 +45,7 @@ def pairs(count=2, seed=1):
 @pytest.fixture(params=list(MEMBERS))
 def network(request):
     torch.manual_seed(0)
-    made = MEMBERS[request.param]().eval()
-    for module in made.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -0.2, 0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.2, 0.2)
-    return made
+    return with_statistics(MEMBERS[request.param]().eval())
 
 
 def repeat_a_channel(network, name, source, copied):
