@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,23 +15,22 @@ from ..teachers import Teacher
 
 
 def describe_run(
-    config: TrainConfig, teacher: Teacher | None, history: Sequence[str] = (), **done: Any
+    config: TrainConfig, teacher: Teacher | None, history: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Plain values for `checkpoint.save`.
+    """Origin of a run's weights, as plain values for `checkpoint.save`.
+
+    Read before the run, whose files may be moved or replaced while it trains.
 
     Args:
         config: of the run.
-        teacher: that took part, or None.
+        teacher: that takes part, or None.
         history: runs with other settings that this one went on from, see `history_of`.
-        done: what the run did so far: steps, pairs, seconds, ...
     """
     data, distil = config.data, config.distil
     meta: dict[str, Any] = {
         'data': f'{_named(config.sources)}, seed {data.seed}, '
         f'{", ".join(f"{w}x{h}" for h, w in data.sizes)} px, batches of {data.batch_size}',
         'command': config.command,
-        'date': time.strftime('%Y-%m-%d'),
-        **done,
     }
     if teacher:
         how: list[str] = [distil.supervision, distil.loss]

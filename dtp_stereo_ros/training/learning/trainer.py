@@ -111,6 +111,7 @@ class Trainer:
         self._cache_folder = config.cache or config.out / 'cache'
         with self.accelerator.main_process_first():
             self.sources = Sources.open(config.sources, self._cache_folder)
+        self._card = describe_run(config, teacher, self.history)
         self._build(network, teacher)
         self.step = self.samples = 0
         self.stopped = False
@@ -493,18 +494,15 @@ class Trainer:
         score = figures[LIKELIHOOD if alone else 'val/epe_px']
         if score < self.best:
             self.best = score
-            objective = self.objective
-            meta = describe_run(
-                self.config,
-                objective.teacher if isinstance(objective, Distillation) else None,
-                self.history,
-                steps=self.step,
-                pairs=self.samples,
-                train_seconds=round(self.seconds),
-                device=self._device_name(),
-                validation={k: round(v, 4) for k, v in figures.items()},
-            )
-            checkpoint.save(out / 'best.pt', self.average.network, meta)
+            done = {
+                'date': time.strftime('%Y-%m-%d'),
+                'steps': self.step,
+                'pairs': self.samples,
+                'train_seconds': round(self.seconds),
+                'device': self._device_name(),
+                'validation': {k: round(v, 4) for k, v in figures.items()},
+            }
+            checkpoint.save(out / 'best.pt', self.average.network, {**self._card, **done})
         content = {
             'config': describe(self.network),
             'network': self.network.state_dict(),

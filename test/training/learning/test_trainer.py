@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -115,6 +116,17 @@ def test_best_weights_load_and_tell_how_they_were_made(finished):
     network = checkpoint.load(out / 'best.pt')
     assert network.max_disparity_px == 64
     assert not (out / 'last.pt.tmp').exists()
+
+
+def test_the_card_tells_the_start_though_its_file_is_gone(finished, tmp_path):
+    out, *_ = finished
+    init = tmp_path / 'start.pt'
+    shutil.copy(out / 'best.pt', init)
+    run = Trainer(config(tmp_path / 'run', init=init, steps=1, validate_every=1))
+    init.unlink()
+    run.run()
+    (before,) = checkpoint.read(tmp_path / 'run' / 'best.pt')['meta']['before']
+    assert before.startswith('start: 120 steps')
 
 
 def test_an_error_head_learns_alone(finished, tmp_path):
