@@ -70,7 +70,8 @@ class Trainer:
     """One run. `run()` goes on where the folder's `last.pt` stopped.
 
     Attributes:
-        stopped: set it from anywhere to end the call with a checkpoint after this step.
+        stopped: set it from anywhere, in one process or more, to end the call with a checkpoint
+            after this step.
 
     Raises:
         ConfigError: a number that no run can have; another run in the folder; pairs without
@@ -153,7 +154,7 @@ class Trainer:
         try:
             held_out = self._begin(feed)
             while True:
-                over = self.stopped or self.schedule.over(self.step)
+                over = self._any_stopped() or self.schedule.over(self.step)
                 if over or self.schedule.due(self.step):
                     begun_s = time.monotonic()
                     judged = [trainer._checkpoint(held_out) for trainer in trainers]
@@ -168,6 +169,13 @@ class Trainer:
                 feed.close()
             for trainer in trainers:
                 trainer.log.close()
+
+    def _any_stopped(self) -> bool:
+        """Whether a process is to end: all end at one step, as each waits for the gradients of all."""
+        if self.accelerator.num_processes > 1:
+            stopped = torch.tensor(int(self.stopped), device=self.device)
+            self.stopped = bool(self.accelerator.reduce(stopped))
+        return self.stopped
 
     def _begin(self, feed: Feed | PooledFeed) -> list[Batch]:
         """Get ready for the first step; returns the batches of validation."""

@@ -388,6 +388,40 @@ def test_two_processes_train_one_network_and_its_average(tmp_path, two_processes
     assert 0 < (trained - average).abs().max() < moved
 
 
+def test_a_signal_to_one_process_ends_all_at_the_same_step(tmp_path, two_processes):
+    script = tmp_path / 'stop.py'
+    script.write_text(
+        f"""
+import os, signal
+from pathlib import Path
+from dtp_stereo_ros.commands.training_options import run_to_end
+from dtp_stereo_ros.training.learning.trainer import Trainer
+from dtp_stereo_ros.training.settings import GeneratorConfig, TrainConfig
+
+def main():
+    data = GeneratorConfig(sizes=((32, 96),), batch_size=1)
+    trainer = Trainer(TrainConfig(
+        out=Path({str(tmp_path / 'out')!r}), network={NETWORK!r}, data=data, device='cpu', workers=0,
+        threads=1, precision='fp32', steps=1000, validation_count=1,
+    ))
+    one_step = trainer._train
+
+    def step(batch):
+        if trainer.step == 2 and trainer.accelerator.process_index == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        one_step(batch)
+
+    trainer._train = step
+    run_to_end(trainer)
+    print('ended at step', trainer.step)
+
+if __name__ == '__main__':
+    main()
+"""
+    )
+    assert two_processes(script).count('ended at step 3') == 2
+
+
 def test_processes_without_a_gpu_are_joined_whatever_the_device(tmp_path, two_processes):
     script = tmp_path / 'join.py'
     script.write_text(
