@@ -15,13 +15,14 @@ from accelerate import Accelerator
 
 from dtp_stereo_ros import models
 from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.evaluation.datasets import open_datasets
 from dtp_stereo_ros.image_io import write_json
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.paths import make_folder
 from dtp_stereo_ros.settings_file import plain
 
 from ..data.batches import Batch
-from ..data.sources import drawn, held_out
+from ..data.sources import Sources, drawn, held_out
 from ..learning.device import accelerator_for
 from ..learning.train_config import preset, training_settings
 from ..learning.trainer import Trainer
@@ -29,6 +30,7 @@ from ..learning.validation import validate
 from ..pruning.cost import ConvolutionCost
 from ..pruning.prune_checkpoint import prune_checkpoint, summary_line
 from ..settings import Computing, Course, DistilConfig, GeneratorConfig, TrainConfig, shared
+from ..teachers import open_teacher
 from . import summary
 from .recipe import DistilStep, Recipe, TrainStep
 from .resumable import TEST_SEED, do_once
@@ -70,9 +72,12 @@ class Chain:
 
         Raises:
             ConfigError: a step was begun with other settings; or there is no student.
+            InputError, ModelError: a file, pairs or a data set of any step are missing.
             StereoError: a step fails.
         """
         recipe = self.recipe
+        if not (self._folder('export', self.total) / 'metrics.json').exists():
+            self._check()
         make_folder(recipe.out)
         if not recipe.teacher.file:
             self._train('teacher', recipe.teacher)
@@ -83,8 +88,7 @@ class Chain:
             source = self._train('student', recipe.student)
         if recipe.distil.steps:
             source = self._distil('distil', recipe.distil, source)
-        if source is None:
-            raise ConfigError('there is no student; give distil.steps, student.steps or a file')
+        assert source is not None  # checked
         for round_ in range(1, recipe.prune.rounds + 1):
             pruned = self._prune(f'prune{round_}', source)
             tune = recipe.prune.tune_after(round_)
@@ -94,6 +98,35 @@ class Chain:
         named = {'model': models.sha256(source), 'name': recipe.name}
         exported = self._step('export', named, self._export)
         return exported / 'summary.md'
+
+    def _check(self) -> None:
+        """Refuse before the first step, which may take hours, what a later one would refuse."""
+        recipe = self.recipe
+        teacher, student, distil, prune = (
+            recipe.teacher,
+            recipe.student,
+            recipe.distil,
+            recipe.prune,
+        )
+        begun = student.file or student.steps or student.init or distil.steps
+        if not begun:
+            raise ConfigError('there is no student; give distil.steps, student.steps or a file')
+        lessons: list[tuple[Course, object]] = [
+            (teacher, not teacher.file),
+            (student, student.steps and not student.file),
+            (distil, distil.steps),
+            (prune.tune, prune.rounds),
+        ]
+        sources = [spec for course, given in lessons if given for spec in course.sources]
+        Sources.open(sources, recipe.out / 'cache')
+        if teacher.file:
+            open_teacher(teacher.file)
+        if student.file:
+            models.resolve(student.file, ('.pt',))
+        for path in (teacher.init, student.init):
+            if path:
+                checkpoint.read(path)
+        open_datasets(recipe.evaluate.data)
 
     def say(self, text: str) -> None:
         """Print a line, once over all processes."""

@@ -221,6 +221,27 @@ def test_a_chain_without_a_student_is_one_line(chain, smoke, tmp_path, capsys):
     assert 'there is no student; give distil.steps, student.steps or a file' in error
 
 
+@pytest.mark.parametrize(
+    ('change', 'error'),
+    [
+        ('distil.sources=[folder:absent]', 'absent: no such folder'),
+        ('prune.tune.sources=[synthetic,folder:absent]', 'absent: no such folder'),
+        ('prune.tune.sources=[folders:x]', "data 'folders:x': write"),
+        ('teacher.file=absent.pt', 'absent.pt: no such'),
+        ('student.file=dtpnett', "no model 'dtpnett'"),
+        ('student.init=absent.pt', 'absent.pt does not exist'),
+        ('evaluate.data=[kitti2015:absent]', 'absent: no such folder'),
+    ],
+)
+def test_what_a_later_step_lacks_is_told_before_the_first(smoke, tmp_path, capsys, change, error):
+    out = tmp_path / 'out'
+    assert main(['recipe', str(smoke), '--set', f'out={out}', '--set', change]) == 2
+    told = capsys.readouterr().err
+    assert told.count('\n') == 1
+    assert error in told
+    assert not out.exists()
+
+
 @pytest.mark.parametrize('name', ['smoke', 'small', 'default'])
 def test_shipped_recipes_parse(smoke, name):
     recipe = read_recipe(smoke.with_name(f'{name}.yaml'), {'prune.rounds': 4})
