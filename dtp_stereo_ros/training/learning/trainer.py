@@ -171,7 +171,7 @@ class Trainer:
                 trainer.log.close()
 
     def _any_stopped(self) -> bool:
-        """Whether a process is to end. All end at one step: each waits for the gradients of all."""
+        """Whether a process is to end; all do at one step, as each needs the gradients of all."""
         if self.accelerator.num_processes > 1:
             stopped = torch.tensor(int(self.stopped), device=self.device)
             self.stopped = bool(self.accelerator.reduce(stopped))

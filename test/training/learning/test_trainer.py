@@ -401,8 +401,8 @@ from dtp_stereo_ros.training.settings import GeneratorConfig, TrainConfig
 def main():
     data = GeneratorConfig(sizes=((32, 96),), batch_size=1)
     trainer = Trainer(TrainConfig(
-        out=Path({str(tmp_path / 'out')!r}), network={NETWORK!r}, data=data, device='cpu', workers=0,
-        threads=1, precision='fp32', steps=1000, validation_count=1,
+        out=Path({str(tmp_path / 'out')!r}), network={NETWORK!r}, data=data, steps=1000,
+        device='cpu', precision='fp32', workers=0, threads=1, validation_count=1,
     ))
     one_step = trainer._train
 
