@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from . import __version__
+from .paths import remove_empty
 from .signals import unwinding
 from .user_errors import print_anything, user_line
 
@@ -81,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if line is None:
             raise
         print(f'{program}: error: {line}', file=sys.stderr)
+        remove_empty()
         return 2
     return code
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 from .errors import ConfigError, InputError
+
+# By `make_folder` in this process, the outer ones first.
+_made: list[Path] = []
 
 
 def split_at_commas(text: str) -> list[str]:
@@ -56,12 +60,21 @@ def make_folder(path: Path) -> Path:
         InputError: it cannot be made.
     """
     try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f'{path}: the folder cannot be made ({error.strerror}); choose another'
         ) from error
+    _made.extend(reversed(missing))
     return path
+
+
+def remove_empty() -> None:
+    """Folders that `make_folder` made and nothing was written to: a failed command leaves none."""
+    while _made:
+        with contextlib.suppress(OSError):  # it holds something, or is gone
+            _made.pop().rmdir()
 
 
 def cache_folder(name: str) -> Path:

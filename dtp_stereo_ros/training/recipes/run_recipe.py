@@ -102,20 +102,14 @@ class Chain:
     def _check(self) -> None:
         """Refuse before the first step, which may take hours, what a later one would refuse."""
         recipe = self.recipe
-        teacher, student, distil, prune = (
-            recipe.teacher,
-            recipe.student,
-            recipe.distil,
-            recipe.prune,
-        )
-        begun = student.file or student.steps or student.init or distil.steps
-        if not begun:
+        teacher, student = recipe.teacher, recipe.student
+        if not (student.file or student.steps or student.init or recipe.distil.steps):
             raise ConfigError('there is no student; give distil.steps, student.steps or a file')
         lessons: list[tuple[Course, object]] = [
             (teacher, not teacher.file),
             (student, student.steps and not student.file),
-            (distil, distil.steps),
-            (prune.tune, prune.rounds),
+            (recipe.distil, recipe.distil.steps),
+            (recipe.prune.tune, recipe.prune.rounds),
         ]
         sources = [spec for course, given in lessons if given for spec in course.sources]
         Sources.open(sources, recipe.out / 'cache')
