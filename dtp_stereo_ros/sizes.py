@@ -5,6 +5,8 @@ from __future__ import annotations
 from .errors import ConfigError
 
 _LARGEST_PX = 8192
+# Of an image: more than any camera has; decoded, 200 MB.
+MAX_PIXELS = 2**26
 
 
 def parse_size(text: str, option: str, form: str, multiple: int = 1) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# The compressed plug-in of image_transport publishes below the name of the image.
+COMPRESSED_ENDING = '/compressed'
 # What the node subscribes to, by what it is for.
 INPUTS = {
     'left': 'left/image_rect',
@@ -12,7 +14,7 @@ INPUTS = {
 # What it publishes, to the field of `messages.types.MessageTypes` that is its type.
 OUTPUTS = {
     'disparity': 'disparity_image',
-    'disparity/compressed': 'compressed_image',
+    f'disparity{COMPRESSED_ENDING}': 'compressed_image',
     'points2': 'point_cloud',
     'depth/image': 'image',
     'depth/camera_info': 'camera_info',

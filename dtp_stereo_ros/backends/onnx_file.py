@@ -12,12 +12,10 @@ import numpy as np
 from .. import models
 from ..errors import ModelError
 from ..models import ModelSpec
+from ..sizes import MAX_PIXELS
 from ..stereo import Float32Array
 from . import trial
 from .ports import AnyArray, Inputs, Outputs, Port, PortOptions
-
-# Of a model of fixed size: more than any camera has.
-_MAX_PIXELS = 2**26
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +45,7 @@ def complete(spec: ModelSpec, inputs: Inputs, precision: str) -> ModelSpec:
         ModelError: the fixed size is none of an image.
     """
     fixed = inputs.fixed_size
-    if fixed is not None and not 0 < fixed[0] * fixed[1] <= _MAX_PIXELS:
+    if fixed is not None and not 0 < fixed[0] * fixed[1] <= MAX_PIXELS:
         raise ModelError(
             f'model {spec.name} takes images of {fixed[1]}x{fixed[0]} only; check the file'
         )

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..sizes import MAX_PIXELS
 from .types import CompressedImage
 
-# More than any camera; decoded this is 200 MB.
-MAX_PIXELS = 2**26
 # Nor do more pixels fit into a byte: a black PNG in grey has about 1000.
 _MAX_PIXELS_PER_BYTE = 4096
 

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, one_line
+from ..sizes import MAX_PIXELS
 from ..stereo import UInt8Array
-from .compressed_images import MAX_PIXELS, bayer_pattern, decompress
+from .compressed_images import bayer_pattern, decompress
 from .types import CompressedImage, Image, MessageTypes
 
 Pixels = npt.NDArray[Any]

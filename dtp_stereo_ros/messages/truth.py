@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from ..errors import InputError
+from ..sizes import MAX_PIXELS
 from ..stereo import Float32Array, StereoCalibration
-from .compressed_images import MAX_PIXELS, declared_size
+from .compressed_images import declared_size
 from .types import CompressedImage, DisparityImage, Image
 
 _MM_PER_M = np.float32(1000)

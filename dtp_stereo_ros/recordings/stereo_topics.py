@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import InputError
 from ..stereo import SIDES
+from ..topics import COMPRESSED_ENDING
 from .recording import Recording
 
 IMAGE = 'sensor_msgs/msg/Image'
@@ -16,7 +17,6 @@ CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 DISPARITY = 'stereo_msgs/msg/DisparityImage'
 CLOUD = 'sensor_msgs/msg/PointCloud2'
 
-_COMPRESSED_ENDING = '/compressed'
 # Names of the two cameras: stereo_image_proc and most drivers, RealSense, and data sets.
 _WORDS = (('left', 'right'), ('infra1', 'infra2'), ('cam0', 'cam1'))
 _TRUTH = re.compile(r'(^|[/_])(gt|ground_?truth|truth)([/_]|$)')
@@ -178,7 +178,7 @@ def _partner(topic: str) -> tuple[str, str] | None:
 
 def _info(image_topic: str, types: Mapping[str, str]) -> str:
     """camera_info beside an image, or one level above; '' where there is none."""
-    folder = image_topic.removesuffix(_COMPRESSED_ENDING).rpartition('/')[0]
+    folder = image_topic.removesuffix(COMPRESSED_ENDING).rpartition('/')[0]
     for place in (folder, folder.rpartition('/')[0]):
         if types.get(f'{place}/camera_info') == CAMERA_INFO:
             return f'{place}/camera_info'

@@ -11,7 +11,7 @@ from ..messages.pictures import disparity_picture
 from ..messages.results import confidence_image
 from ..messages.stamps import stamp_ns
 from ..stereo import SIDES, StereoResult
-from ..topics import OUTPUTS
+from ..topics import COMPRESSED_ENDING, OUTPUTS
 from .bag_messages import KINDS
 from .recorded_frames import RecordedCamera, RecordedFrame
 from .recorded_pairs import RecordedPair
@@ -98,7 +98,8 @@ class ResultWriter:
         assert pair is not None
         types, header = self._bag.messages.types, pair.left.header
         if calibration is None:
-            found = [('disparity/compressed', disparity_picture(types, result, None, header))]
+            picture = disparity_picture(types, result, None, header)
+            found = [(f'disparity{COMPRESSED_ENDING}', picture)]
             if result.confidence is not None:
                 found.append(('confidence', confidence_image(types, result.confidence, header)))
             return found

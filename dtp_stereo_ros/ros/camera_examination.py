@@ -16,7 +16,7 @@ from ..health.camera import CameraMessages
 from ..health.finding import Finding
 from ..messages.stamps import stamp_ns
 from ..stereo import SIDES
-from ..topics import INPUTS
+from ..topics import COMPRESSED_ENDING, INPUTS
 from .publisher_qos import latched_qos, publisher_faults
 
 _SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -95,7 +95,7 @@ class CameraExamination:
     def _type(self, key: str, topic: str) -> type:
         if key.endswith('_info'):
             return CameraInfo
-        return CompressedImage if topic.endswith('/compressed') else Image
+        return CompressedImage if topic.endswith(COMPRESSED_ENDING) else Image
 
     def _subscribe(self, key: str, topic: str, qos: QoSProfile) -> None:
         heard = self._heard[key]

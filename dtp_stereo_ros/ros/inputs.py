@@ -18,7 +18,7 @@ from ..health.sync import without_info_finding
 from ..pairing.camera_infos import CameraInfos, InfoGate
 from ..pairing.pair_policy import PairPolicy
 from ..stereo import SIDES
-from ..topics import INPUTS
+from ..topics import COMPRESSED_ENDING, INPUTS
 from .endpoints import overridable, refused_in_one_line
 from .publisher_qos import latched_qos
 from .synchronizer import StereoSynchronizer, subscribe
@@ -77,7 +77,7 @@ class Inputs:
             name = prefix + INPUTS[side]
             if compressed:
                 # As image_transport does it: the suffix goes onto the remapped name.
-                name = f'{node.resolve_topic_name(name)}/compressed'
+                name = node.resolve_topic_name(name) + COMPRESSED_ENDING
             self.names[side] = name
             self.types[side] = CompressedImage if compressed else Image
             self.names[f'{side}_info'] = prefix + INPUTS[f'{side}_info']

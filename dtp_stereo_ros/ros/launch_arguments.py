@@ -13,7 +13,7 @@ from typing import Any
 
 from ..config import WITHOUT_COUNTERPART, NodeConfig, PipelineConfig, Tunable, tunables
 from ..errors import ConfigError
-from ..topics import INPUTS, OUTPUTS
+from ..topics import COMPRESSED_ENDING, INPUTS, OUTPUTS
 
 # Launch argument: (topic of the node, description).
 TOPICS = {
@@ -128,9 +128,9 @@ def viewer_remappings(
             target = f'{namespace}/{target}'
         own = source.removeprefix(first)
         found.append((own, target))
-        picture = f'{own}/compressed'
+        picture = own + COMPRESSED_ENDING
         if picture in OUTPUTS:
-            found.append((picture, f'{target}/compressed'))
+            found.append((picture, target + COMPRESSED_ENDING))
     return found
 
 

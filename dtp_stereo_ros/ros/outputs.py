@@ -8,14 +8,13 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ..config import NodeConfig
 from ..messages.outputs import Computed, output_messages
 from ..messages.types import PointCloud2
-from ..topics import OUTPUTS
+from ..topics import COMPRESSED_ENDING, OUTPUTS
 from .endpoints import overridable, refused_in_one_line
 from .message_types import ROS_TYPES
 
 OUTPUT_TYPES = {topic: getattr(ROS_TYPES, kind) for topic, kind in OUTPUTS.items()}
 
 _OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-_COMPRESSED = '/compressed'
 
 
 class Outputs:
@@ -64,6 +63,6 @@ class Outputs:
 
 def _resolved(node: Node, topic: str) -> str:
     """A picture lies below the topic that it shows, as of image_transport, remapped or not."""
-    if not topic.endswith(_COMPRESSED):
+    if not topic.endswith(COMPRESSED_ENDING):
         return topic
-    return str(node.resolve_topic_name(topic[: -len(_COMPRESSED)])) + _COMPRESSED
+    return str(node.resolve_topic_name(topic[: -len(COMPRESSED_ENDING)])) + COMPRESSED_ENDING

@@ -15,12 +15,11 @@ from rclpy.signals import SignalHandlerOptions
 
 from dtp_stereo_ros.config import Setting
 from dtp_stereo_ros.stereo import SIDES
-from dtp_stereo_ros.topics import INPUTS
+from dtp_stereo_ros.topics import COMPRESSED_ENDING, INPUTS
 
 from .node_process import LOCAL_ENV, NodeProcess, transport_env
 
 DIAGNOSTICS_PERIOD_S = 0.5
-_COMPRESSED = '/compressed'
 
 
 @contextmanager
@@ -79,7 +78,7 @@ def node_process(
     remaps = {}
     for side in SIDES:
         # As image_transport does it: the suffix goes onto the remapped name.
-        topic = inputs[side].removesuffix(_COMPRESSED if compressed else '')
+        topic = inputs[side].removesuffix(COMPRESSED_ENDING if compressed else '')
         remaps[INPUTS[side]] = topic
         remaps[INPUTS[f'{side}_info']] = inputs[f'{side}_info']
     merged = {
