@@ -1,6 +1,7 @@
 """`dtp-stereo train` in minutes on ray-cast pairs: it learns, stops and goes on."""
 
 import argparse
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -231,12 +232,17 @@ def test_networks_are_trained_on_the_same_batches(tmp_path, textures):
 
 def test_a_run_that_is_ended_keeps_a_checkpoint(tmp_path, textures):
     command = [sys.executable, '-m', 'dtp_stereo_ros.cli', 'train']
-    call = arguments(tmp_path, textures)
+    call = arguments(tmp_path, textures, '--checkpoint-s', '0.1')
     with subprocess.Popen([*command, *call], stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout
         for line in run.stdout:
-            if ' parameters on CPU' in line:
+            if found := re.search(r' step ([1-9]\d*) pairs', line):
                 break
         run.terminate()
+        told = run.stdout.read()
         assert run.wait() == 0
-    assert torch.load(tmp_path / 'last.pt', weights_only=True)['samples'] >= 0
+    last = torch.load(tmp_path / 'last.pt', weights_only=True)['step']
+    assert last >= int(found[1])
+    # That of the end, and the line after it.
+    assert f' step {last} pairs' in told
+    assert f'of {last}' in told.splitlines()[-1]
