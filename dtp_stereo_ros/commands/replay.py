@@ -77,6 +77,8 @@ examples:
 
 _ENDED = 1
 _DISPARITY = 'disparity'
+# They also bound what is judged.
+_LIMITS = {'min_depth', 'max_depth'}
 _PARTS = ('left', 'right', 'left_info', 'right_info')
 
 
@@ -130,11 +132,15 @@ class _Setup:
     def parameters(self) -> dict[str, Any]:
         """Parameters of the node: those of the file, and what was typed."""
         found = read_parameters(self.args.params) if self.args.params else {}
-        typed = {f.name for f in dataclasses.fields(PipelineConfig)} & vars(self.args).keys()
-        found |= {name: getattr(self.pipeline, name) for name in typed}
+        found |= {name: getattr(self.pipeline, name) for name in _typed(self.args)}
         for name in ('rectify', 'approximate_sync'):
             found[name] = getattr(self.node, name)
         return found
+
+
+def _typed(args: argparse.Namespace) -> set[str]:
+    """Settings of the pipeline that were typed."""
+    return {f.name for f in dataclasses.fields(PipelineConfig)} & vars(args).keys()
 
 
 @dataclass
@@ -163,6 +169,12 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f'--disparity {args.disparity} names a topic of a node that runs already; add '
             '--node-running, or leave it out'
+        )
+    ours = [f'--{name.replace("_", "-")}' for name in sorted(_typed(args) - _LIMITS)]
+    if args.node_running and ours:
+        raise InputError(
+            f'{", ".join(ours)} would set up a node of our own; leave it out, or leave out '
+            '--node-running'
         )
     for bound in bounds:
         if bound.column.key == 'inconsistent':
@@ -229,6 +241,12 @@ def _replay_all(
 def _replay_camera(setup: _Setup, camera: RecordedCamera, several: bool) -> _Replayed | None:
     """Replay one camera; None where the node ended before there was anything to judge."""
     args, topics = setup.args, camera.topics
+    kinds = {camera.recording.types[topic] for topic in (topics.left, topics.right)}
+    if len(kinds) > 1:
+        raise InputError(
+            f'{args.bag}: {topics.left} and {topics.right} are of different types, of which a '
+            'node takes one; name others by --left and --right, or use dtp-stereo bag'
+        )
     if not (topics.left_info and topics.right_info):
         raise InputError(
             f'{args.bag}: {topics.left} and {topics.right} have no camera_info, which the node '
@@ -255,9 +273,9 @@ def _replay_camera(setup: _Setup, camera: RecordedCamera, several: bool) -> _Rep
             return None
         if not figures.sent:
             raise InputError(f'{args.bag}: {camera.why_nothing("judged")}')
+        lost = ', '.join(f'{cause} {number}' for cause, number in figures.causes().items())
         raise BackendError(
-            f'{args.bag}: {figures.sent} pairs were sent and none was answered; '
-            f'lost: {figures.causes()}'
+            f'{args.bag}: of {figures.sent} pairs that were sent none can be judged (lost: {lost})'
         )
     result.about = about(camera, [setup.baseline], setup.node)
     settings = {} if args.node_running else dataclasses.asdict(setup.pipeline)
@@ -381,7 +399,7 @@ def _in_time(setup: _Setup, camera: RecordedCamera, found: _Replayed, folder: Pa
         found.told = replayer.told
     judge = RecordingJudge(result, [method, setup.baseline], args.consistency_every)
     with progress_bar(total=camera.expected(), unit='pair', desc=f'{result.name} judged') as bar:
-        for recorded in camera.frames():
+        for recorded in camera.frames(player.is_judged):
             disparity = spool.get(recorded.frame.stamp_ns)
             calibration = recorded.frame.calibration
             if disparity is not None and calibration is not None:

@@ -32,8 +32,8 @@ Data is any number of these, in turn; the last tenth of a folder or bag judges t
   assets:FILE          rooms, streets and tracks rendered from the packed 3D assets of FILE
   folder:PATH          NAME_left.* NAME_right.* [NAME_disp.pfm], or left/ right/ [disp/]
   rendered:PATH        pairs of `dtp-stereo render`, rendered from free 3D models
-  bag:FILE[,left=TOPIC,right=TOPIC,truth=TOPIC,info=TOPIC]
-                       a rosbag; truth is a disparity or depth topic, info the camera_info of depth
+  bag:FILE[,left=TOPIC,right=TOPIC,truth=TOPIC,info=TOPIC,camera=NAME]
+                       a rosbag; truth is a disparity or depth topic, info the right camera_info
   sceneflow:PATH  kitti2012:PATH  kitti2015:PATH  middlebury_v3:PATH  middlebury_2001:PATH (and
   2003)  middlebury_2005:PATH (and 2006)  eth3d:PATH      as published
   middlebury_classic:PATH    SCENE/{left,right,disp}.* with a scale.json"""

@@ -7,7 +7,7 @@ import numpy as np
 from ..stereo import UInt8Array
 from .finding import Finding
 
-# 12-bit data in 16 bits: no pixel is above 4095 of 65535, which is 15 of 255.
+# 12-bit data in 16 bits: no pixel is above 4095 of 65535, which is 16 of 255, rounded.
 _BITS_12 = 16
 _SIXTEEN_BIT = ('mono16', '16UC1')
 
@@ -31,7 +31,7 @@ class BrightnessCheck:
             encoding: of the message, '' of a compressed one.
             topic: named in the finding.
         """
-        if encoding not in _SIXTEEN_BIT or int(np.max(image)) >= _BITS_12:
+        if encoding not in _SIXTEEN_BIT or int(np.max(image)) > _BITS_12:
             self._dark = 0
             return []
         self._dark += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,11 @@ def from_line(level: str, subject: str, line: str) -> Finding:
     """Finding of an error message, whose mend stands behind its last semicolon."""
     text, _, mend = line.rpartition('; ')
     return Finding(level, subject, text or mend, mend if text else '')
+
+
+def shape_of(line: str) -> str:
+    """A line without its numbers, which jitter; those within a name, as of a topic, stay."""
+    return re.sub(r'(?<!\w)(?<![A-Za-z_]/)\d+(\.\d+)?', '#', line)
 
 
 def findings_table(findings: Sequence[Finding]) -> str:

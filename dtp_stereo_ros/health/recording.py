@@ -13,11 +13,14 @@ from ..stereo import SIDES
 from .finding import Finding
 from .loss import lost_share
 from .stamps import after_jump, recorded_findings, rough, seconds
+from .sync import frames_behind
 
 _NS_PER_S = 1_000_000_000
 _LOST = 0.02
 # Share of images without a partner of the same stamp that is said.
 _UNPAIRED = 0.02
+# Share of the images with a partner that are paired where all is well.
+_PAIRED = 0.9
 # Shortest intervals that the frame period is taken from.
 _INTERVALS = 200
 
@@ -46,7 +49,7 @@ def camera_findings(
         return [Finding('error', 'images', text, 'see --start and --duration, or record it')]
     found = recorded_findings(arrivals, topics)
     if not found:
-        found = [*_rates(arrivals, topics), *_pairs(arrivals, config, counts)]
+        found = [*_rates(arrivals, topics), *_pairs(arrivals, topics, config, counts)]
     return [*found, *_infos(infos, topics, undescribed)]
 
 
@@ -71,14 +74,27 @@ def _rates(arrivals: Mapping[str, Sequence[Arrival]], topics: Mapping[str, str])
 
 
 def _pairs(
-    arrivals: Mapping[str, Sequence[Arrival]], config: NodeConfig, counts: Mapping[str, int]
+    arrivals: Mapping[str, Sequence[Arrival]],
+    topics: Mapping[str, str],
+    config: NodeConfig,
+    counts: Mapping[str, int],
 ) -> list[Finding]:
     left, right = (sorted({stamp for stamp, _ in arrivals[side]}) for side in SIDES)
     gaps = [_nearest(right, stamp) for stamp in left]
     unequal = [abs(gap) for gap in gaps if gap]
     paired, share = counts.get('paired', 0), len(unequal) / len(gaps)
-    if not unequal:
+    if not unequal and paired > _PAIRED * len(left):
         return [Finding('ok', 'stamps', f'left and right are equal, {paired} pairs')]
+    if not unequal:
+        text = f'{paired} pairs of {len(left)} left images, all of which have a right one'
+        late, behind = frames_behind(arrivals, 0.5)
+        if max(behind) < config.queue_size:
+            mend = 'record the images in the order of their stamps'
+        else:
+            text += f': {topics[late]} was recorded {max(behind)} frames after the other side, of '
+            text += f'which {config.queue_size} wait'
+            mend = f'queue_size: {2 * max(behind)} in --params'
+        return [Finding('warn' if paired else 'error', 'stamps', text, mend)]
     nearest_ns = round(statistics.median(unequal))
     text = (
         f'{paired} pairs of {len(left)} left and {len(right)} right images; {100 * share:.0f} % '
@@ -92,7 +108,7 @@ def _pairs(
     if not paired:
         return [Finding('error', 'stamps', text, mend)]
     if share < _UNPAIRED or (
-        config.approximate_sync and paired > 0.9 * min(len(left), len(right))
+        config.approximate_sync and paired > _PAIRED * min(len(left), len(right))
     ):
         return [Finding('ok', 'stamps', text)]
     return [Finding('warn', 'stamps', text, mend)]

@@ -92,17 +92,8 @@ def late_finding(
         topics: the same sides to their topic.
         queue_size: images of a side that wait for a partner.
     """
-    came = {side: dict(arrivals[side]) for side in SIDES}
-    common = sorted(came['left'].keys() & came['right'].keys())[-_JUDGED:]
-    if not common:
-        return None
-    late = max(SIDES, key=lambda side: came[side][common[-1]])
-    early = came['left' if late == 'right' else 'right']
-    behind = [
-        sum(other > stamp and at < came[late][stamp] for other, at in early.items())
-        for stamp in common
-    ]
-    if min(behind) < queue_size:
+    late, behind = frames_behind(arrivals, 1.0)
+    if min(behind, default=0) < queue_size:
         return None
     text = (
         f'left and right come but do not pair: {topics[late]} comes {max(behind)} frames after '
@@ -110,6 +101,29 @@ def late_finding(
     )
     mend = f'start the node with --ros-args -p queue_size:={2 * max(behind)}'
     return Finding('error', 'sync', text, mend)
+
+
+def frames_behind(
+    arrivals: Mapping[str, Sequence[Arrival]], place: float
+) -> tuple[str, list[int]]:
+    """Side that comes later, and by how many images of the other for some stamps of both.
+
+    Args:
+        arrivals: as of `late_finding`.
+        place: of these stamps among all, 0 for the first to 1 for the newest.
+    """
+    came = {side: dict(arrivals[side]) for side in SIDES}
+    common = sorted(came['left'].keys() & came['right'].keys())
+    first = max(0, round(place * (len(common) - _JUDGED)))
+    common = common[first : first + _JUDGED]
+    if not common:
+        return SIDES[0], []
+    late = max(SIDES, key=lambda side: came[side][common[-1]])
+    early = came['left' if late == 'right' else 'right']
+    return late, [
+        sum(other > stamp and at < came[late][stamp] for other, at in early.items())
+        for stamp in common
+    ]
 
 
 def gap_findings(

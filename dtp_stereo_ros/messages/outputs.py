@@ -54,7 +54,7 @@ def output_messages(
     nobody reads any more may be given, to be filled again.
 
     Raises:
-        InputError: the depth limits leave no disparity range to publish.
+        ConfigError: the depth limits leave no disparity range to publish.
     """
     result, calibration, header = computed.result, computed.calibration, computed.header
     if 'disparity' in wanted:

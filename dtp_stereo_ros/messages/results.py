@@ -9,7 +9,7 @@ import copy
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import ConfigError
 from ..row_parts import row_parts
 from ..stereo import Float32Array, StereoCalibration, StereoResult
 from .images import new_image, to_image
@@ -30,15 +30,16 @@ def disparity_image(
     the range `min_disparity .. max_disparity`, are `min_disparity - 1`; there is never a NaN.
 
     Raises:
-        InputError: the depth limits leave no disparity that could be measured.
+        ConfigError: the depth limits leave no disparity of those that are searched.
     """
     offset = calibration.disparity_offset_px
     low = result.min_disparity_px - offset
     high = result.max_disparity_px - offset
     if not high > max(low, 0.0):
-        raise InputError(
+        raise ConfigError(
             f'disparity range {low:.3g} .. {high:.3g} px is empty: nothing between min_depth and '
-            'max_depth can be measured with this calibration'
+            'max_depth lies in the range that is searched; change these, or with sgbm '
+            'min_disparity and disparity_range'
         )
     msg = types.disparity_image()
     msg.header = header

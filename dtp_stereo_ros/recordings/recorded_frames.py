@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from ..config import NodeConfig
 from ..errors import CalibrationError, StereoError
 from ..health.brightness import BrightnessCheck
-from ..health.finding import Finding, from_line
+from ..health.finding import Finding, from_line, shape_of
 from ..health.recording import camera_findings
 from ..health.view_check import ViewCheck, ViewSetting, rectified_matches
 from ..messages.camera_info import calibration_warnings, stereo_calibration
@@ -78,7 +78,8 @@ class RecordedCamera:
 
     Attributes:
         pairs: number of pairs so far, with those that were not taken.
-        faults: line of a fault to the number of pairs that it cost.
+        faults: line of a fault to the number of pairs that it cost; of lines that differ in
+            their numbers alone, the first.
         calibration: of the newest pair.
         frame_id: of the left images.
     """
@@ -94,6 +95,7 @@ class RecordedCamera:
 
     def __post_init__(self) -> None:
         self._log = PairLog()
+        self._lines: dict[str, str] = {}
         self._rectifiers = {side: Rectifier(side) for side in SIDES}
         self._brightness = {side: BrightnessCheck() for side in SIDES}
         self._views = ViewCheck()
@@ -111,8 +113,12 @@ class RecordedCamera:
         images = min(self.recording.counts[t] for t in (self.topics.left, self.topics.right))
         return max(0, round(images * min(1.0, part_s / total_s) / self.selection.every))
 
-    def frames(self) -> Iterator[RecordedFrame]:
-        """The frames. A pair that cannot be used is counted in `faults` and left out."""
+    def frames(self, chosen: Callable[[int], bool] | None = None) -> Iterator[RecordedFrame]:
+        """The frames. A pair that cannot be used is counted in `faults` and left out.
+
+        Args:
+            chosen: which, by the stamp of the left image, in place of every N-th of the selection.
+        """
         selection = self.selection
         for pair in recorded_pairs(
             self.recording,
@@ -124,12 +130,14 @@ class RecordedCamera:
         ):
             index = self.pairs
             self.pairs += 1
-            if index % selection.every:
+            every = index % selection.every == 0
+            if not (every if chosen is None else chosen(stamp_ns(pair.left))):
                 continue
             try:
                 yield self._frame(index, pair)
             except StereoError as error:
-                self.faults[str(error)] += 1
+                line = str(error)
+                self.faults[self._lines.setdefault(shape_of(line), line)] += 1
 
     @property
     def arrivals(self) -> Mapping[str, Sequence[Arrival]]:

@@ -115,6 +115,8 @@ def chosen_topics(
             both = f'{spelt.format("left")} and {spelt.format("right")}'
             raise InputError(f'{bag}: one view is named; name both: {both}')
         left, right = given['left'], given['right']
+        if left == right:
+            raise InputError(f'{bag}: left and right are one topic, {left}; name another')
         left_info = given.get('left_info') or _info(left, types)
         right_info = given.get('right_info') or _info(right, types)
         partner = _partner(left)

@@ -68,7 +68,7 @@ class ResultWriter:
         """Write a pair and the outputs of the node for its result.
 
         Raises:
-            InputError: the depth limits leave no disparity range to publish.
+            ConfigError: the depth limits leave no disparity range to publish.
         """
         if recorded.pair is None:
             return

@@ -73,11 +73,15 @@ class _RigReport:
         self._owner = node.get_fully_qualified_name().lstrip('/')
         self._rig = rig
         self._judge = InputJudge(node, rig)
+        self._state = ''
 
     def statuses(
         self, state: str, pipeline: StereoPipeline | None, failure: str
     ) -> list[DiagnosticStatus]:
         """See `Diagnostics.tick`."""
+        if state == 'active' and self._state != 'active':
+            self._judge.begin()
+        self._state = state
         if state == 'active':
             self._judge.judge()
         snapshot = self._rig.statistics.snapshot()

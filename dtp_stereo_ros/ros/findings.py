@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from typing import Any
 
-from ..health.finding import Finding
+from ..health.finding import Finding, shape_of
 
 # A state that flaps is logged no more often than this.
 _REPEAT_S = 10.0
@@ -27,24 +26,26 @@ class Findings:
         self._prefix = f'{camera}: ' if camera else ''
         self._lock = threading.Lock()
         self._current: dict[str, tuple[Finding, ...]] = {}
+        # What the log tells of a subject, since it last told that all is fine.
+        self._told: dict[str, set[tuple[str, str]]] = {}
         self._logged_at: dict[tuple[str, str], float] = {}
 
     def state(self, subject: str, *findings: Finding) -> None:
         """State all that is wrong with a subject; without findings it is fine (again).
 
-        Logged when it differs from what was stated by more than its numbers.
+        Logged when it differs from what the log tells by more than its numbers.
         """
         if not findings:
             self.clear(subject)
             return
         with self._lock:
-            stated = {(f.level, _shape(f.line)) for f in self._current.get(subject, ())}
             self._current[subject] = findings
-            new = [
-                f
-                for f in findings
-                if (f.level, _shape(f.line)) not in stated and self._due(subject, _shape(f.line))
-            ]
+            by_shape = {(f.level, shape_of(f.line)): f for f in findings}
+            still = self._told.get(subject, set()) & by_shape.keys()
+            due = [s for s in by_shape if s not in still and self._due(subject, s[1])]
+            if due or subject in self._told:
+                self._told[subject] = still.union(due)
+            new = [by_shape[shape] for shape in due]
         for finding in new:
             # On two lines: rclpy takes one severity for each line of code, and raises otherwise.
             if finding.level == 'error':
@@ -55,8 +56,10 @@ class Findings:
     def clear(self, subject: str) -> None:
         """The subject is fine (again)."""
         with self._lock:
-            gone = self._current.pop(subject, None)
-            log = gone is not None and self._due(subject, '')
+            self._current.pop(subject, None)
+            log = subject in self._told and self._due(subject, '')
+            if log:
+                del self._told[subject]
         if log:
             self._logger.info(f'{self._prefix}{subject} is fine again')
 
@@ -65,6 +68,7 @@ class Findings:
         with self._lock:
             for subject in [name for name in self._current if name not in subjects]:
                 del self._current[subject]
+                self._told.pop(subject, None)
 
     def current(self) -> dict[str, tuple[Finding, ...]]:
         """Subject to its findings."""
@@ -80,8 +84,3 @@ class Findings:
             self._logged_at.clear()
         self._logged_at[(subject, text)] = now
         return True
-
-
-def _shape(text: str) -> str:
-    """A text without its numbers, which jitter; those within a name, as of a topic, stay."""
-    return re.sub(r'(?<!\w)(?<![A-Za-z_]/)\d+(\.\d+)?', '#', text)

@@ -68,14 +68,18 @@ class InputJudge:
         else:
             self._judge_idle()
 
-    def _judge_idle(self) -> None:
-        """Finding on publishers while no output has a subscriber and no image is subscribed to."""
+    def begin(self) -> None:
+        """Judge what comes from now on."""
         self._judged_at = time.monotonic()
         self._lossy = 0
         for came in self._came.values():
             came.clear()
         self._received = {side: self._inputs.sync.policy.received(side) for side in SIDES}
         self._infos_before = dict(self._inputs.infos.received)
+
+    def _judge_idle(self) -> None:
+        """Finding on publishers while no output has a subscriber and no image is subscribed to."""
+        self.begin()
         absent = [s for s in SIDES if self._node.count_publishers(self._inputs.topics[s]) == 0]
         # What else was found was seen in images, and none come any more.
         self._findings.keep('publisher', 'outputs', 'name', 'sync')

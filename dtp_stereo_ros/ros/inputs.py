@@ -13,6 +13,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ..config import NodeConfig
+from ..errors import ConfigError
 from ..health.finding import Finding
 from ..health.sync import without_info_finding
 from ..pairing.camera_infos import CameraInfos, InfoGate
@@ -83,6 +84,11 @@ class Inputs:
             self.names[f'{side}_info'] = prefix + INPUTS[f'{side}_info']
             self.types[f'{side}_info'] = CameraInfo
         self.topics = {key: node.resolve_topic_name(name) for key, name in self.names.items()}
+        if self.topics['left'] == self.topics['right']:
+            raise ConfigError(
+                f'left and right are one topic, {self.topics["left"]}; give the right one by '
+                f'--ros-args -r {prefix}{INPUTS["right"]}:=TOPIC'
+            )
         self._looked_at_s = dict.fromkeys(SIDES, 0.0)
         policy = PairPolicy(
             config.queue_size,

@@ -92,13 +92,16 @@ def remappings(given: Mapping[str, str], cameras: Sequence[str]) -> list[tuple[s
         side = name.partition('_')[0]
         namespace = given.get(f'{side}_namespace', '')
         text = given.get(name, '')
-        if not text and namespace:
-            # Of several namespaces, each gets the last part of the topic.
-            last = topic.partition('/')[2]
-            text = ','.join(f'{part.strip()}/{last}' for part in namespace.split(','))
-        if not text:
+        if namespace:
+            below = _for_each(f'{side}_namespace', namespace, cameras)
+            # Each namespace has the same topic, unless one is given for each camera.
+            same = [text or topic.partition('/')[2]] * len(below)
+            ends = _for_each(name, text, cameras) if ',' in text or _CAMERA in text else same
+            targets = [_below(*pair) for pair in zip(below, ends, strict=True)]
+        elif text:
+            targets = _for_each(name, text, cameras)
+        else:
             continue
-        targets = _for_each(name, text, cameras)
         for camera, target in zip(cameras or [''], targets, strict=True):
             source = f'{camera}/{topic}' if camera else topic
             if source != target:
@@ -220,6 +223,12 @@ def _value(name: str, text: str, default: Any) -> Any:
             wanted = 'a whole number' if kind is int else 'a number'
             raise ConfigError(f'{name}:={text} is not {wanted}') from error
     return text
+
+
+def _below(namespace: str, topic: str) -> str:
+    """A topic in a namespace; absolute ones stay."""
+    topic = topic.strip()
+    return topic if topic.startswith(('/', '~')) else f'{namespace.strip().rstrip("/")}/{topic}'
 
 
 def _for_each(name: str, text: str, cameras: Sequence[str]) -> list[str]:

@@ -51,7 +51,7 @@ class Outputs:
         """Convert and publish the wanted topics, and no other.
 
         Raises:
-            InputError: the depth limits leave no disparity range to publish.
+            ConfigError: the depth limits leave no disparity range to publish.
         """
         for topic, message in output_messages(ROS_TYPES, wanted, computed, config, self._cloud):
             if self.enabled:

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointField
 from std_msgs.msg import Header
 
 from dtp_stereo_ros.config import NodeConfig
-from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.image_io import colorize
 from dtp_stereo_ros.messages.compressed_images import decompress
 from dtp_stereo_ros.messages.outputs import Computed, cloud_of, output_messages
@@ -79,7 +79,7 @@ def test_disparity_contract(offset: float, low: float, span: float, seed: int) -
     result = StereoResult(raw, None, low, low + span)
     try:
         msg = disparity_image(ROS_TYPES, result, calibration, HEADER)
-    except InputError as error:
+    except ConfigError as error:
         assert low + span - offset <= max(low - offset, 0) + 1e-9
         assert 'range' in str(error)
         return
@@ -96,7 +96,7 @@ def test_disparity_contract(offset: float, low: float, span: float, seed: int) -
 
 def test_empty_range_is_named() -> None:
     raw = np.full((2, 4), 5, np.float32)
-    with pytest.raises(InputError, match='min_depth and max_depth'):
+    with pytest.raises(ConfigError, match='min_depth and max_depth'):
         disparity_image(ROS_TYPES, StereoResult(raw, None, 64.0, 64.0), CALIBRATION, HEADER)
 
 

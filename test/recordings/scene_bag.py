@@ -90,6 +90,7 @@ def write_scene_bag(
     truth_offset_ns: int = 0,
     truth_late_ns: int = 0,
     truth_every: int = 1,
+    turns: int = 1,
 ) -> Path:
     """Write pairs at 10 Hz.
 
@@ -106,6 +107,7 @@ def write_scene_bag(
         truth_offset_ns: is added to the stamps of the truths.
         truth_late_ns: they are recorded so much later.
         truth_every: each that many pairs there is one.
+        turns: all is recorded so often, with the same stamps.
     """
     picture = 'sensor_msgs/msg/CompressedImage' if png else IMAGE
     ending = '/compressed' if png else ''
@@ -128,9 +130,11 @@ def write_scene_bag(
             if key in connections:
                 connection = connections[key]
                 raw = STORE.serialize_cdr(message, connection.msgtype)
-                writer.write(connection, stamp_ns, raw)
+                writer.write(connection, stamp_ns + later_ns, raw)
 
-        for index, pair in enumerate(pairs):
+        for place in range(turns * len(pairs)):
+            index = place % len(pairs)
+            pair, later_ns = pairs[index], (place - index) * PERIOD_NS
             stamp = first_ns + index * PERIOD_NS
             late = stamp + late_ns
             size = pair.left.shape[0], pair.left.shape[1]

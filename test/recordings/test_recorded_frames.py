@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -182,6 +183,64 @@ def test_unequal_stamps_pair_as_in_the_node(tmp_path: Path) -> None:
     assert camera.findings()[0].level == 'ok'
 
 
+def move_right(bag: Path, ns: str) -> None:
+    """Record the right images at another time; `ns` is an expression of `timestamp`."""
+    with sqlite3.connect(next(bag.glob('*.db3'))) as base:
+        base.execute(
+            f'UPDATE messages SET timestamp = {ns} WHERE topic_id = '
+            "(SELECT id FROM topics WHERE name = '/cam/right/image_rect')"
+        )
+
+
+def test_a_side_that_was_recorded_late_is_named(tmp_path: Path) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(30))
+    move_right(bag, 'timestamp + 850000000')
+    frames, camera = read(bag)
+    assert len(frames) < 10
+    (finding,) = [f for f in camera.findings() if f.subject == 'stamps']
+    assert finding.level in ('warn', 'error')
+    assert f'{len(frames)} pairs of 30 left images, all of which have a right one' in finding.text
+    assert '/cam/right/image_rect was recorded 8 frames after' in finding.text
+    assert finding.mend == 'queue_size: 16 in --params'
+    frames, camera = read(bag, NodeConfig(queue_size=16))
+    assert len(frames) == 30
+    assert {f.level for f in camera.findings() if f.subject == 'stamps'} == {'ok'}
+
+
+def test_images_that_were_recorded_in_another_order_are_named(tmp_path: Path) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(30))
+    move_right(bag, f'{2 * 10**12 + 29 * 10**8} - timestamp')
+    frames, camera = read(bag)
+    (finding,) = [f for f in camera.findings() if f.subject == 'stamps']
+    assert finding.level in ('warn', 'error')
+    assert f'{len(frames)} pairs of 30 left images' in finding.text
+
+
+def test_one_topic_for_both_sides_is_refused(tmp_path: Path) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes())
+    given = {'left': '/cam/left/image_rect', 'right': '/cam/left/image_rect'}
+    with Recording(bag) as recording, pytest.raises(InputError, match='are one topic, /cam/left/'):
+        chosen_topics(recording, '', given, False)
+
+
+def test_faults_that_differ_in_numbers_alone_are_told_once(tmp_path: Path) -> None:
+    pairs = [pair for shift_px in range(2, 8) for pair in planes(1, shift_px)]
+    bag = write_scene_bag(tmp_path / 'b', pairs, png=True)
+    with sqlite3.connect(next(bag.glob('*.db3'))) as base:
+        images = base.execute(
+            'SELECT id, data FROM messages WHERE topic_id = '
+            "(SELECT id FROM topics WHERE name = '/cam/left/image_rect/compressed')"
+        ).fetchall()
+        assert len({len(data) for _, data in images}) > 1
+        for row, data in images:
+            damaged = data.replace(b'IDAT', b'xxxx')
+            base.execute('UPDATE messages SET data = ? WHERE id = ?', (damaged, row))
+    frames, camera = read(bag)
+    assert not frames
+    (lost,) = [f.text for f in camera.findings() if f.subject == 'frames']
+    assert lost.startswith('6 pairs could not be used: /cam/left/image_rect/compressed: ')
+
+
 def test_without_camera_info_there_is_disparity(tmp_path: Path) -> None:
     bag = write_scene_bag(tmp_path / 'b', planes(), leave_out=['left_info', 'right_info'])
     frames, camera = read(bag)
@@ -230,8 +289,6 @@ def test_exchanged_views_are_named(tmp_path: Path) -> None:
 
 def test_missing_frames_are_named(tmp_path: Path) -> None:
     bag = write_scene_bag(tmp_path / 'b', planes(40))
-    import sqlite3
-
     with sqlite3.connect(next(bag.glob('*.db3'))) as base:
         (topic,) = base.execute(
             "SELECT id FROM topics WHERE name = '/cam/right/image_rect'"
@@ -248,8 +305,6 @@ def test_missing_frames_are_named(tmp_path: Path) -> None:
 
 def test_a_bag_that_breaks_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     bag = write_scene_bag(tmp_path / 'b', planes(20))
-    import sqlite3
-
     with sqlite3.connect(next(bag.glob('*.db3'))) as base:
         base.execute("UPDATE messages SET data = x'00' WHERE timestamp > 1001000000000")
     frames, camera = read(bag)

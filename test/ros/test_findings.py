@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+
 from dtp_stereo_ros.health.finding import Finding
 from dtp_stereo_ros.ros.findings import Findings
 
@@ -32,6 +36,34 @@ def test_names_with_numbers_are_told_apart() -> None:
     for one, other in (('/camera/infra1/image', '/camera/infra2/image'), ('/cam0', '/cam10')):
         lines = stated(f'{one} is lost', f'{other} is lost')
         assert [line.split()[0] for line in lines] == [one, other]
+
+
+@pytest.mark.parametrize(
+    ('faults', 'logged'),
+    [
+        # Seconds at which the fault is seen; fine otherwise.
+        ({0, *range(3, 40)}, ['0 bad', '1 fine', '10 bad']),
+        ({0, *range(3, 8)}, ['0 bad', '1 fine']),
+        ({0, *range(3, 12)}, ['0 bad', '1 fine', '10 bad', '12 fine']),
+        ({0, 1, 2}, ['0 bad', '3 fine']),
+        ({*range(0, 40, 2)}, ['0 bad', '1 fine', '10 bad', '11 fine', '20 bad', '21 fine']),
+    ],
+)
+def test_the_last_line_of_the_log_is_true(
+    monkeypatch: pytest.MonkeyPatch, faults: set[int], logged: list[str]
+) -> None:
+    log = Log()
+    observed = Findings(log)
+    lines = []
+    for second in range(30):
+        monkeypatch.setattr(time, 'monotonic', lambda now=second: 100.0 + now)
+        if second in faults:
+            observed.state('sync', Finding('warn', 'sync', 'bad'))
+        else:
+            observed.clear('sync')
+        lines += [f'{second} {line.removeprefix("sync is ").split()[0]}' for line in log.lines]
+        log.lines.clear()
+    assert lines == logged
 
 
 def test_findings_of_one_subject_are_all_logged() -> None:

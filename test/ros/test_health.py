@@ -295,6 +295,17 @@ def test_each_finding_has_its_own_mend(
     assert len(publishers) == 1
 
 
+def test_a_start_that_takes_long_is_no_silence_of_the_camera(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    pytest.importorskip('torch')
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    with playing(node, frame):
+        process = start_depth_node(backend='torch', model='dtpnet-small')
+        well(probe)
+    assert 'waiting for' not in process.output()
+
+
 def test_a_healthy_system_is_silent(
     node: Node, start_depth_node: Start, frame: StereoFrame
 ) -> None:

@@ -70,6 +70,33 @@ def test_topics_of_one_camera() -> None:
 
 
 @pytest.mark.parametrize(
+    ('given', 'cameras', 'targets'),
+    [
+        ({'left_namespace': '/cam/left/'}, (), ['/cam/left/image_rect', '/cam/left/camera_info']),
+        (
+            {'left_namespace': '/cam', 'left_image': 'raw', 'left_info': '/info'},
+            (),
+            ['/cam/raw', '/info'],
+        ),
+        (
+            {'left_namespace': '/{camera}/', 'left_image': 'raw', 'left_info': 'a, b'},
+            ('front', 'rear'),
+            ['/front/raw', '/rear/raw', '/front/a', '/rear/b'],
+        ),
+        (
+            {'left_namespace': '/x,/y', 'left_image': '{camera}/raw'},
+            ('front', 'rear'),
+            ['/x/front/raw', '/y/rear/raw', '/x/camera_info', '/y/camera_info'],
+        ),
+    ],
+)
+def test_topics_lie_below_their_namespace(
+    given: dict[str, str], cameras: tuple[str, ...], targets: list[str]
+) -> None:
+    assert [target for _, target in launch_arguments.remappings(given, cameras)] == targets
+
+
+@pytest.mark.parametrize(
     ('target', 'absolute'),
     [('left', '/robot/left'), ('/a/left', '/a/left'), ('~/left', '/robot/depth_node/left')],
 )

@@ -687,6 +687,10 @@ _PLAIN = ('backend:=sgbm', '--rate')
         (['-p', 'backend:=onnx', '-p', 'model:=/nowhere.onnx'], '/nowhere.onnx'),
         (['-p', 'speckle_range:=2.5'], 'parameter speckle_range: must be a whole number'),
         (['-p'], 'parse'),
+        (
+            ['-r', 'left/image_rect:=/cam/left', '-r', 'right/image_rect:=/cam/left'],
+            'left and right are one topic, /cam/left; give the right one by --ros-args -r right/',
+        ),
         (['backend:=sgbm'], "'backend:=sgbm' sets no parameter; write --ros-args -p backend"),
         (['--rate'], "argument '--rate' is unknown; see depth_node --help"),
     ],

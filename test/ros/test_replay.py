@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -123,6 +124,7 @@ def test_lockstep_agrees_with_bag_on_real_scenes(tmp_path: Path, data_root: Path
     [
         (('--disparity', '/x'), '--disparity /x names a topic of a node that runs already; add'),
         (('--fail-if', 'inconsistent>1'), 'a node does not tell its left-right consistency'),
+        (('--node-running',), '--backend, --disparity-range would set up a node of our own'),
     ],
 )
 def test_what_a_replay_cannot_do_is_refused_before_it_starts(
@@ -219,6 +221,41 @@ def test_in_time_with_latencies_and_all_losses_by_cause(tmp_path: Path) -> None:
     assert json.dumps(found['lost']) in page
     assert 'Replay through the node' in page
     assert 'lifecycle: inactive -> active' in (tmp_path / 'report' / 'node.log').read_text()
+
+
+def test_stamps_that_come_twice_are_refused_in_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(8), turns=2)
+    assert main(['replay', str(bag), *SGBM, '--rate', '2']) == 2
+    assert 'stamp 1000.000 comes twice' in capsys.readouterr().err
+
+
+def test_every_nth_pair_is_judged_where_camera_infos_begin_late(tmp_path: Path) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(20))
+    with sqlite3.connect(next(bag.glob('*.db3'))) as base:
+        base.execute(
+            'DELETE FROM messages WHERE timestamp < ? AND topic_id IN '
+            "(SELECT id FROM topics WHERE name LIKE '%camera_info')",
+            (10**12 + 3 * PERIOD_NS,),
+        )
+    recording = replay(tmp_path, bag, *SGBM, '--rate', '1', '--every', '5')
+    assert recording['replay']['sent'] == 20
+    assert 2 <= len({f['stamp_ns'] for f in recording['frames']}) <= 3
+
+
+def test_topics_of_two_types_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {'right': '/other/right/image_rect'}
+    bag = write_scene_bag(tmp_path / 'b', planes(4), png=True, names=names)
+    metadata = bag / 'metadata.yaml'
+    before, name, after = metadata.read_text().partition(names['right'])
+    metadata.write_text(before + name + after.replace('CompressedImage', 'Image', 1))
+    sides = ['--left', '/cam/left/image_rect/compressed', '--right', names['right']]
+    infos = ['--left-info', '/cam/left/camera_info', '--right-info', '/cam/right/camera_info']
+    assert main(['replay', str(bag), *SGBM, *sides, *infos]) == 2
+    assert 'are of different types, of which a node takes one' in capsys.readouterr().err
 
 
 @pytest.fixture

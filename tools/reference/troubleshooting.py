@@ -216,9 +216,10 @@ def _recorded() -> list[Finding]:
         topics: Mapping[str, str] = _TOPICS,
         undescribed: int = 0,
         approximate: bool = False,
+        late_ns: int = 0,
     ) -> list[Finding]:
         arrivals = {
-            side: [(s, s) for s in stamps]
+            side: [(s, s + late_ns * (side == 'right')) for s in stamps]
             for side, stamps in zip(SIDES, (left, right), strict=True)
         }
         config = NodeConfig(approximate_sync=approximate)
@@ -231,6 +232,8 @@ def _recorded() -> list[Finding]:
         *found(shifted, 0),
         *found(shifted, 0, approximate=True),
         *found(seldom, 45),
+        *found(steady, 4, late_ns=8 * _PERIOD_NS),
+        *found(steady, 4),
         *found(steady, count, topics={**_TOPICS, 'right_info': ''}),
         *found(steady, count, infos={'left': count, 'right': 0}),
         *found(steady, count, infos={'left': 0, 'right': count}),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dtp_stereo_ros.config import NodeConfig
-from dtp_stereo_ros.errors import StereoError
+from dtp_stereo_ros.errors import InputError, StereoError
 from dtp_stereo_ros.evaluation.replay_figures import Answer
 from dtp_stereo_ros.messages.stamps import stamp_ns
 from dtp_stereo_ros.pairing.pair_policy import PairPolicy
@@ -126,6 +126,11 @@ class TimedPlayer:
         if self._failure is not None:
             raise self._failure
 
+    def is_judged(self, stamp: int) -> bool:
+        """Whether a pair is one of those of the first loop that are judged."""
+        sent = self._plays[0].sent.get(stamp) if self._plays else None
+        return sent is not None and sent.index % self._selection.every == 0
+
     def latency_s(self, stamp: int) -> float:
         """From sending the last image of a pair of the first loop to its result; NaN unknown."""
         sent = self._plays[0].sent.get(stamp) if self._plays else None
@@ -147,8 +152,7 @@ class TimedPlayer:
         if not any(stamp in play.sent for play in self._plays):
             return
         self._arrived_s[stamp] = self._last_s = arrived_s
-        sent = self._plays[0].sent.get(stamp) if self._plays else None
-        if sent is not None and sent.index % self._selection.every == 0:
+        if self.is_judged(stamp):
             self._spool.put(stamp, message)
 
     def _send_all(self, loops: int) -> None:
@@ -194,8 +198,7 @@ class TimedPlayer:
             if part in SIDES:
                 stamp = stamp_ns(message)
                 pairs = [left for left, _ in policy.add(part, stamp, stamp)]
-            for left in pairs:
-                play.sent[left] = _Sent(len(play.sent))
+                self._expect(play, pairs)
             replayer.send(part, message)
             now_s = time.monotonic()
             due_s = play.start_s + (recorded_ns - play.first_ns) / NS_PER_S / self._rate
@@ -204,6 +207,17 @@ class TimedPlayer:
                 play.sent[left].sent_s = now_s
         reader.join(_JOIN_S)
         return max(0, last_ns - play.first_ns)
+
+    def _expect(self, play: _Play, pairs: list[int]) -> None:
+        """Count pairs, by the stamp of their left image, by which results are found."""
+        for left in pairs:
+            if left in play.sent:
+                raise InputError(
+                    f'{self._path}: stamp {left / NS_PER_S:.3f} comes twice, so that results '
+                    'cannot be told apart; choose a part by --start and --duration, or leave out '
+                    '--rate'
+                )
+            play.sent[left] = _Sent(len(play.sent))
 
     def _wait_until(self, play: _Play, recorded_ns: int) -> None:
         """Sleep until a message is due, while the clock goes on."""
