@@ -77,6 +77,21 @@ def remove_empty() -> None:
             _made.pop().rmdir()
 
 
+def plain_name(name: str, option: str) -> str:
+    """The name of a file without a folder, as users give it.
+
+    Args:
+        name: without ending.
+        option: where it was given, for the error.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not name or Path(name).name != name:
+        raise InputError(f'{option} {name!r} must be a plain name, without a folder')
+    return name
+
+
 def cache_folder(name: str) -> Path:
     """A folder of the user's cache, which may not exist yet.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..evaluation import motorcycle
 from ..image_io import read_pair
-from ..paths import make_folder
+from ..paths import make_folder, plain_name
 from ..stereo import StereoFrame
 from ..text_files import read_text
 from .training_options import missing
@@ -53,9 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export; prints the parity and where the files are."""
-    name = args.name or args.checkpoint.stem
-    if Path(name).name != name:
-        raise InputError(f'--name {name!r} must be a plain name; give the folder with -o')
+    name = plain_name(args.name or args.checkpoint.stem, '--name')
     evaluation = ''
     if args.evaluation:
         if not args.evaluation.is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .. import models
 from ..errors import ConfigError
 from ..paths import make_folder
 from ..training.settings import PRUNING_BATCHES, SYNTHETIC, Computing, GeneratorConfig, PruneConfig
@@ -36,7 +37,9 @@ DIR gets pruned.pt, prune.json and sensitivity.png."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('checkpoint', type=Path, metavar='CKPT', help='a .pt file')
+    parser.add_argument(
+        'checkpoint', metavar='CKPT', help='a .pt file, or the name of a shipped model'
+    )
     parser.add_argument('-o', '--out', type=Path, required=True, metavar='DIR')
     add_settings(parser, PruneConfig, _PRUNE)
     parser.add_argument(
@@ -72,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     accelerator = accelerator_for(computing.device, computing.precision == 'bf16')
     specs = tuple(args.data or [SYNTHETIC])
     report = prune_checkpoint(
-        args.checkpoint,
+        models.resolve(args.checkpoint, ('.pt',)),
         args.out,
         config,
         drawn(specs, data, args.batches, args.out / 'cache', accelerator),

@@ -6,9 +6,10 @@ files of other kinds are not looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import InputError
 
@@ -20,8 +21,15 @@ _NOT_A_SCENE = {'__MACOSX', '$RECYCLE.BIN', 'System Volume Information'}
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:
-    """Those that are not hidden, sorted."""
-    return sorted(p for p in paths if not p.name.startswith('.') and p.name not in _NOT_A_SCENE)
+    """Those that are not hidden, sorted; numbers in a name count as numbers."""
+    shown = (p for p in paths if not p.name.startswith('.') and p.name not in _NOT_A_SCENE)
+    return sorted(shown, key=_in_order)
+
+
+def _in_order(path: Path) -> tuple[Any, ...]:
+    """Key by which frame9 comes before frame10; texts and numbers take turns in it."""
+    parts = re.split(r'([0-9]+)', str(path))
+    return (*(int(part) if part.isdecimal() else part for part in parts), str(path))
 
 
 def folders(root: Path) -> list[Path]:

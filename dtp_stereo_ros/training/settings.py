@@ -205,9 +205,15 @@ class DistilConfig(Settings):
         option='--trust',
     )
 
+    def __post_init__(self) -> None:
+        """See `Settings`; a cache keeps no features."""
+        super().__post_init__()
+        if self.cache and self.features:
+            raise ConfigError('features are not kept in a cache; set features to 0, or no cache')
+
 
 # Of whatever prunes: a command, a chain, an ablation.
-PRUNING_BATCHES = 'Batches of pairs: half to fit weights on, half to measure on.'
+PRUNING_BATCHES = 'Batches of pairs: half of each to fit weights on, half to measure on.'
 
 
 @dataclass(frozen=True)

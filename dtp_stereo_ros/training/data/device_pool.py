@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from dtp_stereo_ros.errors import StereoError
+from dtp_stereo_ros.errors import InputError, StereoError
 
 from ..settings import ASSETS, RAYCAST, GeneratorConfig
 from ..synthetic.assets.library import Library
@@ -53,6 +53,17 @@ _LOOK_S = 0.5
 def is_assets(spec: str) -> bool:
     """Whether a source is ``assets:PACK``."""
     return spec.partition(':')[0] == ASSETS
+
+
+def check_assets(spec: str) -> None:
+    """Refuse a pack that is not there, without reading it.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    path = Path(spec.partition(':')[2])
+    if not path.is_file():
+        raise InputError(f'{path}: no packed assets; write them by dtp-stereo render --pack')
 
 
 def open_assets(spec: str, textures: Path | None) -> Assets:

@@ -17,7 +17,7 @@ from dtp_stereo_ros.evaluation.datasets import Scene
 from ..settings import RAYCAST, SYNTHETIC, GeneratorConfig
 from ..teachers import BinGrid, Taught, open_teacher
 from .batches import Batch, SyntheticBatches, validation_batches
-from .device_pool import AssetBatches, is_assets
+from .device_pool import AssetBatches, check_assets, is_assets
 from .disk_pairs import PairBatches, held_out_batches
 from .prefetch import Feed
 from .raycast_source import Item, Renderer
@@ -56,7 +56,7 @@ class Sources:
     Attributes:
         specs: as named, in turn.
         scenes: of each folder or bag, for training, by spec.
-        held_out: scenes of the same places that are never trained on.
+        held_out: scenes of the same places that are not trained on, unless there is but one.
     """
 
     specs: tuple[str, ...]
@@ -76,7 +76,10 @@ class Sources:
         scenes: dict[str, tuple[Scene, ...]] = {}
         held_out: list[Scene] = []
         for spec in dict.fromkeys(specs):
-            if spec in GENERATORS or is_assets(spec):
+            if spec in GENERATORS:
+                continue
+            if is_assets(spec):
+                check_assets(spec)
                 continue
             found = open_pairs(spec, cache)
             worlds = list(dict.fromkeys(scene.world or scene.name for scene in found))
@@ -97,6 +100,27 @@ class Sources:
         """Names of the scenes that have no truth, those that are held out included."""
         scenes = dict.fromkeys([*self.all_scenes, *self.held_out])
         return [scene.name for scene in scenes if scene.load_truth is None]
+
+    @property
+    def alone(self) -> list[str]:
+        """Folders and bags of one scene, which is trained on and held out."""
+        kept = set(self.held_out)
+        return [spec for spec, scenes in self.scenes.items() if kept.intersection(scenes)]
+
+    def refuse_unlabelled(self) -> None:
+        """Ask for a teacher, or for truth.
+
+        Raises:
+            ConfigError: scenes have no truth.
+        """
+        if names := self.unlabelled:
+            count = len({*self.all_scenes, *self.held_out})
+            more = ', ...' if len(names) > 3 else ''
+            raise ConfigError(
+                f'{len(names)} of {count} pairs have no truth ({", ".join(names[:3])}{more}), '
+                'and data without truth teaches nothing by itself; give a teacher, name the '
+                'files of the truth as in the help of --data, or take these pairs out'
+            )
 
     def renderer(
         self, config: GeneratorConfig, device: torch.device, process: int = 0

@@ -87,7 +87,7 @@ class Schedule:
         """Share of the run that is done, 0..1."""
         if self.config.minutes:
             return min(1.0, self.seconds / max(1e-9, self.total_s))
-        return step / self.config.steps
+        return step / max(1, self.config.steps)
 
 
 def rate_at(step: int, config: TrainConfig) -> float:

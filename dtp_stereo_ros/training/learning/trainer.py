@@ -261,8 +261,17 @@ class Trainer:
         self, network: nn.Module, batch: Batch, phase: tuple[int, int]
     ) -> tuple[Tensor, Parts]:
         """Loss, its parts, and in the parameters its gradient."""
-        with self.accelerator.autocast():
-            outputs = network(image(batch['left']), image(batch['right']))
+        try:
+            with self.accelerator.autocast():
+                outputs = network(image(batch['left']), image(batch['right']))
+        except ValueError as error:
+            if 'more than 1 value per channel' not in str(error):
+                raise
+            height, width = batch['left'].shape[2:]
+            raise ConfigError(
+                f'{len(batch["left"])} pair of {width}x{height} px leaves a normalisation one '
+                'value; give more pairs a batch, or larger sizes'
+            ) from error
         loss, parts = self.objective(outputs, batch, phase, self.schedule.progress(self.step))
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
@@ -294,6 +303,11 @@ class Trainer:
     def _network(self, before: dict[str, Any]) -> Network:
         """The network to train, changed as asked; `before` is what an earlier call left."""
         config = self.config
+        if config.fixed_statistics and not (config.init or before):
+            raise ConfigError(
+                'fixed statistics are those of a trained network; name one with --init, or leave '
+                'out --fixed-statistics'
+            )
         network: Network
         if config.init:
             network = checkpoint.load(config.init)
@@ -314,10 +328,7 @@ class Trainer:
                 f'{changes[0]}: changes a trained light network, and {config.init or config.out} '
                 'does not start from one; name one with --init'
             )
-        for size in config.data.sizes:
-            check_size(network, size)
-        if not config.init:
-            try_out(network, config.data.sizes[0])
+        check_fresh(network, config.data.sizes, bool(config.init))
         return network
 
     def _teacher(self) -> Teacher | None:
@@ -361,22 +372,12 @@ class Trainer:
     def _objective(self, network: Network, teacher: Teacher | None) -> Objective:
         distil = self.config.distil
         if teacher is None:
-            if names := self.sources.unlabelled:
-                sources = self.sources
-                count = len({*sources.all_scenes, *sources.held_out})
-                more = ', ...' if len(names) > 3 else ''
-                raise ConfigError(
-                    f'{len(names)} of {count} pairs have no truth ({", ".join(names[:3])}{more}), '
-                    'and data without truth teaches nothing by itself; give a teacher, name the '
-                    'files of the truth as in the help of --data, or take these pairs out'
-                )
+            self.sources.refuse_unlabelled()
             return supervised(network, self.config.loss)
         if magnification_of(network) != 1.0:
             raise ConfigError('a network with a magnification is trained without a teacher')
         objective = Distillation(network, teacher, distil, self.config.loss)
         objective.teacher.to(self.device)
-        if distil.cache and distil.features:
-            raise ConfigError('features are not kept in a cache; set features to 0, or no cache')
         return objective
 
     def _fill_cache(self) -> TaughtCache | None:
@@ -435,6 +436,14 @@ class Trainer:
             off = self.renderer.check()
             self.log.line(f'{100 * off:.3f} % of pixels differ between {self.device} and the CPU')
             self.log.line(f'generates {self.renderer.pairs_per_second():.0f} pairs/s by itself')
+        for other in self.others:
+            if other.step < self.step:
+                self.log.line(
+                    f'{other.config.out} is at step {other.step}, and ends so much before '
+                    f'{self.config.out}, which is at {self.step}'
+                )
+        for spec in self.sources.alone:
+            self.log.line(f'{spec} has one scene: it is trained on, and judges the run')
         self.log.line(
             f'{checkpoint.parameter_count(self.network)} parameters on {self._device_name()}, '
             f'from step {self.step}; set up in {self.schedule.elapsed_s:.0f} s'
@@ -588,6 +597,19 @@ class Trainer:
                     f'moments.pt is not of step {self.step}: the optimizer starts afresh'
                 )
         self.schedule.first, self._told = self.step, self.samples
+
+
+def check_fresh(network: Network, sizes: tuple[tuple[int, int], ...], trained: bool) -> None:
+    """Refuse a network that does not fit the crops, or whose settings do not fit one another.
+
+    Raises:
+        ConfigError: a side is no multiple of what the network asks for.
+        ModelError: a network that was never trained does not work.
+    """
+    for size in sizes:
+        check_size(network, size)
+    if not trained:
+        try_out(network, sizes[0])
 
 
 def beside(config: TrainConfig, name: str) -> TrainConfig:

@@ -111,7 +111,7 @@ def latencies_ms(
 
     Args:
         models: name to {backend: file}.
-        size: (height, width) px of the images.
+        size: (height, width) px of the images, padded to what each model takes.
         runs: timed inferences of each.
         threads: CPU threads; 0 for all.
 
@@ -126,9 +126,12 @@ def latencies_ms(
                 entrants[name, backend] = backends.create(config)
             except BackendError:
                 continue
-    image = np.random.default_rng(0).uniform(0, 255, (1, 3, *size)).astype(np.float32)
-    other = np.roll(image, -8, axis=3)
-    calls = [functools.partial(entrant.infer, image, other) for entrant in entrants.values()]
+    calls = []
+    for entrant in entrants.values():
+        multiple = entrant.spec.padding_multiple
+        height, width = (-(-side // multiple) * multiple for side in size)
+        image = np.random.default_rng(0).uniform(0, 255, (1, 3, height, width)).astype(np.float32)
+        calls.append(functools.partial(entrant.infer, image, np.roll(image, -8, axis=3)))
     times = dict(zip(entrants, in_turn(calls, runs, _WARM_UP), strict=True))
     for entrant in entrants.values():
         entrant.close()

@@ -86,7 +86,8 @@ def prune_checkpoint(
         source: checkpoint.
         out: folder; made where it is missing.
         config: see `PruneConfig`.
-        pairs: every other batch to fit weights on, the rest to compare on; one does for both.
+        pairs: half of each batch to fit weights on, the rest to compare on, as sources and sizes
+            differ between batches. A batch of one pair does for both.
         accelerator: device of the comparison.
         command: what was typed, for the card.
 
@@ -95,8 +96,9 @@ def prune_checkpoint(
         ConfigError: not enough can be cut.
     """
     network = checkpoint.load(source)
-    change = Change(network, pairs[1::2] or pairs, accelerator)
-    report = prune(network, config, change, pairs[::2] if config.reconstruct else ())
+    fitted, compared = halves(pairs)
+    change = Change(network, compared, accelerator)
+    report = prune(network, config, change, fitted if config.reconstruct else ())
     meta = dict(checkpoint.read(source)['meta'])
     before, after = report.multiplications
     row = {
@@ -108,11 +110,28 @@ def prune_checkpoint(
     }
     meta['pruned'] = [*meta.get('pruned', []), row]
     make_folder(out)
+    chart = out / 'sensitivity.png'
     if any(group.errors for group in report.groups):
-        draw_sensitivity(out / 'sensitivity.png', report)
+        draw_sensitivity(chart, report)
+    else:
+        chart.unlink(missing_ok=True)  # of an earlier call
     write_json(out / 'prune.json', report.plain())
     checkpoint.save(out / 'pruned.pt', network, meta)
     return report
+
+
+def halves(batches: Sequence[Batch]) -> tuple[list[Batch], list[Batch]]:
+    """First and second half of each batch; one of a single pair is in both."""
+    counts = [len(batch['left']) for batch in batches]
+    first = [
+        {name: values[: max(1, count // 2)] for name, values in batch.items()}
+        for batch, count in zip(batches, counts, strict=True)
+    ]
+    second = [
+        {name: values[count // 2 :] for name, values in batch.items()}
+        for batch, count in zip(batches, counts, strict=True)
+    ]
+    return first, second
 
 
 def summary_line(report: PruneReport) -> str:

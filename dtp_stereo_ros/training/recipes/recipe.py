@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dtp_stereo_ros.errors import ConfigError
+from dtp_stereo_ros.paths import plain_name
 from dtp_stereo_ros.settings_file import read_settings
 
 from ..settings import (
@@ -109,6 +110,11 @@ class Recipe(Computing):
     evaluate: EvaluateStep = field(default_factory=EvaluateStep)
     data: GeneratorConfig = field(default_factory=GeneratorConfig)
     validation_batches: int = other_default(TrainConfig, 'validation_count', 8)
+
+    def __post_init__(self) -> None:
+        """See `Settings`; the name must be one of a file."""
+        super().__post_init__()
+        plain_name(self.name, 'name')
 
 
 def read_recipe(path: Path, changes: Mapping[str, Any]) -> Recipe:

@@ -18,6 +18,7 @@ from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.evaluation.datasets import open_datasets
 from dtp_stereo_ros.image_io import write_json
 from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.network.family import build
 from dtp_stereo_ros.paths import make_folder
 from dtp_stereo_ros.settings_file import plain
 
@@ -25,7 +26,7 @@ from ..data.batches import Batch
 from ..data.sources import Sources, drawn, held_out
 from ..learning.device import accelerator_for
 from ..learning.train_config import preset, training_settings
-from ..learning.trainer import Trainer
+from ..learning.trainer import Trainer, check_fresh
 from ..learning.validation import validate
 from ..pruning.cost import ConvolutionCost
 from ..pruning.prune_checkpoint import prune_checkpoint, summary_line
@@ -105,30 +106,39 @@ class Chain:
         teacher, student = recipe.teacher, recipe.student
         if not (student.file or student.steps or student.init or recipe.distil.steps):
             raise ConfigError('there is no student; give distil.steps, student.steps or a file')
-        lessons: list[tuple[Course, object]] = [
-            (teacher, not teacher.file),
-            (student, student.steps and not student.file),
-            (recipe.distil, recipe.distil.steps),
-            (recipe.prune.tune, recipe.prune.rounds),
+        lessons: list[tuple[Course, object, DistilConfig | None]] = [
+            (teacher, not teacher.file, None),
+            (student, student.steps and not student.file, None),
+            (recipe.distil, recipe.distil.steps, recipe.distil.how),
+            (recipe.prune.tune, recipe.prune.rounds, recipe.prune.tune.how),
         ]
-        sources = [spec for course, given in lessons if given for spec in course.sources]
-        Sources.open(sources, recipe.out / 'cache')
+        cache = recipe.out / 'cache'
+        with self._accelerator().main_process_first():
+            for course, given, how in lessons:
+                sources = Sources.open(course.sources, cache) if given else None
+                if sources and (how is None or how.supervision == 'truth'):
+                    sources.refuse_unlabelled()
+            Sources.open(self._judged_by, cache)
         if teacher.file:
             open_teacher(teacher.file)
+        else:
+            self._check_network(teacher)
         if student.file:
             models.resolve(student.file, ('.pt',))
-        for path in (teacher.init, student.init):
-            if path:
-                checkpoint.read(path)
+        else:
+            self._check_network(student)
         open_datasets(recipe.evaluate.data)
+
+    def _check_network(self, step: TrainStep) -> None:
+        network = checkpoint.load(step.init) if step.init else build(architecture_of(step))
+        check_fresh(network, self.recipe.data.sizes, bool(step.init))
 
     def say(self, text: str) -> None:
         """Print a line, once over all processes."""
         self._accelerator().print(text, flush=True)
 
     def _train(self, name: str, step: TrainStep) -> Path:
-        network = preset(step.network) if isinstance(step.network, str) else step.network
-        config = self._training(step, None, init=step.init, network=network)
+        config = self._training(step, None, init=step.init, network=architecture_of(step))
         return self._fit(name, config)
 
     def _take(self, name: str, path: Path) -> Path:
@@ -146,8 +156,7 @@ class Chain:
         return taken
 
     def _distil(self, name: str, step: DistilStep, source: Path | None) -> Path:
-        network = self.recipe.student.network
-        network = preset(network) if isinstance(network, str) else network
+        network = architecture_of(self.recipe.student)
         how = replace(step.how, teacher=self._teacher)
         return self._fit(name, self._training(step, how, init=source, network=network))
 
@@ -286,3 +295,12 @@ class Chain:
         heading = f'[{self._number}/{self.total}] {name}'
         do_once(folder, heading, settings, work, self._accelerator())
         return folder
+
+
+def architecture_of(step: TrainStep) -> dict[str, Any]:
+    """Network of a step, whose name or settings are given.
+
+    Raises:
+        ConfigError: there is no network of that name.
+    """
+    return preset(step.network) if isinstance(step.network, str) else step.network

@@ -11,7 +11,7 @@ from typing import Any
 from dtp_stereo_ros import markdown
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.evaluation import motorcycle
-from dtp_stereo_ros.evaluation.datasets import open_dataset
+from dtp_stereo_ros.evaluation.datasets import open_datasets
 from dtp_stereo_ros.evaluation.fill import fill_holes
 from dtp_stereo_ros.evaluation.metrics import Score, bad
 from dtp_stereo_ros.evaluation.report import write_report
@@ -28,8 +28,8 @@ from .recipe import EvaluateStep
 _RIVAL = 'sgbm'
 _GENERATED = 'generated test pairs that were neither trained on nor used to choose weights'
 _REAL = (
-    'the last tenth of the pairs, not trained on; it also chose the weights, and where it has no '
-    "truth the teacher's word stands for it"
+    'the last tenth of the pairs, not trained on unless there is but one; it also chose the '
+    "weights, and where it has no truth the teacher's word stands for it"
 )
 
 
@@ -76,7 +76,7 @@ def evaluate(
         ModelError: an export disagrees with PyTorch.
         InputError: a data set is missing.
     """
-    datasets = [open_dataset(spec) for spec in step.data]
+    datasets = open_datasets(step.data)
     frame, truth_px = motorcycle.load()
     files: dict[str, dict[str, Path]] = {}
     for link in links:

@@ -54,6 +54,28 @@ def test_the_end_of_a_drive_is_held_out(monkeypatch, tmp_path, count, held_out):
     assert list(sources.all_scenes) == (frames[:-held_out] or frames)
 
 
+@pytest.mark.parametrize(('count', 'alone'), [(1, ['folder:drive']), (2, [])])
+def test_a_scene_that_is_trained_on_and_judges_is_told(monkeypatch, tmp_path, count, alone):
+    frames = [Scene(f'{i:03d}', tmp_path / 'l', tmp_path / 'r') for i in range(count)]
+    monkeypatch.setattr(
+        'dtp_stereo_ros.training.data.sources.open_pairs', lambda spec, cache: list(frames)
+    )
+    assert Sources.open(['folder:drive', SYNTHETIC], tmp_path).alone == alone
+
+
+def test_frames_are_held_out_by_their_numbers(tmp_path):
+    written = layouts.pairs(tmp_path / 'one')
+    drive = tmp_path / 'drive'
+    drive.mkdir()
+    for number in range(12):
+        for side in ('left', 'right'):
+            name = f'wall_{side}.png'
+            (drive / f'frame{number}_{side}.png').write_bytes((written / name).read_bytes())
+    sources = Sources.open([f'folder:{drive}'], tmp_path)
+    assert [scene.name for scene in sources.held_out] == ['frame11']
+    assert [scene.name for scene in sources.all_scenes] == [f'frame{i}' for i in range(11)]
+
+
 def test_scenes_without_truth_are_told_by_name(mixed):
     assert mixed.unlabelled == ['blank']
     assert bare(mixed).unlabelled == ['blank', *(scene.name for scene in mixed.held_out)]

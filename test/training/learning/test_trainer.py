@@ -254,6 +254,12 @@ def test_a_run_in_minutes_over_several_calls_has_one_learning_rate(clock):
     assert 0.4 < schedule.rate(7) < 0.6
 
 
+def test_a_run_of_no_steps_is_over(tmp_path):
+    schedule = Schedule(config(tmp_path, steps=0))
+    assert schedule.over(0)
+    assert schedule.progress(0) == 0
+
+
 def test_a_run_in_steps_counts_them(clock):
     schedule = Schedule(TrainConfig(out=None, steps=50, validate_every=20))
     schedule.first = 5
@@ -464,6 +470,41 @@ def test_a_run_folder_belongs_to_one_set_of_settings(short, changes, named):
         Trainer(config(short, **{**SHORT, **changes}))
     assert named in str(caught.value)
     assert {path.name: path.read_bytes() for path in short.glob('*.pt')} == before
+
+
+def test_a_setting_that_an_earlier_version_did_not_know_has_its_default(short, tmp_path):
+    out = tmp_path / 'run'
+    shutil.copytree(short, out)
+    last = torch.load(out / 'last.pt', weights_only=True)
+    del last['settings']['only'], last['settings']['data']['reuse']
+    checkpoint.write(out / 'last.pt', last)
+    assert Trainer(config(out, **SHORT)).step == 2
+    with pytest.raises(ConfigError, match=r'another data.reuse \(None, now 7\)'):
+        Trainer(config(out, **{**SHORT, 'data': dataclasses.replace(DATA, reuse=7)}))
+
+
+def test_fixed_statistics_are_those_of_a_trained_network(short, tmp_path):
+    with pytest.raises(ConfigError, match='are those of a trained network; name one with --init'):
+        Trainer(config(tmp_path / 'a', **SHORT, fixed_statistics=True))
+    init = short / 'best.pt'
+    Trainer(config(tmp_path / 'b', **SHORT, fixed_statistics=True, init=init))
+
+
+def test_a_network_that_fell_behind_is_told(tmp_path):
+    other = tmp_path / 'other.pt'
+    checkpoint.save(other, build(NETWORK), {})
+    for steps, also in ((1, (str(other),)), (2, ()), (3, (str(other),))):
+        Trainer(config(tmp_path / 'run', **{**SHORT, 'steps': steps}, also=also)).run()
+    log = (tmp_path / 'run' / 'log.txt').read_text()
+    assert log.count('other is at step 1, and ends so much before') == 1
+
+
+def test_a_batch_that_is_too_small_for_a_normalisation_is_refused(tmp_path):
+    data = dataclasses.replace(DATA, sizes=((256, 256),), batch_size=1)
+    network = {'member': 'psmnet', 'max_disparity_px': 64}
+    run = Trainer(config(tmp_path, **SHORT, network=network, data=data))
+    with pytest.raises(ConfigError, match='1 pair of 256x256 px leaves a normalisation one value'):
+        run.run()
 
 
 def test_its_length_and_where_it_runs_may_change(short):

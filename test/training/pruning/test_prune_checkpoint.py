@@ -13,6 +13,7 @@ from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.training.learning.device import accelerator_for
 from dtp_stereo_ros.training.pruning.prune_checkpoint import (
     Change,
+    halves,
     prune_checkpoint,
     summary_line,
 )
@@ -83,31 +84,44 @@ def test_a_network_that_is_wrong_everywhere_is_still_compared(accelerator):
     assert not math.isnan(change(Flat(50.0)))
 
 
-def pairs(count):
+def pairs(count, batch=1):
     generator = torch.Generator().manual_seed(3)
     made = []
     for _ in range(count):
-        left, right = torch.randint(0, 255, (2, 1, 3, 32, 128), generator=generator)
-        truth = torch.full((1, 32, 128), 5.0)
-        known = torch.ones(1, 32, 128, dtype=torch.bool)
+        left, right = torch.randint(0, 255, (2, batch, 3, 32, 128), generator=generator)
+        truth = torch.full((batch, 32, 128), 5.0)
+        known = torch.ones(batch, 32, 128, dtype=torch.bool)
         made.append(
             {'left': left, 'right': right, 'disparity': truth, 'known': known, 'visible': known}
         )
     return made
 
 
-@pytest.mark.parametrize('count', [1, 3])
+def test_both_halves_of_the_pairs_have_all_sources_and_sizes():
+    given = [*pairs(2, 4), *pairs(1, 5), *pairs(1, 1)]
+    fitted, compared = halves(given)
+    assert [len(batch['left']) for batch in fitted] == [2, 2, 2, 1]
+    assert [len(batch['left']) for batch in compared] == [2, 2, 3, 1]
+    for batch, first, second in zip(given[:3], fitted, compared, strict=False):
+        for name, values in batch.items():
+            assert torch.equal(torch.cat([first[name], second[name]]), values)
+
+
+@pytest.mark.parametrize(('count', 'size'), [(1, 1), (2, 3)])
 @pytest.mark.parametrize('reconstruct', [True, False])
-def test_files_of_a_pruning(tmp_path, accelerator, count, reconstruct):
+def test_files_of_a_pruning(tmp_path, accelerator, count, size, reconstruct):
     torch.manual_seed(0)
     source, out = tmp_path / 'net.pt', tmp_path / 'out'
     checkpoint.save(source, DTPNetLight(LIGHT), {})
     config = PruneConfig(0.3, 4, by_sensitivity=False, reconstruct=reconstruct)
-    given = pairs(count)
+    given = pairs(count, size)
+    (out / 'sensitivity.png').parent.mkdir()
+    (out / 'sensitivity.png').write_text('of an earlier call')
     report = prune_checkpoint(source, out, config, given, accelerator, 'prune')
     assert report.error_before == 0
     # It is told of other pairs than weights were fitted on, where there are others.
-    change = Change(checkpoint.load(source), given[1::2] or given, accelerator)
+    assert not (out / 'sensitivity.png').exists()
+    change = Change(checkpoint.load(source), halves(given)[1], accelerator)
     assert change(checkpoint.load(out / 'pruned.pt')) == pytest.approx(report.error_after)
     assert json.loads((out / 'prune.json').read_text())['error_after'] == report.error_after
     assert f'change by {report.error_after**0.5:.3f} px' in summary_line(report)

@@ -231,15 +231,39 @@ def test_a_chain_without_a_student_is_one_line(chain, smoke, tmp_path, capsys):
         ('student.file=dtpnett', "no model 'dtpnett'"),
         ('student.init=absent.pt', 'absent.pt does not exist'),
         ('evaluate.data=[kitti2015:absent]', 'absent: no such folder'),
+        ('name=my/cam', "name 'my/cam' must be a plain name"),
+        ('student.network=lihgt', "network 'lihgt' is unknown"),
+        ('distil.sources=[assets:absent.pack]', 'absent.pack: no packed assets'),
+        ('distil.how={features: 1, cache: true}', 'features are not kept in a cache'),
+        ('teacher.sources=[folder:{unlabelled}]', '2 of 2 pairs have no truth'),
+        ('data.sizes=[[64, 100]]', '64x100 is no multiple of the 32 px'),
     ],
 )
 def test_what_a_later_step_lacks_is_told_before_the_first(smoke, tmp_path, capsys, change, error):
     out = tmp_path / 'out'
+    unlabelled = layouts.pairs(tmp_path / 'data')
+    (unlabelled / 'wall_disp.pfm').unlink()
+    change = change.replace('{unlabelled}', str(unlabelled))
     assert main(['recipe', str(smoke), '--set', f'out={out}', '--set', change]) == 2
     told = capsys.readouterr().err
     assert told.count('\n') == 1
     assert error in told
     assert not out.exists()
+
+
+def test_a_recipe_without_a_lesson_judges_and_exports(chain, smoke, tmp_path):
+    """Sets of one name stay apart in the summary, and any size of a pair is timed."""
+    one, other = (layouts.pairs(tmp_path / name) for name in ('one', 'other'))
+    student = chain / '02-distil' / 'best.pt'
+    changes = [
+        f'teacher.file={student}', f'student.file={student}', 'distil.steps=0', 'prune.rounds=0',
+        f'out={tmp_path / "out"}', 'threads=1', f'evaluate.data=[pairs:{one},pairs:{other}]',
+        'evaluate.latency_size=[100,161]', 'evaluate.backends=[onnx]',
+    ]  # fmt: skip
+    assert main(['recipe', str(smoke), *(a for c in changes for a in ('--set', c))]) == 0
+    text = (tmp_path / 'out' / '03-export' / 'summary.md').read_text()
+    assert 'pairs-one bad-3 %' in text
+    assert 'pairs-other bad-3 %' in text
 
 
 @pytest.mark.parametrize('name', ['smoke', 'small', 'default'])
