@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,27 @@ from dtp_stereo_ros.errors import InputError, one_line
 from dtp_stereo_ros.network import checkpoint
 
 _NEEDED = {'network', 'average', 'step', 'samples', 'seconds', 'best'}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder, as far as its file system knows locks.
+
+    Raises:
+        InputError: another run is going on there.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f'{folder}: another run is going on there; wait for it, or give another --out'
+                ) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def write(folder: Path, state: dict[str, Any], split: bool) -> None:

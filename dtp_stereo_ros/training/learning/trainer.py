@@ -11,6 +11,7 @@ import copy
 import dataclasses
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,11 @@ class Trainer:
 
     def run(self) -> dict[str, float]:
         """Train to the end; returns the last figures of validation, and the mean losses."""
+        alone = self.accelerator.is_main_process
+        with run_state.locked(self.config.out) if alone else nullcontext():
+            return self._run()
+
+    def _run(self) -> dict[str, float]:
         config = self.config
         process = self.accelerator.process_index
         cache = self._fill_cache()

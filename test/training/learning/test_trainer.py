@@ -23,7 +23,7 @@ from dtp_stereo_ros.training.data.batches import (
     make_pair,
 )
 from dtp_stereo_ros.training.data.device_pool import PooledFeed
-from dtp_stereo_ros.training.learning import device, trainer
+from dtp_stereo_ros.training.learning import device, run_state, trainer
 from dtp_stereo_ros.training.learning.schedule import Schedule, rate_after, rate_at
 from dtp_stereo_ros.training.learning.trainer import Trainer
 from dtp_stereo_ros.training.settings import DistilConfig, GeneratorConfig, TrainConfig
@@ -488,6 +488,14 @@ def test_fixed_statistics_are_those_of_a_trained_network(short, tmp_path):
         Trainer(config(tmp_path / 'a', **SHORT, fixed_statistics=True))
     init = short / 'best.pt'
     Trainer(config(tmp_path / 'b', **SHORT, fixed_statistics=True, init=init))
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path):
+    first, second = (Trainer(config(tmp_path, **SHORT)) for _ in range(2))
+    with run_state.locked(tmp_path), pytest.raises(InputError, match='another run is going on'):
+        first.run()
+    assert not (tmp_path / 'last.pt').exists()
+    assert second.run()['val/epe_px'] > 0
 
 
 def test_a_network_that_fell_behind_is_told(tmp_path):
