@@ -30,6 +30,7 @@ from ..recordings.written_bag import WrittenBag
 from ..recordings.written_results import ResultWriter
 from ..signals import unwinding
 from ..stereo import SIDES, StereoResult
+from ..topics import COMPRESSED_ENDING
 from .options import add_pipeline_options, pipeline_config
 from .recorded import (
     about,
@@ -329,7 +330,7 @@ def _inputs(args: argparse.Namespace, topics: StereoTopics, compressed: bool) ->
         sent = getattr(args, f'send_{part}') or topic
         if compressed and part in SIDES and not args.node_running:
             # The node puts the suffix onto the name that it is given.
-            sent = f'{sent.removesuffix("/compressed")}/compressed'
+            sent = sent.removesuffix(COMPRESSED_ENDING) + COMPRESSED_ENDING
         found[part] = sent if sent.startswith('/') else f'/{sent}'
     return found
 

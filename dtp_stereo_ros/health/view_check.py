@@ -10,7 +10,7 @@ from ..errors import CalibrationError
 from ..messages.rectify import rectified_points
 from ..messages.types import CameraInfo
 from ..stereo import UInt8Array
-from ..topics import INPUTS
+from ..topics import COMPRESSED_ENDING, INPUTS
 from .finding import Finding
 from .views import Matches, Rectification, exchanged, rectification, sparse_matches
 
@@ -124,7 +124,7 @@ def rectified_matches(given: Matches, infos: Mapping[str, CameraInfo]) -> Matche
 
 
 def _exchanged_finding(setting: ViewSetting) -> Finding:
-    left, right = (setting.topics[s].removesuffix('/compressed') for s in ('left', 'right'))
+    left, right = (setting.topics[s].removesuffix(COMPRESSED_ENDING) for s in ('left', 'right'))
     prefix = setting.prefix
     text = f'{left} and {right} are exchanged: points lie further right in the right image'
     if setting.recorded:

@@ -114,14 +114,14 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     before, now = _flat(before), _flat(now)
     for key in sorted(before.keys() | now.keys()):
         # Earlier versions did not write it, and did what is the default today.
-        if key not in before and (key.endswith(_TEACHER_HASH) or is_default(key, now[key])):
+        if key not in before and (key.endswith(_TEACHER_HASH) or _is_default(key, now[key])):
             continue
         if before.get(key) != now.get(key):
             return f'{key} ({before.get(key)!r}, now {now.get(key)!r})'
     return ''
 
 
-def is_default(key: str, value: Any) -> bool:
+def _is_default(key: str, value: Any) -> bool:
     """Whether a setting of a training, by its dotted name, has its default."""
     defaults = _flat(json.loads(json.dumps(plain(TrainConfig(out=Path())))))
     return key in defaults and bool(defaults[key] == value)

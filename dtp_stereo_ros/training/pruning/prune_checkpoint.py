@@ -122,15 +122,11 @@ def prune_checkpoint(
 
 def halves(batches: Sequence[Batch]) -> tuple[list[Batch], list[Batch]]:
     """First and second half of each batch; one of a single pair is in both."""
-    counts = [len(batch['left']) for batch in batches]
-    first = [
-        {name: values[: max(1, count // 2)] for name, values in batch.items()}
-        for batch, count in zip(batches, counts, strict=True)
-    ]
-    second = [
-        {name: values[count // 2 :] for name, values in batch.items()}
-        for batch, count in zip(batches, counts, strict=True)
-    ]
+    first, second = [], []
+    for batch in batches:
+        half = len(batch['left']) // 2
+        first.append({name: values[: half or 1] for name, values in batch.items()})
+        second.append({name: values[half:] for name, values in batch.items()})
     return first, second
 
 
