@@ -474,6 +474,6 @@ if trainer.accelerator.is_main_process:
 leave_group(trainer.accelerator)
 """
     )
-    assert '2 True True' in two_processes(script)
+    assert '2 True True' in two_processes(script)[0]
     last = torch.load(tmp_path / 'out' / 'last.pt', weights_only=True)
     assert last['learned'].keys() == {'weight', 'bias'}

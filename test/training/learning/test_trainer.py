@@ -425,7 +425,8 @@ if __name__ == '__main__':
     main()
 """
     )
-    assert two_processes(script).count('ended at step 3') == 2
+    for output in two_processes(script):
+        assert 'ended at step 3' in output
 
 
 def test_processes_without_a_gpu_are_joined_whatever_the_device(tmp_path, two_processes):
@@ -440,7 +441,7 @@ accelerator.print(accelerator.num_processes, accelerator.device)
 leave_group(accelerator)
 """
     )
-    assert '2 cpu' in two_processes(script)
+    assert '2 cpu' in two_processes(script)[0]
 
 
 SHORT = {'steps': 2, 'validate_every': 1, 'validation_count': 1}
