@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..training.settings import DistilConfig
+from ..training.teacher_names import ENDINGS
 from .training_options import (
     DATA_HELP,
     TORCHRUN_HELP,
@@ -32,12 +33,15 @@ examples:
   dtp-stereo distill --data synthetic --textures photos --teacher runs/teacher/best.pt \\
       --init runs/first/best.pt --out runs/distilled --steps 5000
   dtp-stereo distill --data folder:pairs --teacher sgbm --init dtpnet-small --out runs/self
+  dtp-stereo distill --data raycast --teacher dtpnet-large --supervision both
 
 {DATA_HELP}
 
-A teacher is a checkpoint of this project (.pt), published PSMNet weights (psmnet:FILE.tar), an
-.onnx file that maps (left, right) to disparity (onnx:NAME for a shipped one), or sgbm, believed
-where left and right agree.
+A teacher is the name of a shipped model, a checkpoint of this project (.pt), published PSMNet
+weights (.tar), an .onnx file that maps (left, right) to disparity, or sgbm, believed where left
+and right agree. An .onnx file, and a network that enlarges its pairs, as dtpnet-large does, teach
+their disparity alone. KIND:FILE names a file of another ending, and onnx:NAME the .onnx of a
+shipped model; kinds are {', '.join(ENDINGS)}.
 Where an .onnx file takes another form of images, settings follow it, those that begin with model_
 in `dtp-stereo infer -h`: big.onnx,model_input_range=0..1.
 --cache asks it once about each pair on disk and keeps the answers.
@@ -47,7 +51,7 @@ OUT is as of `dtp-stereo train`: last.pt to go on, best.pt to use or export.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('--teacher', required=True, metavar='FILE', help='See above.')
+    parser.add_argument('--teacher', required=True, metavar='TEACHER', help='See above.')
     add_settings(parser, DistilConfig, _DISTIL)
     add_run_options(
         parser,

@@ -169,7 +169,8 @@ class DistilConfig(Settings):
     """A teacher's part in a training."""
 
     teacher: str = setting(
-        '', 'Checkpoint, ONNX file, published PSMNet weights, or sgbm; empty for none.'
+        '',
+        'Shipped model, checkpoint, ONNX file, published PSMNet weights, or sgbm; empty for none.',
     )
     supervision: Literal['teacher', 'both', 'truth'] = setting(
         'teacher', 'The teacher alone, with the truth, or the truth alone.'

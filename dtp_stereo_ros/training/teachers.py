@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -14,13 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dtp_stereo_ros import models
-from dtp_stereo_ros.config import MODEL_SETTINGS, PipelineConfig
+from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import BackendError, ConfigError
 from dtp_stereo_ros.network import checkpoint, psmnet
 from dtp_stereo_ros.network.family import Network, magnification_of, trained_range_px
 from dtp_stereo_ros.paths import expanded
 from dtp_stereo_ros.pipeline import StereoPipeline
 from dtp_stereo_ros.stereo import StereoFrame, UInt8Array
+
+from .teacher_names import kind_and_place, place_and_settings
 
 # Left and right estimates of a point that differ by more contradict each other.
 _AGREEMENT_PX = 1.0
@@ -141,7 +141,11 @@ def two_hot_logits(disparity_px: Tensor, grid: BinGrid) -> Tensor:
 
 
 class NetworkTeacher:
-    """A network of ours: the larger member of the family, PSMNet, or any checkpoint."""
+    """A network of ours: the larger member of the family, PSMNet, or any checkpoint.
+
+    One that enlarges its pairs teaches its disparity alone: its bins and features are of larger
+    pairs. Pairs are padded as the pipeline pads them.
+    """
 
     def __init__(self, network: Network, fingerprint: str) -> None:
         self.name = network.name
@@ -159,16 +163,24 @@ class NetworkTeacher:
     @torch.no_grad()
     def __call__(self, left: Tensor, right: Tensor, grid: BinGrid) -> Taught:
         """See `Teacher`."""
-        outputs = self.network.predict(left, right)
-        logits = outputs.logits.float()
+        multiple = self.network.padding_multiple
+        height, width = left.shape[2:]
+        top, right_px = -height % multiple, -width % multiple
+        padding = (0, right_px, top, 0)
+        outputs = self.network.predict(
+            F.pad(left, padding, mode='replicate'), F.pad(right, padding, mode='replicate')
+        )
         features = self._features.pop() if self._features else None
-        disparity = outputs.disparity_px[:, 0].float()
-        bin_px = self.range_px / logits.shape[1]
+        disparity = outputs.disparity_px[:, 0, top:, :width].float()
+        valid = torch.isfinite(disparity)
+        if magnification_of(self.network) != 1.0:
+            return Taught(disparity, valid, None)
+        # A padding is a multiple of a cell of 4 px: the pair itself is.
+        logits = outputs.logits.float()[..., top // 4 :, : width // 4]
+        if features is not None:
+            features = features[..., top // 4 :, : width // 4]
         return Taught(
-            disparity,
-            torch.isfinite(disparity),
-            onto_bins(logits, bin_px, grid),
-            features,
+            disparity, valid, onto_bins(logits, self.range_px / logits.shape[1], grid), features
         )
 
     def to(self, device: torch.device) -> None:
@@ -209,13 +221,7 @@ def _image(planes: Tensor) -> UInt8Array:
 
 def _family(place: str) -> Teacher:
     path = models.resolve(place, ('.pt',))
-    network = checkpoint.load(path)
-    if magnification_of(network) != 1.0:
-        raise ConfigError(
-            f'teacher {path}: its distribution is of enlarged pairs, over other bins; export it '
-            'and give the .onnx file, of which the disparity teaches'
-        )
-    return NetworkTeacher(network, models.sha256(path))
+    return NetworkTeacher(checkpoint.load(path), models.sha256(path))
 
 
 def _psmnet(place: str) -> Teacher:
@@ -245,9 +251,9 @@ def _with_settings(place: str) -> tuple[str, dict[str, Any]]:
     Raises:
         ConfigError: a value is none of the setting.
     """
-    name, *parts = re.split(rf',(?=(?:{"|".join(MODEL_SETTINGS)})=)', place)
+    name, parts = place_and_settings(place)
     settings: dict[str, Any] = {}
-    for part in sorted(parts):
+    for part in parts:
         key, _, value = part.partition('=')
         kind = type(getattr(PipelineConfig(), key))
         try:
@@ -266,34 +272,24 @@ def _sgbm(place: str) -> Teacher:
     )
 
 
-TEACHERS: dict[str, Callable[[str], Teacher]] = {
+_TEACHERS: dict[str, Callable[[str], Teacher]] = {
     'family': _family,
     'psmnet': _psmnet,
     'onnx': _onnx,
     'sgbm': _sgbm,
 }
 
-_ENDINGS = {'.pt': 'family', '.onnx': 'onnx', '.tar': 'psmnet'}
-
 
 def open_teacher(spec: str) -> Teacher:
-    """Build a teacher from ``KIND:FILE``, from a file, by its ending, or ``sgbm``.
+    """Build a teacher from its name, see `teacher_names`.
 
     An ONNX file may be followed by settings of its ports, as
     ``big.onnx,model_input_range=0..1,model_output=disp``.
 
     Raises:
-        ConfigError: the kind is unknown; or the network works on enlarged pairs.
+        ConfigError: the kind is unknown.
         ModelError: the file is missing or of another kind.
         BackendError: its runtime is missing.
     """
-    kind, colon, place = spec.partition(':')
-    if kind in TEACHERS and (colon or kind == 'sgbm'):
-        return TEACHERS[kind](place)
-    ending = Path(_with_settings(spec)[0]).suffix
-    if ending not in _ENDINGS:
-        raise ConfigError(
-            f'teacher {spec!r}: give a file ending in {", ".join(_ENDINGS)}, or KIND:FILE with '
-            f'KIND one of {", ".join(TEACHERS)}'
-        )
-    return TEACHERS[_ENDINGS[ending]](spec)
+    kind, place = kind_and_place(spec)
+    return _TEACHERS[kind](place)

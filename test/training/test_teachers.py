@@ -1,6 +1,5 @@
 """Teachers: every kind answers, and what they say is over the student's bins."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,18 +172,52 @@ def test_settings_of_the_ports_follow_an_onnx_teacher(make_onnx):
             open_teacher(f'{path},{wrong}')
 
 
-def test_a_magnified_network_teaches_by_its_export_alone(tmp_path):
-    path = tmp_path / 'fine.pt'
-    network = DTPNetLight(replace(LIGHT, magnification=1.5))
-    checkpoint.save(path, network, {})
-    with pytest.raises(ConfigError, match=r'teacher .*fine\.pt: its distribution is of enlarged'):
-        open_teacher(str(path))
+def test_a_shipped_network_is_a_teacher_by_its_name():
+    pair = torch.rand(2, 1, 3, 64, 128, generator=torch.Generator().manual_seed(1)) * 255
+    by_name, by_kind = open_teacher('dtpnet-small'), open_teacher('family:dtpnet-small')
+    assert by_name.fingerprint == by_kind.fingerprint
+    torch.testing.assert_close(by_name(*pair, GRID).logits, by_kind(*pair, GRID).logits)
+
+
+@pytest.mark.parametrize('size', [(128, 256), (96, 160)])
+def test_a_network_that_enlarges_its_pairs_teaches_what_its_export_does(size):
+    """Disparities alone, whatever the size of a crop; its bins are of larger pairs."""
+    pair = pair_of(size)
+    left, right = torch.from_numpy(pair.left), torch.from_numpy(pair.right)
+    taught = open_teacher('dtpnet-large')(left, right, GRID)
+    exported = open_teacher('onnx:dtpnet-large')(left, right, GRID)
+    assert taught.logits is None
+    assert taught.features is None
+    assert taught.disparity_px.shape == (1, *size)
+    assert (taught.disparity_px - exported.disparity_px).abs().quantile(0.99) < 0.01
+    off = np.abs(taught.disparity_px[0].numpy() - pair.truth_px)[pair.judged]
+    assert np.median(off) < 0.5
+
+
+@given(st.integers(1, 6), st.integers(1, 10), st.integers(0, 5))
+@settings(max_examples=10, deadline=None)
+def test_a_pair_that_a_teacher_cannot_take_is_padded(rows, columns, seed):
+    network = NetworkTeacher(DTPNetLight(LIGHT).eval(), 'x')
+    generator = torch.Generator().manual_seed(seed)
+    pair = torch.rand(2, 1, 3, 16 * rows, 16 * columns, generator=generator) * 255
+    taught = network(*pair, GRID)
+    assert taught.disparity_px.shape == (1, 16 * rows, 16 * columns)
+    assert taught.logits.shape == (1, GRID.bins, 4 * rows, 4 * columns)
+    assert taught.features.shape[2:] == (4 * rows, 4 * columns)
+    top, right = -16 * rows % 32, -16 * columns % 32
+    padded = torch.nn.functional.pad(pair, (0, right, top, 0, 0, 0), mode='replicate')
+    whole = network(*padded, GRID)
+    torch.testing.assert_close(taught.disparity_px, whole.disparity_px[:, top:, : 16 * columns])
+    torch.testing.assert_close(taught.logits, whole.logits[:, :, top // 4 :, : 4 * columns])
 
 
 @pytest.mark.parametrize(
     ('spec', 'error', 'message'),
     [
-        ('dog', ConfigError, "teacher 'dog': give a file ending in .pt, .onnx, .tar"),
+        ('dog', ModelError, "no model 'dog' with ending .pt"),
+        ('dog-v1.2', ModelError, "no model 'dog-v1.2' with ending .pt"),
+        ('a/dog.bin', ConfigError, "teacher 'a/dog.bin': give the name of a shipped model"),
+        ('dog:x.pth', ConfigError, 'one of family, onnx, psmnet'),
         ('none.pt', ModelError, 'none.pt: no such model file'),
         ('none.onnx', ModelError, 'none.onnx: no such model file'),
         ('psmnet:none.tar', ModelError, 'none.tar do not exist'),

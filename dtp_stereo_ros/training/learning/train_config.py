@@ -6,17 +6,16 @@ Imports no PyTorch, as options are made of it.
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from dtp_stereo_ros import models
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.network.presets import PRESETS
-from dtp_stereo_ros.paths import expanded
 from dtp_stereo_ros.settings_file import plain
 
 from ..settings import TrainConfig
+from ..teacher_names import teacher_file
 
 NETWORKS = tuple(PRESETS)
 
@@ -61,13 +60,16 @@ _PACE = (
 )  # fmt: skip
 
 
-# Kinds of teachers that have a file, and its ending where it may be that of a shipped model.
-_KINDS = {'family': '.pt', 'onnx': '.onnx', 'psmnet': ''}
+# Of a teacher that is not named by its path alone.
 _TEACHER_HASH = 'teacher_sha256'
 
 
 def training_settings(config: TrainConfig) -> dict[str, Any]:
-    """Settings that a training run depends on; files by content, so that a folder may be moved."""
+    """Settings that a training run depends on; files by content, so that a folder may be moved.
+
+    Raises:
+        ConfigError, ModelError: see `teacher_file`; or a file cannot be read.
+    """
     settings = plain(config)
     for key in _WHERE:
         del settings[key]
@@ -75,25 +77,9 @@ def training_settings(config: TrainConfig) -> dict[str, Any]:
     teacher = config.distil.teacher
     if Path(teacher).is_file():
         settings['distil']['teacher'] = models.sha256(Path(teacher))
-    elif file := _teacher_file(teacher):
+    elif teacher and (file := teacher_file(teacher)):
         settings['distil'][_TEACHER_HASH] = models.sha256(file)
     return dict(settings)
-
-
-def _teacher_file(spec: str) -> Path | None:
-    """The file of a teacher that is not named by its path alone, see `teachers.open_teacher`.
-
-    Raises:
-        ModelError: there is no such shipped model.
-    """
-    kind, _, place = spec.partition(':')
-    name = re.split(',(?=model_)', place if kind in _KINDS else spec)[0]
-    path = expanded(name) if name else Path()
-    if path.is_file():
-        return path
-    if _KINDS.get(kind) and not models.is_path(name):
-        return models.resolve(name, (_KINDS[kind],))
-    return None
 
 
 def lesson(config: TrainConfig) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from ..data.raycast_source import Renderer
 from ..data.sources import GENERATORS, Sources
 from ..data.teacher_cache import TaughtCache
 from ..settings import TrainConfig
-from ..teachers import NetworkTeacher, Teacher, open_teacher
+from ..teachers import Teacher, open_teacher
 from . import run_state
 from .compiled import compiled
 from .device import accelerator_for, bf16_cost
@@ -341,11 +341,7 @@ class Trainer:
         distil = self.config.distil
         if not distil.teacher or distil.supervision == 'truth':
             return None
-        teacher = open_teacher(distil.teacher)
-        if isinstance(teacher, NetworkTeacher):
-            for size in self.config.data.sizes:
-                check_size(teacher.network, size)
-        return teacher
+        return open_teacher(distil.teacher)
 
     def _build(self, network: Network, teacher: Teacher | None) -> None:
         """Average, objective and optimizer."""

@@ -412,7 +412,7 @@ def test_a_teacher_that_teaches_nothing_is_named(tmp_path, monkeypatch, teacher,
     config = TrainConfig(
         out=tmp_path,
         network=NETWORK,
-        distil=DistilConfig(teacher='parrot'),
+        distil=DistilConfig(teacher='sgbm'),
         data=GeneratorConfig(sizes=((32, 64),), batch_size=2, max_disparity_px=60, pool=8),
         device='cpu',
         precision='fp32',
@@ -428,7 +428,8 @@ def test_a_teacher_that_teaches_nothing_is_named(tmp_path, monkeypatch, teacher,
     ('wrong', 'message'),
     [
         ({'distil': DistilConfig(teacher='absent.pt')}, 'absent.pt: no such model file'),
-        ({'distil': DistilConfig(teacher='parrot')}, "teacher 'parrot'"),
+        ({'distil': DistilConfig(teacher='parrot')}, "no model 'parrot'"),
+        ({'distil': DistilConfig(teacher='parrot:x')}, "teacher 'parrot:x'"),
         ({'init': Path('gone.pt')}, 'gone.pt: cannot be read'),
     ],
 )
