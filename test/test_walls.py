@@ -42,6 +42,7 @@ _DECLARATIONS = (
     'training.learning',
     'training.learning.train_config',
     'training.settings',
+    'training.teacher_names',
 )
 
 

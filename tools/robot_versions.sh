@@ -8,8 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 name=${1:-debian}
 shift || true
 
-# Python, its packages, and the release of rclpy. Humble's own rclpy, 3.3, has no wheel: 7.1 is the
-# oldest. Lyrical's, 10.0, has none either: there the core is tested.
+# Python (the first that is there), its packages, and the release of rclpy that is nearest to the
+# distribution's among those with wheels: Humble's own, 3.3, has none, and Lyrical's, 10.0, neither.
 packages=()
 case $name in
   debian)  python=/usr/bin/python3 rclpy=9.1 messages=5.5 ;;  # OpenCV and NumPy by apt
@@ -19,8 +19,8 @@ case $name in
            packages=(numpy==1.26.4 opencv-python-headless==4.6.0.66 PyYAML==6.0.1) ;;
   kilted)  python=python3.12 rclpy=9.1 messages=5.5
            packages=(numpy==1.26.4 opencv-python-headless==4.6.0.66 PyYAML==6.0.1) ;;
-  lyrical) python=python3.13 rclpy=
-           packages=('numpy==2.3.*' 'opencv-python-headless==4.10.*' PyYAML==6.0.2) ;;
+  lyrical) python='python3.14 python3.13' rclpy=9.1 messages=5.5
+           packages=('numpy==2.3.*' 'opencv-python-headless==4.10.*' PyYAML==6.0.3) ;;
   *) echo "$name is unknown; choose debian, humble, jazzy, kilted or lyrical" >&2; exit 2 ;;
 esac
 
@@ -31,16 +31,18 @@ skip() {
 
 # The first that runs, also among those of pyenv, whose shims answer only for the chosen versions.
 find_python() {
-  local candidate
-  for candidate in "$python" "${PYENV_ROOT:-$HOME/.pyenv}/versions/${python#python}".*/bin/python; do
-    if "$candidate" -c '' 2>/dev/null; then
-      echo "$candidate"
-      return
-    fi
+  local name candidate
+  for name in $python; do
+    for candidate in "$name" "${PYENV_ROOT:-$HOME/.pyenv}/versions/${name#python}".*/bin/python; do
+      if "$candidate" -c '' 2>/dev/null; then
+        echo "$candidate"
+        return
+      fi
+    done
   done
   return 1
 }
-python=$(find_python) || skip "there is no $python"
+python=$(find_python) || skip "there is no ${python// / or }"
 # The pip that installs into the environments: of the project's own, which test.sh makes.
 pip=(.venv/bin/python -m pip)
 "${pip[@]}" --version >/dev/null 2>&1 || skip 'run ./test.sh first: its pip installs'
@@ -75,10 +77,8 @@ if [ ! -e "$stamp" ]; then
   fi
   "${pip[@]}" -c "$venv/constraint" "${packages[@]}" 'openvino>=2024.0' 'rosbags>=0.10' mcap tqdm \
     'pytest>=8' 'pytest-xdist>=3.6' 'hypothesis>=6.90'
-  if [ "$rclpy" ]; then
-    "${pip[@]}" -c "$venv/constraint" "ros-rclpy[fastrtps]==$rclpy.*" \
-      ros-{sensor,stereo,diagnostic,std}-msgs=="$messages.*"
-  fi
+  "${pip[@]}" -c "$venv/constraint" "ros-rclpy[fastrtps]==$rclpy.*" \
+    ros-{sensor,stereo,diagnostic,std}-msgs=="$messages.*"
   # ONNX Runtime asks for NumPy 1.21.6, and runs with 1.21.5, which Humble has.
   "${pip[@]}" -c "$venv/constraint" flatbuffers protobuf packaging
   "${pip[@]}" --no-deps onnxruntime
@@ -116,9 +116,7 @@ if [ "$name" = debian ] && [ $# = 0 ]; then
 fi
 if [ $# = 0 ]; then
   # Wheels and colcon, tools and docs are tested with the project's own environment.
-  set -- test/{backends,commands,evaluation,health,pairing,recordings} test/test_!(packaging).py
-  if [ "$rclpy" ]; then
-    set -- "$@" test/messages test/ros/test_{lifecycle,doctor,node}.py
-  fi
+  set -- test/{backends,commands,evaluation,health,messages,pairing,recordings} \
+    test/test_!(packaging).py test/ros/test_{lifecycle,doctor,node}.py
 fi
 OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider -n 2 --dist loadfile "$@"
