@@ -102,9 +102,7 @@ def test_paths_of_no_file_or_of_another_kind(tmp_path: Path) -> None:
         models.resolve('folder/tiny', ('.onnx', '.pt'))
     # From Python 3.14 on no such name is a file; before that the system's words are told.
     for name in ('x' * 300, f'{tmp_path}/{"x" * 300}.onnx'):
-        with pytest.raises(
-            ModelError, match='File name too long; check the path|no (such )?model'
-        ):
+        with pytest.raises(ModelError, match=r'name too long; check|no (such )?model'):
             models.resolve(name, ('.onnx',))
 
 
