@@ -31,8 +31,8 @@ def shared_files(source: str, target: str) -> list[tuple[str, list[str]]]:
     return list(rows.items())
 
 
-# rclpy and the message packages of ROS 2 Kilted as wheels (CPython 3.11), for machines without
-# ROS 2.
+# rclpy and the message packages of ROS 2 Kilted as wheels (CPython 3.10 to 3.14), for machines
+# without ROS 2.
 ROS = [
     'ros-rclpy[fastrtps]~=9.1',
     'ros-sensor-msgs~=5.5',

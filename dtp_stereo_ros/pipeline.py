@@ -54,6 +54,8 @@ class StereoPipeline:
     @property
     def choice(self) -> str:
         """Which backend was chosen and why others were passed over: one line for the log."""
+        if self._config.confidence_threshold > 0 and not self._backend.spec.has_confidence:
+            return f'{self._choice}; it has no confidence, so confidence_threshold drops nothing'
         return self._choice
 
     def process(self, frame: StereoFrame, confidence: bool = True) -> StereoResult:

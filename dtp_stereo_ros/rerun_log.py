@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .cloud import decimated
-from .errors import InputError, StereoError
+from .errors import InputError, StereoError, one_line
 from .messages.pictures import colored_disparity
 from .paths import make_folder
 from .stereo import Float32Array, StereoCalibration, StereoFrame, StereoResult
@@ -42,8 +42,8 @@ class RerunLog:
     def __init__(
         self, cameras: Sequence[str], file: Path | None = None, decimation: int = 4
     ) -> None:
-        if file is not None and file.suffix != ENDING:
-            raise InputError(f'{file}: a file of Rerun ends in {ENDING}; name it so')
+        if file is not None and (file.suffix != ENDING or file.is_dir()):
+            raise InputError(f'{file}: a file of Rerun ends in {ENDING}; name one')
         try:
             import rerun
             import rerun.blueprint
@@ -65,7 +65,10 @@ class RerunLog:
             self._stream.spawn(default_blueprint=self._blueprint)
         else:
             make_folder(self._file.parent)
-            self._stream.save(self._part(self._file), default_blueprint=self._blueprint)
+            try:
+                self._stream.save(self._part(self._file), default_blueprint=self._blueprint)
+            except RuntimeError as error:
+                raise InputError(f'{self._file}: cannot be written ({one_line(error)})') from error
         return self
 
     def __exit__(

@@ -4,12 +4,13 @@
 find_python() {
   local candidate
   for candidate in ${PYTHON:-} python3.11 python3; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+    if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' \
+      2>/dev/null; then
       echo "$candidate"
       return
     fi
   done
-  echo 'no Python 3.11 found (the ROS 2 wheels need it); set PYTHON=/path/to/python3.11' >&2
+  echo 'no Python 3.10 to 3.14 found (for which there are wheels of ROS 2); set PYTHON=/path/to/python3.11' >&2
   return 1
 }
 
@@ -18,8 +19,8 @@ install_into_venv() {
   stamp=.venv/installed-$extra-$(cat setup.py setup.cfg pyproject.toml | sha256sum | cut -c1-16)
   if [ -e "$stamp" ]; then return; fi
   python=$(find_python)
-  "$python" -m pip --version >/dev/null || {
-    echo 'pip is missing; on Debian: apt install python3-pip' >&2
+  "$python" -m pip --python "$python" --version >/dev/null 2>&1 || {
+    echo "pip 22.3 or newer is missing: apt install python3-pip, or $python -m pip install -U pip" >&2
     return 1
   }
   # Without ensurepip, which Debian ships apart; the outer pip installs into it.

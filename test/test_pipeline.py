@@ -126,8 +126,23 @@ def test_reconfigure_replaces_the_backend_only_when_needed(make_onnx: MakeOnnx) 
     assert (pipeline.backend.name, pipeline.backend.spec.name) == ('onnx', 'tiny')
     assert pipeline.choice.startswith('onnx as asked: tiny in fp32')
     second = pipeline.backend
+    assert 'no confidence' not in pipeline.choice
     pipeline.reconfigure(replace(network, disparity_range=64, P1=8.0, speckle_size=10))
     assert pipeline.backend is second
+    pipeline.close()
+
+
+@pytest.mark.parametrize('foreign', [False, True])
+def test_a_threshold_that_drops_nothing_is_told(make_onnx: MakeOnnx, foreign: bool) -> None:
+    config = _SGBM
+    if foreign:
+        pytest.importorskip('onnxruntime')
+        path = make_onnx(metadata={}, outputs=('output',))
+        config = PipelineConfig(backend='onnx', model=str(path))
+    pipeline = StereoPipeline(config)
+    assert 'confidence_threshold' not in pipeline.choice
+    pipeline.reconfigure(replace(config, confidence_threshold=0.5))
+    assert 'it has no confidence, so confidence_threshold drops nothing' in pipeline.choice
     pipeline.close()
 
 

@@ -58,8 +58,8 @@ if [ "$name" = debian ]; then
       apt-get -qq install --no-install-recommends -y python3-opencv; } >/dev/null 2>&1 ||
       skip 'apt-get could not install python3-opencv'
   fi
-  /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11), (3, 12)))' ||
-    skip 'rclpy has wheels for Python 3.10 to 3.12 only'
+  /usr/bin/python3 -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' ||
+    skip 'rclpy has wheels for Python 3.10 to 3.14 only'
   site=--system-site-packages
 else
   site=
@@ -102,8 +102,8 @@ for name in ('ros-rclpy', 'openvino', 'onnxruntime'):
 print('robot versions:', ', '.join(versions), flush=True)
 END
 
-# A NumPy 2 that pip puts before that of apt: one line, exit code 2.
-if [ "$name" = debian ] && [ $# = 0 ]; then
+# A NumPy 2 that pip puts before the older one of apt: one line, exit code 2.
+if [ "$name" = debian ] && [ $# = 0 ] && grep -q '==1' "$venv/constraint"; then
   [ -d "$venv/numpy2" ] || "${pip[@]}" --no-deps --target "$venv/numpy2" 'numpy>=2,<2.3'
   for entry in depth_node dtp_stereo; do
     code=0

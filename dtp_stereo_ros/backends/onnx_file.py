@@ -42,8 +42,15 @@ def complete(spec: ModelSpec, inputs: Inputs, precision: str) -> ModelSpec:
     """The spec with what only the graph tells: a fixed size of the images.
 
     Raises:
-        ModelError: the fixed size is none of an image.
+        ModelError: the fixed size is none of an image, or of one side alone.
     """
+    height, width = inputs.left.size
+    if (height is None) != (width is None):
+        side = f'height is {height}' if width is None else f'width is {width}'
+        raise ModelError(
+            f'model {spec.name} takes images whose {side} px, of any size in the other direction; '
+            'export it with both free, or both fixed'
+        )
     fixed = inputs.fixed_size
     if fixed is not None and not 0 < fixed[0] * fixed[1] <= MAX_PIXELS:
         raise ModelError(

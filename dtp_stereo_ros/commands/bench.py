@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from ..evaluation.latency import (
     resized_motorcycle,
     take_turns,
 )
-from ..evaluation.methods import settings_of
+from ..evaluation.methods import deciding, disagreement, own_name, settings_of
 from ..evaluation.node_rate import (
     LONGEST_STEP_S,
     SHORTEST_STEP_S,
@@ -42,8 +43,9 @@ from ..evaluation.node_rate import (
     node_text,
 )
 from ..evaluation.peak_memory import peak_memory
-from ..evaluation.result_file import read_accuracy
+from ..evaluation.result_file import read_accuracy, read_settings
 from ..evaluation.runner import BASELINE, Method
+from ..evaluation.selftest import generated_pair
 from ..image_io import read_pair
 from ..paths import make_folder
 from ..pipeline import StereoPipeline
@@ -61,16 +63,17 @@ _RIVALS = (SGBM_FULL, block_matching.NAME)
 
 DESCRIPTION = f"""\
 Time the backends that work here on LEFT and RIGHT in their size, or without them on Motorcycle
-(Middlebury 2014, from scikit-image) at 640x480. The backends take turns in one run, so that other
-work of the machine slows all of them alike. The times are medians after a warm-up, by stage, with
-the 95th percentile (p95) of the total. SGBM (OpenCV, 3-way, 192 disparities) is always timed.
-{SGBM_FULL} is its variant in eight directions, bm is OpenCV's block matching; both are timed where
-they are named or --backend is not given. The last columns are the time as a multiple of theirs.
+(Middlebury 2014, from scikit-image; without that a generated pair) at 640x480. The backends take
+turns in one run, so that other work of the machine slows all of them alike. The times are medians
+after a warm-up, by stage, with the 95th percentile (p95) of the total. SGBM (OpenCV, 3-way, 192
+disparities) is always timed. {SGBM_FULL} is its variant in eight directions, bm is OpenCV's block
+matching; both are timed where they are named or --backend is not given. The last columns are the
+time as a multiple of theirs.
 Memory is the peak of a process of its own for each method and, in brackets, what of it came with
 the method. The last lines say what `--backend auto` takes here, and by which times; what it has
 not measured yet is measured then.
 
---report DIR writes report.md and bench.json, of all shipped models where --model is not given.
+--report DIR writes bench.md and bench.json, of all shipped models where --model is not given.
 --accuracy FILE takes the accuracy from a report.json of `dtp-stereo eval` and draws it against the
 latency. `dtp-stereo eval --bench` draws accuracy against the times of --json.
 
@@ -92,12 +95,13 @@ examples:
 
 @dataclass(frozen=True)
 class _Runner:
-    """A method, open, that takes part at each size."""
+    """A method, open, that takes part at each size; its name in reports is `own_name`."""
 
     method: Method
     device: str
     model: str
     precision: str
+    own_name: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +133,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--json', action='store_true', help='print the result as JSON')
     parser.add_argument(
-        '--report', type=Path, metavar='DIR', help='write report.md, bench.json and a plot'
+        '--report', type=Path, metavar='DIR', help='write bench.md, bench.json and a plot'
     )
     parser.add_argument(
         '--accuracy', type=Path, metavar='FILE', help='report.json of eval, for the plot'
@@ -182,6 +186,8 @@ def _latencies(args: argparse.Namespace) -> dict[str, Any]:
     asked = args.backends.split(',') if args.backends else None
     runners, passed_over = _enter(pipeline_config(args), asked, _models(args))
     try:
+        for runner in runners if args.accuracy else ():
+            _check_judged(runner, args.accuracy)
         sizes = [
             _timed(runners, frame, args.runs, with_memory=not args.no_memory) for frame in frames
         ]
@@ -198,6 +204,14 @@ def _latencies(args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
+def _check_judged(runner: _Runner, path: Path) -> None:
+    """The accuracy in a file must be of the method that is timed."""
+    judged = read_settings(path).get(runner.own_name, {})
+    found = disagreement(runner.own_name, judged, deciding(runner.method))
+    if found:
+        raise InputError(f'{path}: {found}; call eval with the settings of this bench')
+
+
 def _models(args: argparse.Namespace) -> list[str]:
     """The models that were named; else the default, or for a report all that have names."""
     given: list[str] | None = getattr(args, 'models', None)
@@ -207,7 +221,7 @@ def _models(args: argparse.Namespace) -> list[str]:
 
 
 def _frames(paths: list[Path], sizes: str | None) -> list[StereoFrame]:
-    """The user's pair, or the Motorcycle pair, in each size."""
+    """The user's pair, or the Motorcycle pair, or without that a generated one, in each size."""
     if len(paths) not in (0, 2):
         raise InputError(f'{len(paths)} image was given; bench takes LEFT and RIGHT, or none')
     wanted = _sizes(sizes or _DEFAULT_SIZE)
@@ -215,7 +229,8 @@ def _frames(paths: list[Path], sizes: str | None) -> list[StereoFrame]:
         try:
             return [resized_motorcycle(*size) for size in wanted]
         except InputError as error:
-            raise InputError(f'{error}, or name a pair: dtp-stereo bench LEFT RIGHT') from error
+            print(f'a generated pair is timed: {error}', file=sys.stderr)
+            return [generated_pair((height, width)).frame for width, height in wanted]
     frame = read_pair(paths[0], paths[1])
     return [resized(frame, *size) for size in wanted] if sizes else [frame]
 
@@ -243,7 +258,8 @@ def _enter(
         configs = [replace(config, backend=name, model=model) for model in names]
         for own in [sgbm] if name == BASELINE else configs:
             try:
-                runners.append(_opened(own))
+                taken = {runner.own_name for runner in runners}
+                runners.append(_opened(own, taken=taken))
             except StereoError as error:
                 if asked:
                     raise
@@ -252,16 +268,17 @@ def _enter(
         runners.append(_opened(replace(sgbm, sgbm_mode=1), SGBM_FULL))
     if not asked or block_matching.NAME in asked:
         name = block_matching.NAME
-        runners.append(_Runner(Method(name, BlockMatcher()), 'CPU', name, 'fp32'))
+        runners.append(_Runner(Method(name, BlockMatcher()), 'CPU', name, 'fp32', name))
     return runners, passed_over
 
 
-def _opened(config: PipelineConfig, name: str = '') -> _Runner:
+def _opened(config: PipelineConfig, name: str = '', taken: Container[str] = ()) -> _Runner:
     """A pipeline; of a variant of a backend, the name is that of both backend and model."""
     pipeline = StereoPipeline(config)
     backend, spec = pipeline.backend, pipeline.backend.spec
     method = Method(name or backend.name, pipeline)
-    return _Runner(method, backend.device, name or spec.name, spec.precision)
+    reported = name or own_name(pipeline, config.model, taken)
+    return _Runner(method, backend.device, name or spec.name, spec.precision, reported)
 
 
 def _timed(
@@ -278,7 +295,17 @@ def _timed(
         if with_memory:
             settings = settings_of(runner.method)
             memory = peak_memory(settings, frame.width_px, frame.height_px)
-        entries.append(Entry(entrant, runner.device, runner.model, runner.precision, memory))
+        entries.append(
+            Entry(
+                entrant,
+                runner.device,
+                runner.model,
+                runner.precision,
+                memory,
+                runner.own_name,
+                deciding(runner.method),
+            )
+        )
     found = size_result(frame.width_px, frame.height_px, entries)
     return {**found, 'gpu_clocks': clocks} if clocks else found
 

@@ -20,9 +20,10 @@ DESCRIPTION = """\
 Compares two result files of `dtp-stereo bag --json` or `dtp-stereo eval -o`, frame by frame: the
 means, the difference B - A with its paired 95 % interval, and the frames that changed most. A
 difference is called better or worse only where its interval leaves out zero. Frames of one
-recording resemble each other, so that its intervals are too narrow. With --report the same as one
-page, with the differences over time or by scene; where a report.html of bag --report lies beside
-each file, frames that both show stand side by side.
+recording resemble each other, so that its intervals are too narrow. Scenes are compared over the
+pixels that both cameras see where both files have these, else over all. With --report the same as
+one page, with the differences over time or by scene; where a report.html of bag --report lies
+beside each file, frames that both show stand side by side.
 
 examples:
   dtp-stereo bag robot.mcap --json a.json
@@ -33,8 +34,8 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('first', type=Path, metavar='A.json')
-    parser.add_argument('second', type=Path, metavar='B.json')
+    parser.add_argument('first', type=Path, metavar='A.json', help='result file')
+    parser.add_argument('second', type=Path, metavar='B.json', help='the one to compare with it')
     parser.add_argument('--changed', action='store_true', help='list the frames that changed most')
     parser.add_argument('--report', type=Path, metavar='DIR', help='write compare.html there')
 
@@ -51,14 +52,14 @@ def run(args: argparse.Namespace) -> int:
     )
     try:
         found = paired_measures(first.document, second.document)
-    except (AttributeError, KeyError, TypeError) as error:
+        if args.report:
+            page = make_folder(args.report) / 'compare.html'
+            write_comparison(page, typed_command(), first, second, found)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f'{args.first}, {args.second}: a part is missing or of another kind ({error}); write '
             'them again with dtp-stereo eval -o DIR, or bag --json FILE'
         ) from error
-    if args.report:
-        page = make_folder(args.report) / 'compare.html'
-        write_comparison(page, typed_command(), first, second, found)
     print(
         table(
             ['data', 'method', 'frames', 'measure', 'A', 'B', 'B - A', ''],

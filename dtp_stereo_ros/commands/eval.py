@@ -6,6 +6,7 @@ import argparse
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..config import BACKENDS, PipelineConfig
 from ..errors import InputError
@@ -20,7 +21,7 @@ from ..evaluation.datasets import (
 )
 from ..evaluation.extremes import Extremes
 from ..evaluation.latency import Times
-from ..evaluation.methods import opened, settings_of
+from ..evaluation.methods import deciding, disagreement, opened, settings_of
 from ..evaluation.report import Extras, legend, write_report
 from ..evaluation.result_file import as_document, json_pieces
 from ..evaluation.runner import (
@@ -137,8 +138,9 @@ def run(args: argparse.Namespace) -> int:
     fleet = fleet_of(args)
     methods = _methods(args)
     try:
+        settings = {method.name: deciding(method) for method in methods}
         if times:
-            _check_times(times, methods, args.bench)
+            _check_times(times, methods, settings, args.bench)
         if args.out:
             make_folder(args.out)
         judged = _judge(args, fleet, datasets, methods)
@@ -150,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         for method in methods:
             method.pipeline.close()
-    return _report(args, judged, times)
+    return _report(args, judged, times, settings)
 
 
 @dataclass
@@ -166,13 +168,14 @@ class _Judged:
     extremes: Extremes = field(default_factory=Extremes)
     thin: dict[str, ThinStructures] = field(default_factory=dict)
 
-    def extras(self, times: Times | None) -> Extras:
+    def extras(self, times: Times | None, settings: dict[str, dict[str, Any]]) -> Extras:
         """Parts of the report besides scores."""
         thin = {name: found.picture() for name, found in self.thin.items()}
         return Extras(
             self.extremes.picture(),
             {name: picture for name, picture in thin.items() if picture is not None},
             times,
+            settings,
         )
 
 
@@ -203,13 +206,18 @@ def _judge(
     return judged
 
 
-def _report(args: argparse.Namespace, judged: _Judged, times: Times | None) -> int:
+def _report(
+    args: argparse.Namespace,
+    judged: _Judged,
+    times: Times | None,
+    settings: dict[str, dict[str, Any]],
+) -> int:
     results, jobs = judged.results, judged.done.jobs
     if args.out:
-        write_report(args.out, results, typed_command(), judged.extras(times), jobs)
+        write_report(args.out, results, typed_command(), judged.extras(times, settings), jobs)
         judged.done.forget()
     if args.json:
-        document = as_document(results, typed_command(), times, jobs=jobs)
+        document = as_document(results, typed_command(), times, jobs=jobs, settings=settings)
         sys.stdout.writelines(json_pieces(document))
         print()
     else:
@@ -234,15 +242,17 @@ def _methods(args: argparse.Namespace) -> list[Method]:
     if BASELINE in args.backends.split(','):
         configs.append(replace(settings, backend=BASELINE))
     else:
-        configs.append(PipelineConfig(backend=BASELINE))
+        configs.append(PipelineConfig(backend=BASELINE, threads=settings.threads))
     methods = opened(configs)
     if args.timed or args.bench:
         methods.append(Method(block_matching.NAME, BlockMatcher()))
     return methods
 
 
-def _check_times(times: Times, methods: list[Method], path: Path) -> None:
-    """Each model must have a time, so that the plot is not silently without it."""
+def _check_times(
+    times: Times, methods: list[Method], settings: dict[str, dict[str, Any]], path: Path
+) -> None:
+    """Each model must have a time, with the settings that it is judged with."""
     classical = (BASELINE, block_matching.NAME)
     missing = [m.name for m in methods if m.name not in times.ratios and m.name not in classical]
     if missing:
@@ -250,3 +260,7 @@ def _check_times(times: Times, methods: list[Method], path: Path) -> None:
             f'{path}: no time of {", ".join(missing)} in it, but of {", ".join(times.ratios)}; '
             'call bench with the same --backend, --model and --precision'
         )
+    for name, judged in settings.items():
+        found = disagreement(name, times.settings.get(name, {}), judged)
+        if found:
+            raise InputError(f'{path}: {found}; call bench with the settings of this evaluation')

@@ -53,7 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('left', metavar='LEFT', type=Path, help='left image, rectified')
     parser.add_argument('right', metavar='RIGHT', type=Path, help='right image, same size')
-    parser.add_argument('-o', '--output', metavar='OUT', type=Path, required=True)
+    parser.add_argument(
+        '-o', '--output', metavar='OUT', type=Path, required=True,
+        help='file to write, of one of the kinds above.',
+    )  # fmt: skip
     parser.add_argument(
         '--what',
         choices=('disparity', 'depth'),

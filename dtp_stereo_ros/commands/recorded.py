@@ -36,7 +36,18 @@ from .options import check_result_file, typed_command
 BROKEN_BOUND = 3
 # Times in ns stay below 2^63.
 _MOST_S = 1e9
-_PARTS = ('left', 'right', 'left_info', 'right_info', 'truth')
+_PARTS = {
+    'left': 'images of the left camera',
+    'right': 'images of the right camera',
+    'left_info': 'camera_info of the left camera',
+    'right_info': 'camera_info of the right camera',
+    'truth': 'true disparity or depth',
+}
+# Options of the topics and of the part of a bag, and what they are where they are not typed.
+_OF_BAGS = {
+    'camera': '', **dict.fromkeys(_PARTS), 'rectify': False, 'approximate_sync': False,
+    'every': 1, 'start': 0.0, 'duration': None,
+}  # fmt: skip
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -71,19 +82,34 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
 def add_topic_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add those of the topics and of the part of the bag; returns their group."""
     topics = parser.add_argument_group('topics and pairs')
-    topics.add_argument('--camera', default='', metavar='NAME', help='one of several cameras')
-    for part in _PARTS:
-        topics.add_argument(f'--{part.replace("_", "-")}', dest=part, metavar='TOPIC')
+    topics.add_argument('--camera', metavar='NAME', help='one of several cameras')
+    for part, meaning in _PARTS.items():
+        topics.add_argument(
+            f'--{part.replace("_", "-")}', dest=part, metavar='TOPIC',
+            help=f'{meaning} (default: found by type and name)',
+        )  # fmt: skip
     topics.add_argument('--rectify', action='store_true', help='the images are raw')
     topics.add_argument(
         '--approximate-sync', action='store_true', help='pair images whose stamps differ'
     )
-    topics.add_argument(
-        '--every', type=int, default=1, metavar='N', help='take each N-th pair (default: 1)'
-    )
-    topics.add_argument('--start', type=float, default=0.0, metavar='S', help='from the start')
+    topics.add_argument('--every', type=int, metavar='N', help='take each N-th pair (default: 1)')
+    topics.add_argument('--start', type=float, metavar='S', help='from the start')
     topics.add_argument('--duration', type=float, metavar='S', help='default: to the end')
+    parser.set_defaults(**_OF_BAGS)
     return topics
+
+
+def refuse_options_of_bags(args: argparse.Namespace) -> None:
+    """Refuse options of `add_topic_options` beside a pair of images.
+
+    Raises:
+        InputError: one is typed; names it.
+    """
+    for name, default in _OF_BAGS.items():
+        if getattr(args, name) != default:
+            raise InputError(
+                f'--{name.replace("_", "-")} is of a bag; a pair is taken as it is, rectified'
+            )
 
 
 def new_bag(option: str, target: Path, bag: Path) -> WrittenBag:

@@ -26,6 +26,7 @@ from .recorded import (
     progress_bar,
     read_settings,
     recording_name,
+    refuse_options_of_bags,
     selection,
 )
 
@@ -76,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     settings, node = read_settings(args)
     config = pipeline_config(args, settings)
     if len(args.inputs) == 2:
+        refuse_options_of_bags(args)
         return _view_pair(args, config)
     if args.calib:
         raise InputError('--calib is of a pair; a bag has its camera_info')

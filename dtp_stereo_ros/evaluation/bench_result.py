@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from . import block_matching, plots
 from .auto_choice import auto_lines
 from .columns import COLUMNS
 from .comparison import Accuracy
-from .latency import STAGES, WARM_UP, Entrant, Reference, Times
+from .latency import STAGES, WARM_UP, Entrant, Reference, Times, bench_name
 from .peak_memory import PeakMemory
-from .pictures import remove_earlier
-from .runner import BASELINE, method_name
+from .pictures import replace_report
+from .runner import BASELINE
 
 # SGBM in eight directions over the whole image.
 SGBM_FULL = 'sgbm-full'
@@ -52,13 +52,20 @@ of its own that runs the method alone; the second number is what came with the m
 
 @dataclass(frozen=True)
 class Entry:
-    """A method that takes part, and how it is named in the result."""
+    """A method that takes part, and how it is named in the result.
+
+    Attributes:
+        method: its name in reports, '' where that follows from the others.
+        settings: its `methods.deciding`.
+    """
 
     entrant: Entrant
     device: str
     model: str
     precision: str
     memory: PeakMemory | None = None
+    method: str = ''
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def size_result(width_px: int, height_px: int, entries: Sequence[Entry]) -> dict[str, Any]:
@@ -119,7 +126,7 @@ def text(result: Mapping[str, Any]) -> str:
 def write_report(
     folder: Path, result: Mapping[str, Any], accuracy: Sequence[Accuracy], source: str
 ) -> None:
-    """Write ``report.md``, ``bench.json`` and, where there is an accuracy, ``accuracy.png``.
+    """Write ``bench.md``, ``bench.json`` and, where there is an accuracy, ``accuracy.png``.
 
     Args:
         folder: exists.
@@ -142,9 +149,7 @@ def write_report(
         lines = [f'- {name}: {why}' for name, why in result['passed_over'].items()]
         sections.append('## Passed over\n\n' + '\n'.join(lines))
     text = '\n\n'.join(sections) + '\n'
-    with atomic(folder / 'report.md') as file:
-        file.write(text.encode())
-    remove_earlier(folder, text, [_PLOT])
+    replace_report(folder / 'bench.md', text, [_PLOT])
 
 
 def _row(entry: Entry, medians_ms: Mapping[str, float]) -> dict[str, Any]:
@@ -155,6 +160,8 @@ def _row(entry: Entry, medians_ms: Mapping[str, float]) -> dict[str, Any]:
         'device': entry.device,
         'model': entry.model,
         'precision': entry.precision,
+        'method': entry.method,
+        'settings': dict(entry.settings),
         **{f'{stage}_ms': round(entrant.median_ms(stage), 2) for stage in STAGES},
         'total_ms': round(total_ms, 2),
         **{
@@ -218,10 +225,7 @@ def _plot(
     """The plot of the first size, or why there is none."""
     if not source:
         return NO_ACCURACY
-    rows = {
-        method_name(row['backend'], row['model'], row['precision']): row
-        for row in result['backends']
-    }
+    rows = {bench_name(row): row for row in result['backends']}
     ratios = {name: float(row[UNITS[BASELINE]]) for name, row in rows.items()}
     judged = {row.method for row in accuracy if row.values} & set(ratios)
     if not judged:

@@ -45,7 +45,9 @@ class Extremes:
         judged = truth.region('noc')
         if judged is None:
             judged = truth.disparity_px
-        bad_3 = score(fill_holes(estimates[0].disparity_px), judged).bad_3
+        filled = fill_holes(estimates[0].disparity_px)
+        # As in the tables: where nothing was found, all is wrong.
+        bad_3 = score(filled, judged, holes='error').bad_3
         if not np.isfinite(bad_3):
             return
         if self._best is None or bad_3 < self._best.bad_3:

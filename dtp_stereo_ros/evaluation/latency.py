@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -84,12 +85,14 @@ class Times:
         runs: number of timed frames.
         total_ms: method to milliseconds.
         ratios: method to its time in those of SGBM.
+        settings: method to its `methods.deciding`, as far as they are known.
     """
 
     size: str
     runs: int
     total_ms: dict[str, float]
     ratios: dict[str, float]
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def take_turns(entrants: Sequence[Entrant], frame: StereoFrame, runs: int) -> None:
@@ -120,15 +123,13 @@ def read_bench(path: Path) -> Times:
     mend = f'write it with dtp-stereo bench --json > {path.name}'
     try:
         report = json.loads(path.read_text(encoding='utf-8'))
-        rows = {
-            method_name(row['backend'], row['model'], row['precision']): row
-            for row in report['backends']
-        }
+        rows = {bench_name(row): row for row in report['backends']}
         return Times(
             f'{report["width_px"]}x{report["height_px"]}',
             int(report['runs']),
             {name: float(row['total_ms']) for name, row in rows.items()},
             {name: float(row['ratio_to_sgbm']) for name, row in rows.items()},
+            {name: dict(row.get('settings', {})) for name, row in rows.items()},
         )
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror}); {mend}') from error
@@ -136,6 +137,12 @@ def read_bench(path: Path) -> Times:
         raise InputError(
             f'{path}: not a file of bench ({type(error).__name__}: {error}); {mend}'
         ) from error
+
+
+def bench_name(row: Mapping[str, Any]) -> str:
+    """The name of a method in reports, by its row in a file of ``dtp-stereo bench --json``."""
+    # Earlier versions did not write it.
+    return str(row.get('method') or method_name(row['backend'], row['model'], row['precision']))
 
 
 def resized_motorcycle(width_px: int, height_px: int) -> StereoFrame:

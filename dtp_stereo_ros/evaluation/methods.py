@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..config import PipelineConfig, tunables
 from ..pipeline import StereoPipeline
@@ -42,6 +43,30 @@ class MethodSettings:
         return Method(self.name, StereoPipeline(own))
 
 
+def deciding(method: Method) -> dict[str, Any]:
+    """Settings of a method that decide both its errors and its time; {} of block matching."""
+    settings = settings_of(method)
+    if settings.config is None:
+        return {}
+    names = ('input_scale', 'left_right_check')
+    return {'sha256': settings.sha256, **{n: getattr(settings.config, n) for n in names}}
+
+
+def disagreement(name: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+    """The first of the settings in two files that differs, in words; '' where none does.
+
+    Args:
+        name: of the method.
+        first, second: of `deciding`; files of earlier versions have none.
+    """
+    for key in first:
+        if key in second and first[key] != second[key]:
+            if key == 'sha256':
+                return f'{name} is of another model file'
+            return f'{name} is with {key} {first[key]}, here it is {second[key]}'
+    return ''
+
+
 def opened(configs: Iterable[PipelineConfig]) -> list[Method]:
     """Open methods, say on stderr what was chosen for each, and give them names of their own.
 
@@ -52,13 +77,17 @@ def opened(configs: Iterable[PipelineConfig]) -> list[Method]:
     for config in configs:
         pipeline = StereoPipeline(config)
         print(pipeline.choice, file=sys.stderr)
-        spec = pipeline.backend.spec
-        name = method_name(pipeline.backend.name, spec.name, spec.precision)
-        if name in methods:
-            # Two files of one name; the scores of a method are found by its name.
-            name = f'{name} {config.model}'
+        name = own_name(pipeline, config.model, methods)
         methods[name] = Method(name, pipeline)
     return list(methods.values())
+
+
+def own_name(pipeline: StereoPipeline, model: str, taken: Container[str]) -> str:
+    """The name of a method in reports, with the model as it was typed where another has it."""
+    spec = pipeline.backend.spec
+    name = method_name(pipeline.backend.name, spec.name, spec.precision)
+    # Two files of one name; the scores of a method are found by its name.
+    return f'{name} {model}' if name in taken else name
 
 
 def settings_of(method: Method) -> MethodSettings:

@@ -14,8 +14,11 @@ from .intervals import Interval, bootstrap, paired_difference
 # Frames that changed most are listed to this number.
 MOST_CHANGED = 5
 
-# Frame to its measures.
-_Values = dict[str, dict[str, float]]
+# Frame to region of the truth to its measures; a frame of a recording has the region ''.
+_Values = dict[str, dict[str, dict[str, float]]]
+
+# Regions, the one first that is judged where both files have it.
+_REGIONS = ('', 'noc', 'all')
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
     """Every measure that both files have.
 
     Recordings and data sets are paired by name, or where each file has one of them, whatever
-    their names; methods alike. Frames are paired by index and stamp, scenes by name.
+    their names; methods alike. Frames are paired by index and stamp, scenes by name and region of
+    the truth: 'noc' where both files have it, else 'all'.
 
     Args:
         first, second: documents of `result_file.read`.
@@ -128,14 +132,18 @@ def _of_method(
     b: _Values,
     times: Mapping[str, tuple[int, float]],
 ) -> list[PairedMeasure]:
-    names = [name for name in a if name in b]
+    pairs = []
+    for name in (name for name in a if name in b):
+        region = next((r for r in _REGIONS if r in a[name] and r in b[name]), None)
+        if region is not None:
+            pairs.append((name, a[name][region], b[name][region]))
     found = []
     for key in ALL_COLUMNS:
         frames = []
-        for name in names:
-            if key in a[name] and key in b[name]:
+        for name, one, other in pairs:
+            if key in one and key in other:
                 index, time_s = times.get(name, (None, None))
-                frames.append(PairedFrame(name, index, time_s, a[name][key], b[name][key]))
+                frames.append(PairedFrame(name, index, time_s, one[key], other[key]))
         if not frames:
             continue
         first, second = [f.first for f in frames], [f.second for f in frames]
@@ -154,21 +162,24 @@ def _of_method(
 
 
 def _sources(document: dict[str, Any]) -> dict[str, dict[str, _Values]]:
-    """Recording or data set to method to frame to measures."""
+    """Recording or data set to method to frame to region to measures."""
     found: dict[str, dict[str, _Values]] = {}
     for recording in document['recordings']:
         methods = found.setdefault(recording['name'], {})
         for frame in recording['frames']:
             name = _frame_name(frame)
-            methods.setdefault(frame['method'], {})[name] = _known(frame['values'])
+            methods.setdefault(frame['method'], {})[name] = {'': _known(frame['values'])}
     for scene in document['scenes']:
         if scene['dataset'] in {r['name'] for r in document['recordings']}:
             continue
-        region = next((r for r in ('noc', 'all') if f'{r}/filled' in scene['scores']), None)
-        if region is not None:
-            values = {**scene['scores'][f'{region}/filled'], **scene['confidence'].get(region, {})}
+        regions = {
+            region: _known({**scores, **scene['confidence'].get(region, {})})
+            for region in _REGIONS
+            if (scores := scene['scores'].get(f'{region}/filled')) is not None
+        }
+        if regions:
             methods = found.setdefault(scene['dataset'], {})
-            methods.setdefault(scene['method'], {})[scene['scene']] = _known(values)
+            methods.setdefault(scene['method'], {})[scene['scene']] = regions
     return found
 
 
@@ -184,8 +195,8 @@ def _frame_name(frame: dict[str, Any]) -> str:
     return f'frame {frame["index"]} at {frame["stamp_ns"] / 1e9:.3f} s'
 
 
-def _known(values: dict[str, float | None]) -> dict[str, float]:
-    return {key: value for key, value in values.items() if value is not None}
+def _known(values: dict[str, Any]) -> dict[str, float]:
+    return {key: float(value) for key, value in values.items() if value is not None}
 
 
 def _matched(first: Sequence[str], second: Sequence[str]) -> list[tuple[str, str]]:

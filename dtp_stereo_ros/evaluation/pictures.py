@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..image_io import colorize, write_png
+from ..image_io import atomic, colorize, write_png
 from ..paths import make_folder
 from ..stereo import Float32Array, StereoFrame, UInt8Array
 from .datasets import Scene, Truth
@@ -30,18 +30,28 @@ def write_panel(
     write_png(path, panel(frame.left, truth.disparity_px if truth else None, estimates))
 
 
-def remove_earlier(folder: Path, report: str, names: Sequence[str]) -> None:
-    """Remove pictures of an earlier report in this folder that the new one does not show.
+def replace_report(path: Path, report: str, names: Sequence[str]) -> None:
+    """Write a report, and remove those pictures of the one before that it does not show.
 
     Args:
-        folder: of both.
-        report: text of the new one, Markdown.
+        path: of the report; its pictures lie beside it.
+        report: Markdown.
         names: that reports of this kind give their pictures, with wildcards.
+
+    Raises:
+        InputError: it cannot be written.
     """
+    try:
+        before = path.read_text(encoding='utf-8')
+    except (OSError, ValueError):
+        before = ''
+    with atomic(path) as file:
+        file.write(report.encode())
     for name in names:
-        for path in folder.glob(name):
-            if f']({path.name})' not in report:
-                path.unlink()
+        for picture in path.parent.glob(name):
+            link = f']({picture.name})'
+            if link in before and link not in report:
+                picture.unlink()
 
 
 def panel(

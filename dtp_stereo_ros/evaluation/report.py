@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..image_io import atomic, write_jpeg
 from ..stereo import UInt8Array
@@ -13,7 +14,7 @@ from .columns import ACCURACY_KEYS, meanings
 from .comparison import accuracy
 from .intervals import RESAMPLES
 from .latency import REFERENCES_SOURCE, Times
-from .pictures import remove_earlier
+from .pictures import replace_report
 from .result_file import as_document, json_pieces
 from .runner import TREATMENTS, DatasetResult
 from .tables import (
@@ -41,6 +42,7 @@ class Extras:
     extremes: UInt8Array | None = None
     thin: Mapping[str, UInt8Array] = field(default_factory=dict)
     times: Times | None = None
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def legend(jobs: int = 1) -> str:
@@ -73,7 +75,7 @@ def write_report(
     extras = extras or Extras()
     sections = [f'# Evaluation\n\n`{command}`']
     with atomic(folder / 'report.json') as file:
-        document = as_document(results, command, extras.times, jobs=jobs)
+        document = as_document(results, command, extras.times, jobs=jobs, settings=extras.settings)
         file.writelines(piece.encode() for piece in json_pieces(document))
     sections.append(_accuracy(folder, results, extras.times))
     sections.append(_confidence(folder, results))
@@ -84,9 +86,7 @@ def write_report(
     sections.append(f'## Scores\n\n{score_table(rows, jobs)}\n\n{legend(jobs)}')
     sections += [f'Left out: {line}' for result in results for line in result.left_out]
     text = '\n\n'.join(filter(None, sections)) + '\n'
-    with atomic(folder / 'report.md') as file:
-        file.write(text.encode())
-    remove_earlier(folder, text, _PICTURES)
+    replace_report(folder / 'report.md', text, _PICTURES)
 
 
 def _accuracy(folder: Path, results: Sequence[DatasetResult], times: Times | None) -> str:

@@ -41,6 +41,7 @@ def as_document(
     recordings: Sequence[RecordingResult] = (),
     jobs: int = 1,
     left_out: Sequence[str] = (),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The result file as plain values, see the module.
 
@@ -51,6 +52,7 @@ def as_document(
         recordings: of all cameras of all bags.
         jobs: number of scenes or bags that were judged at the same time.
         left_out: a line for each bag that could not be judged.
+        settings: method to its `methods.deciding`.
     """
     places = [_by_place(result.places, dataset=result.dataset) for result in results]
     document = {
@@ -71,6 +73,7 @@ def as_document(
         ],
         'jobs': jobs,
         'intervals': {'level': CONFIDENCE_LEVEL, 'resamples': RESAMPLES, 'seed': SEED},
+        'settings': {name: dict(values) for name, values in (settings or {}).items()},
         'rows': [dataclasses.asdict(row) for result in results for row in result.rows()],
         'accuracy': [dataclasses.asdict(row) for result in results for row in accuracy(result)],
         'sparsification': [found for result in results for found in _curves(result)],
@@ -179,6 +182,15 @@ def read_accuracy(path: Path) -> list[Accuracy]:
             f'{path}: has no rows of accuracy that can be read ({type(error).__name__}: {error}); '
             'write it again with dtp-stereo eval -o DIR'
         ) from error
+
+
+def read_settings(path: Path) -> dict[str, dict[str, Any]]:
+    """Settings of the methods in a result file, see `methods.deciding`; {} of earlier versions.
+
+    Raises:
+        InputError: see `read`.
+    """
+    return dict(read(path).get('settings') or {})
 
 
 def _intervals(values: dict[str, dict[str, Any]]) -> dict[str, Interval]:

@@ -222,8 +222,8 @@ def evaluate(
             part.
         warm: methods and sizes that were run before; gains those of these scenes.
 
-    A scene with a missing or damaged file is named in `DatasetResult.left_out`, so that it costs
-    nothing of what the others have scored.
+    A scene with a missing or damaged file, or too small for a method, is named in
+    `DatasetResult.left_out`, so that it costs nothing of what the others have scored.
 
     Raises:
         BackendError: a backend failed.
@@ -231,21 +231,23 @@ def evaluate(
     result = DatasetResult(dataset)
     warm = set() if warm is None else warm
     for scene in scenes:
+        estimates, latencies_ms = [], []
         try:
             frame, truth = scene.load()
+            for method in methods:
+                if (method.name, frame.left.shape) not in warm:
+                    # The first frame of a size allocates and compiles; it is not timed.
+                    method.pipeline.process(frame)
+                    warm.add((method.name, frame.left.shape))
+                output = method.pipeline.process(frame)
+                latencies_ms.append(1e3 * sum(output.latency_s.values()))
+                ratio = method.width_ratio(frame)
+                estimates.append(
+                    Estimate(method.name, output.disparity_px, output.confidence, ratio)
+                )
         except InputError as error:
             result.left_out.append(f'{dataset} {scene.name}: {error}')
             continue
-        estimates, latencies_ms = [], []
-        for method in methods:
-            if (method.name, frame.left.shape) not in warm:
-                # The first frame of a size allocates and compiles; it is not timed.
-                warm.add((method.name, frame.left.shape))
-                method.pipeline.process(frame)
-            output = method.pipeline.process(frame)
-            latencies_ms.append(1e3 * sum(output.latency_s.values()))
-            ratio = method.width_ratio(frame)
-            estimates.append(Estimate(method.name, output.disparity_px, output.confidence, ratio))
         # Not the frame's own: depth limits would change what is judged.
         calibration = _calibration(scene, frame)
         result.add(judge(scene.name, frame, truth, estimates, latencies_ms, baseline, calibration))

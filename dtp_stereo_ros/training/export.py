@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from dtp_stereo_ros import models
-from dtp_stereo_ros.errors import ModelError
+from dtp_stereo_ros.errors import InputError, ModelError
 from dtp_stereo_ros.image_io import atomic
 from dtp_stereo_ros.markdown import table
 from dtp_stereo_ros.models import ModelSpec
@@ -43,13 +43,20 @@ def export_model(
         pair: what the card calls `frame`.
 
     Raises:
+        InputError: a folder, or a checkpoint that is no earlier export, has one of these names.
         ModelError: see `export_onnx`.
     """
-    parity = export_onnx(source, folder / f'{name}.onnx', frame)
-    copy = folder / f'{name}.pt'
-    if copy.resolve() != source.resolve():
-        checkpoint.save(copy, checkpoint.load(source), checkpoint.read(source)['meta'])
+    target, copy = (folder / f'{name}{ending}' for ending in ('.onnx', '.pt'))
     card = folder / f'{name}.md'
+    for path in (target, copy, card):
+        if path.is_dir():
+            raise InputError(f'{path}: is a folder; give another --name')
+    # As last.pt, in the folder of a run.
+    if copy.exists() and not (copy.samefile(source) or target.exists()):
+        raise InputError(f'{copy}: is another checkpoint, and no earlier export; give --name')
+    parity = export_onnx(source, target, frame)
+    if not (copy.exists() and copy.samefile(source)):
+        checkpoint.save(copy, checkpoint.load(source), checkpoint.read(source)['meta'])
     with atomic(card) as file:
         file.write(model_card(name, folder, parity, evaluation, pair).encode())
     return parity

@@ -318,6 +318,14 @@ def test_a_giant_fixed_size_is_refused(name: str, make_onnx: MakeOnnx) -> None:
         create(_fp32(name, path))
 
 
+@pytest.mark.parametrize('size', [('H', 320), (96, 'W')])
+def test_a_size_that_is_fixed_in_one_direction_is_refused(
+    name: str, make_onnx: MakeOnnx, size: tuple[int | str, int | str]
+) -> None:
+    with pytest.raises(ModelError, match=r'takes images whose (width is 320|height is 96) px, of'):
+        create(_fp32(name, make_onnx(size=size)))
+
+
 def test_data_outside_the_folder_of_a_model_is_not_read(name: str, make_onnx: MakeOnnx) -> None:
     onnx = pytest.importorskip('onnx')
     path = make_onnx()

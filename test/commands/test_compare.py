@@ -62,3 +62,52 @@ def test_reports_with_other_parts_are_refused(tmp_path: Path, capsys, scenes) ->
     file.write_text(json.dumps(document))
     assert main(['compare', str(file), str(file)]) == 2
     assert capsys.readouterr().err.count('\n') == 1
+
+
+def test_scenes_are_compared_over_the_pixels_that_both_files_judge(tmp_path: Path) -> None:
+    """The same results, once with a mask of what both cameras see and once without."""
+    roots = [layouts.middlebury_v3(tmp_path / name / 'set') for name in ('masked', 'bare')]
+    for mask in roots[1].glob('*/mask0nocc.png'):
+        mask.unlink()
+    documents = []
+    for root in roots:
+        out = tmp_path / f'report-{root.parent.name}'
+        assert main(['eval', '--data', f'middlebury_v3:{root}', *FAST, '-o', str(out)]) == 0
+        documents.append(result_file.read(out / 'report.json'))
+    regions = [{r for scene in d['scenes'] for r in scene['scores']} for d in documents]
+    assert 'noc/filled' in regions[0] - regions[1]
+    for pair in (documents, documents[::-1]):
+        found = {m.key: m for m in paired_measures(*pair)}
+        assert found['epe_px'].difference.images == 2
+        assert found['epe_px'].difference.mean == 0
+        assert {measure.verdict for measure in found.values()} == {''}
+    both = {m.key: m for m in paired_measures(documents[0], documents[0])}
+    of_noc = [scene['scores']['noc/filled']['epe_px'] for scene in documents[0]['scenes']]
+    assert both['epe_px'].first.mean == pytest.approx(sum(of_noc) / 2)
+
+
+@pytest.mark.parametrize('wrong', ['x', [1], {}])
+def test_scores_that_are_no_numbers_are_one_line(tmp_path: Path, capsys, wrong) -> None:
+    data = f'pairs:{layouts.pairs(tmp_path / "set")}'
+    assert main(['eval', '--data', data, *FAST, '-o', str(tmp_path / 'r')]) == 0
+    file = tmp_path / 'r' / 'report.json'
+    document = json.loads(file.read_text())
+    scene = next(scene for scene in document['scenes'] if scene['scores'])
+    scene['scores']['all/filled']['epe_px'] = wrong
+    file.write_text(json.dumps(document))
+    capsys.readouterr()
+    assert main(['compare', str(file), str(file)]) == 2
+    assert capsys.readouterr().err.count('\n') == 1
+
+
+def test_a_file_without_its_command_is_one_line(tmp_path: Path, capsys) -> None:
+    data = f'pairs:{layouts.pairs(tmp_path / "set")}'
+    assert main(['eval', '--data', data, *FAST, '-o', str(tmp_path / 'r')]) == 0
+    file, page = tmp_path / 'r' / 'report.json', tmp_path / 'page'
+    document = json.loads(file.read_text())
+    del document['command']
+    file.write_text(json.dumps(document))
+    capsys.readouterr()
+    assert main(['compare', str(file), str(file), '--report', str(page)]) == 2
+    assert capsys.readouterr().err.count('\n') == 1
+    assert not page.exists()

@@ -85,6 +85,21 @@ def test_a_failure_leaves_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [path.name for path in tmp_path.iterdir()] == ['b']
 
 
+@pytest.mark.parametrize('name', ['d.rrd', 'file/x.rrd'])
+def test_a_file_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    pytest.importorskip('rerun')
+    pair = write_pair(tmp_path)
+    (tmp_path / 'd.rrd').mkdir()
+    (tmp_path / 'file').touch()
+    assert main(['view', *pair, *FAST, '--save', str(tmp_path / name)]) == 2
+    assert capsys.readouterr().err.count('\n') == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        'd.rrd', 'file', 'left.png', 'right.png',
+    ]  # fmt: skip
+
+
 def test_without_rerun_one_line_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -106,6 +121,9 @@ def test_without_rerun_one_line_says_what_to_install(
     [
         (['a', 'b', 'c'], '3 files: give one BAG, or LEFT and RIGHT'),
         (['a', '--calib', 'c.yaml'], '--calib is of a pair'),
+        (['a', 'b', '--rectify'], '--rectify is of a bag'),
+        (['a', 'b', '--every', '3'], '--every is of a bag'),
+        (['a', 'b', '--left-info', '/x'], '--left-info is of a bag'),
         (['a', '--decimation', '0'], '--decimation must be at least 1'),
         (['a', 'b'], 'a: cannot be read'),
         (['a'], 'a: no such bag'),

@@ -136,16 +136,17 @@ def test_the_report_draws_what_has_an_accuracy(
     ((path, given, times, unjudged),) = drawn
     assert (path.name, given, times.size) == ('accuracy.png', rows, '320x120')
     assert {r.name: r.ratio_to_sgbm for r in unjudged} == {'sgbm': 1, 'sgbm-full': 2, 'bm': 0.2}
-    text = (tmp_path / 'report.md').read_text()
+    text = (tmp_path / 'bench.md').read_text()
     assert 'vertical line: sgbm, sgbm-full, bm.' in text
     assert '- torch: not installed' in text
 
 
 def test_a_report_without_a_method_in_common(result: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / 'accuracy.png').touch()
+    (tmp_path / 'bench.md').write_text('![of before](accuracy.png)')
     bench_result.write_report(tmp_path, result, [accuracy('other')], 'report.json')
     assert not (tmp_path / 'accuracy.png').exists()
-    text = (tmp_path / 'report.md').read_text()
+    text = (tmp_path / 'bench.md').read_text()
     assert 'report.json has no accuracy of any of light net fp32, sgbm, sgbm-full, bm;' in text
     assert '.png' not in text
 

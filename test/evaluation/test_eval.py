@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -104,8 +105,9 @@ def test_an_image_in_which_nothing_is_found_is_wrong(tmp_path: Path, sgbm: Metho
     names = ('times.png', 'thin_other.jpg', 'extremes.jpg', 'mine.jpg')
     for name in names:
         (tmp_path / name).touch()
+    (tmp_path / 'report.md').write_text(' '.join(f'![]({name})' for name in names))
     write_report(tmp_path, [result], '')
-    # What an earlier report showed is gone.
+    # What an earlier report showed is gone, as far as it was its own.
     assert [name for name in names if (tmp_path / name).exists()] == ['mine.jpg']
     report = (tmp_path / 'report.md').read_text()
     accuracy = next(line for line in report.splitlines() if '| blind ' in line)
@@ -201,6 +203,46 @@ def test_damaged_scenes_are_named_and_cost_nothing_of_the_others(
     assert {row['images'] for row in document['rows'] if row['dataset'] != 'pairs'} == {1}
     (line,) = document['left_out']
     assert f'Left out: {line}' in (out / 'report.md').read_text()
+
+
+def test_a_scene_that_is_too_small_for_a_method_costs_nothing_of_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = layouts.pairs(tmp_path / 'p')
+    for side in ('left', 'right'):
+        image = cv2.imread(str(root / f'wall_{side}.png'))
+        cv2.imwrite(str(root / f'tiny_{side}.png'), image[:8, :8])
+    assert main(['eval', '--data', f'pairs:{root}', '--backend', 'sgbm', '--json']) == 1
+    captured = capsys.readouterr()
+    assert 'error: left out, pairs tiny: images are 8 px wide, sgbm needs at least' in captured.err
+    assert {s['scene'] for s in json.loads(captured.out)['scenes']} == {'blank', 'wall'}
+
+
+def test_a_new_report_leaves_pictures_that_the_one_before_did_not_show(tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    data = ['--data', f'pairs:{layouts.pairs(tmp_path / "p")}', '--backend', 'sgbm']
+    assert main(['eval', *data, '-o', str(out)]) == 0
+    own = [out / name for name in ('calibration.png', 'times.png', 'thin_ice.jpg')]
+    for picture in own:
+        picture.write_bytes(b'of the user')
+    with (out / 'report.md').open('a') as report:
+        report.write('![](times.png)')
+    assert main(['eval', *data, '-o', str(out)]) == 0
+    assert [picture.exists() for picture in own] == [True, False, True]
+
+
+def test_the_baseline_has_the_threads_of_the_methods(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    monkeypatch.setattr(
+        'dtp_stereo_ros.commands.eval.opened',
+        lambda configs: threads.extend(c.threads for c in configs) or sys.exit(3),
+    )
+    data = ['--data', f'pairs:{layouts.pairs(tmp_path / "p")}']
+    with pytest.raises(SystemExit):
+        main(['eval', *data, '--backend', 'onnx', '--threads', '1'])
+    assert threads == [1, 1]
 
 
 def test_a_data_set_of_which_nothing_can_be_read_has_no_rows(tmp_path: Path) -> None:

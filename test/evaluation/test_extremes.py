@@ -37,6 +37,18 @@ def test_the_first_method_orders_the_scenes():
     assert red(worst[:, 1380:]) == 0
 
 
+def test_a_scene_in_which_nothing_was_found_is_the_worst():
+    """As in the tables, where all of it is wrong."""
+    extremes = Extremes()
+    extremes.see('good', *scene(0))
+    truth, (estimate, sgbm) = scene(0)
+    nothing = Estimate(estimate.method, np.full_like(estimate.disparity_px, np.nan))
+    extremes.see('nothing', truth, [nothing, sgbm])
+    extremes.see('bad', *scene(30))
+    best, worst = extremes._best, extremes._worst
+    assert (best.bad_3, worst.bad_3) == (0.0, 1.0)
+
+
 def test_pixels_that_both_cameras_see_decide_where_they_are_known():
     truth, estimates = scene(20)
     hidden = np.zeros((40, 92), bool)

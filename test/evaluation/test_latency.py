@@ -103,6 +103,54 @@ def test_a_bench_without_the_asked_model_is_refused(
     assert 'no time of dtpnet onnx fp32 in it, but of net openvino bf16, sgbm;' in error
 
 
+def test_times_and_errors_of_other_settings_are_not_put_together(
+    tmp_path: Path, make_onnx: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither of another scale or model file of one name, whichever command comes first."""
+    pytest.importorskip('onnxruntime')
+    pair = [str(tmp_path / 'left.png'), str(tmp_path / 'right.png')]
+    for path, image in zip(pair, layouts.plane_pair(), strict=True):
+        cv2.imwrite(path, image)
+    model, set_ = str(make_onnx()), f'flyingthings:{layouts.flyingthings(tmp_path / "f")}'
+    bench = ['bench', *pair, '--backend', 'onnx', '--runs', '1', '--no-memory']
+    judge = ['eval', '--data', set_, '--backend', 'onnx']
+    assert main([*bench, '--model', model, '--threads', '1', '--json']) == 0
+    times, report_of = tmp_path / 'bench.json', str(tmp_path / 'r')
+    times.write_text(capsys.readouterr().out)
+    assert main([*judge, '--model', model, '--bench', str(times), '-o', report_of]) == 0
+    accuracy = ['--report', str(tmp_path / 'b'), '--accuracy', f'{report_of}/report.json']
+    assert main([*bench, '--model', model, *accuracy]) == 0
+    other = make_onnx('other.onnx', outputs=('disparity',))
+    for more, message in (
+        (['--model', model, '--scale', '0.5'], 'input_scale'),
+        (['--model', model, '--left-right-check', '2'], 'left_right_check'),
+        (['--model', str(other)], 'tiny onnx fp32 is of another model file'),
+    ):
+        for command in ([*judge, '--bench', str(times)], [*bench, *accuracy]):
+            capsys.readouterr()
+            assert main([*command, *more]) == 2, (command, more)
+            assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_models_of_one_name_keep_their_times(
+    tmp_path: Path, make_onnx: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip('onnxruntime')
+    pair = [str(tmp_path / 'left.png'), str(tmp_path / 'right.png')]
+    for path, image in zip(pair, layouts.plane_pair(), strict=True):
+        cv2.imwrite(path, image)
+    both = f'{make_onnx("a.onnx")},{make_onnx("b.onnx", outputs=("disparity",))}'
+    arguments = ['--backend', 'onnx', '--model', both]
+    assert main(['bench', *pair, *arguments, '--runs', '1', '--no-memory', '--json']) == 0
+    path = tmp_path / 'bench.json'
+    path.write_text(capsys.readouterr().out)
+    names = ['tiny onnx fp32', f'tiny onnx fp32 {tmp_path / "b.onnx"}', 'sgbm']
+    assert list(latency.read_bench(path).ratios) == names
+    data = f'flyingthings:{layouts.flyingthings(tmp_path / "f")}'
+    assert main(['eval', '--data', data, *arguments, '--bench', str(path), '--json']) == 0
+    assert list(json.loads(capsys.readouterr().out)['times']['ratios']) == names
+
+
 def test_the_report_has_the_plots_and_says_where_there_can_be_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from dtp_stereo_ros import models
 from dtp_stereo_ros.cli import main
-from dtp_stereo_ros.errors import ModelError
+from dtp_stereo_ros.errors import InputError, ModelError
 from dtp_stereo_ros.image_io import write_png
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
@@ -84,6 +84,30 @@ def test_a_report_becomes_a_section_of_the_card(source, frame, tmp_path):
     export.export_model(source, tmp_path, 'mine', frame, report)
     card = (tmp_path / 'mine.md').read_text()
     assert card.endswith('\n## Evaluation\n\n`command`\n\n| scene |\n')
+
+
+@pytest.mark.parametrize('source', ['light'], indirect=True)
+def test_no_other_checkpoint_is_overwritten(source, frame, tmp_path):
+    last = tmp_path / 'last.pt'
+    last.write_bytes(b'to go on from')
+    with pytest.raises(InputError, match=r'last\.pt: is another checkpoint, and no earlier exp'):
+        export.export_model(source, tmp_path, 'last', frame)
+    assert last.read_bytes() == b'to go on from'
+    assert not (tmp_path / 'last.onnx').exists()
+    # The checkpoint itself, and an export of before.
+    for _ in range(2):
+        export.export_model(source, tmp_path, 'best', frame)
+        export.export_model(source, tmp_path, 'mine', frame)
+    checkpoint.load(source)
+
+
+@pytest.mark.parametrize('source', ['light'], indirect=True)
+@pytest.mark.parametrize('ending', ['.onnx', '.pt', '.md'])
+def test_a_folder_in_place_of_a_file_is_named(source, frame, tmp_path, ending):
+    (tmp_path / f'x{ending}').mkdir()
+    with pytest.raises(InputError, match=rf'x\{ending}: is a folder; give another --name'):
+        export.export_model(source, tmp_path, 'x', frame)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['best.pt', f'x{ending}']
 
 
 @pytest.mark.parametrize('name', ['dtpnet', 'dtpnet-small'])

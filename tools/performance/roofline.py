@@ -120,6 +120,8 @@ def roofline(names: Sequence[str], size: tuple[int, int], rounds: int) -> str:
     headings += ['GMAC/s', 'peak GMAC/s', 'share of the peak', 'roofline ms', 'limited by']
     return (
         f'{table(headings, rows)}\n\n'
+        'GMAC: of convolutions and of matrix products, as the correlation is; `prune` counts '
+        'convolutions alone. '
         f'Pairs of {width_px}x{height_px}, padded to what the model takes, one thread. ms: CPU '
         'time of the process, so that other work of the machine is not in it; medians of '
         f'{rounds} times, all in turns. Peak: a 3x3 convolution of {_CHANNELS} to {_CHANNELS} '

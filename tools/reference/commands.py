@@ -51,6 +51,8 @@ def _row(action: argparse.Action) -> list[str]:
     if _default(action):
         meaning = _DEFAULT.sub('', meaning).strip()
     if action.choices and not any(str(choice) in meaning for choice in action.choices):
+        if meaning and not meaning.endswith('.'):
+            meaning += '.'
         meaning += f' One of {", ".join(map(str, action.choices))}.'
     if action.required and action.option_strings:
         meaning += ' Required.'

@@ -24,6 +24,8 @@ _KEYS = {
     'columns': 'the measures below: key, heading and meaning of each',
     'intervals': f'level ({CONFIDENCE_LEVEL:g}), number of resamples ({RESAMPLES}) and seed of '
     'the bootstrap',
+    'settings': 'method to the settings that decide its errors: hash of its model file, '
+    'input_scale, left_right_check; empty for bags',
     'jobs': 'number of scenes or bags that were judged at the same time; above 1 latencies are '
     'comparable with no others',
     'rows': 'one entry for each data set, method, region and treatment of holes',
