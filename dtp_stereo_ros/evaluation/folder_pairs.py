@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from ..errors import InputError
 from .scan import at_least_one, by_stem, files, images, only_of
 from .scene import Scene, pfm_truth
 
@@ -14,13 +13,14 @@ def pairs(root: Path) -> list[Scene]:
     """Any folder of ``NAME_left.* NAME_right.*``, with ``NAME_disp.pfm`` where there is truth."""
     found = by_stem(images(root))
     truths = by_stem(files(root, {'.pfm'}))
-    scenes = []
-    for stem in found:
-        if not stem.endswith('_left'):
-            continue
-        name = stem.removesuffix('_left')
-        left, right = (only_of(found.get(s, []), root, f'{s}.*') for s in (stem, f'{name}_right'))
-        scenes.append(_scene(name, left, right, truths.get(f'{name}_disp', [])))
+
+    def scene(name: str) -> Scene:
+        stems = f'{name}_left', f'{name}_right'
+        left, right = (only_of(found.get(stem, []), root, f'{stem}.*') for stem in stems)
+        return _scene(name, left, right, truths.get(f'{name}_disp', []))
+
+    names = [stem.removesuffix('_left') for stem in found if stem.endswith('_left')]
+    scenes = [Scene.of(name, partial(scene, name)) for name in names]
     return at_least_one(scenes, root, '*_left.*')
 
 
@@ -34,13 +34,13 @@ def folder(root: Path) -> list[Scene]:
         return pairs(root)
     lefts, rights = by_stem(images(root / 'left')), by_stem(images(root / 'right'))
     truths = by_stem(files(root / 'disp', {'.pfm'})) if (root / 'disp').is_dir() else {}
-    scenes = []
-    for name, found in lefts.items():
-        left = only_of(found, root / 'left', f'{name}.*')
-        if name not in rights:
-            raise InputError(f'{left}: there is no {name}.* in {root / "right"}')
-        right = only_of(rights[name], root / 'right', f'{name}.*')
-        scenes.append(_scene(name, left, right, truths.get(name, [])))
+
+    def scene(name: str) -> Scene:
+        left = only_of(lefts[name], root / 'left', f'{name}.*')
+        right = only_of(rights.get(name, []), root / 'right', f'{name}.*')
+        return _scene(name, left, right, truths.get(name, []))
+
+    scenes = [Scene.of(name, partial(scene, name)) for name in lefts]
     return at_least_one(scenes, root, 'left/*')
 
 

@@ -121,13 +121,8 @@ def middlebury_2001(root: Path) -> list[Scene]:
         for left, right, truth, right_truth, scale in _NAMES_2001:
             if truth in stems:
                 read = partial(_px_2001, scale)
-                scene = Scene(
-                    folder.name,
-                    only(folder, left),
-                    only(folder, right),
-                    partial(_truth_by, read, only(folder, truth)),
-                    truth_files=(only(folder, truth),),
-                )
+                make = partial(_named_scene, folder, (left, right, truth), read)
+                scene = Scene.of(folder.name, make)
                 other = only(folder, right_truth) if right_truth in stems else None
                 scenes.append(with_right(scene, other, read))
                 break
@@ -148,17 +143,31 @@ def middlebury_classic(root: Path) -> list[Scene]:
     for name, scale in scales.items():
         if not (math.isfinite(scale) and scale > 0):
             raise InputError(f'{path}: the factor of {name} is {scale}, it must be positive')
+    stems = ('left', 'right', 'disp')
     scenes = [
-        Scene(
+        Scene.of(
             name,
-            only(root / name, 'left'),
-            only(root / name, 'right'),
-            partial(_truth_by, partial(scaled_grey_px, scale=scale), only(root / name, 'disp')),
-            truth_files=(only(root / name, 'disp'), path),
+            partial(_named_scene, root / name, stems, partial(scaled_grey_px, scale=scale), path),
         )
         for name, scale in sorted(scales.items())
     ]
     return at_least_one(scenes, root, 'scene in scale.json')
+
+
+def _named_scene(
+    folder: Path,
+    stems: tuple[str, str, str],
+    read: Callable[[Path], Float32Array],
+    *others: Path,
+) -> Scene:
+    """Left and right image and truth of a folder by their names; the truth depends on others too.
+
+    Raises:
+        InputError: one of them is missing, or there are several of that name.
+    """
+    left, right, truth = (only(folder, stem) for stem in stems)
+    load = partial(_truth_by, read, truth)
+    return Scene(folder.name, left, right, load, truth_files=(truth, *others))
 
 
 def _px_2001(scale: int, path: Path) -> Float32Array:

@@ -64,6 +64,7 @@ class Scene:
             the only one of its world.
         calibration_file: as published with the pair, or None.
         truth_files: all that `load_truth` reads, and what it would read if it were there.
+        broken: why nothing can be read, where its files are not as the layout has them.
     """
 
     name: str
@@ -74,6 +75,15 @@ class Scene:
     world: str = ''
     calibration_file: Path | None = None
     truth_files: tuple[Path, ...] = ()
+    broken: str = ''
+
+    @classmethod
+    def of(cls, name: str, make: Callable[[], Scene]) -> Scene:
+        """A scene that a reader makes, or a broken one where its files are not there."""
+        try:
+            return make()
+        except InputError as error:
+            return cls(name, Path(name), Path(name), broken=str(error))
 
     def load_frame(self) -> StereoFrame:
         """Read both images.
@@ -81,6 +91,8 @@ class Scene:
         Raises:
             InputError: a file is missing or unreadable, or the sizes differ; names the files.
         """
+        if self.broken:
+            raise InputError(self.broken)
         return read_pair(self.left, self.right)
 
     def load(self) -> tuple[StereoFrame, Truth | None]:

@@ -132,7 +132,7 @@ def slices(datasets: Sequence[tuple[str, Sequence[Scene]]], work: SliceWork) -> 
         size = max(1, min(_MOST_SCENES, len(scenes) // _SLICES))
         for start in range(0, len(scenes), size):
             part = tuple(scenes[start : start + size])
-            files = [(s.name, *map(state_of, _files(s))) for s in part]
+            files = [(s.name, s.broken, *map(state_of, _files(s))) for s in part]
             tasks.append(Task(name_of(len(tasks), work, name, files), Slice(name, part)))
     return tasks
 

@@ -108,8 +108,9 @@ def test_a_wrong_place_is_named_with_the_mend(tmp_path: Path, spec: str, message
 def test_a_scene_without_its_disparity_is_named(tmp_path: Path) -> None:
     root = layouts.middlebury_classic(tmp_path / 'c')
     (root / 'Plane' / 'disp.pgm').unlink()
+    _, scenes = open_dataset(f'middlebury_classic:{root}')
     with pytest.raises(InputError, match=r'Plane: 0 files disp\.\*, expected one'):
-        open_dataset(f'middlebury_classic:{root}')
+        scenes[0].load()
 
 
 def test_a_missing_right_image_is_named_when_it_is_read(tmp_path: Path) -> None:

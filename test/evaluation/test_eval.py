@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -216,6 +217,34 @@ def test_a_scene_that_is_too_small_for_a_method_costs_nothing_of_the_others(
     captured = capsys.readouterr()
     assert 'error: left out, pairs tiny: images are 8 px wide, sgbm needs at least' in captured.err
     assert {s['scene'] for s in json.loads(captured.out)['scenes']} == {'blank', 'wall'}
+
+
+@pytest.mark.parametrize(
+    ('kind', 'scene', 'path'),
+    [
+        ('pairs', 'wall', 'wall_right.png'),
+        ('middlebury_classic', 'Plane', 'Plane/disp.pgm'),
+        ('middlebury_classic', 'Plane', 'Plane'),
+        ('middlebury_2001', 'venus', 'venus/im6.ppm'),
+        ('kitti2015', '000000_10', 'image_3/000000_10.png'),
+    ],
+)
+def test_a_missing_file_costs_its_scene_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, scene: str, path: str
+) -> None:
+    root = getattr(layouts, kind)(tmp_path / kind)
+    shutil.rmtree(root / path, ignore_errors=True)
+    (root / path).unlink(missing_ok=True)
+    data = [
+        '--data',
+        f'{kind}:{root}',
+        '--data',
+        f'flyingthings:{layouts.flyingthings(tmp_path / "f")}',
+    ]
+    assert main(['eval', *data, '--backend', 'sgbm', '--json']) == 1
+    captured = capsys.readouterr()
+    assert f'error: left out, {kind} {scene}: {root}' in captured.err
+    assert scene not in {s['scene'] for s in json.loads(captured.out)['scenes']}
 
 
 def test_a_new_report_leaves_pictures_that_the_one_before_did_not_show(tmp_path: Path) -> None:

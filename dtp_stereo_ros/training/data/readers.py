@@ -110,14 +110,21 @@ def open_pairs(spec: str, cache: Path) -> list[Scene]:
     """Find the pairs of ``NAME:PLACE``.
 
     Raises:
-        InputError: the name is unknown, or the place is missing or laid out otherwise.
+        InputError: the name is unknown, the place is missing or laid out otherwise, or an image
+            of a pair is missing.
     """
     name, colon, place = spec.partition(':')
     if name not in READERS or not colon or not place:
         raise InputError(
             f'data {spec!r}: write synthetic, or NAME:PATH with NAME one of {", ".join(READERS)}'
         )
-    return datasets.named_apart(READERS[name](place, cache))
+    scenes = READERS[name](place, cache)
+    for scene in scenes:
+        # A training would meet it after hours; an evaluation leaves it out.
+        missing = [path for path in (scene.left, scene.right) if not path.exists()]
+        if scene.broken or missing:
+            raise InputError(scene.broken or f'{missing[0]}: no such file; its pair needs it')
+    return datasets.named_apart(scenes)
 
 
 def _rendered_truth(path: Path) -> Truth:

@@ -101,6 +101,16 @@ def test_a_scene_of_2001_without_its_picture_is_named(tmp_path):
         open_pairs(f'middlebury_2001:{root}', tmp_path)
 
 
+@pytest.mark.parametrize('kind', ['folder', 'kitti2015', 'sceneflow'])
+def test_a_pair_without_its_right_image_is_told_before_a_training(tmp_path, kind):
+    make = {'folder': layouts.pairs, 'sceneflow': layouts.flyingthings}
+    root = make.get(kind, getattr(layouts, kind, None))(tmp_path / 'data')
+    right = open_pairs(f'{kind}:{root}', tmp_path)[-1].right
+    right.unlink()
+    with pytest.raises(InputError, match=r'no such file; its pair needs it|expected one'):
+        open_pairs(f'{kind}:{root}', tmp_path)
+
+
 def test_every_reader_of_a_published_layout_is_tested_here():
     tested = {mark[0] for mark in test_layouts.pytestmark[0].args[1]}
     assert tested | {'bag', 'rendered'} == set(READERS)
@@ -136,7 +146,7 @@ def test_what_is_missing_is_named(tmp_path, spec, message):
 def test_a_lonely_left_image_is_named(tmp_path):
     root = two_folders(tmp_path / 'data')
     (root / 'right' / '7.png').unlink()
-    with pytest.raises(InputError, match=r'left/7\.png: there is no 7\.\* in .*right'):
+    with pytest.raises(InputError, match=r'right: 0 files 7\.\*, expected one'):
         open_pairs(f'folder:{root}', tmp_path)
 
 
