@@ -123,10 +123,10 @@ def run(args: argparse.Namespace) -> int:
     part = selection(args)
     pipeline, node = read_settings(args)
     make_folders(args)
+    # Before the models are loaded, which takes seconds.
     if not any(given.exists() for given in args.bags):
-        # Before the models are loaded, which takes seconds.
         raise InputError(f'{args.bags[0]}: no such bag; check the path')
-    if bounds and len(args.bags) == 1:
+    if len(args.bags) == 1:
         with Recording(args.bags[0]) as recording:
             given = given_topics(args)
             check_truth(bounds, chosen_topics(recording, args.camera, given, node.rectify))
