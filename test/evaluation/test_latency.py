@@ -59,6 +59,15 @@ def test_block_matching_finds_a_plane_up_to_the_left_border(
     assert set(found.latency_s) == set(latency.STAGES)
 
 
+@pytest.fixture
+def pair(tmp_path: Path) -> list[str]:
+    """Two images of a plane."""
+    files = [str(tmp_path / 'left.png'), str(tmp_path / 'right.png')]
+    for path, image in zip(files, layouts.plane_pair(), strict=True):
+        cv2.imwrite(path, image)
+    return files
+
+
 def test_times_are_in_those_of_sgbm(make_frame: Callable[..., StereoFrame]) -> None:
     methods = [Method('net', Slow(0.02)), Method('sgbm', Slow(0.04))]
     times = latency.measure(methods, make_frame(8), runs=2)
@@ -104,13 +113,13 @@ def test_a_bench_without_the_asked_model_is_refused(
 
 
 def test_times_and_errors_of_other_settings_are_not_put_together(
-    tmp_path: Path, make_onnx: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    pair: list[str],
+    make_onnx: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Neither of another scale or model file of one name, whichever command comes first."""
     pytest.importorskip('onnxruntime')
-    pair = [str(tmp_path / 'left.png'), str(tmp_path / 'right.png')]
-    for path, image in zip(pair, layouts.plane_pair(), strict=True):
-        cv2.imwrite(path, image)
     model, set_ = str(make_onnx()), f'flyingthings:{layouts.flyingthings(tmp_path / "f")}'
     bench = ['bench', *pair, '--backend', 'onnx', '--runs', '1', '--no-memory']
     judge = ['eval', '--data', set_, '--backend', 'onnx']
@@ -133,12 +142,12 @@ def test_times_and_errors_of_other_settings_are_not_put_together(
 
 
 def test_models_of_one_name_keep_their_times(
-    tmp_path: Path, make_onnx: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    pair: list[str],
+    make_onnx: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip('onnxruntime')
-    pair = [str(tmp_path / 'left.png'), str(tmp_path / 'right.png')]
-    for path, image in zip(pair, layouts.plane_pair(), strict=True):
-        cv2.imwrite(path, image)
     both = f'{make_onnx("a.onnx")},{make_onnx("b.onnx", outputs=("disparity",))}'
     arguments = ['--backend', 'onnx', '--model', both]
     assert main(['bench', *pair, *arguments, '--runs', '1', '--no-memory', '--json']) == 0
@@ -191,13 +200,9 @@ def test_a_set_without_truth_has_a_report_too(tmp_path: Path) -> None:
 
 
 def test_the_command_draws_accuracy_against_times_of_bench(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, pair: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip('matplotlib')
-    left, right = layouts.plane_pair()
-    pair = [str(tmp_path / 'left.png'), str(tmp_path / 'right.png')]
-    cv2.imwrite(pair[0], left)
-    cv2.imwrite(pair[1], right)
     assert main(['bench', *pair, '--backend', 'sgbm,bm', '--runs', '1', '--json']) == 0
     bench = tmp_path / 'bench.json'
     bench.write_text(capsys.readouterr().out)
