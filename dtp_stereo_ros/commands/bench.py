@@ -181,13 +181,14 @@ def _latencies(args: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError('--accuracy is for the plot of a report; give --report DIR')
     frames = _frames(args.pair, args.size)
     accuracy = read_accuracy(args.accuracy) if args.accuracy else []
+    judged = read_settings(args.accuracy) if args.accuracy else {}
     if args.report:
         make_folder(args.report)
     asked = args.backends.split(',') if args.backends else None
     runners, passed_over = _enter(pipeline_config(args), asked, _models(args))
     try:
-        for runner in runners if args.accuracy else ():
-            _check_judged(runner, args.accuracy)
+        for runner in runners:
+            _check_judged(runner, judged, args.accuracy)
         sizes = [
             _timed(runners, frame, args.runs, with_memory=not args.no_memory) for frame in frames
         ]
@@ -204,10 +205,10 @@ def _latencies(args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def _check_judged(runner: _Runner, path: Path) -> None:
+def _check_judged(runner: _Runner, judged: dict[str, dict[str, Any]], path: Path) -> None:
     """The accuracy in a file must be of the method that is timed."""
-    judged = read_settings(path).get(runner.own_name, {})
-    found = disagreement(runner.own_name, judged, deciding(runner.method))
+    name = runner.own_name
+    found = disagreement(name, judged.get(name, {}), deciding(runner.method))
     if found:
         raise InputError(f'{path}: {found}; call eval with the settings of this bench')
 

@@ -138,9 +138,8 @@ def run(args: argparse.Namespace) -> int:
     fleet = fleet_of(args)
     methods = _methods(args)
     try:
-        settings = {method.name: deciding(method) for method in methods}
         if times:
-            _check_times(times, methods, settings, args.bench)
+            _check_times(times, methods, args.bench)
         if args.out:
             make_folder(args.out)
         judged = _judge(args, fleet, datasets, methods)
@@ -152,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         for method in methods:
             method.pipeline.close()
-    return _report(args, judged, times, settings)
+    return _report(args, judged, times)
 
 
 @dataclass
@@ -161,21 +160,23 @@ class _Judged:
 
     Attributes:
         done: by the fleet.
+        settings: method to its `methods.deciding`.
     """
 
     done: Finished
     results: list[DatasetResult]
+    settings: dict[str, dict[str, Any]]
     extremes: Extremes = field(default_factory=Extremes)
     thin: dict[str, ThinStructures] = field(default_factory=dict)
 
-    def extras(self, times: Times | None, settings: dict[str, dict[str, Any]]) -> Extras:
+    def extras(self, times: Times | None) -> Extras:
         """Parts of the report besides scores."""
         thin = {name: found.picture() for name, found in self.thin.items()}
         return Extras(
             self.extremes.picture(),
             {name: picture for name, picture in thin.items() if picture is not None},
             times,
-            settings,
+            self.settings,
         )
 
 
@@ -192,7 +193,9 @@ def _judge(
         done = finish(fleet, work, tasks, parts, SliceWorker(methods, pictures))
         if done.taken:
             print(f'{done.taken} of {len(tasks)} parts were judged before', file=sys.stderr)
-        judged = _Judged(done, [DatasetResult(name, ScoreLog()) for name, _ in datasets])
+        settings = {method.name: deciding(method) for method in methods}
+        results = [DatasetResult(name, ScoreLog()) for name, _ in datasets]
+        judged = _Judged(done, results, settings)
         by_name = {result.dataset: result for result in judged.results}
         for task, value in done.values():
             name = task.given.dataset
@@ -206,18 +209,15 @@ def _judge(
     return judged
 
 
-def _report(
-    args: argparse.Namespace,
-    judged: _Judged,
-    times: Times | None,
-    settings: dict[str, dict[str, Any]],
-) -> int:
+def _report(args: argparse.Namespace, judged: _Judged, times: Times | None) -> int:
     results, jobs = judged.results, judged.done.jobs
     if args.out:
-        write_report(args.out, results, typed_command(), judged.extras(times, settings), jobs)
+        write_report(args.out, results, typed_command(), judged.extras(times), jobs)
         judged.done.forget()
     if args.json:
-        document = as_document(results, typed_command(), times, jobs=jobs, settings=settings)
+        document = as_document(
+            results, typed_command(), times, jobs=jobs, settings=judged.settings
+        )
         sys.stdout.writelines(json_pieces(document))
         print()
     else:
@@ -249,9 +249,7 @@ def _methods(args: argparse.Namespace) -> list[Method]:
     return methods
 
 
-def _check_times(
-    times: Times, methods: list[Method], settings: dict[str, dict[str, Any]], path: Path
-) -> None:
+def _check_times(times: Times, methods: list[Method], path: Path) -> None:
     """Each model must have a time, with the settings that it is judged with."""
     classical = (BASELINE, block_matching.NAME)
     missing = [m.name for m in methods if m.name not in times.ratios and m.name not in classical]
@@ -260,7 +258,7 @@ def _check_times(
             f'{path}: no time of {", ".join(missing)} in it, but of {", ".join(times.ratios)}; '
             'call bench with the same --backend, --model and --precision'
         )
-    for name, judged in settings.items():
-        found = disagreement(name, times.settings.get(name, {}), judged)
+    for method in methods:
+        found = disagreement(method.name, times.settings.get(method.name, {}), deciding(method))
         if found:
             raise InputError(f'{path}: {found}; call bench with the settings of this evaluation')

@@ -51,11 +51,12 @@ def export_model(
     for path in (target, copy, card):
         if path.is_dir():
             raise InputError(f'{path}: is a folder; give another --name')
+    is_source = copy.exists() and copy.samefile(source)
     # As last.pt, in the folder of a run.
-    if copy.exists() and not (copy.samefile(source) or target.exists()):
+    if copy.exists() and not (is_source or target.exists()):
         raise InputError(f'{copy}: is another checkpoint, and no earlier export; give --name')
     parity = export_onnx(source, target, frame)
-    if not (copy.exists() and copy.samefile(source)):
+    if not is_source:
         checkpoint.save(copy, checkpoint.load(source), checkpoint.read(source)['meta'])
     with atomic(card) as file:
         file.write(model_card(name, folder, parity, evaluation, pair).encode())

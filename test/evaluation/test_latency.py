@@ -68,6 +68,21 @@ def pair(tmp_path: Path) -> list[str]:
     return files
 
 
+@pytest.fixture
+def bench_file(
+    tmp_path: Path, pair: list[str], capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Path]:
+    """Times the pair with some options and keeps the JSON; its file."""
+
+    def run(*options: str) -> Path:
+        assert main(['bench', *pair, '--runs', '1', *options, '--json']) == 0
+        path = tmp_path / 'bench.json'
+        path.write_text(capsys.readouterr().out)
+        return path
+
+    return run
+
+
 def test_times_are_in_those_of_sgbm(make_frame: Callable[..., StereoFrame]) -> None:
     methods = [Method('net', Slow(0.02)), Method('sgbm', Slow(0.04))]
     times = latency.measure(methods, make_frame(8), runs=2)
@@ -115,6 +130,7 @@ def test_a_bench_without_the_asked_model_is_refused(
 def test_times_and_errors_of_other_settings_are_not_put_together(
     tmp_path: Path,
     pair: list[str],
+    bench_file: Callable[..., Path],
     make_onnx: Callable[..., Path],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -123,9 +139,8 @@ def test_times_and_errors_of_other_settings_are_not_put_together(
     model, set_ = str(make_onnx()), f'flyingthings:{layouts.flyingthings(tmp_path / "f")}'
     bench = ['bench', *pair, '--backend', 'onnx', '--runs', '1', '--no-memory']
     judge = ['eval', '--data', set_, '--backend', 'onnx']
-    assert main([*bench, '--model', model, '--threads', '1', '--json']) == 0
-    times, report_of = tmp_path / 'bench.json', str(tmp_path / 'r')
-    times.write_text(capsys.readouterr().out)
+    one = ['--backend', 'onnx', '--model', model, '--no-memory', '--threads', '1']
+    times, report_of = bench_file(*one), str(tmp_path / 'r')
     assert main([*judge, '--model', model, '--bench', str(times), '-o', report_of]) == 0
     accuracy = ['--report', str(tmp_path / 'b'), '--accuracy', f'{report_of}/report.json']
     assert main([*bench, '--model', model, *accuracy]) == 0
@@ -143,16 +158,14 @@ def test_times_and_errors_of_other_settings_are_not_put_together(
 
 def test_models_of_one_name_keep_their_times(
     tmp_path: Path,
-    pair: list[str],
+    bench_file: Callable[..., Path],
     make_onnx: Callable[..., Path],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip('onnxruntime')
     both = f'{make_onnx("a.onnx")},{make_onnx("b.onnx", outputs=("disparity",))}'
     arguments = ['--backend', 'onnx', '--model', both]
-    assert main(['bench', *pair, *arguments, '--runs', '1', '--no-memory', '--json']) == 0
-    path = tmp_path / 'bench.json'
-    path.write_text(capsys.readouterr().out)
+    path = bench_file(*arguments, '--no-memory')
     names = ['tiny onnx fp32', f'tiny onnx fp32 {tmp_path / "b.onnx"}', 'sgbm']
     assert list(latency.read_bench(path).ratios) == names
     data = f'flyingthings:{layouts.flyingthings(tmp_path / "f")}'
@@ -200,12 +213,10 @@ def test_a_set_without_truth_has_a_report_too(tmp_path: Path) -> None:
 
 
 def test_the_command_draws_accuracy_against_times_of_bench(
-    tmp_path: Path, pair: list[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, bench_file: Callable[..., Path]
 ) -> None:
     pytest.importorskip('matplotlib')
-    assert main(['bench', *pair, '--backend', 'sgbm,bm', '--runs', '1', '--json']) == 0
-    bench = tmp_path / 'bench.json'
-    bench.write_text(capsys.readouterr().out)
+    bench = bench_file('--backend', 'sgbm,bm')
     assert set(latency.read_bench(bench).ratios) == {'sgbm', 'bm'}
     data = f'flyingthings:{layouts.flyingthings(tmp_path / "f")}'
     out = tmp_path / 'out'
