@@ -1,16 +1,19 @@
 # Sourced by demo.sh and test.sh: `install_into_venv EXTRA` makes .venv in the repository and
 # installs the package into it with that extra. Where nothing changed since, it does nothing.
 
+# The path of the interpreter, which `pip --python` needs: it does not look names up.
 find_python() {
   local candidate
-  for candidate in ${PYTHON:-} python3.11 python3; do
-    if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' \
-      2>/dev/null; then
-      echo "$candidate"
+  for candidate in ${PYTHON:-python3.11 python3}; do
+    if "$candidate" -c 'if True:
+      import sys
+      if not (3, 10) <= sys.version_info[:2] <= (3, 14):
+        sys.exit(1)
+      print(sys.executable)' 2>/dev/null; then
       return
     fi
   done
-  echo 'no Python 3.10 to 3.14 found (for which there are wheels of ROS 2); set PYTHON=/path/to/python3.11' >&2
+  echo "${PYTHON:-python3} is no Python 3.10 to 3.14 (for which there are wheels of ROS 2): set PYTHON=/path/to/python3.11" >&2
   return 1
 }
 
