@@ -19,7 +19,7 @@ requires = []
 build-backend = "wheel_of_one"
 backend-path = ["."]
 """
-BACKEND = '''
+BACKEND = """
 import zipfile
 
 NAME = 'installed_by_a_test'
@@ -35,7 +35,7 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
         archive.writestr(f'{NAME}-1.0.dist-info/WHEEL', WHEEL)
         archive.writestr(f'{NAME}-1.0.dist-info/RECORD', '')
     return wheel
-'''
+"""
 Script = Callable[..., 'subprocess.CompletedProcess[str]']
 
 
