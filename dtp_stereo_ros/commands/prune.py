@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from .. import models
-from ..errors import ConfigError
+from ..errors import ConfigError, InputError
 from ..paths import make_folder
 from ..training.settings import PRUNING_BATCHES, SYNTHETIC, Computing, GeneratorConfig, PruneConfig
 from .options import typed_command
@@ -71,6 +71,9 @@ def run(args: argparse.Namespace) -> int:
         raise missing(error) from error
     if args.batches < 1:
         raise ConfigError(f'--batches is {args.batches}, it must be at least 1')
+    out = args.out / 'pruned.pt'
+    if out.exists():
+        raise InputError(f'{out}: is there already, of an earlier call; give another --out')
     make_folder(args.out)
     accelerator = accelerator_for(computing.device, computing.precision == 'bf16')
     specs = tuple(args.data or [SYNTHETIC])
@@ -82,5 +85,5 @@ def run(args: argparse.Namespace) -> int:
         accelerator,
         typed_command(),
     )
-    print(f'{args.out / "pruned.pt"}: {summary_line(report)}')
+    print(f'{out}: {summary_line(report)}')
     return 0

@@ -2,9 +2,9 @@
 
 Channels that hang together are found by DepGraph (Fang et al., CVPR 2023, torch-pruning). Those
 go that the others tell best, see `reconstruct`, or those with the least L2 norm of all their
-weights. How much each group may lose is measured first: a group is cut alone, the error is taken
-without training, and the cuts with the least error per saved multiplication are made until the
-step's share is saved. Narrow cost-filtering layers do not bear the same cut as wide feature layers
+weights. How much each group may lose is measured first: a group is cut alone, the change of the
+disparities is taken without training, and the cuts that change least per saved multiplication are
+made until the step's share is saved. Narrow cost-filtering layers do not bear the same cut as wide feature layers
 (Fast-FoundationStereo).
 """
 
@@ -34,7 +34,7 @@ from ..settings import PruneConfig
 from .cost import ConvolutionCost
 from .reconstruct import MomentsOf, least_missed, read_moments
 
-# A squared error of a network, px^2.
+# The mean squared change of a network's disparities from those of the uncut one, px^2.
 Measure = Callable[[Network], float]
 
 
@@ -46,7 +46,7 @@ class Cuts:
         name: of the layer at the root of the group.
         channels: before the step.
         steps: numbers of channels that may go, rising; after each the width is rounded.
-        errors: of the network after each of `steps` alone, px^2; empty where it was not measured.
+        changes_px2: after each of `steps` alone, see `Measure`; empty where it was not measured.
         saved: multiplications saved by each of `steps` alone, as a share of the whole network,
             widths counted as multiples of `PruneConfig.round_to`.
         cut: channels that went.
@@ -55,7 +55,7 @@ class Cuts:
     name: str
     channels: int
     steps: list[int]
-    errors: list[float] = dataclasses.field(default_factory=list)
+    changes_px2: list[float] = dataclasses.field(default_factory=list)
     saved: list[float] = dataclasses.field(default_factory=list)
     cut: int = 0
 
@@ -66,20 +66,19 @@ class PruneReport:
 
     Attributes:
         groups: every group of channels that may be cut.
-        error_before, error_after: as measured, px^2; after is before any training.
+        change_px2: of the cut network before any training, see `Measure`.
         parameters, multiplications: before and after; the latter of one 640x480 pair.
     """
 
     groups: list[Cuts]
-    error_before: float
-    error_after: float
+    change_px2: float
     parameters: tuple[int, int]
     multiplications: tuple[float, float]
 
     @property
     def change_px(self) -> float:
-        """Root of the error after."""
-        return math.sqrt(self.error_after)
+        """Root mean square of the change, px."""
+        return math.sqrt(self.change_px2)
 
     def plain(self) -> dict[str, Any]:
         """As plain values, for JSON and the checkpoint."""
@@ -117,7 +116,7 @@ def prune(
     Args:
         network: on the CPU.
         config: see `PruneConfig`.
-        measure: squared error of a network, px^2; it may move the network to a device and back.
+        measure: change of a cut network; it may move the network to a device and back.
         pairs: on which the layers that read the channels cut are fitted anew; without them the
             channels of the least norm go, and nothing is fitted.
 
@@ -129,18 +128,16 @@ def prune(
     cost = ConvolutionCost.of(network)
     parameters, multiplications = parameter_count(network), cost.multiplications(network)
     groups = cuttable(network, config)
-    error_before = measure(network)
     moments = read_moments(network, pairs) if pairs else {}
     cutting = _Cutting(network, config, measure, moments, cost)
     if config.by_sensitivity:
         _sensitivity(cutting, groups)
-        _cut_to_ratio(cutting, groups, error_before)
+        _cut_to_ratio(cutting, groups)
     else:
         _spread(cutting, groups)
     cut_channels(network, {g.name: g.cut for g in groups if g.cut}, moments)
     return PruneReport(
         groups,
-        error_before,
         measure(network),
         (parameters, parameter_count(network)),
         (multiplications, cost.multiplications(network)),
@@ -177,16 +174,16 @@ def cuttable(network: Network, config: PruneConfig) -> list[Cuts]:
 def _sensitivity(cutting: _Cutting, groups: list[Cuts]) -> None:
     """Measure what a small, a middle and the largest cut of each group do, alone and untrained.
 
-    Between them the error is taken as linear.
+    Between them the change is taken as linear.
     """
     for cuts in tqdm(groups, unit='group', desc='sensitivity', mininterval=1):
         tried = sorted({cuts.steps[0], cuts.steps[len(cuts.steps) // 2], cuts.steps[-1]})
-        errors, saved = [], []
+        changes, saved = [], []
         for removed in tried:
             trial = cutting.trial({cuts.name: removed})
-            errors.append(cutting.measure(trial))
+            changes.append(cutting.measure(trial))
             saved.append(cutting.saved(trial))
-        cuts.errors += np.interp(cuts.steps, tried, errors).tolist()
+        cuts.changes_px2 += np.interp(cuts.steps, tried, changes).tolist()
         cuts.saved += np.interp(cuts.steps, tried, saved).tolist()
 
 
@@ -244,8 +241,8 @@ def _is_grouped(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Conv2d) and 1 < layer.groups < layer.in_channels
 
 
-def _cut_to_ratio(cutting: _Cutting, groups: list[Cuts], error: float) -> None:
-    """Choose cuts by least added error per saved multiplication until the ratio is saved."""
+def _cut_to_ratio(cutting: _Cutting, groups: list[Cuts]) -> None:
+    """Choose cuts by least added change per saved multiplication until the ratio is saved."""
     while True:
         saved = cutting.saved(cutting.trial({g.name: g.cut for g in groups if g.cut}))
         missing = cutting.config.ratio - saved
@@ -259,8 +256,8 @@ def _cut_to_ratio(cutting: _Cutting, groups: list[Cuts], error: float) -> None:
                 raise ConfigError(
                     f'only {saved:.0%} can be cut; lower ratio or round_to, or raise largest_cut'
                 )
-            # Of cuts that cost nothing, the one after which the error is least.
-            prices = [(_price(c, error, missing), c.errors[_next(c)]) for c in left]
+            # Of cuts that cost nothing, the one after which the change is least.
+            prices = [(_price(c, missing), c.changes_px2[_next(c)]) for c in left]
             missing -= _take(left[prices.index(min(prices))])
 
 
@@ -268,22 +265,21 @@ def _next(cuts: Cuts) -> int:
     return cuts.steps.index(cuts.cut) + 1 if cuts.cut else 0
 
 
-def _price(cuts: Cuts, error: float, missing: float) -> float:
-    """Added error per saved multiplication that is missing, from what is chosen so far.
+def _price(cuts: Cuts, missing: float) -> float:
+    """Added change per saved multiplication that is missing, from what is chosen so far.
 
     To the next cut, the middle one or the largest, whichever is cheapest: a group whose first cut
     saves little stays in play.
 
     Args:
         cuts: a group that can still lose channels.
-        error: of the whole network.
         missing: share of the multiplications that is still to be saved. More is worth nothing.
     """
-    index, saved = _next(cuts), 0.0
+    index, change, saved = _next(cuts), 0.0, 0.0
     if index:
-        error, saved = cuts.errors[index - 1], cuts.saved[index - 1]
+        change, saved = cuts.changes_px2[index - 1], cuts.saved[index - 1]
     return min(
-        max(0.0, cuts.errors[i] - error) / max(1e-9, min(missing, cuts.saved[i] - saved))
+        max(0.0, cuts.changes_px2[i] - change) / max(1e-9, min(missing, cuts.saved[i] - saved))
         for i in {index, max(index, len(cuts.steps) // 2), len(cuts.steps) - 1}
     )
 

@@ -111,7 +111,7 @@ def prune_checkpoint(
     meta['pruned'] = [*meta.get('pruned', []), row]
     make_folder(out)
     chart = out / 'sensitivity.png'
-    if any(group.errors for group in report.groups):
+    if any(group.changes_px2 for group in report.groups):
         draw_sensitivity(chart, report)
     else:
         chart.unlink(missing_ok=True)  # of an earlier call

@@ -17,13 +17,9 @@ def draw_sensitivity(path: Path, report: PruneReport) -> None:
 
     Groups that were cut are red, with their widths before and after; the cheapest are lowest.
     """
-    measured = [g for g in report.groups if g.errors]
+    measured = [g for g in report.groups if g.changes_px2]
     prices = {
-        g.name: [
-            max(0.0, g.errors[i] - report.error_before) / max(1e-6, 100 * g.saved[i])
-            for i in (0, -1)
-        ]
-        for g in measured
+        g.name: [g.changes_px2[i] / max(1e-6, 100 * g.saved[i]) for i in (0, -1)] for g in measured
     }
     measured.sort(key=lambda g: sorted(prices[g.name]))
     figure = new_figure(9, 1.4 + 0.24 * max(4, len(measured)))

@@ -199,7 +199,7 @@ class Ablation:
                 (SYNTHETIC,), data, plan.measure_batches, plan.out / 'cache', self._accelerator
             )
             report = prune_checkpoint(source, folder, how, pairs, self._accelerator, self.command)
-            return {'change_px2': report.error_after}
+            return {'change_px2': report.change_px2}
 
         return _Stage(folder, settings, work, folder / 'pruned.pt')
 

@@ -207,7 +207,7 @@ class Chain:
             )
             report = prune_checkpoint(source, folder, prune.how, pairs, accelerator, self.command)
             print(summary_line(report))
-            return {'change_px2': report.error_after}
+            return {'change_px2': report.change_px2}
 
         folder = self._step(name, settings, work)
         if (folder / 'sensitivity.png').exists():

@@ -194,13 +194,11 @@ def test_widths_count_as_whole_vectors():
 
 
 def imagined(prices):
-    """An error that grows with what each group has lost, at its own price."""
+    """A change that grows with what each group has lost, at its own price."""
 
     def measure(network):
         widths = read_widths(network)
-        return 1.0 + sum(
-            price * (full - widths[name][0]) for name, (price, full) in prices.items()
-        )
+        return sum(price * (full - widths[name][0]) for name, (price, full) in prices.items())
 
     return measure
 
@@ -217,8 +215,7 @@ def test_cuts_are_made_where_they_are_cheap():
     before, after = report.multiplications
     assert 0.006 <= 1 - after / before < 0.01
     assert report.parameters[1] < report.parameters[0]
-    assert report.error_before == 1.0
-    assert report.error_after == pytest.approx(1 + 0.001 * sum(cut.values()))
+    assert report.change_px2 == pytest.approx(0.001 * sum(cut.values()))
     json.dumps(report.plain())
 
 
@@ -234,19 +231,17 @@ def test_what_is_saved_beyond_the_ratio_is_worth_nothing():
     report = prune.prune(network, config, imagined(prices))
     by_name = {g.name: g for g in report.groups}
     # By the share that it saves, the large one is cheaper.
-    rate = {
-        name: (by_name[name].errors[0] - 1) / by_name[name].saved[0] for name in (large, small)
-    }
+    rate = {name: by_name[name].changes_px2[0] / by_name[name].saved[0] for name in (large, small)}
     assert rate[large] < rate[small]
     assert {name for name, cuts in by_name.items() if cuts.cut} == {small}
 
 
-def test_even_cuts_measure_nothing_but_the_ends():
+def test_even_cuts_measure_nothing_but_the_end():
     network = DTPNetLight(LIGHT).eval()
     calls = []
     config = PruneConfig(0.2, round_to=2, by_sensitivity=False)
     report = prune.prune(network, config, lambda n: calls.append(n) or 1.0)
-    assert len(calls) == 2
+    assert len(calls) == 1
     assert sum(g.cut > 0 for g in report.groups) > 0.8 * len(report.groups)
     assert 1 - report.multiplications[1] / report.multiplications[0] >= 0.2
 
@@ -325,5 +320,16 @@ def test_command(tmp_path, capsys, member):
     before, after = checkpoint.load(source), checkpoint.load(tmp_path / 'out' / 'pruned.pt')
     cost = ConvolutionCost.of(before)
     assert cost.multiplications(after, 8) <= 0.95 * cost.multiplications(before, 8)
-    assert all(len(g['errors']) == len(g['steps']) for g in report['groups'])
+    assert all(len(g['changes_px2']) == len(g['steps']) for g in report['groups'])
     assert (tmp_path / 'out' / 'sensitivity.png').stat().st_size > 5000
+
+
+def test_a_network_that_was_pruned_is_not_overwritten(tmp_path, capsys):
+    """Also where it is what shall be pruned again."""
+    earlier = tmp_path / 'pruned.pt'
+    checkpoint.save(earlier, MEMBERS['light'](), {})
+    content = earlier.read_bytes()
+    assert main(['prune', str(earlier), '-o', str(tmp_path), '--device', 'cpu']) == 2
+    expected = f'{earlier}: is there already, of an earlier call; give another --out'
+    assert expected in capsys.readouterr().err
+    assert earlier.read_bytes() == content

@@ -118,13 +118,12 @@ def test_files_of_a_pruning(tmp_path, accelerator, count, size, reconstruct):
     (out / 'sensitivity.png').parent.mkdir()
     (out / 'sensitivity.png').write_text('of an earlier call')
     report = prune_checkpoint(source, out, config, given, accelerator, 'prune')
-    assert report.error_before == 0
     # It is told of other pairs than weights were fitted on, where there are others.
     assert not (out / 'sensitivity.png').exists()
     change = Change(checkpoint.load(source), halves(given)[1], accelerator)
-    assert change(checkpoint.load(out / 'pruned.pt')) == pytest.approx(report.error_after)
-    assert json.loads((out / 'prune.json').read_text())['error_after'] == report.error_after
-    assert f'change by {report.error_after**0.5:.3f} px' in summary_line(report)
+    assert change(checkpoint.load(out / 'pruned.pt')) == pytest.approx(report.change_px2)
+    assert json.loads((out / 'prune.json').read_text())['change_px2'] == report.change_px2
+    assert f'change by {report.change_px2**0.5:.3f} px' in summary_line(report)
     fitted = checkpoint.load(out / 'pruned.pt').features.sixteenth[0][0].weight
     kept = checkpoint.load(source).features.sixteenth[0][0].weight
     # Without fitting, the weights are some of those before.
