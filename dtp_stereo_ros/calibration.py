@@ -47,6 +47,8 @@ _SHORT_BASELINE_M = 0.002
 _LONG_BASELINE_M = 2.5
 # A smaller fx / width is a field of view of over 157 degrees, which no rectified image has.
 _SHORT_FOCAL_SHARE = 0.1
+# Pixels are square; binning of one axis alone makes it 2.
+_PIXEL_ASPECT = 2.5
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,21 @@ def calibration_doubts(calibration: StereoCalibration) -> list[str]:
             f'fx is {calibration.fx_px:.4g} px but the image is {calibration.width_px} px wide; '
             'is it in mm, or of another size?'
         )
+    if not 1 / _PIXEL_ASPECT <= calibration.fy_px / calibration.fx_px <= _PIXEL_ASPECT:
+        doubts.append(
+            f'fx is {calibration.fx_px:.4g} px and fy {calibration.fy_px:.4g} px; P[0] and P[5] '
+            'are nearly equal but for binning'
+        )
+    for name, centre_px, size_px in (
+        ('cx of the left camera', calibration.cx_left_px, calibration.width_px),
+        ('cx of the right camera', calibration.cx_right_px, calibration.width_px),
+        ('cy', calibration.cy_px, calibration.height_px),
+    ):
+        if not -size_px <= centre_px <= 2 * size_px:
+            doubts.append(
+                f'{name} is {centre_px:.4g} px, more than a whole image of {size_px} px outside; '
+                'is the calibration of another size?'
+            )
     return doubts
 
 

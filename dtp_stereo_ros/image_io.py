@@ -26,6 +26,7 @@ from .stereo import (
     StereoFrame,
     StereoResult,
     UInt8Array,
+    depth_mm,
 )
 
 # Colour, 8 bit, and not turned by an EXIF orientation.
@@ -226,12 +227,8 @@ def _write_floats(path: Path, values: Float32Array) -> None:
 
 
 def write_depth_png(path: Path, depth_m: Float32Array) -> None:
-    """Write (H, W) float32 metres as PNG of 16 bit in mm, as the node has it in 16UC1 (REP 118).
-
-    0 is unknown or beyond range; what is farther than 65.535 m is 65535.
-    """
-    millimetres = np.where(np.isfinite(depth_m), depth_m * np.float32(1000), np.float32(0))
-    _, encoded = cv2.imencode('.png', np.rint(millimetres).clip(0, 65535).astype(np.uint16))
+    """Write (H, W) metres as PNG of 16 bits in millimetres, see `stereo.depth_mm`."""
+    _, encoded = cv2.imencode('.png', depth_mm(depth_m))
     with atomic(path) as file:
         file.write(encoded.tobytes())
 
@@ -276,6 +273,15 @@ def write_ply(path: Path, points_m: Float32Array, colors: UInt8Array) -> None:
         file.write(vertices.tobytes())
 
 
+def colour_range(values: Float32Array) -> tuple[float, float]:
+    """Percentiles 1 and 99 of the known numbers; 0 and 1 without any."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return 0.0, 1.0
+    low, high = np.percentile(known, (1, 99))
+    return float(low), float(high)
+
+
 def colorize(
     values: Float32Array, low: float | None = None, high: float | None = None
 ) -> UInt8Array:
@@ -283,13 +289,12 @@ def colorize(
 
     Args:
         values: NaN or infinite where unknown.
-        low, high: values of the ends of the map; by default percentiles 1 and 99 of the known.
+        low, high: values of the ends of the map; by default those of `colour_range`.
     """
     known: BoolArray = np.isfinite(values)
-    if low is None:
-        low = float(np.percentile(values[known], 1)) if known.any() else 0.0
-    if high is None:
-        high = float(np.percentile(values[known], 99)) if known.any() else 1.0
+    if low is None or high is None:
+        own = colour_range(values)
+        low, high = own[0] if low is None else low, own[1] if high is None else high
     span = max(high - low, 1e-6)
     levels = np.where(known, (values - low) / span, 0.0).clip(0.0, 1.0)
     bgr = cv2.applyColorMap(np.rint(levels * 255).astype(np.uint8), cv2.COLORMAP_TURBO)

@@ -69,6 +69,11 @@ def our_command() -> str:
     return 'ros2 run dtp_stereo ' * ('AMENT_PREFIX_PATH' in os.environ) + 'dtp-stereo'
 
 
+def setup_command(name: str) -> str:
+    """The command that installs a backend, or by 'bag' what reads bags, beside apt's NumPy."""
+    return f'{our_command()} setup-backend {name}'
+
+
 def _pip(verb: str) -> str:
     # Ubuntu 24.04 and Debian 12 refuse without this flag (PEP 668); the pip of 22.04 has no such.
     marker = Path(sysconfig.get_path('stdlib'), 'EXTERNALLY-MANAGED')

@@ -68,11 +68,14 @@ class StereoPipeline:
 
         Raises:
             InputError: the images are too narrow for the model.
+            ConfigError: the depth limits leave no disparity of those that are searched.
             BackendError: the device or the runtime failed.
         """
         config, calibration = self._config, frame.calibration
         started = time.perf_counter()
         spec = self._backend.spec
+        low, high = self.disparity_limits_px(frame)
+        postprocess.check_limits(low, high, calibration)
         prepared = preprocess.prepare(frame, spec, config.input_scale, self._prepared)
         self._prepared = prepared
         matching = time.perf_counter()
@@ -88,7 +91,6 @@ class StereoPipeline:
         disparity = postprocess.drop_unsure(disparity, sure, config.confidence_threshold)
         disparity = postprocess.drop_flying(disparity, config.flying_pixel_jump)
         disparity = postprocess.drop_speckles(disparity, config.speckle_size, config.speckle_range)
-        low, high = self._limits(calibration, prepared.geometry)
         latency_s = {
             'preprocess': matching - started,
             'inference': matched - matching,
@@ -109,7 +111,9 @@ class StereoPipeline:
         geometry = preprocess.fit(
             target.height_px, target.width_px, self._backend.spec, self._config.input_scale
         )
-        return self._limits(calibration, geometry)
+        spec, ratio = self._backend.spec, geometry.width_ratio
+        searched_px = (spec.min_disparity_px * ratio, spec.max_disparity_px * ratio)
+        return postprocess.disparity_limits_px(calibration, searched_px, self._config)
 
     def reconfigure(
         self, config: PipelineConfig, loaded: tuple[Backend, str] | None = None
@@ -145,13 +149,6 @@ class StereoPipeline:
         other, _ = self._backend.infer(*postprocess.mirrored((prepared.left, prepared.right)))
         tolerance_px = check_px / prepared.geometry.width_ratio
         return postprocess.drop_inconsistent(raw, other, tolerance_px), confidence
-
-    def _limits(
-        self, calibration: StereoCalibration | None, geometry: preprocess.Geometry
-    ) -> tuple[float, float]:
-        spec, ratio = self._backend.spec, geometry.width_ratio
-        searched_px = (spec.min_disparity_px * ratio, spec.max_disparity_px * ratio)
-        return postprocess.disparity_limits_px(calibration, searched_px, self._config)
 
 
 def _free(backend: Backend) -> None:

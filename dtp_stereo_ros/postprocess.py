@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from .config import PipelineConfig
+from .errors import ConfigError
 from .preprocess import Geometry
 from .row_parts import row_parts
 from .stereo import Float32Array, StereoCalibration, UInt8Array
@@ -95,6 +96,28 @@ def disparity_limits_px(
         return low, highest
     near = calibration.disparity_offset_px + calibration.focal_baseline_px_m / config.min_depth
     return low, max(min(near, highest), low)
+
+
+def check_limits(low_px: float, high_px: float, calibration: StereoCalibration | None) -> None:
+    """Refuse depth limits between which nothing can be measured.
+
+    All would be unknown or beyond range then, which clears the costmap of a robot.
+
+    Args:
+        low_px, high_px: raw disparities that count, see `disparity_limits_px`.
+        calibration: at input size, or None where there is none (then no depth limits).
+
+    Raises:
+        ConfigError: there is no disparity between them, or none nearer than infinity.
+    """
+    if calibration is None or high_px > max(low_px, calibration.disparity_offset_px):
+        return
+    offset_px = calibration.disparity_offset_px
+    raise ConfigError(
+        f'disparity range {low_px - offset_px:.4g} .. {high_px - offset_px:.4g} px is empty: '
+        'nothing between min_depth and max_depth lies in the range that is searched; change '
+        'these, or with sgbm min_disparity and disparity_range'
+    )
 
 
 def apply_limits(
@@ -191,16 +214,30 @@ def drop_inconsistent(
 
     Pixels whose match is unknown or outside of the right image are dropped too.
     """
-    height, width = disparity.shape
-    of_right = mirrored_disparity[:, ::-1]
-    columns = np.arange(width, dtype=np.float32) - np.nan_to_num(disparity)
+    differences = left_right_differences(disparity, mirrored_disparity[:, ::-1])
+    # False for NaN.
+    return np.where(differences <= tolerance_px, disparity, np.float32(np.nan))
+
+
+def left_right_differences(disparity_px: Float32Array, right_px: Float32Array) -> Float32Array:
+    """|d - d of the right view| at the match of each pixel, (H, W) px.
+
+    NaN where there is no estimate, the match lies outside of the image, or the right view has no
+    estimate there.
+
+    Args:
+        disparity_px: of the left view.
+        right_px: of the right view, positive, in pixels of the right image.
+    """
+    height, width = disparity_px.shape
+    columns = np.arange(width, dtype=np.float32) - np.nan_to_num(disparity_px)
     nearest = np.rint(columns).astype(np.int64)
-    inside = (nearest >= 0) & (nearest < width)
-    rows = np.arange(height)[:, None]
-    back = of_right[rows, nearest.clip(0, width - 1)]
+    inside = np.isfinite(disparity_px) & (nearest >= 0) & (nearest < width)
+    back = right_px[np.arange(height)[:, None], nearest.clip(0, width - 1)]
     with np.errstate(invalid='ignore'):
-        agrees = inside & (np.abs(disparity - back) <= tolerance_px)  # False for NaN
-    return np.where(agrees, disparity, np.float32(np.nan))
+        found: Float32Array = np.abs(disparity_px - back)
+    found[~inside] = np.nan
+    return found
 
 
 def _crop(values: Float32Array, geometry: Geometry) -> Float32Array:

@@ -13,13 +13,12 @@ from .cloud import decimated
 from .errors import InputError, StereoError, one_line
 from .messages.pictures import colored_disparity
 from .paths import make_folder
-from .stereo import Float32Array, StereoCalibration, StereoFrame, StereoResult
+from .stereo import MM_PER_M, Float32Array, StereoCalibration, StereoFrame, StereoResult, depth_mm
 
 ENDING = '.rrd'
 _JPEG_QUALITY = 90
 # Of the known depths of the first pair, the colours of all depth images end at this percentile.
 _FAR_PERCENTILE = 95.0
-_MM_PER_M = 1000.0
 
 
 class RerunLog:
@@ -110,14 +109,13 @@ class RerunLog:
         known = np.isfinite(depth_m)
         if known.any():
             self._far_m.setdefault(camera, float(np.percentile(depth_m[known], _FAR_PERCENTILE)))
-        # 0 is unknown to Rerun.
-        millimetres = np.where(known, depth_m * np.float32(_MM_PER_M), 0).clip(0, 65535)
+        # 0 is unknown to Rerun too.
         stream.log(
             f'{root}/depth',
             rerun.DepthImage(
-                np.rint(millimetres).astype(np.uint16),
-                meter=_MM_PER_M,
-                depth_range=(0.0, _MM_PER_M * self._far_m.get(camera, 1.0)),
+                depth_mm(depth_m),
+                meter=MM_PER_M,
+                depth_range=(0.0, MM_PER_M * self._far_m.get(camera, 1.0)),
                 colormap='viridis',
             ),
         )

@@ -30,6 +30,8 @@ SIDES = ('left', 'right')
 # Longer than any stereo camera on a robot or vehicle: a baseline in mm, or P[3] in px * mm.
 LONGEST_BASELINE_M = 10.0
 
+MM_PER_M = 1000.0
+
 
 @dataclass(frozen=True)
 class StereoCalibration:
@@ -229,3 +231,14 @@ class StereoResult:
     def valid_share(self) -> float:
         """Share of pixels with an estimate, 0..1 (density)."""
         return float(np.isfinite(self.disparity_px).mean())
+
+
+def depth_mm(depth_m: Float32Array) -> npt.NDArray[np.uint16]:
+    """Depth (H, W) in metres to millimetres of 16 bits, as 16UC1 has it (REP 118).
+
+    0 is unknown or beyond range, as is what is farther than the 65.535 m that they can tell.
+    """
+    millimetres = np.rint(depth_m * np.float32(MM_PER_M))
+    with np.errstate(invalid='ignore'):
+        known = (millimetres > 0) & (millimetres <= np.iinfo(np.uint16).max)
+    return np.where(known, millimetres, np.float32(0)).astype(np.uint16)

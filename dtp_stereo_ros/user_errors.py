@@ -109,9 +109,14 @@ def package_of(module: str) -> str:
 
 @contextmanager
 def one_line_imports(program: str) -> Iterator[None]:
-    """Imports of a program: a library that cannot be imported ends it by one line and code 2."""
+    """Imports of a program: a library that cannot be imported ends it by one line and code 2.
+
+    Ctrl-C meanwhile ends it by code 130.
+    """
     try:
         yield
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     except Exception as error:
         line = user_line(error)
         if line is None:

@@ -133,10 +133,16 @@ def test_any_numbers_make_a_calibration_or_a_line(values: list[float]) -> None:
 def test_doubts_name_the_unit() -> None:
     good = StereoCalibration(F, F, CX, CX, CY, BASELINE_M, 384, 256)
     assert calibration_doubts(good) == []
+    # Binned in one axis; cropped, so that the principal point is outside.
+    assert calibration_doubts(replace(good, fy_px=F / 2, cx_left_px=-300.0)) == []
     for change, message in (
         ({'baseline_m': 0.00033}, 'baseline is 0.33 mm; P[3]'),
         ({'baseline_m': 6.5}, 'baseline is 6.5 m; is it in cm or mm?'),
-        ({'fx_px': 4.0}, 'fx is 4 px but the image is 384 px wide; is it in mm'),
+        ({'fx_px': 4.0, 'fy_px': 4.0}, 'fx is 4 px but the image is 384 px wide; is it in mm'),
+        ({'fy_px': 2.0}, 'fx is 360 px and fy 2 px; P[0] and P[5]'),
+        ({'cx_left_px': 1e9}, 'cx of the left camera is 1e+09 px, more than a whole image'),
+        ({'cx_right_px': -400.0}, 'cx of the right camera is -400 px, more than a whole image of'),
+        ({'cy_px': 700.0}, 'cy is 700 px, more than a whole image of 256 px outside'),
     ):
         (doubt,) = calibration_doubts(replace(good, **change))  # type: ignore[arg-type]
         assert doubt.startswith(message)

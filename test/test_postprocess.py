@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dtp_stereo_ros import postprocess
 from dtp_stereo_ros.config import PipelineConfig
+from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.preprocess import Geometry
 from dtp_stereo_ros.stereo import StereoCalibration
 
@@ -32,6 +33,23 @@ def test_limits_without_a_near_limit_or_with_nothing_in_sight() -> None:
     assert postprocess.disparity_limits_px(_calibration(), (0, 192), near) == (5.0, 192)
     unseen = PipelineConfig(min_depth=0.01, max_depth=0.1)
     assert postprocess.disparity_limits_px(_calibration(), (0, 192), unseen) == (192, 192)
+
+
+@pytest.mark.parametrize(
+    ('low', 'high', 'offset', 'shown'),
+    [
+        (192.0, 192.0, 0.0, '192 .. 192'),  # all that counts is nearer than what is searched
+        (2000.0, 2000.0, 0.0, '2000 .. 2000'),
+        (0.0, 30.0, 31.0, '-31 .. -1'),  # all that is searched is beyond infinity
+    ],
+)
+def test_limits_between_which_nothing_is_are_refused(
+    low: float, high: float, offset: float, shown: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf'disparity range {shown} px is empty: nothing'):
+        postprocess.check_limits(low, high, _calibration(offset))
+    postprocess.check_limits(low, high + offset + 1.0, _calibration(offset))
+    postprocess.check_limits(low, high, None)
 
 
 def test_near_is_unknown_and_far_is_infinite() -> None:

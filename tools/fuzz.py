@@ -79,7 +79,7 @@ class Fuzzer:
 
     def __init__(self, node: DepthNode) -> None:
         self._node = node
-        self._rig = node.rigs[0]
+        self._camera = node.cameras[0]
         self._good = _good_messages()
         self._ended: Counter[str] = Counter()
 
@@ -112,20 +112,20 @@ class Fuzzer:
         for _ in range(generator.randint(1, 3)):
             topic = generator.choice(list(messages))
             messages[topic] = mutated(messages[topic], generator)
-        self._rig.findings.keep()
+        self._camera.findings.keep()
         return self._deliver(messages)
 
     def _deliver(self, messages: dict[str, Any]) -> str:
-        before = self._rig.statistics.snapshot().results
-        inputs = self._rig.inputs
+        before = self._camera.statistics.snapshot().results
+        inputs = self._camera.inputs
         for side in SIDES:
             inputs.infos.add(side, messages[f'{side}/camera_info'])
         for side in SIDES:
             inputs.sync.add(side, messages[f'{side}/image_rect'])
         self._node._report()
-        if self._rig.statistics.snapshot().results > before:
+        if self._camera.statistics.snapshot().results > before:
             return 'result'
-        subjects = sorted(self._rig.findings.current())
+        subjects = sorted(self._camera.findings.current())
         return subjects[0] if subjects else 'unpaired'
 
     def _parameters(self, generator: Generator) -> str:
@@ -140,7 +140,7 @@ class Fuzzer:
         return 'set' if result.successful else 'refused'
 
     def _unexpected(self) -> list[str]:
-        return [finding.text for finding in self._rig.findings.current().get('worker', ())]
+        return [finding.text for finding in self._camera.findings.current().get('worker', ())]
 
 
 def mutated(msg: Any, generator: Generator) -> Any:
@@ -261,7 +261,7 @@ def fuzzer() -> Iterator[Fuzzer]:
 
     node.worker.offer = at_once  # type: ignore[method-assign]
     wanted = frozenset(OUTPUT_TYPES)
-    node.rigs[0].outputs.wanted = lambda: wanted  # type: ignore[method-assign]
+    node.cameras[0].outputs.wanted = lambda: wanted  # type: ignore[method-assign]
     try:
         yield Fuzzer(node)
     finally:

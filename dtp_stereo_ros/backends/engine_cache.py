@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..paths import cache_folder
+from .engine_files import give_up
 
 _BLOCK_BYTES = 2**20
 
@@ -42,7 +43,7 @@ class EngineCache:
             folder.mkdir(parents=True, exist_ok=True)
             write_trial(folder, _BLOCK_BYTES)
         except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
-            _give_up(error)
+            give_up(error)
         else:
             self.folder = folder
             self._known = _files(folder)
@@ -67,7 +68,7 @@ class EngineCache:
         except OSError as error:
             _remove(fresh)
             if not self.full:
-                _give_up(error)
+                give_up(error)
             self.full = True
         self._known = _files(self.folder)
 
@@ -117,7 +118,3 @@ def _remove(files: Iterable[Path]) -> bool:
             _log.warning('engine cache: %s; remove it by hand', error)
             gone = False
     return gone
-
-
-def _give_up(error: Exception) -> None:
-    _log.warning('engine cache: %s; engines are built anew at each start', error)

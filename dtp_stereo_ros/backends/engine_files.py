@@ -68,7 +68,7 @@ class EngineFiles:
             folder = cache_folder('tensorrt')
             folder.mkdir(parents=True, exist_ok=True)
         except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
-            _give_up(error)
+            give_up(error)
         else:
             self._folder = folder
 
@@ -137,7 +137,7 @@ class EngineFiles:
         except (OSError, StereoError) as error:
             with suppress(OSError):
                 self._path('.engine').unlink(missing_ok=True)
-            _give_up(error)
+            give_up(error)
         else:
             self._remove_oldest()
 
@@ -159,5 +159,6 @@ class EngineFiles:
                     engine.with_suffix(ending).unlink(missing_ok=True)
 
 
-def _give_up(error: Exception) -> None:
+def give_up(error: Exception) -> None:
+    """Warn that engines are not kept."""
     _log.warning('engine cache: %s; engines are built anew at each start', error)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 from ..config import PipelineConfig
 from ..errors import BackendError, StereoError
-from ..machine import our_command
+from ..machine import setup_command
 from ..user_errors import failed_import
 from .base import Backend
 
@@ -82,5 +82,5 @@ def of_class(name: str, use: Callable[[Any], _T]) -> _T:
             raise
         # Of those two, pip might replace the NumPy that OpenCV was compiled for.
         safe = name in ('openvino', 'onnx')
-        mend = f'{our_command()} setup-backend {name}' if safe else f'pip install {package}'
+        mend = setup_command(name) if safe else f'pip install {package}'
         raise BackendError(f'backend {name}: {failed[1]}; install it with: {mend}') from error

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from ..config import BACKENDS, NodeConfig, PipelineConfig
 from ..errors import InputError
+from ..evaluation.bags import BagResult, BagWork, BagWorker, bag_tasks, tell_apart
 from ..evaluation.bounds import parse_bound
-from ..evaluation.methods import opened, settings_of
+from ..evaluation.methods import close_all, opened, settings_of
 from ..evaluation.page_pictures import PagePictures
+from ..evaluation.progress import progress_bar
 from ..evaluation.recorded import JudgedFrame, RecordingResult
 from ..evaluation.report_page import pictures_limit_bytes
 from ..evaluation.runner import BASELINE, Method
@@ -24,7 +26,6 @@ from ..recordings.recording import Recording
 from ..recordings.stereo_topics import chosen_topics
 from ..recordings.written_bag import WrittenBag
 from ..recordings.written_results import ResultWriter
-from .bag_work import BagResult, BagWork, BagWorker, bag_tasks, tell_apart
 from .fleet_options import add_fleet_options, fleet_of
 from .options import add_models_option, add_pipeline_options, pipeline_config
 from .recorded import (
@@ -34,7 +35,6 @@ from .recorded import (
     given_topics,
     make_folders,
     new_bag,
-    progress_bar,
     read_settings,
     report,
     selection,
@@ -153,8 +153,7 @@ def run(args: argparse.Namespace) -> int:
         with written or nullcontext():
             judged = _judge(args, fleet, work, worker)
     finally:
-        for method in methods:
-            method.pipeline.close()
+        close_all(methods)
     if judged.done.stopped and not judged.results:
         return _NOT_ALL
     code = report(args, judged.results, judged.pictures, bounds, judged.done.jobs, judged.left_out)

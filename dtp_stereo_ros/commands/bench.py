@@ -34,7 +34,7 @@ from ..evaluation.latency import (
     resized_motorcycle,
     take_turns,
 )
-from ..evaluation.methods import deciding, disagreement, own_name, settings_of
+from ..evaluation.methods import close_all, deciding, disagreement, own_name, settings_of
 from ..evaluation.node_rate import (
     LONGEST_STEP_S,
     SHORTEST_STEP_S,
@@ -193,8 +193,7 @@ def _latencies(args: argparse.Namespace) -> dict[str, Any]:
             _timed(runners, frame, args.runs, with_memory=not args.no_memory) for frame in frames
         ]
     finally:
-        for runner in runners:
-            runner.method.pipeline.close()
+        close_all(runner.method for runner in runners)
     result = document(sizes, args.runs, passed_over, typed_command())
     result['auto'] = []
     if not asked or set(asked) & set(AUTO_ORDER):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import statistics
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -110,14 +108,6 @@ def run(args: argparse.Namespace) -> int:
         InputError: ROS or the pair is not installed, or the folder cannot be written.
         BackendError: the node ended or published nothing.
     """
-    try:
-        return _run(args)
-    except KeyboardInterrupt:
-        print('\ninterrupted; the node has stopped', file=sys.stderr)
-        return 130
-
-
-def _run(args: argparse.Namespace) -> int:
     if args.frames < 2 or not 0 < args.rate <= 1000:
         raise InputError('--frames must be at least 2 and --rate above 0 and at most 1000')
     frame, truth_px = motorcycle.load()
@@ -159,17 +149,12 @@ def _ros() -> Iterator[None]:
     for name, value in {**LARGE_MESSAGES_ENV, 'ROS_DOMAIN_ID': domain}.items():
         os.environ.setdefault(name, value)
 
-    def stop(signum: int, _: object) -> None:
-        raise SystemExit(128 + signum)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    # Our own handlers stay, so that Ctrl-C unwinds the stack and takes the node down.
+    # Ours stay, so that Ctrl-C and SIGTERM unwind the stack and takes the node down.
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         yield
     finally:
         rclpy.try_shutdown()
-        signal.signal(signal.SIGTERM, before)
 
 
 def _namespace() -> str:
@@ -178,13 +163,10 @@ def _namespace() -> str:
 
 
 def _start_node(args: argparse.Namespace, log: Path) -> NodeProcess:
-    from ..ros.harness.node_process import NodeProcess
+    from ..ros.harness.node_process import NodeProcess, reliable
 
-    parameters = {'backend': args.backend, 'model': args.model}
-    # On a machine that this load saturates, reliable images arrive late instead of never.
-    for side in ('left', 'right'):
-        topic = f'{_namespace()}/{INPUTS[side]}'
-        parameters[f'qos_overrides.{topic}.subscription.reliability'] = 'reliable'
+    images = reliable(f'{_namespace()}/{INPUTS[side]}' for side in ('left', 'right'))
+    parameters = {'backend': args.backend, 'model': args.model, **images}
     return NodeProcess(parameters, {'__ns': _namespace()}, log)
 
 
@@ -230,19 +212,19 @@ def _stream(session: Session, frame: StereoFrame, rate_hz: float, count: int) ->
 
 def _collect(session: Session, frame: StereoFrame) -> Published:
     """Subscribe to everything else, too, and take one of each."""
-    from ..ros.harness.probe import Probe, image_array
+    from ..messages.published import stereo_result
+    from ..ros.harness.probe import Probe
 
     probe = Probe(session.ros, _OUTPUTS, keep=1, diagnostics=True)
     _send_until(['disparity', 'points2', '/diagnostics'], session, probe, frame)
     probe.close()
     disparity, cloud = probe.newest('disparity'), probe.newest('points2')
-    published = image_array(disparity.image)
-    raw = published + np.float32(motorcycle.CALIBRATION.disparity_offset_px)
-    confidence = probe.messages['confidence']
+    confidence = next(iter(probe.messages['confidence']), None)
+    result = stereo_result(disparity, motorcycle.CALIBRATION, 'disparity', confidence=confidence)
     points_m, colors = _cloud(cloud)
     return Published(
-        np.where(published >= disparity.min_disparity, raw, np.float32(np.nan)),
-        image_array(confidence[-1]) if confidence else None,
+        result.disparity_px,
+        result.confidence,
         points_m,
         colors,
         _backend(probe.newest('/diagnostics')),
@@ -271,8 +253,8 @@ def _send(camera: FramePublisher, frame: StereoFrame) -> int:
 
 
 def _log_of(node: NodeProcess) -> str:
-    lines = node.output().strip().splitlines()
-    return f'its last line: {lines[-1]}' if lines else 'it printed nothing'
+    line = node.last_line()
+    return f'its last line: {line}' if line else 'it printed nothing'
 
 
 def _cloud(cloud: Any) -> tuple[Float32Array, UInt8Array]:

@@ -11,7 +11,7 @@ import numpy as np
 from ..evaluation.fill import fill_holes
 from ..evaluation.metrics import density, score
 from ..evaluation.pictures import ERROR_SCALE_PX, error_image, panel
-from ..evaluation.runner import Estimate
+from ..evaluation.scene_score import Estimate
 from ..image_io import colorize, write_jpeg, write_ply, write_png
 from ..stereo import Float32Array, StereoFrame, UInt8Array
 

@@ -21,7 +21,7 @@ from ..evaluation.datasets import (
 )
 from ..evaluation.extremes import Extremes
 from ..evaluation.latency import Times
-from ..evaluation.methods import deciding, disagreement, opened, settings_of
+from ..evaluation.methods import close_all, deciding, disagreement, opened, settings_of
 from ..evaluation.report import Extras, legend, write_report
 from ..evaluation.result_file import as_document, json_pieces
 from ..evaluation.runner import (
@@ -149,8 +149,7 @@ def run(args: argparse.Namespace) -> int:
         if timed:
             times = latency.measure(methods, timed, _TIMED_RUNS)
     finally:
-        for method in methods:
-            method.pipeline.close()
+        close_all(methods)
     return _report(args, judged, times)
 
 

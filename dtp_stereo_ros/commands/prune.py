@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if out.exists():
         raise InputError(f'{out}: is there already, of an earlier call; give another --out')
     make_folder(args.out)
-    accelerator = accelerator_for(computing.device, computing.precision == 'bf16')
+    accelerator = accelerator_for(computing)
     specs = tuple(args.data or [SYNTHETIC])
     report = prune_checkpoint(
         models.resolve(args.checkpoint, ('.pt',)),

@@ -33,11 +33,12 @@ def run(args: argparse.Namespace) -> int:
     """Run the chain; prints where the summary is."""
     changes = parse_changes(args.changes)
     try:
-        from ..training.recipes.recipe import read_recipe
+        from ..settings_file import read_settings
+        from ..training.recipes.recipe import Recipe
         from ..training.recipes.run_recipe import Chain
     except ImportError as error:
         raise missing(error) from error
-    recipe = read_recipe(args.file, changes)
+    recipe = read_settings(Recipe, args.file, changes)
     chain = Chain(recipe, typed_command())
     chain.say(str(chain.run()))
     return 0

@@ -1,34 +1,27 @@
-"""Options, progress and the report that `bag`, `replay` and `view` share."""
+"""Options and the report that `bag`, `replay` and `view` share."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from .. import system
 from ..config import NodeConfig, PipelineConfig
-from ..errors import InputError, StereoError
+from ..errors import InputError
 from ..evaluation.bounds import Bound
-from ..evaluation.columns import ALL_COLUMNS, RECORDING_KEYS, meanings
+from ..evaluation.columns import RECORDING_KEYS, meanings
 from ..evaluation.page_pictures import PagePictures
 from ..evaluation.recorded import CONSISTENCY_EVERY, RecordingResult
 from ..evaluation.report_page import write_page
 from ..evaluation.result_file import as_document
-from ..evaluation.runner import Method
 from ..evaluation.tables import measures_table, not_comparable
-from ..health.finding import Finding, findings_table
+from ..health.finding import findings_table
 from ..image_io import write_json
-from ..machine import our_command
 from ..node_params import read_node_params
 from ..paths import make_folder
-from ..pipeline import StereoPipeline
-from ..recordings.recorded_frames import RecordedCamera, Selection
+from ..recordings.recorded_frames import Selection
 from ..recordings.stereo_topics import StereoTopics
 from ..recordings.written_bag import WrittenBag
 from .options import check_result_file, typed_command
@@ -195,69 +188,6 @@ def selection(args: argparse.Namespace) -> Selection:
     return Selection(args.every, args.start, args.duration)
 
 
-def progress_bar(**how: Any) -> Any:
-    """A progress bar."""
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise StereoError(f'{error}; {our_command()} setup-backend bag') from error
-    # Its own lock is of several processes, which leave it behind when they are ended.
-    tqdm.set_lock(threading.RLock())
-    return tqdm(**how)
-
-
-def show_running(bar: Any, result: RecordingResult, key: str) -> None:
-    """The running mean of the first method beside the bar."""
-    if not hasattr(bar, 'set_postfix_str') or bar.n % 8 != 1 or not result.frames:
-        return
-    method = result.frames[0].method
-    values = [f.values[key] for f in result.frames if f.method == method and key in f.values]
-    if values:
-        column = ALL_COLUMNS[key]
-        mean = column.shown(sum(values) / len(values))
-        bar.set_postfix_str(f'{column.name} {mean:.3g} {column.unit}'.rstrip(), refresh=False)
-
-
-def untaken_truth(topics: Sequence[str]) -> Finding:
-    """Finding on disparity topics that are not taken as truth."""
-    text = f'{", ".join(topics)}: not taken as truth, it may be an estimate of the robot'
-    return Finding('ok', 'truth', f'{text}; if it is the truth, add --truth {topics[0]}')
-
-
-def recording_name(bag: Path, camera: str) -> str:
-    """Name of a camera of a bag, for reports."""
-    name = bag.resolve().name if bag.is_dir() else bag.stem
-    return f'{name} {camera}' if camera else name
-
-
-def about(camera: RecordedCamera, methods: Sequence[Method], node: NodeConfig) -> dict[str, Any]:
-    """Bag, topics, settings, models and machine of a run, for the result file."""
-    specs = {}
-    for method in methods:
-        if isinstance(method.pipeline, StereoPipeline):
-            pipeline = method.pipeline
-            specs[method.name] = {
-                'sha256': pipeline.backend.spec.sha256,
-                'settings': dataclasses.asdict(pipeline.config),
-            }
-    names = (
-        'rectify', 'approximate_sync', 'approximate_sync_tolerance_seconds',
-        'cache_camera_info', 'queue_size',
-    )  # fmt: skip
-    topics: StereoTopics = camera.topics
-    return {
-        'bag': str(camera.recording.path),
-        'camera': topics.name,
-        'topics': {**topics.by_part, 'truth': topics.truth},
-        'calibration': dataclasses.asdict(camera.calibration) if camera.calibration else None,
-        'pairs': camera.pairs,
-        'selection': dataclasses.asdict(camera.selection),
-        'node': {name: getattr(node, name) for name in names},
-        'methods': specs,
-        'machine': system.describe(),
-    }
-
-
 def report(
     args: argparse.Namespace,
     results: Sequence[RecordingResult],
@@ -285,13 +215,10 @@ def report(
         raise InputError('no bag could be judged')
     scored = [result.scored for result in results if result.scored.scores]
     document = as_document(scored, typed_command(), None, results, jobs, left_out)
-    try:
-        if args.json:
-            write_json(args.json, document)
-        if args.report:
-            write_page(args.report / 'report.html', document, pictures)
-    except OSError as error:
-        raise InputError(f'{error.filename}: cannot be written ({error.strerror})') from error
+    if args.json:
+        write_json(args.json, document)
+    if args.report:
+        write_page(args.report / 'report.html', document, pictures)
     for result in results:
         print(f'{result.name}\n\n{findings_table(result.findings)}\n')
         print(f'{measures_table(result, jobs)}\n')

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import NodeConfig, PipelineConfig
 from ..errors import BackendError, InputError
+from ..evaluation.bags import about, recording_name, untaken_truth
 from ..evaluation.bounds import parse_bound
 from ..evaluation.page_pictures import PagePictures
+from ..evaluation.progress import progress_bar, show_running
 from ..evaluation.recorded import Published, RecordingJudge, RecordingResult
 from ..evaluation.replay_figures import LOCKSTEP, REAL_TIME, DisparityHash, ReplayFigures
 from ..evaluation.runner import BASELINE, DatasetResult, Method
@@ -33,20 +35,15 @@ from ..stereo import SIDES, StereoResult
 from ..topics import COMPRESSED_ENDING
 from .options import add_pipeline_options, pipeline_config
 from .recorded import (
-    about,
     add_output_options,
     add_recording_options,
     check_truth,
     given_topics,
     make_folders,
     new_bag,
-    progress_bar,
     read_settings,
-    recording_name,
     report,
     selection,
-    show_running,
-    untaken_truth,
 )
 
 if TYPE_CHECKING:

@@ -12,6 +12,8 @@ from pathlib import Path
 from ..calibration_io import read_calibration
 from ..config import NodeConfig, PipelineConfig
 from ..errors import InputError, of_place
+from ..evaluation.bags import recording_name
+from ..evaluation.progress import progress_bar
 from ..image_io import read_pair
 from ..pipeline import StereoPipeline
 from ..recordings.recorded_frames import RecordedCamera
@@ -23,9 +25,7 @@ from .recorded import (
     add_params_option,
     add_topic_options,
     given_topics,
-    progress_bar,
     read_settings,
-    recording_name,
     refuse_options_of_bags,
     selection,
 )

@@ -34,7 +34,7 @@ class Accuracy:
     differences: dict[str, Interval]
 
 
-def accuracy(result: DatasetResult, baseline: str = BASELINE) -> list[Accuracy]:
+def accuracy(result: DatasetResult) -> list[Accuracy]:
     """The rows of one set: by region, and in it by method.
 
     Where images are judged on different regions (*mixed*), that is the only region.
@@ -42,12 +42,12 @@ def accuracy(result: DatasetResult, baseline: str = BASELINE) -> list[Accuracy]:
     figures: dict[tuple[str, str], _Figures] = {}
     for _, scene in groupby(result.scores, key=lambda score: score.scene):
         scores = {score.method: score for score in scene}
-        base = scores.get(baseline)
+        base = scores.get(BASELINE)
         for method, score in scores.items():
             for region in REPORTED:
                 if judged := judged_region(score, region):
                     paired = None
-                    if base is not None and method != baseline and judged_region(base, region):
+                    if base is not None and method != BASELINE and judged_region(base, region):
                         paired = base.values(judged_region(base, region))
                     found = figures.setdefault((region, method), _Figures())
                     found.add(score.values(judged), paired)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..image_io import colorize
+from ..image_io import colorize, colour_range
 from ..stereo import Float32Array, UInt8Array
 from .datasets import Truth
 from .fill import fill_holes
 from .metrics import score
 from .pictures import ERROR_SCALE_PX, error_image, labelled
-from .runner import Estimate
+from .scene_score import Estimate
 
 _TILE_WIDTH_PX = 460
 
@@ -77,8 +77,7 @@ class Extremes:
 
 def _row(title: str, truth_px: Float32Array, estimates: Sequence[Estimate]) -> UInt8Array:
     """Disparity and error of each method, in one colour scale, side by side."""
-    known = truth_px[np.isfinite(truth_px)]
-    low, high = (float(v) for v in np.percentile(known, (1, 99))) if known.size else (0.0, 1.0)
+    low, high = colour_range(truth_px)
     tiles = []
     for estimate in estimates:
         disparity = colorize(estimate.disparity_px, low, high)

@@ -67,6 +67,12 @@ def disagreement(name: str, first: Mapping[str, Any], second: Mapping[str, Any])
     return ''
 
 
+def close_all(methods: Iterable[Method]) -> None:
+    """Free methods."""
+    for method in methods:
+        method.pipeline.close()
+
+
 def opened(configs: Iterable[PipelineConfig]) -> list[Method]:
     """Open methods, say on stderr what was chosen for each, and give them names of their own.
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..image_io import colorize
+from ..image_io import colorize, colour_range
+from ..postprocess import left_right_differences
 from ..stereo import Float32Array, UInt8Array
-from . import truth_free
 from .columns import ALL_COLUMNS
 from .pictures import error_image
 from .recorded import JudgedFrame, best_key
@@ -163,8 +163,7 @@ class PagePictures:
 def _pictures(frame: JudgedFrame) -> FramePictures:
     truth_px = frame.recorded.truth_px
     scale_of = frame.estimates[0].disparity_px if truth_px is None else truth_px
-    known = scale_of[np.isfinite(scale_of)]
-    low, high = (float(v) for v in np.percentile(known, (1, 99))) if known.size else (0.0, 1.0)
+    low, high = colour_range(scale_of)
     methods = {
         e.method: _of_method(e, frame.right_px.get(e.method), truth_px, low, high)
         for e in frame.estimates
@@ -197,7 +196,7 @@ def _of_method(
     if truth_px is not None:
         found['error'] = error_image(estimate.disparity_px, truth_px)
     if right_px is not None:
-        differences = truth_free.left_right_differences(estimate.disparity_px, right_px)
+        differences = left_right_differences(estimate.disparity_px, right_px)
         found['consistency'] = colorize(differences, 0.0, CONSISTENCY_SCALE_PX)
     if estimate.confidence is not None:
         found['confidence'] = colorize(estimate.confidence, 0.0, 1.0)

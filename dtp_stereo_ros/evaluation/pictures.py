@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..image_io import atomic, colorize, write_png
+from ..image_io import atomic, colorize, colour_range, write_png
 from ..paths import make_folder
 from ..stereo import Float32Array, StereoFrame, UInt8Array
 from .datasets import Scene, Truth
@@ -68,8 +68,7 @@ def panel(
         RGB ((1 + methods) * H, 2 * W, 3); disparities share one colour scale.
     """
     scale_of = truth_px if truth_px is not None else estimates[0].disparity_px
-    known = scale_of[np.isfinite(scale_of)]
-    low, high = (float(v) for v in np.percentile(known, (1, 99))) if known.size else (0.0, 1.0)
+    low, high = colour_range(scale_of)
     blank = np.zeros_like(left)
     rows = [
         (

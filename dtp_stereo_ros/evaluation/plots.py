@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..image_io import atomic
 from .calibration import total
 from .columns import COLUMNS
 from .comparison import Accuracy, main_region, methods_of
+from .figures import new_figure, save_figure
 from .latency import REFERENCES, Reference, Times
 from .result_file import mean_curves
 from .runner import BASELINE, DatasetResult
@@ -48,7 +47,7 @@ def draw_sparsification(path: Path, results: Sequence[DatasetResult]) -> bool:
     shown = [r for r in results if any(mean_curves(r, m) for m in methods_of([r]))]
     if not shown:
         return False
-    figure = _figure(len(shown), 2)
+    figure = _panels(len(shown), 2)
     grid = figure.subplots(2, len(shown), squeeze=False)
     colours = _colours(methods_of(shown))
     for column, result in enumerate(shown):
@@ -62,7 +61,7 @@ def draw_sparsification(path: Path, results: Sequence[DatasetResult]) -> bool:
         grid[0, column].set_title(result.dataset, fontsize=9)
         grid[1, column].set_xlabel('most confident pixels kept (%)')
     _legend_below(figure, grid[0, 0], _TRUE_ORDER)
-    _save(figure, path)
+    save_figure(figure, path)
     return True
 
 
@@ -71,7 +70,7 @@ def draw_calibration(path: Path, results: Sequence[DatasetResult]) -> bool:
     shown = [r for r in results if any(score.sigma for score in r.scores)]
     if not shown:
         return False
-    figure = _figure(len(shown), 1)
+    figure = _panels(len(shown), 1)
     grid = figure.subplots(1, len(shown), squeeze=False, sharey=True)
     colours = _colours(methods_of(shown))
     for axes, result in zip(grid[0], shown, strict=True):
@@ -93,7 +92,7 @@ def draw_calibration(path: Path, results: Sequence[DatasetResult]) -> bool:
         axes.grid(alpha=0.3)
     grid[0, 0].set_ylabel('mean |d - d*| (px)')
     _legend_below(figure, grid[0, 0])
-    _save(figure, path)
+    save_figure(figure, path)
     return True
 
 
@@ -126,7 +125,7 @@ def draw_times(
     shown = {dataset: found for dataset, found in shown.items() if found}
     if not shown:
         return False
-    figure = _figure(len(shown), 1)
+    figure = _panels(len(shown), 1)
     grid = figure.subplots(1, len(shown), squeeze=False)
     colours = _colours(list(dict.fromkeys(row.method for row in rows)))
     for axes, (dataset, found) in zip(grid[0], shown.items(), strict=True):
@@ -151,7 +150,7 @@ def draw_times(
         axes.set_xlabel('time (SGBM = 1)')
         axes.grid(alpha=0.3)
     grid[0, 0].set_ylabel(COLUMNS['bad_3'].heading)
-    _save(figure, path)
+    save_figure(figure, path)
     return True
 
 
@@ -234,18 +233,6 @@ def _legend_below(figure: Figure, axes: Axes, title: str | None = None) -> None:
     )  # fmt: skip
 
 
-def _figure(columns: int, rows: int) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+def _panels(columns: int, rows: int) -> Figure:
     width, height = _PANEL_INCHES
-    figure = Figure(figsize=(width * max(columns, 1.4), height * rows), layout='constrained')
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    content = io.BytesIO()
-    figure.savefig(content, format='png', dpi=110)
-    with atomic(path) as file:
-        file.write(content.getvalue())
+    return new_figure(width * max(columns, 1.4), height * rows)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..health.finding import Finding
 from ..health.views import sparse_matches
+from ..postprocess import mirrored
 from ..recordings.recorded_frames import RecordedFrame
 from ..stereo import (
     BoolArray,
@@ -18,7 +19,6 @@ from ..stereo import (
     StereoCalibration,
     StereoFrame,
     StereoResult,
-    UInt8Array,
 )
 from . import truth_free
 from .columns import COLUMNS, DEPTH, TRUTH_FREE
@@ -117,7 +117,7 @@ class RecordingResult:
     scored: DatasetResult = field(default_factory=lambda: DatasetResult(''))
     judging_ms: float = float('nan')
     consistency_ms: float = float('nan')
-    _measures: tuple[int, str, list[Measures]] | None = field(
+    _measures: tuple[int, list[Measures]] | None = field(
         default=None, init=False, repr=False, compare=False
     )
 
@@ -135,20 +135,20 @@ class RecordingResult:
         known = {key for frame in self.frames for key in frame.values}
         return [key for key in (*COLUMNS, *DEPTH, *TRUTH_FREE) if key in known]
 
-    def measures(self, baseline: str = BASELINE) -> list[Measures]:
+    def measures(self) -> list[Measures]:
         """Means and intervals of each method; computed once for the frames that there are."""
         # For a long recording the draws take seconds, and the file, the table and each bound ask.
-        if self._measures is None or self._measures[:2] != (len(self.frames), baseline):
-            self._measures = len(self.frames), baseline, self._measured(baseline)
-        return self._measures[2]
+        if self._measures is None or self._measures[0] != len(self.frames):
+            self._measures = len(self.frames), self._measured()
+        return self._measures[1]
 
-    def _measured(self, baseline: str) -> list[Measures]:
+    def _measured(self) -> list[Measures]:
         by_method = {m: [f for f in self.frames if f.method == m] for m in self.methods()}
-        base = by_method.get(baseline)
+        base = by_method.get(BASELINE)
         found = []
         for method, frames in by_method.items():
             values = {key: _column(frames, key) for key in self.measured_keys()}
-            paired = base is not None and method != baseline
+            paired = base is not None and method != BASELINE
             found.append(
                 Measures(
                     method,
@@ -195,7 +195,6 @@ class RecordingJudge:
         methods: pipelines; SGBM is among them where agreement is to be judged.
         consistency_every: the slower measures are taken, and the right view is matched, on each
             that many frames; 0 never matches it.
-        baseline: name of the method that others are compared with.
     """
 
     def __init__(
@@ -203,12 +202,10 @@ class RecordingJudge:
         result: RecordingResult,
         methods: Sequence[Method],
         consistency_every: int = CONSISTENCY_EVERY,
-        baseline: str = BASELINE,
     ) -> None:
         self.result = result
         self._methods = methods
         self._consistency_every = consistency_every
-        self._baseline = baseline
         self._warm: set[tuple[int, ...]] = set()
         self._count = 0
         self._first_ns = 0
@@ -244,8 +241,7 @@ class RecordingJudge:
                 output = method.pipeline.process(frame)
             results[method.name] = output
             latencies_ms.append(1e3 * sum(output.latency_s.values()))
-            ratio = method.width_ratio(frame)
-            estimates.append(Estimate(method.name, output.disparity_px, output.confidence, ratio))
+            estimates.append(method.estimate(frame, output))
         self._warm.add(shape)
         slow = self._count % (self._consistency_every or CONSISTENCY_EVERY) == 0
         looked = slow and self._consistency_every > 0
@@ -284,9 +280,9 @@ class RecordingJudge:
     def _right_views(
         self, frame: StereoFrame, given: Mapping[str, StereoResult]
     ) -> dict[str, Float32Array]:
-        mirrored = mirrored_frame(frame)
+        turned = mirrored_frame(frame)
         return {
-            method.name: _mirrored_back(method.pipeline.process(mirrored))
+            method.name: _mirrored_back(method.pipeline.process(turned))
             for method in self._methods
             if method.name not in given
         }
@@ -299,7 +295,7 @@ class RecordingJudge:
     ) -> list[SceneScore]:
         truth = None if recorded.truth_px is None else Truth(recorded.truth_px)
         name = f'{recorded.index:06d}'
-        scenes = judge(name, recorded.frame, truth, estimates, latencies_ms, self._baseline)
+        scenes = judge(name, recorded.frame, truth, estimates, latencies_ms, BASELINE)
         if truth is not None:
             self.result.scored.add(scenes)
         return scenes
@@ -332,7 +328,7 @@ class RecordingJudge:
 
         `slow`: those that take longer, too.
         """
-        base = next((e for e in estimates if e.method == self._baseline), None)
+        base = next((e for e in estimates if e.method == BASELINE), None)
         before: dict[str, Float32Array] = {}
         still: BoolArray | None = None
         motion: truth_free.Motion | None = None
@@ -362,7 +358,7 @@ class RecordingJudge:
                     values['followed_flicker_px'] = truth_free.followed_flicker_px(
                         disparity_px, last_px, motion
                     )
-            if base is not None and estimate.method != self._baseline:
+            if base is not None and estimate.method != BASELINE:
                 values['agreement'] = truth_free.agreement(disparity_px, base.disparity_px)
             found.append({k: v for k, v in values.items() if np.isfinite(v)})
         self._before = frame, {e.method: d for e, d in zip(estimates, filled, strict=True)}
@@ -371,10 +367,6 @@ class RecordingJudge:
 
 def mirrored_frame(frame: StereoFrame) -> StereoFrame:
     """The frame whose left image is the right one in a mirror, with its calibration."""
-
-    def mirror(image: UInt8Array) -> UInt8Array:
-        return np.ascontiguousarray(image[:, ::-1])
-
     calibration: StereoCalibration | None = None
     if frame.calibration is not None:
         last = frame.width_px - 1
@@ -383,7 +375,7 @@ def mirrored_frame(frame: StereoFrame) -> StereoFrame:
             cx_left_px=last - frame.calibration.cx_right_px,
             cx_right_px=last - frame.calibration.cx_left_px,
         )
-    return StereoFrame(mirror(frame.right), mirror(frame.left), frame.stamp_ns, calibration)
+    return StereoFrame(*mirrored((frame.left, frame.right)), frame.stamp_ns, calibration)
 
 
 def _mirrored_back(result: StereoResult) -> Float32Array:

@@ -37,6 +37,7 @@ class Extras:
         extremes: picture of the best and the worst scene, RGB.
         thin: data set to picture of its thin structures, RGB.
         times: of the methods, measured together.
+        settings: method to its `methods.deciding`.
     """
 
     extremes: UInt8Array | None = None

@@ -30,7 +30,7 @@ def write_page(path: Path, document: dict[str, Any], pictures: Sequence[PagePict
         pictures: of its recordings, in the same order.
 
     Raises:
-        OSError: it cannot be written.
+        InputError: it cannot be written.
     """
     with atomic(path) as file:
         file.write(page(document, pictures).encode())

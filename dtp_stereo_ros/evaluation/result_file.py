@@ -121,17 +121,6 @@ class Streamed(list[Any]):
         return list(self) == other
 
 
-def as_json(
-    results: Sequence[DatasetResult],
-    command: str = '',
-    times: Times | None = None,
-    recordings: Sequence[RecordingResult] = (),
-    jobs: int = 1,
-) -> str:
-    """The result file as text."""
-    return ''.join(json_pieces(as_document(results, command, times, recordings, jobs)))
-
-
 def json_pieces(document: dict[str, Any]) -> Iterator[str]:
     """The text of a result file piece by piece, as it is long for a large set."""
     return json.JSONEncoder(indent=1, allow_nan=False).iterencode(document)

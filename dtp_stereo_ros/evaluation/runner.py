@@ -22,7 +22,7 @@ from .scene_score import Estimate, SceneScore, judge
 from .score_log import ScoreLog
 
 __all__ = [
-    'BASELINE', 'TREATMENTS', 'DatasetResult', 'Estimate', 'Matcher', 'Method', 'Row',
+    'BASELINE', 'TREATMENTS', 'DatasetResult', 'Matcher', 'Method', 'Row',
     'SceneScore', 'evaluate', 'method_name',
 ]  # fmt: skip
 
@@ -63,6 +63,11 @@ class Method:
             return 1.0
         spec, scale = self.pipeline.backend.spec, self.pipeline.config.input_scale
         return preprocess.fit(frame.height_px, frame.width_px, spec, scale).width_ratio
+
+    def estimate(self, frame: StereoFrame, output: StereoResult) -> Estimate:
+        """Output of this method on a frame, to be judged."""
+        ratio = self.width_ratio(frame)
+        return Estimate(self.name, output.disparity_px, output.confidence, ratio)
 
 
 def method_name(backend: str, model: str, precision: str) -> str:
@@ -208,7 +213,6 @@ def evaluate(
     scenes: Sequence[Scene],
     methods: Sequence[Method],
     seen: Seen | None = None,
-    baseline: str = BASELINE,
     warm: set[tuple[str, tuple[int, ...]]] | None = None,
 ) -> DatasetResult:
     """Run every method on every scene.
@@ -218,8 +222,6 @@ def evaluate(
         scenes: as found by a reader.
         methods: pipelines to compare.
         seen: called after each scene with its frame, truth and estimates.
-        baseline: name of the method at whose density confidences are judged; it need not take
-            part.
         warm: methods and sizes that were run before; gains those of these scenes.
 
     A scene with a missing or damaged file, or too small for a method, is named in
@@ -241,16 +243,13 @@ def evaluate(
                     warm.add((method.name, frame.left.shape))
                 output = method.pipeline.process(frame)
                 latencies_ms.append(1e3 * sum(output.latency_s.values()))
-                ratio = method.width_ratio(frame)
-                estimates.append(
-                    Estimate(method.name, output.disparity_px, output.confidence, ratio)
-                )
+                estimates.append(method.estimate(frame, output))
         except InputError as error:
             result.left_out.append(f'{dataset} {scene.name}: {error}')
             continue
         # Not the frame's own: depth limits would change what is judged.
         calibration = _calibration(scene, frame)
-        result.add(judge(scene.name, frame, truth, estimates, latencies_ms, baseline, calibration))
+        result.add(judge(scene.name, frame, truth, estimates, latencies_ms, BASELINE, calibration))
         if seen:
             seen(scene, frame, truth, estimates)
     return result

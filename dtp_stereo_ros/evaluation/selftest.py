@@ -6,7 +6,6 @@ the peak of the memory is that of one backend.
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import time
@@ -26,6 +25,7 @@ from ..markdown import table
 from ..parity import Parity, allowed_text
 from ..stereo import Float32Array, StereoFrame
 from . import motorcycle
+from .result_file import plain
 
 # The backends that a reference is taken from, on the CPU in fp32; a backend is never its own.
 _REFERENCES = ('torch', 'onnx')
@@ -145,7 +145,7 @@ class Selftest:
             values = asdict(replace(row, measured=replace(row.measured, disparity_px=None)))
             measured = values.pop('measured')
             del measured['disparity_px'], measured['error'], measured['started']
-            rows.append(_finite({**values, **measured}))
+            rows.append(plain({**values, **measured}))
         return {
             'format': 'dtp_stereo selftest',
             'version': _VERSION,
@@ -324,18 +324,6 @@ def _error_px(disparity_px: Float32Array, truth_px: Float32Array) -> float:
     known = np.isfinite(truth_px)
     error = np.abs(disparity_px[known] - truth_px[known])
     return round(float(np.median(np.where(np.isnan(error), np.inf, error))), 3)
-
-
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """With None for what JSON has no number for."""
-    return {
-        name: _finite(value)
-        if isinstance(value, dict)
-        else None
-        if isinstance(value, float) and not math.isfinite(value)
-        else value
-        for name, value in values.items()
-    }
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -12,9 +12,10 @@ from ..fleet.tasks import Task
 from ..stereo import StereoFrame
 from .datasets import Scene, Truth
 from .extremes import Extremes
-from .methods import MethodSettings
+from .methods import MethodSettings, close_all
 from .pictures import write_panel
-from .runner import DatasetResult, Estimate, Method, evaluate
+from .runner import DatasetResult, Method, evaluate
+from .scene_score import Estimate
 from .thin import ThinStructures
 
 # A set is divided into about that many slices of at most that many scenes, whatever number of
@@ -113,8 +114,7 @@ class SliceWorker:
 
     def close(self) -> None:
         """Free the methods."""
-        for method in self._methods:
-            method.pipeline.close()
+        close_all(self._methods)
 
 
 def slices(datasets: Sequence[tuple[str, Sequence[Scene]]], work: SliceWork) -> list[Task]:

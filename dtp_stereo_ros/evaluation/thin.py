@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from ..image_io import colorize
+from ..image_io import colorize, colour_range
 from ..stereo import BoolArray, Float32Array, StereoFrame, UInt8Array
 from . import anatomy
 from .datasets import Truth
@@ -137,7 +137,7 @@ def _row(
     rows = _window(place.row, _CROP_HEIGHT_PX, truth_px.shape[0])
     columns = _window(place.column, _CROP_WIDTH_PX, truth_px.shape[1])
     truth, thin = truth_px[rows, columns], mask[rows, columns]
-    low, high = (float(v) for v in np.percentile(truth[np.isfinite(truth)], (1, 99)))
+    low, high = colour_range(truth)
     tiles = [
         labelled(_tile(frame.left[rows, columns]), name),
         labelled(_tile(colorize(truth, low, high)), f'truth, {low:.0f} to {high:.0f} px'),

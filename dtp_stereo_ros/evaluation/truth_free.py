@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..health.views import Matches
+from ..postprocess import left_right_differences
 from ..stereo import BoolArray, Float32Array, UInt8Array
 
 FEWEST_SHARE = 0.01
@@ -84,26 +85,6 @@ def seen_by_both(disparity_px: Float32Array) -> BoolArray:
     hidden[:, :-1] = least[:, 1:] < ahead[:, :-1] - 1.0
     with np.errstate(invalid='ignore'):
         return known & ~hidden & (columns >= 0) & (columns <= width - 1)
-
-
-def left_right_differences(disparity_px: Float32Array, right_px: Float32Array) -> Float32Array:
-    """|d - d of the right view| at the match of each pixel, (H, W) px.
-
-    NaN where there is no estimate, the match lies outside of the image, or the right view has no
-    estimate there.
-
-    Args:
-        disparity_px: of the left view.
-        right_px: of the right view, positive, in pixels of the right image.
-    """
-    height, width = disparity_px.shape
-    columns = np.arange(width, dtype=np.float32) - np.nan_to_num(disparity_px)
-    nearest = np.rint(columns).astype(np.int64)
-    inside = np.isfinite(disparity_px) & (nearest >= 0) & (nearest < width)
-    back = right_px[np.arange(height)[:, None], nearest.clip(0, width - 1)]
-    found: Float32Array = np.abs(disparity_px - back)
-    found[~inside] = np.nan
-    return found
 
 
 def inconsistent(disparity_px: Float32Array, right_px: Float32Array) -> float:

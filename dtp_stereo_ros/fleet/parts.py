@@ -17,8 +17,7 @@ from ..paths import make_folder
 _ENDING = '.part'
 # Modules whose classes a part holds; nothing else is made when a file is read.
 _ROOMS = tuple(
-    f'dtp_stereo_ros.{room}.'
-    for room in ('commands.bag_work', 'evaluation', 'fleet', 'health', 'recordings')
+    f'dtp_stereo_ros.{room}.' for room in ('evaluation', 'fleet', 'health', 'recordings')
 )
 _NUMPY = {
     '_reconstruct', '_frombuffer', 'scalar', 'ndarray', 'dtype', 'bool_', 'float32', 'float64',

@@ -9,7 +9,6 @@ from .finding import Finding
 
 # 12-bit data in 16 bits: no pixel is above 4095 of 65535, which is 16 of 255, rounded.
 _BITS_12 = 16
-_SIXTEEN_BIT = ('mono16', '16UC1')
 
 
 class BrightnessCheck:
@@ -28,15 +27,15 @@ class BrightnessCheck:
 
         Args:
             image: as decoded from its full range, uint8 (H, W, 3).
-            encoding: of the message, '' of a compressed one.
+            encoding: of an image of 16 bits, '' of one of 8 bits.
             topic: named in the finding.
         """
-        if encoding not in _SIXTEEN_BIT or int(np.max(image)) > _BITS_12:
+        if not encoding or int(np.max(image)) > _BITS_12:
             self._dark = 0
             return []
         self._dark += 1
         if self._dark < self._images:
             return []
         text = f'{topic}: no pixel of {encoding} is above 4095 of 65535, it may be 12-bit data'
-        mend = 'let the driver send mono8, or shift its pixels to the full 16 bits'
+        mend = 'let the driver send 8 bits, or shift its pixels to the full 16 bits'
         return [Finding('warn', 'brightness', text, mend)]

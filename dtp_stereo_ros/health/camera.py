@@ -177,7 +177,7 @@ class CameraMessages:
             found = check.look(
                 left,
                 right,
-                calibration.cx_left_px - calibration.cx_right_px,
+                calibration.disparity_offset_px,
                 lambda given: rectified_matches(given, infos),
                 setting,
             )

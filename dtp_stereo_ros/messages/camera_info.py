@@ -35,7 +35,12 @@ def stereo_calibration(
 def calibration_warnings(left: CameraInfo, right: CameraInfo, image_frame: str) -> list[str]:
     """Doubtful, but usable: what a user should look at. One line each."""
     warnings = []
-    if left.header.frame_id != image_frame:
+    if not image_frame:
+        warnings.append(
+            'header.frame_id of the left image is empty, so tf2 can transform no output; set the '
+            'frame of the camera driver'
+        )
+    elif left.header.frame_id != image_frame:
         warnings.append(
             f"left camera_info has frame '{left.header.frame_id}' but the left image "
             f"'{image_frame}'; outputs use the image's"

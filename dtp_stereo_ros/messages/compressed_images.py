@@ -20,7 +20,10 @@ from .types import CompressedImage
 # Nor do more pixels fit into a byte: a black PNG in grey has about 1000.
 _MAX_PIXELS_PER_BYTE = 4096
 
-_PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
+PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
+# IHDR: length and name of the chunk, width, height, then the bits of a channel.
+_PNG_DEPTH_AT = len(PNG_MAGIC) + 16
+PNG_HEADER_BYTES = _PNG_DEPTH_AT + 1
 _JPEG_MAGIC = b'\xff\xd8\xff'
 # Start of frame, all kinds (ITU T.81, table B.1): C0 .. CF without DHT, JPG and DAC.
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -51,7 +54,7 @@ def decompress(msg: CompressedImage, topic: str) -> npt.NDArray[Any]:
         raise InputError(
             f'{topic}: compressed image says that it has {width}x{height} pixels; damaged?'
         )
-    if data.startswith(_PNG_MAGIC) and not _chunks_fit(data):
+    if data.startswith(PNG_MAGIC) and not _chunks_fit(data):
         raise InputError(f'{topic}: compressed image of {len(data)} bytes is cut off or damaged')
     # A camera's EXIF rotation would break the row alignment of the rectified pair.
     kinds = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR if bayer_pattern(msg) else cv2.IMREAD_COLOR
@@ -72,9 +75,14 @@ def bayer_pattern(msg: CompressedImage) -> str:
     return pattern if semicolon and name == 'bayer' else ''
 
 
+def has_16_bits(data: bytes) -> bool:
+    """Whether this is the beginning of a PNG of 16 bits a channel."""
+    return data.startswith(PNG_MAGIC) and data[_PNG_DEPTH_AT : _PNG_DEPTH_AT + 1] == b'\x10'
+
+
 def declared_size(data: bytes) -> tuple[int, int] | None:
     """(width, height) in the header of a PNG or JPEG; None where it is neither, or has none."""
-    if data.startswith(_PNG_MAGIC) and len(data) >= 24 and data[12:16] == b'IHDR':
+    if data.startswith(PNG_MAGIC) and len(data) >= 24 and data[12:16] == b'IHDR':
         width, height = struct.unpack('>II', data[16:24])
         return int(width), int(height)
     if data.startswith(_JPEG_MAGIC):
@@ -87,7 +95,7 @@ def _chunks_fit(data: bytes) -> bool:
 
     OpenCV allocates what a chunk says it has, up to 4 GB, and fills it before it reads.
     """
-    place = len(_PNG_MAGIC)
+    place = len(PNG_MAGIC)
     while place < len(data):
         if place + 12 > len(data):
             return False

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ..errors import InputError, one_line
 from ..sizes import MAX_PIXELS
 from ..stereo import UInt8Array
-from .compressed_images import bayer_pattern, decompress
+from .compressed_images import PNG_HEADER_BYTES, bayer_pattern, decompress, has_16_bits
 from .types import CompressedImage, Image, MessageTypes
 
 Pixels = npt.NDArray[Any]
@@ -170,6 +170,14 @@ def to_rgb(msg: Image | CompressedImage, topic: str) -> UInt8Array:
         raise InputError(
             f'{topic}: {msg.width}x{msg.height} {msg.encoding} image does not decode: {error.err}'
         ) from error
+
+
+def sixteen_bits(msg: Image | CompressedImage) -> str:
+    """Encoding of an image of 16 bits; '' of one of 8 bits."""
+    if not hasattr(msg, 'encoding'):
+        return 'the PNG' if has_16_bits(bytes(msg.data[:PNG_HEADER_BYTES])) else ''
+    layout = _LAYOUTS.get(msg.encoding)
+    return str(msg.encoding) if layout is not None and layout.bits == 16 else ''
 
 
 def _of_compressed(msg: CompressedImage, topic: str) -> UInt8Array:

@@ -52,9 +52,6 @@ def output_messages(
 
     A backend without confidence has no message of that topic. A cloud of an earlier frame that
     nobody reads any more may be given, to be filled again.
-
-    Raises:
-        ConfigError: the depth limits leave no disparity range to publish.
     """
     result, calibration, header = computed.result, computed.calibration, computed.header
     if 'disparity' in wanted:

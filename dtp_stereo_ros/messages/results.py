@@ -9,16 +9,14 @@ import copy
 
 import numpy as np
 
-from ..errors import ConfigError
 from ..row_parts import row_parts
-from ..stereo import Float32Array, StereoCalibration, StereoResult
+from ..stereo import Float32Array, StereoCalibration, StereoResult, depth_mm
 from .images import new_image, to_image
 from .types import CameraInfo, DisparityImage, Header, Image, MessageTypes
 
 # Sub-pixel resolution that is stated in DisparityImage: that of OpenCV's SGBM, and about the best
 # that a quarter-resolution network reaches.
 _DELTA_D_PX = 1.0 / 16.0
-_MM_PER_M = 1000.0
 
 
 def disparity_image(
@@ -28,19 +26,10 @@ def disparity_image(
 
     d is the raw disparity less the principal-point offset. Pixels without an estimate, or beyond
     the range `min_disparity .. max_disparity`, are `min_disparity - 1`; there is never a NaN.
-
-    Raises:
-        ConfigError: the depth limits leave no disparity of those that are searched.
     """
     offset = calibration.disparity_offset_px
     low = result.min_disparity_px - offset
     high = result.max_disparity_px - offset
-    if not high > max(low, 0.0):
-        raise ConfigError(
-            f'disparity range {low:.3g} .. {high:.3g} px is empty: nothing between min_depth and '
-            'max_depth lies in the range that is searched; change these, or with sgbm '
-            'min_disparity and disparity_range'
-        )
     msg = types.disparity_image()
     msg.header = header
     msg.image, published = new_image(types, result.disparity_px.shape, np.float32, '32FC1', header)
@@ -71,14 +60,12 @@ def depth_image(
     Args:
         types: of the message.
         depth_m: (H, W) metres, NaN unknown, +Inf beyond range.
-        encoding: '32FC1' keeps that; '16UC1' is millimetres where 0 is unknown or beyond range and
-            a finite depth that does not fit saturates at 65535 instead of wrapping around.
+        encoding: '32FC1' keeps that; '16UC1' is millimetres, see `stereo.depth_mm`.
         header: of the left image.
     """
     if encoding == '32FC1':
         return to_image(types, depth_m, encoding, header)
-    millimetres = np.where(np.isfinite(depth_m), depth_m * np.float32(_MM_PER_M), np.float32(0))
-    return to_image(types, np.rint(millimetres).clip(0, 65535).astype(np.uint16), encoding, header)
+    return to_image(types, depth_mm(depth_m), encoding, header)
 
 
 def confidence_image(types: MessageTypes, confidence: Float32Array, header: Header) -> Image:

@@ -10,13 +10,11 @@ import numpy as np
 
 from ..errors import InputError
 from ..sizes import MAX_PIXELS
-from ..stereo import Float32Array, StereoCalibration
-from .compressed_images import declared_size
+from ..stereo import MM_PER_M, Float32Array, StereoCalibration
+from .compressed_images import PNG_MAGIC, declared_size
 from .types import CompressedImage, DisparityImage, Image
 
-_MM_PER_M = np.float32(1000)
 _DTYPES = {'32FC1': 'f4', '16UC1': 'u2', 'mono16': 'u2'}
-_PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
 # Header of compressed_depth_image_transport: format, and two parameters of inverse depth.
 _DEPTH_HEADER = struct.Struct('<iff')
 
@@ -56,7 +54,7 @@ def raw_disparity(
 
 def _raw_m(msg: Any, topic: str) -> Float32Array:
     values = image_values(msg, topic)
-    return values if msg.encoding == '32FC1' else values / _MM_PER_M
+    return values if msg.encoding == '32FC1' else values / np.float32(MM_PER_M)
 
 
 def _compressed_m(msg: Any, topic: str) -> Float32Array:
@@ -68,13 +66,13 @@ def _compressed_m(msg: Any, topic: str) -> Float32Array:
     data = bytes(msg.data)
     inverse = (0.0, 0.0)
     is_float = False
-    if not data.startswith(_PNG_MAGIC):
+    if not data.startswith(PNG_MAGIC):
         _, *inverse_depth = _DEPTH_HEADER.unpack_from(data.ljust(_DEPTH_HEADER.size, b'\0'))
         inverse = (inverse_depth[0], inverse_depth[1])
         data = data[_DEPTH_HEADER.size :]
         is_float = msg.format.startswith('32FC1')
     size = declared_size(data)
-    if not data.startswith(_PNG_MAGIC) or size is None or not 0 < size[0] * size[1] <= MAX_PIXELS:
+    if not data.startswith(PNG_MAGIC) or size is None or not 0 < size[0] * size[1] <= MAX_PIXELS:
         raise InputError(
             f"{topic}: format '{msg.format}' is no depth, use a PNG of 16 bits or compressedDepth "
             'with PNG'
@@ -87,7 +85,7 @@ def _compressed_m(msg: Any, topic: str) -> Float32Array:
         raise InputError(f'{topic}: depth does not decode to 16 bits of one channel; damaged?')
     values = stored.astype(np.float32)
     if not is_float:
-        return values / _MM_PER_M
+        return values / np.float32(MM_PER_M)
     # compressed_depth_image_transport/src/codec.cpp: 0 stands for unknown.
     scale, offset = (np.float32(parameter) for parameter in inverse)
     unknown = stored == 0

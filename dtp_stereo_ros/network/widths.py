@@ -14,7 +14,7 @@ from dtp_stereo_ros.errors import ModelError
 
 Widths = dict[str, list[int]]
 
-_CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _NORMALISATIONS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -22,7 +22,7 @@ def read_widths(network: nn.Module) -> Widths:
     """The row of every layer that has one."""
     rows: Widths = {}
     for name, module in network.named_modules():
-        if isinstance(module, _CONVOLUTIONS):
+        if isinstance(module, CONVOLUTIONS):
             rows[name] = [module.out_channels, module.in_channels, module.groups]
         elif isinstance(module, _NORMALISATIONS):
             rows[name] = [module.num_features]
@@ -54,7 +54,7 @@ def _layer(old: nn.Module, row: list[int]) -> nn.Module:
     if isinstance(old, _NORMALISATIONS):
         (features,) = row
         return type(old)(features, old.eps, old.momentum)
-    if not isinstance(old, _CONVOLUTIONS):
+    if not isinstance(old, CONVOLUTIONS):
         raise ValueError(f'{type(old).__name__} has no width')
     channels_out, channels_in, groups = row
     bias = old.bias is not None

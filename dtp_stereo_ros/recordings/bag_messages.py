@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..machine import setup_command
 from ..messages.types import MessageTypes
 
 # Field of `MessageTypes` to the type's name in a bag.
@@ -41,7 +42,7 @@ class BagMessages:
         try:
             from rosbags.typesys import Stores, get_typestore
         except ImportError as error:
-            raise InputError(f'{error}; pip install rosbags') from error
+            raise InputError(f'{error}; {setup_command("bag")}') from error
         # Those of Humble are the types of all later distributions.
         self.store = get_typestore(Stores.ROS2_HUMBLE)
         self.types = MessageTypes(**{name: self._maker(kind) for name, kind in KINDS.items()})

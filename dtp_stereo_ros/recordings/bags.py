@@ -13,6 +13,7 @@ from ..config import NodeConfig
 from ..errors import InputError
 from ..health.stamps import recorded_findings
 from ..image_io import atomic, write_pfm, write_png
+from ..machine import setup_command
 from ..paths import expanded, make_folder, split_at_commas
 from ..stereo import SIDES
 from .recorded_frames import RecordedCamera, Selection
@@ -101,8 +102,7 @@ def _topics(bag: Path, recording: Recording, options: dict[str, str]) -> StereoT
     if 'info' in given:
         given['right_info'] = given.pop('info')
     name = options.get('camera', '')
-    spelt = '{}=TOPIC'
-    cameras = chosen_topics(recording, name, given, False, spelt)
+    cameras = chosen_topics(recording, name, given, False, '{}={}')
     if len(cameras) > 1:
         names = ', '.join(repr(camera.name) for camera in cameras)
         raise InputError(f'{bag}: {len(cameras)} cameras ({names}); choose one by camera=NAME')
@@ -113,7 +113,7 @@ def _write_pairs(bag: Path, camera: RecordedCamera, folder: Path) -> None:
     try:
         from tqdm import tqdm
     except ImportError as error:
-        raise InputError(f'{bag}: {error}; pip install tqdm') from error
+        raise InputError(f'{bag}: {error}; {setup_command("bag")}') from error
     seen = written = 0
     truth = camera.topics.truth
     with tqdm(total=camera.expected(), unit='pair', desc=bag.name, mininterval=1) as bar:

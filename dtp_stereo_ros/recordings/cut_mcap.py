@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..machine import setup_command
 
 
 @dataclass
@@ -66,7 +67,7 @@ class CutMcap:
             from mcap.records import Channel, Message, Schema
             from mcap.stream_reader import StreamReader
         except ImportError as error:
-            raise InputError(f'{self._path}: {error}; pip install mcap') from error
+            raise InputError(f'{self._path}: {error}; {setup_command("bag")}') from error
         schemas: dict[int, str] = {}
         with self._path.open('rb') as file:
             records: Iterator[Any] = iter(StreamReader(file).records)

@@ -15,7 +15,7 @@ from ..health.finding import Finding, from_line, shape_of
 from ..health.recording import camera_findings
 from ..health.view_check import ViewCheck, ViewSetting, rectified_matches
 from ..messages.camera_info import calibration_warnings, stereo_calibration
-from ..messages.images import to_rgb
+from ..messages.images import sixteen_bits, to_rgb
 from ..messages.points import read_points
 from ..messages.rectify import Rectifier
 from ..messages.stamps import stamp_ns
@@ -211,8 +211,8 @@ class RecordedCamera:
         given = {}
         for side, message in zip(SIDES, (pair.left, pair.right), strict=True):
             given[side] = to_rgb(message, topics[side])
-            encoding = getattr(message, 'encoding', '')
-            for finding in self._brightness[side].look(given[side], encoding, topics[side]):
+            look = self._brightness[side].look
+            for finding in look(given[side], sixteen_bits(message), topics[side]):
                 self._found[f'brightness {side}'] = finding
         stamp = stamp_ns(pair.left)
         left, right = given['left'], given['right']
@@ -303,7 +303,7 @@ class RecordedCamera:
         found = self._views.look(
             left,
             right,
-            calibration.cx_left_px - calibration.cx_right_px,
+            calibration.disparity_offset_px,
             lambda given: rectified_matches(given, pair.infos),
             ViewSetting('', '', self.config.rectify, self.topics.by_part, recorded=True),
             now_s,

@@ -16,7 +16,7 @@ from types import SimpleNamespace, TracebackType
 from typing import Any
 
 from ..errors import InputError, one_line
-from ..machine import our_command
+from ..machine import setup_command
 from .cut_mcap import CutMcap
 
 _NS_PER_S = 1_000_000_000
@@ -62,7 +62,7 @@ class Recording:
             from rosbags.rosbag2 import Reader as Reader2
             from rosbags.typesys import Stores, get_types_from_msg, get_typestore
         except ImportError as error:
-            raise InputError(f'{path}: {error}; {our_command()} setup-backend bag') from error
+            raise InputError(f'{path}: {error}; {setup_command("bag")}') from error
         self._is_ros1 = file.suffix == _ROS1_ENDING
         # The types of images have not changed between distributions; what a bag says of other
         # types is not looked at.

@@ -88,7 +88,7 @@ def chosen_topics(
     camera: str,
     given: Mapping[str, str],
     raw_first: bool,
-    spelt: str = '--{} TOPIC',
+    spelt: str = '--{} {}',
 ) -> list[StereoTopics]:
     """The cameras that are asked for, of topics that have messages.
 
@@ -97,7 +97,7 @@ def chosen_topics(
         camera: name of one camera, or '' for all.
         given: 'left', 'right', 'left_info', 'right_info', 'truth' to topics named by the user.
         raw_first: see `stereo_topics`.
-        spelt: how an option with a topic is written, for errors.
+        spelt: how an option and what follows it are written, for errors.
 
     Raises:
         InputError: a topic is not in the bag, empty or of another type, or no stereo camera is
@@ -112,7 +112,7 @@ def chosen_topics(
     types = {topic: kind for topic, kind in types.items() if counts.get(topic)}
     if given.keys() & set(SIDES):
         if not given.keys() >= set(SIDES):
-            both = f'{spelt.format("left")} and {spelt.format("right")}'
+            both = f'{spelt.format("left", "TOPIC")} and {spelt.format("right", "TOPIC")}'
             raise InputError(f'{bag}: one view is named; name both: {both}')
         left, right = given['left'], given['right']
         if left == right:
@@ -129,17 +129,20 @@ def chosen_topics(
         without = f'; without a message: {", ".join(empty)}' if empty else ''
         raise InputError(
             f'{bag}: no left and right image topic that belong together; name them by '
-            f'{spelt.format("left")} and {spelt.format("right")} '
+            f'{spelt.format("left", "TOPIC")} and {spelt.format("right", "TOPIC")} '
             f'(images: {images or "none"}{without})'
         )
     if camera:
         names = ', '.join(repr(c.name) for c in cameras)
         cameras = [c for c in cameras if c.name == camera.strip('/')]
         if not cameras:
-            raise InputError(f'{bag}: no camera {camera!r}; choose --camera from {names}')
+            mend = f'choose {spelt.format("camera", "NAME")} from {names}'
+            raise InputError(f'{bag}: no camera {camera!r}; {mend}')
     own = {part: topic for part, topic in given.items() if topic}
     if own and len(cameras) > 1:
-        raise InputError(f'{bag}: {len(cameras)} cameras; choose one by --camera NAME')
+        raise InputError(
+            f'{bag}: {len(cameras)} cameras; choose one by {spelt.format("camera", "NAME")}'
+        )
     return [replace(c, **own) for c in cameras]
 
 

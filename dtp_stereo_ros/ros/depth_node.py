@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from traceback import extract_tb
 from types import FrameType
 from typing import NoReturn
@@ -40,6 +41,7 @@ _FAREWELL_S = 0.5
 _LEAVE_S = 5.0
 # A fault that comes with each message is logged no more often than this.
 _REPEAT_S = 10.0
+_PARAMETER_SERVICE = 'parameter_service.py'  # of rclpy
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,17 +126,21 @@ def _refused(error: Exception) -> int:
 
 
 def _spin_once(executor: SingleThreadedExecutor, node: DepthNode) -> None:
-    """Take what has come; a time that is none does not end the node."""
+    """Take what has come; a message that rclpy itself cannot take does not end the node."""
     try:
         executor.spin_once(timeout_sec=_SIGNAL_LATENCY_S)
     except ValueError as error:
-        if all(call.name != 'clock_callback' for call in extract_tb(error.__traceback__)):
+        calls = extract_tb(error.__traceback__)
+        if any(call.name == 'clock_callback' for call in calls):
+            text = (
+                f'/clock has a time that is none, it is ignored ({one_line(error)}); see who '
+                'publishes it: ros2 topic info -v /clock'
+            )
+        elif any(Path(call.filename).name == _PARAMETER_SERVICE for call in calls):
+            text = f'a request for parameters is no such, it is ignored ({one_line(error)})'
+        else:
             raise
-        node.get_logger().error(
-            f'/clock has a time that is none, it is ignored ({one_line(error)}); see who '
-            'publishes it: ros2 topic info -v /clock',
-            throttle_duration_sec=_REPEAT_S,
-        )
+        node.get_logger().error(text, throttle_duration_sec=_REPEAT_S)
 
 
 def _hint(error: Exception) -> str:

@@ -17,7 +17,7 @@ from ..stereo import SIDES
 from .input_judge import InputJudge
 from .output_publishers import SameName
 from .statistics import Snapshot, resident_mib
-from .stereo_camera import Rig
+from .stereo_camera import StereoCamera
 
 _INPUT_SUBJECTS = (
     *('publisher', 'image', 'age', 'stamps', 'lost frames', 'sync', 'views', 'brightness'),
@@ -36,14 +36,14 @@ class Diagnostics:
 
     Args:
         node: publishes, and counts the publishers of the input topics.
-        rigs: the cameras.
+        cameras: of the node.
         period_s: time between two calls of `tick`.
     """
 
-    def __init__(self, node: Node, rigs: Sequence[Rig], period_s: float) -> None:
+    def __init__(self, node: Node, cameras: Sequence[StereoCamera], period_s: float) -> None:
         self._node = node
-        self._rigs = rigs
-        self._reports = [_RigReport(node, rig) for rig in rigs]
+        self._cameras = cameras
+        self._reports = [_CameraReport(node, camera) for camera in cameras]
         self._same_name = SameName(node, _PROCESS, period_s)
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
@@ -56,7 +56,7 @@ class Diagnostics:
             failure: why the process is about to end, '' while all is well.
         """
         if state == 'active':
-            first = self._rigs[0]
+            first = self._cameras[0]
             found = self._same_name.findings(first.titled('disparity'))
             first.findings.state('name', *found)
         msg = DiagnosticArray()
@@ -66,13 +66,13 @@ class Diagnostics:
         self._publisher.publish(msg)
 
 
-class _RigReport:
+class _CameraReport:
     """The statuses of one camera."""
 
-    def __init__(self, node: Node, rig: Rig) -> None:
+    def __init__(self, node: Node, camera: StereoCamera) -> None:
         self._owner = node.get_fully_qualified_name().lstrip('/')
-        self._rig = rig
-        self._judge = InputJudge(node, rig)
+        self._camera = camera
+        self._judge = InputJudge(node, camera)
         self._state = ''
 
     def statuses(
@@ -84,13 +84,13 @@ class _RigReport:
         self._state = state
         if state == 'active':
             self._judge.judge()
-        snapshot = self._rig.statistics.snapshot()
+        snapshot = self._camera.statistics.snapshot()
         matching = {
             'state': state,
             'process': _PROCESS,
             **(_model_values(snapshot, pipeline) if pipeline else {}),
         }
-        found = self._rig.findings.current()
+        found = self._camera.findings.current()
         if failure:
             found['worker'] = (from_line('error', 'worker', failure),)
         parts = (
@@ -104,7 +104,7 @@ class _RigReport:
         ]
 
     def _input_values(self, snapshot: Snapshot) -> dict[str, str]:
-        inputs = self._rig.inputs
+        inputs = self._camera.inputs
         with inputs.sync.lock:
             policy = inputs.sync.policy
             counts, gap_ns = dict(policy.counts), policy.gap_ns()
@@ -121,7 +121,7 @@ class _RigReport:
         }
 
     def _calibration_values(self) -> dict[str, str]:
-        inputs = self._rig.inputs
+        inputs = self._camera.inputs
         values = {f'{side} camera_info': inputs.topics[f'{side}_info'] for side in SIDES}
         left, right = map(inputs.infos.newest, SIDES)
         found = rectified_px_m(left, right) if left and right else None
@@ -138,10 +138,10 @@ class _RigReport:
             level = DiagnosticStatus.ERROR if is_error else DiagnosticStatus.WARN
         text = '; '.join(finding.line for finding in found)
         values = {**values, **finding_values(found)}
-        left_info = self._rig.inputs.infos.newest('left')
+        left_info = self._camera.inputs.infos.newest('left')
         return DiagnosticStatus(
             level=level,
-            name=f'{self._owner}: {self._rig.titled(part)}',
+            name=f'{self._owner}: {self._camera.titled(part)}',
             message=text or self._all_well(part, state),
             hardware_id=left_info.header.frame_id if left_info else '',
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
@@ -150,7 +150,7 @@ class _RigReport:
     def _all_well(self, part: str, state: str) -> str:
         if state != 'active':
             return state
-        if part == 'input' and not self._rig.inputs.listening:
+        if part == 'input' and not self._camera.inputs.listening:
             return 'idle: nobody subscribes to an output'
         return 'ok'
 

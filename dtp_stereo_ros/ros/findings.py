@@ -19,16 +19,33 @@ class Findings:
     Args:
         logger: of the node.
         camera: that the findings are about, named in the log; '' where there is but one.
+        hold_s: time for which what is wrong with a frame is shown at least.
     """
 
-    def __init__(self, logger: Any, camera: str = '') -> None:
+    def __init__(self, logger: Any, camera: str = '', hold_s: float = 0.0) -> None:
         self._logger = logger
+        self._hold_s = hold_s
         self._prefix = f'{camera}: ' if camera else ''
         self._lock = threading.Lock()
         self._current: dict[str, tuple[Finding, ...]] = {}
         # What the log tells of a subject, since it last told that all is fine.
         self._told: dict[str, set[tuple[str, str]]] = {}
         self._logged_at: dict[tuple[str, str], float] = {}
+        self._wrong_at: dict[str, float] = {}
+
+    def state_frame(self, subject: str, *findings: Finding) -> None:
+        """State all that is wrong with a subject in one frame.
+
+        What comes and goes between frames stays for the time to hold, so that it is not missed in
+        between two diagnostics.
+        """
+        now = time.monotonic()
+        with self._lock:
+            if findings:
+                self._wrong_at[subject] = now
+            elif now - self._wrong_at.get(subject, -self._hold_s) < self._hold_s:
+                return
+        self.state(subject, *findings)
 
     def state(self, subject: str, *findings: Finding) -> None:
         """State all that is wrong with a subject; without findings it is fine (again).

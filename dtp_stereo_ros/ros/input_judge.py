@@ -17,7 +17,7 @@ from ..pairing.image_stream import Arrival
 from ..stereo import SIDES
 from .output_publishers import OtherPublishers
 from .publisher_qos import publisher_faults
-from .stereo_camera import Rig
+from .stereo_camera import StereoCamera
 
 # Silence and missing pairs are judged over this time, or this many frames if that is longer.
 _JUDGE_AFTER_S = 1.0
@@ -35,14 +35,14 @@ class InputJudge:
 
     Args:
         node: counts the publishers of the topics.
-        rig: the camera.
+        camera: the camera.
     """
 
-    def __init__(self, node: Node, rig: Rig) -> None:
+    def __init__(self, node: Node, camera: StereoCamera) -> None:
         self._node = node
-        self._prefix = rig.titled('')
-        self._inputs = rig.inputs
-        self._findings = rig.findings
+        self._prefix = camera.titled('')
+        self._inputs = camera.inputs
+        self._findings = camera.findings
         self._received = dict.fromkeys(SIDES, 0)
         self._infos_before = dict.fromkeys(SIDES, 0)
         # Images and camera infos that came between two judgements.
@@ -53,7 +53,7 @@ class InputJudge:
         self._lossy = 0
         self._rmw = get_rmw_implementation_identifier()
         self._judged_at = time.monotonic()
-        self._others = OtherPublishers(node, rig.titled('disparity'))
+        self._others = OtherPublishers(node, camera.titled('disparity'))
 
     def judge(self) -> None:
         """Look at what came since the last time."""

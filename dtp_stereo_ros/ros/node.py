@@ -27,7 +27,7 @@ from .output_thread import OutputThread
 from .parameters import Parameters
 from .processor import Pair, Processor
 from .reconfiguration import Reconfiguration
-from .stereo_camera import Rig
+from .stereo_camera import StereoCamera
 from .transitions import refuse_impossible
 from .worker import Worker
 
@@ -59,7 +59,7 @@ class DepthNode(LifecycleNode):
 
     Attributes:
         state: 'unconfigured', 'inactive', 'active' or 'finalized'.
-        rigs: the cameras, in the order of the parameter `cameras`.
+        cameras: the cameras, in the order of the parameter `cameras`.
         failure: why the process must end: the worker died or hangs; '' while all is well.
 
     Raises:
@@ -84,8 +84,8 @@ class DepthNode(LifecycleNode):
         self._refusal: StereoError | None = None
         self._starting = False
         config = self.parameters.node
-        self.rigs = [Rig(self, name, config, self._enqueue) for name in config.cameras]
-        self._diagnostics = Diagnostics(self, self.rigs, config.diagnostics_period)
+        self.cameras = [StereoCamera(self, name, config, self._enqueue) for name in config.cameras]
+        self._diagnostics = Diagnostics(self, self.cameras, config.diagnostics_period)
         self._every(config.diagnostics_period, self._report)
         self._every(_WATCH_PERIOD_S, self._watch)
         self.parameters.on_change(self._apply)
@@ -222,18 +222,18 @@ class DepthNode(LifecycleNode):
                 'the worker has been told to end, in a cleanup that took too long; clean up again'
             )
         try:
-            for rig in self.rigs:
-                rig.activate()
+            for camera in self.cameras:
+                camera.activate()
         except Exception:
-            for rig in self.rigs:
-                rig.deactivate()
+            for camera in self.cameras:
+                camera.deactivate()
             raise
         self._enter('active')
         self.parameters.warn_of_unread_qos()
 
     def _deactivate(self) -> None:
-        for rig in self.rigs:
-            rig.deactivate()
+        for camera in self.cameras:
+            camera.deactivate()
         if self.worker:
             self.worker.forget()
         self._enter('inactive')
@@ -268,11 +268,11 @@ class DepthNode(LifecycleNode):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _enqueue(self, rig: Rig, left: Any, right: Any, infos: dict[str, Any]) -> None:
-        rig.statistics.pair()
-        pair = Pair(rig, left, right, infos, self._now_ns(), rig.activation)
-        if self.worker and self.worker.offer(pair, lane=rig.name):
-            rig.statistics.drop('busy')
+    def _enqueue(self, camera: StereoCamera, left: Any, right: Any, infos: dict[str, Any]) -> None:
+        camera.statistics.pair()
+        pair = Pair(camera, left, right, infos, self._now_ns(), camera.activation)
+        if self.worker and self.worker.offer(pair, lane=camera.name):
+            camera.statistics.drop('busy')
 
     def _report(self) -> None:
         self._diagnostics.tick(self.state, self._pipeline, self.failure)
@@ -282,8 +282,8 @@ class DepthNode(LifecycleNode):
         if self._reconfiguration:
             self._reconfiguration.poll()
         if self.state == 'active':
-            for rig in self.rigs:
-                rig.follow_demand(self.parameters.node.max_age)
+            for camera in self.cameras:
+                camera.follow_demand(self.parameters.node.max_age)
         now_s = time.monotonic()
         stood, self._watched_s = now_s - self._watched_s > _STOOD_S, now_s
         backend = self._pipeline.backend if self._pipeline else None
@@ -322,5 +322,5 @@ class DepthNode(LifecycleNode):
         """
         if self._reconfiguration:
             self._reconfiguration.request(pipeline)
-        for rig in self.rigs:
-            rig.inputs.reconfigure(node)
+        for camera in self.cameras:
+            camera.inputs.reconfigure(node)

@@ -15,17 +15,19 @@ from ..errors import CalibrationError, InputError, StereoError
 from ..health.finding import Finding, from_line
 from ..health.view_check import ViewSetting, rectified_matches
 from ..messages.camera_info import calibration_warnings, stereo_calibration
-from ..messages.images import to_rgb
+from ..messages.images import sixteen_bits, to_rgb
 from ..messages.outputs import Computed
 from ..messages.stamps import stamp_ns
 from ..pipeline import StereoPipeline
 from ..stereo import SIDES, StereoFrame, UInt8Array
 from .parameters import Parameters
-from .stereo_camera import Rig
+from .stereo_camera import StereoCamera
 
 _NS_PER_S = 1_000_000_000
 # Stamps nearer than this to the node's clock are read in that clock.
 _SAME_CLOCK_NS = 60 * _NS_PER_S
+# A clock that is this far ahead is not synchronised; tf2 waits for less.
+_AHEAD_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Pair:
         activation: of the camera at that time.
     """
 
-    rig: Rig
+    camera: StereoCamera
     left: Any
     right: Any
     infos: Mapping[str, CameraInfo]
@@ -48,12 +50,12 @@ class Pair:
     @property
     def outdated(self) -> bool:
         """Whether the camera was deactivated since: nothing is published or told any more."""
-        return self.activation != self.rig.activation
+        return self.activation != self.camera.activation
 
     def state(self, subject: str, *findings: Finding) -> None:
         """State what is wrong with a subject, if anything, as of `Findings.state`."""
         if not self.outdated:
-            self.rig.findings.state(subject, *findings)
+            self.camera.findings.state_frame(subject, *findings)
 
     def report(self, subject: str, text: str, level: str = 'error') -> None:
         """State one thing that is wrong, the mend behind the last semicolon."""
@@ -61,7 +63,9 @@ class Pair:
 
 
 def age_s(stamp: int, received_ns: int, now_ns: int) -> float:
-    """Age of a frame in seconds, never negative. All times in nanoseconds.
+    """Age of a frame in seconds; negative where its stamp is ahead of the clock.
+
+    All times in nanoseconds.
 
     A live camera stamps in the clock of the node, and its age counts from the stamp: delays of
     driver and network are in it. A bag replayed without `use_sim_time`, or a camera that stamps by
@@ -69,7 +73,7 @@ def age_s(stamp: int, received_ns: int, now_ns: int) -> float:
     bounds what waiting in the node adds and does not silently drop every frame.
     """
     live = abs(received_ns - stamp) <= _SAME_CLOCK_NS
-    return max(0, now_ns - (stamp if live else received_ns)) / _NS_PER_S
+    return (now_ns - (stamp if live else received_ns)) / _NS_PER_S
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Processor:
         try:
             call()
         except StereoError as error:
-            pair.rig.statistics.drop('fault')
+            pair.camera.statistics.drop('fault')
             pair.report(_subject(error), str(error))
         except Exception as error:
             if not self.alive():
@@ -109,21 +113,21 @@ class Processor:
             last_call = traceback.extract_tb(error.__traceback__)[-1]
             where = f'{last_call.name}, line {last_call.lineno} of {Path(last_call.filename).name}'
             text = f'frame failed: {type(error).__name__}: {error} (in {where})'
-            pair.rig.statistics.drop('fault')
+            pair.camera.statistics.drop('fault')
             pair.report('worker', text)
 
     def _process(self, pair: Pair) -> None:
         started = time.perf_counter()
-        rig = pair.rig
-        wanted = rig.outputs.wanted()
+        camera = pair.camera
+        wanted = camera.outputs.wanted()
         if not wanted:
-            rig.statistics.drop('unwanted')
+            camera.statistics.drop('unwanted')
             return
         stamp = stamp_ns(pair.left)
         config = self.parameters.node
         age = age_s(stamp, pair.received_ns, self.now_ns())
         if config.max_age and age > config.max_age:
-            rig.statistics.drop('stale')
+            camera.statistics.drop('stale')
             pair.report(
                 'age',
                 f'frames are older than max_age {config.max_age:g} s when their turn comes; is '
@@ -131,7 +135,16 @@ class Processor:
                 'warn',
             )
             return
-        pair.state('age')
+        if age < -_AHEAD_S:
+            # Without the number of seconds, which jitters.
+            pair.report(
+                'age',
+                f'stamps are more than {_AHEAD_S:g} s ahead of the clock of the node, so there is '
+                'no transform for them yet; synchronise the clocks (chrony, PTP)',
+                'warn',
+            )
+        else:
+            pair.state('age')
         left, right = self._decoded(pair)
         computed = self._match(pair, left, right, stamp, 'confidence' in wanted)
 
@@ -145,9 +158,9 @@ class Processor:
         self, pair: Pair, wanted: frozenset[str], computed: Computed, started: float
     ) -> None:
         """Convert and publish the result of a pair that was taken at `started`."""
-        rig, config = pair.rig, self.parameters.node
+        camera, config = pair.camera, self.parameters.node
         if pair.outdated:
-            rig.statistics.drop('unwanted')
+            camera.statistics.drop('unwanted')
             return
         if 'confidence' in wanted and computed.result.confidence is None:
             name = self.pipeline.backend.spec.name
@@ -155,8 +168,8 @@ class Processor:
             pair.report('confidence', text, 'warn')
         else:
             pair.state('confidence')
-        rig.outputs.publish(wanted, computed, config)
-        rig.statistics.result(
+        camera.outputs.publish(wanted, computed, config)
+        camera.statistics.result(
             time.perf_counter() - started,
             age_s(stamp_ns(pair.left), pair.received_ns, self.now_ns()),
             computed.result.valid_share,
@@ -167,13 +180,13 @@ class Processor:
 
     def _decoded(self, pair: Pair) -> tuple[UInt8Array, UInt8Array]:
         """Both images as they came, RGB."""
-        rig, topics = pair.rig, pair.rig.inputs.topics
+        camera, topics = pair.camera, pair.camera.inputs.topics
         images = {}
         dark = []
         for side, msg in zip(SIDES, (pair.left, pair.right), strict=True):
             images[side] = to_rgb(msg, topics[side])
-            encoding = getattr(msg, 'encoding', '')
-            dark += rig.brightness[side].look(images[side], encoding, topics[side])
+            look = camera.brightness[side].look
+            dark += look(images[side], sixteen_bits(msg), topics[side])
         pair.state('brightness', *dark)
         return images['left'], images['right']
 
@@ -181,17 +194,17 @@ class Processor:
         self, pair: Pair, left: UInt8Array, right: UInt8Array, computed: Computed
     ) -> None:
         """Look at the images as they came, where a look is due."""
-        rig, infos, now_s = pair.rig, pair.infos, time.monotonic()
-        if not rig.view_check.due(now_s, computed.result.median_confidence):
+        camera, infos, now_s = pair.camera, pair.infos, time.monotonic()
+        if not camera.view_check.due(now_s, computed.result.median_confidence):
             return
         calibration = computed.calibration
         rectify = self.parameters.node.rectify
-        found = rig.view_check.look(
+        found = camera.view_check.look(
             left,
             right,
-            calibration.cx_left_px - calibration.cx_right_px,
+            calibration.disparity_offset_px,
             lambda given: rectified_matches(given, infos),
-            ViewSetting(self.node_name, rig.titled(''), rectify, rig.inputs.topics),
+            ViewSetting(self.node_name, camera.titled(''), rectify, camera.inputs.topics),
             now_s,
         )
         pair.state('views', *found)
@@ -200,10 +213,10 @@ class Processor:
         self, pair: Pair, left: UInt8Array, right: UInt8Array, stamp: int, confidence: bool
     ) -> Computed:
         """Calibrate and run the pipeline."""
-        rig, infos = pair.rig, pair.infos
+        camera, infos = pair.camera, pair.infos
         if self.parameters.node.rectify:
-            left = rig.rectifiers['left'].rectify(left, infos['left'])
-            right = rig.rectifiers['right'].rectify(right, infos['right'])
+            left = camera.rectifiers['left'].rectify(left, infos['left'])
+            right = camera.rectifiers['right'].rectify(right, infos['right'])
         uncalibrated = StereoFrame(left, right, stamp)  # checks that the sizes agree
         header = pair.left.header
         warnings = calibration_warnings(infos['left'], infos['right'], header.frame_id)

@@ -1,4 +1,4 @@
-"""`Rig`: one stereo camera of the node, with all that is its own."""
+"""`StereoCamera`: one stereo camera of the node, with all that is its own."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _LINGER_S = 2.0
 _OWN_INFO_S = 5.0
 
 
-class Rig:
+class StereoCamera:
     """A stereo camera: its topics, synchroniser, calibration, counters and findings.
 
     Args:
         node: owner of the topics.
         name: the topics lie under it; '' for the only camera of a node.
         config: of the node.
-        on_pair: called with (rig, left, right, infos) from the executor; must return at once and
-            never raise.
+        on_pair: called with (camera, left, right, infos) from the executor; must return at once
+            and never raise.
 
     Attributes:
         inputs, outputs, statistics, findings: see their classes.
@@ -50,11 +50,11 @@ class Rig:
         node: LifecycleNode,
         name: str,
         config: NodeConfig,
-        on_pair: Callable[[Rig, Any, Any, dict[str, CameraInfo]], None],
+        on_pair: Callable[[StereoCamera, Any, Any, dict[str, CameraInfo]], None],
     ) -> None:
         self.name = name
         prefix = self.titled('')
-        self.findings = Findings(node.get_logger(), name)
+        self.findings = Findings(node.get_logger(), name, 1.5 * config.diagnostics_period)
         logger = node.get_logger()
         title = f'{name}: ' if name else ''
         self.statistics = Statistics(lambda text: logger.debug(title + text))

@@ -15,12 +15,10 @@ from dtp_stereo_ros.markdown import table
 from dtp_stereo_ros.models import ModelSpec
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network
-from dtp_stereo_ros.parity import Parity
+from dtp_stereo_ros.parity import Parity, allowed_text
 from dtp_stereo_ros.preprocess import planes, prepare
 from dtp_stereo_ros.stereo import Float32Array, StereoFrame
 
-# A model whose disparity differs by more from the reference is not written.
-PARITY_MEDIAN_PX = 0.01
 OPSET = 17
 
 
@@ -80,10 +78,10 @@ def export_onnx(source: Path, target: Path, frame: StereoFrame) -> Parity:
         _trace(network, left, right, temporary)
         _describe(network, temporary, source, target.stem)
         parity = compare(network, temporary, left, right)
-        if not parity.median_px <= PARITY_MEDIAN_PX:
+        if not parity.fits('fp32'):
             raise ModelError(
-                f'{target}: differs from PyTorch by {parity.median_px:.3f} px (median), '
-                f'{PARITY_MEDIAN_PX} px is allowed; not written'
+                f'{target}: differs from PyTorch: {parity.text()}; {allowed_text("fp32")}; not '
+                'written'
             )
         temporary.replace(target)
     finally:

@@ -352,9 +352,7 @@ class TrainConfig(Course, Computing):
         None, 'Folder of an earlier call to go on from, where it is not the folder of the run.'
     )
     cache: Path | None = setting(
-        None,
-        'Folder of unpacked bags and answers of teachers; by default below the run.',
-        option='--cache-folder',
+        None, 'Folder of unpacked bags and answers of teachers; by default below the run.'
     )
     only: tuple[str, ...] = setting(
         (), 'Parts of the network that are trained, by the beginning of their names; else all.'

@@ -153,7 +153,7 @@ def test_bounds(tmp_path: Path, bound: str, code: int, make_onnx, capsys) -> Non
         (['--left', '/x', '--right', '/y'], 'no topic /x; it has /cam/ground_truth/disparity, '),
         (['--left', '/cam/left/image_rect'], 'name both: --left TOPIC and --right TOPIC'),
         (['--truth', '/cam/left/camera_info'], '/cam/left/camera_info is sensor_msgs/msg/CameraI'),
-        (['--camera', 'rear'], "no camera 'rear'; choose --camera from 'cam'"),
+        (['--camera', 'rear'], "no camera 'rear'; choose --camera NAME from 'cam'"),
         (['--every', '0'], '--every must be at least 1'),
         (['--start', '100'], 'no image in this part of the bag; see --start'),
         (['--params', 'missing.yaml'], 'missing.yaml: cannot be read'),

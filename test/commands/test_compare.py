@@ -12,7 +12,9 @@ from scene_bag import planes, write_scene_bag
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.evaluation import result_file
 from dtp_stereo_ros.evaluation.paired_results import paired_measures
+from dtp_stereo_ros.evaluation.result_file import as_document, json_pieces
 
+EMPTY = ''.join(json_pieces(as_document([], '')))
 FAST = ['--backend', 'sgbm', '--disparity-range', '64']
 
 
@@ -49,7 +51,7 @@ def test_results_of_data_sets(tmp_path: Path) -> None:
 
 def test_results_that_have_nothing_in_common(tmp_path: Path, capsys) -> None:
     file = tmp_path / 'a.json'
-    file.write_text(result_file.as_json([]))
+    file.write_text(EMPTY)
     assert main(['compare', str(file), str(file)]) == 2
     assert 'no frame, recording or data set is in both files' in capsys.readouterr().err
 
@@ -57,7 +59,7 @@ def test_results_that_have_nothing_in_common(tmp_path: Path, capsys) -> None:
 @pytest.mark.parametrize('scenes', [None, 'x', [1]])
 def test_reports_with_other_parts_are_refused(tmp_path: Path, capsys, scenes) -> None:
     file = tmp_path / 'a.json'
-    document = json.loads(result_file.as_json([]))
+    document = json.loads(EMPTY)
     document['recordings'] = scenes
     file.write_text(json.dumps(document))
     assert main(['compare', str(file), str(file)]) == 2

@@ -19,6 +19,7 @@ from dtp_stereo_ros.evaluation.comparison import accuracy
 from dtp_stereo_ros.evaluation.datasets import Truth
 from dtp_stereo_ros.evaluation.intervals import Interval
 from dtp_stereo_ros.evaluation.metrics import Score
+from dtp_stereo_ros.evaluation.result_file import as_document, json_pieces
 from dtp_stereo_ros.evaluation.runner import DatasetResult
 from dtp_stereo_ros.evaluation.scene_score import Estimate, judge
 from dtp_stereo_ros.stereo import StereoFrame
@@ -134,7 +135,7 @@ def test_columns_name_every_score() -> None:
 
 def test_the_result_file_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / 'report.json'
-    path.write_text(result_file.as_json([result()], 'dtp-stereo eval'))
+    path.write_text(''.join(json_pieces(as_document([result()], 'dtp-stereo eval'))))
     document = result_file.read(path)
     assert document['version'] == result_file.VERSION
     assert document['command'] == 'dtp-stereo eval'

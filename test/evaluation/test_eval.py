@@ -19,7 +19,8 @@ from dtp_stereo_ros.evaluation import pictures, tables
 from dtp_stereo_ros.evaluation.datasets import open_dataset
 from dtp_stereo_ros.evaluation.fill import fill_holes
 from dtp_stereo_ros.evaluation.report import write_report
-from dtp_stereo_ros.evaluation.runner import Estimate, Method, evaluate
+from dtp_stereo_ros.evaluation.runner import Method, evaluate
+from dtp_stereo_ros.evaluation.scene_score import Estimate
 from dtp_stereo_ros.image_io import write_pfm
 from dtp_stereo_ros.pipeline import StereoPipeline
 from dtp_stereo_ros.stereo import StereoFrame, StereoResult

@@ -6,7 +6,7 @@ import numpy as np
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.evaluation.datasets import Truth
 from dtp_stereo_ros.evaluation.extremes import Extremes
-from dtp_stereo_ros.evaluation.runner import Estimate
+from dtp_stereo_ros.evaluation.scene_score import Estimate
 
 from . import layouts
 

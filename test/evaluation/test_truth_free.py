@@ -8,6 +8,7 @@ import pytest
 
 from dtp_stereo_ros.evaluation import truth_free
 from dtp_stereo_ros.health.views import Matches
+from dtp_stereo_ros.postprocess import left_right_differences
 
 NAN = np.float32(np.nan)
 
@@ -42,7 +43,7 @@ def test_pixels_that_both_cameras_see():
 def test_left_right_differences_and_their_share():
     left = np.array([[NAN, 1, 1, 1, 2, 2]], np.float32)
     right = np.array([[1, 1, 2.5, 4, 9, 9]], np.float32)
-    found = truth_free.left_right_differences(left, right)
+    found = left_right_differences(left, right)
     np.testing.assert_allclose(found, [[NAN, 0, 0, 1.5, 0.5, 2]])
     assert truth_free.inconsistent(left, right) == pytest.approx(2 / 5)
 

@@ -20,7 +20,7 @@ def test_a_line_becomes_text_and_mend_and_back() -> None:
 
 @pytest.mark.parametrize(
     ('encoding', 'brightest', 'said'),
-    [('mono16', 16, True), ('16UC1', 15, True), ('mono16', 17, False), ('mono8', 3, False)],
+    [('mono16', 16, True), ('bayer_rggb16', 15, True), ('mono16', 17, False), ('', 3, False)],
 )
 def test_twelve_bits_in_sixteen(encoding: str, brightest: int, said: bool) -> None:
     check = BrightnessCheck(images=3)

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from dtp_stereo_ros.errors import InputError
-from dtp_stereo_ros.messages.images import ENCODINGS, to_image, to_rgb
+from dtp_stereo_ros.messages.images import ENCODINGS, sixteen_bits, to_image, to_rgb
 from dtp_stereo_ros.ros.message_types import ROS_TYPES
 
 TOPIC = '/left/image_rect'
@@ -255,6 +255,16 @@ def test_compressed_mosaics_are_those_of_raw_images(bits: int, pattern: str) -> 
     coloured = compressed(raw[..., ::-1], '.png')
     coloured.format = f'{encoding}; png compressed bgr8'
     np.testing.assert_array_equal(to_rgb(coloured, TOPIC), raw)
+
+
+def test_images_of_16_bits_are_known() -> None:
+    for encoding in ENCODINGS:
+        wide = encoding.endswith('16') or encoding.startswith('16')
+        assert sixteen_bits(Image(encoding=encoding)) == encoding * wide
+    grey = random_pixels(2, 5, 7)
+    assert sixteen_bits(compressed(grey.astype(np.uint16), '.png')) == 'the PNG'
+    for msg in (compressed(grey, '.png'), compressed(grey, '.jpg'), CompressedImage(), Image()):
+        assert sixteen_bits(msg) == ''
 
 
 def test_a_compressed_mosaic_of_an_unknown_pattern_is_named() -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from dtp_stereo_ros.pairing.pair_policy import PairPolicy
@@ -87,6 +87,16 @@ class Link:
         return [(side, stamp) for _, side, stamp in timed], complete
 
 
+def most_late_ns(arrivals: Iterable[tuple[str, int]]) -> int:
+    """Largest lag of an image behind the newest of its side."""
+    newest: dict[str, int] = {}
+    most = 0
+    for side, stamp in arrivals:
+        newest[side] = max(stamp, newest.get(side, stamp))
+        most = max(most, newest[side] - stamp)
+    return most
+
+
 def feed(policy: PairPolicy, arrivals: Iterable[tuple[str, int]]) -> list[tuple[int, int]]:
     return [pair for side, stamp in arrivals for pair in policy.add(side, stamp, stamp)]
 
@@ -141,11 +151,14 @@ def test_near_stamps_pair_truly_whatever_is_lost(
 
 
 @given(swaps=st.sets(st.integers(0, 180), max_size=40), drop=st.floats(0, 0.5))
+@example(swaps={116, 117, 118}, drop=0.28125)
 def test_an_overtaken_image_costs_its_own_frame_only(swaps: set[int], drop: float) -> None:
     arrivals, complete = Link(drop).send(STAMPS, 7)
     for index in sorted(swaps):
         if index + 2 < len(arrivals):  # the same side again, mostly
             arrivals[index], arrivals[index + 2] = arrivals[index + 2], arrivals[index]
+    # Several swaps may delay an image by more frames than wait for it: that is a jump back.
+    assume(most_late_ns(arrivals) < 4.5 * PERIOD)
     pairs = feed(PairPolicy(queue_size=5), arrivals)
     assert set(pairs) <= set(complete)
     assert pairs == sorted(pairs)

@@ -14,6 +14,7 @@ from robot_bag import (
     write_compressed_ros1_bag,
     write_stamped_bag,
 )
+from scene_bag import write_two_cameras
 
 from dtp_stereo_ros.errors import InputError
 from dtp_stereo_ros.training.data.readers import open_pairs
@@ -113,6 +114,21 @@ def test_wrong_topics_are_named(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         open_pairs(write_bag(tmp_path / 'robot', options), tmp_path / 'cache')
     assert not list((tmp_path / 'cache').glob('*'))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ('', r"2 cameras \('front', 'rear'\); choose one by camera=NAME$"),
+        (',camera=top', r"no camera 'top'; choose camera=NAME from 'front', 'rear'$"),
+        (',truth=/front/left/image_rect', '2 cameras; choose one by camera=NAME$'),
+        (',left=/front/left/image_rect', 'name both: left=TOPIC and right=TOPIC$'),
+    ],
+)
+def test_errors_of_several_cameras_name_what_a_source_takes(tmp_path, options, message):
+    bag = write_two_cameras(tmp_path / 'b', 0)
+    with pytest.raises(InputError, match=message):
+        open_pairs(f'bag:{bag}{options}', tmp_path / 'cache')
 
 
 def test_a_real_bag(data_root, tmp_path):

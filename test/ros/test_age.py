@@ -17,7 +17,7 @@ NOW = 1_795_000_000 * S
         (NOW - 50 * S, NOW - S, NOW, 50.0),  # live, and very late
         (1_403_715_273 * S, NOW - S, NOW, 1.0),  # a bag of 2014: from reception
         (5 * S, NOW - S // 2, NOW, 0.5),  # a camera that stamps by its uptime
-        (NOW + S, NOW - S // 4, NOW, 0.0),  # a camera whose clock is ahead
+        (NOW + S, NOW - S // 4, NOW, -1.0),  # a camera whose clock is ahead
         (1_403_715_273 * S, 0, 0, 0.0),  # use_sim_time before the first /clock
     ],
 )

@@ -328,7 +328,7 @@ def test_one_model_whatever_the_cameras(monkeypatch: pytest.MonkeyPatch) -> None
     )
     node.begin()
     workers = [t for t in threading.enumerate() if t.name == 'stereo worker']
-    assert [rig.inputs.topics['right_info'] for rig in node.rigs] == [
+    assert [camera.inputs.topics['right_info'] for camera in node.cameras] == [
         f'/{name}/right/camera_info' for name in names
     ]
     assert (len(made), len(workers)) == (1, 1)
@@ -344,7 +344,7 @@ def test_one_model_whatever_the_cameras(monkeypatch: pytest.MonkeyPatch) -> None
 def test_no_names_are_the_topics_of_one_camera(value: str) -> None:
     arguments = ['--ros-args', '-p', f'cameras:={value}', '-p', 'autostart:=false']
     node = DepthNode('unnamed', cli_args=arguments)
-    assert [rig.inputs.topics['left'] for rig in node.rigs] == ['/left/image_rect']
+    assert [camera.inputs.topics['left'] for camera in node.cameras] == ['/left/image_rect']
     outputs = {name for name, _ in node.get_publisher_names_and_types_by_node('unnamed', '/')}
     assert {'/disparity', '/points2', '/depth/image'} <= outputs
     node.close()

@@ -66,6 +66,22 @@ def test_the_last_line_of_the_log_is_true(
     assert lines == logged
 
 
+def test_what_comes_and_goes_between_frames_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of ten frames of a 10 Hz camera are bad; diagnostics look once in a second."""
+    log = Log()
+    observed = Findings(log, hold_s=1.5)
+    seen = []
+    for frame in range(100):
+        monkeypatch.setattr(time, 'monotonic', lambda now=0.1 * frame: 100.0 + now)
+        bad = frame < 50 and frame % 10 < 3
+        observed.state_frame('image', *[Finding('error', 'image', 'too small')] * bad)
+        if frame % 10 == 8:
+            seen.append('image' in observed.current())
+    # The last bad one is the 42nd, at 4.2 s.
+    assert seen == [True] * 5 + [False] * 5
+    assert log.lines == ['too small', 'image is fine again']
+
+
 def test_findings_of_one_subject_are_all_logged() -> None:
     log = Log()
     both = [Finding('warn', 'qos', f'/cam/infra{n}: incompatible', '') for n in (1, 2)]

@@ -18,8 +18,14 @@ import pytest
 import rclpy
 import yaml
 from builtin_interfaces.msg import Time
-from rcl_interfaces.msg import ParameterEvent
-from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
+from rcl_interfaces.msg import Parameter as ParameterMsg
+from rcl_interfaces.msg import ParameterEvent, ParameterValue
+from rcl_interfaces.srv import (
+    DescribeParameters,
+    GetParameters,
+    ListParameters,
+    SetParameters,
+)
 from rclpy.node import Node
 from rclpy.parameter import Parameter, parameter_value_to_python
 from rosgraph_msgs.msg import Clock
@@ -528,6 +534,74 @@ def test_size_may_change_in_the_stream(
             assert probe.spin(WAIT_S, until=('disparity', before + 3))
         shapes = [(m.image.height, m.image.width) for m in probe.messages['disparity'][before:]]
         assert shapes[-1] == size
+
+
+@pytest.mark.parametrize('topic', ['disparity', 'points2', 'depth/image'])
+def test_depth_limits_that_leave_nothing_are_told_whatever_is_subscribed(
+    node: Node, start_depth_node: Start, frame: StereoFrame, topic: str
+) -> None:
+    """All would be beyond range: with invalid_as_inf that clears a costmap."""
+    start_depth_node(max_depth=0.5, min_depth=0.1, invalid_as_inf=True)  # seen from 0.63 m
+    probe = Probe(node, (topic,), diagnostics=True)
+    with Stream(node, frame):
+        found = diagnostics(probe, lambda f: f['matching'][0] == 2)
+        assert 'px is empty: nothing between min_depth and max_depth' in found['matching'][1]
+        assert probe.arrivals_s[topic] == []
+        assert change('max_depth', 5.0)[0]
+        assert probe.spin(WAIT_S, until=(topic, 3))
+
+
+@pytest.mark.parametrize('ahead_s', [5.0, 50.0])
+def test_stamps_ahead_of_the_clock_are_told(
+    node: Node, start_depth_node: Start, frame: StereoFrame, ahead_s: float
+) -> None:
+    start_depth_node(max_age=0.5)
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    publisher = FramePublisher(node)
+    wait_until(publisher.subscribed)
+
+    def told(found: dict[str, Any]) -> bool:
+        stamp = node.get_clock().now().nanoseconds + int(ahead_s * 1e9)
+        publisher.publish(dataclasses.replace(frame, stamp_ns=stamp))
+        return 'more than 0.5 s ahead of the clock' in found['input'][1]
+
+    found = diagnostics(probe, told)
+    assert found['input'][0] == 1
+    age_ms = float(found['matching'][2]['age of output [ms]'])
+    assert -1e3 * ahead_s < age_ms < -1e3 * ahead_s + 5e3
+
+
+def test_a_fault_of_some_frames_is_shown_between_them(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    start_depth_node(diagnostics_period=0.5)
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    sick, well = FramePublisher(node), FramePublisher(node)
+    broken(sick, 'left/image_rect', encoding_unknown)
+    wait_until(sick.subscribed)
+    levels = []
+    for index in range(60):
+        now = node.get_clock().now().nanoseconds
+        (sick if index % 5 == 0 else well).publish(dataclasses.replace(frame, stamp_ns=now))
+        probe.spin(0.05)
+        if index > 10 and probe.messages['/diagnostics']:
+            status = probe.newest('/diagnostics').status
+            levels += [s.level[0] for s in status if s.name.endswith(': input')]
+    assert set(levels) == {2}
+    assert len(probe.arrivals_s['disparity']) > 10
+
+
+def test_a_request_for_parameters_that_is_none_is_told_and_ignored(
+    node: Node, start_depth_node: Start
+) -> None:
+    process = start_depth_node()
+    no_type = ParameterMsg(name='max_depth', value=ParameterValue(type=77))
+    request = SetParameters.Request(parameters=[no_type])
+    with Caller(SetParameters, '/depth_node/set_parameters', 1.0) as caller:
+        text = 'a request for parameters is no such, it is ignored'
+        wait_until(lambda: caller.call(request) is not None or text in process.output())
+    assert text in process.output()
+    assert change('max_depth', 5.0) == (True, '')
 
 
 def test_stale_frames_are_dropped_and_counted(

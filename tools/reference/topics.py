@@ -54,7 +54,7 @@ _SENT = {
     'DisparityImage: square root from 0 (blue) to the largest of the search (red), unknown is '
     'black',
     'depth/image': '32FC1 in metres, NaN unknown, +Inf beyond range (REP 117, REP 118); or 16UC1 '
-    'in millimetres, 0 unknown (`depth_encoding`)',
+    'in millimetres, 0 unknown or beyond 65.535 m (`depth_encoding`)',
     'depth/camera_info': 'calibration of the depth image: that of the left camera',
     'points2': 'organised as the image; x, y, z in metres and rgb; unknown points are NaN; '
     '`is_dense` is false. 32 bytes a point, 16 with `avoid_point_cloud_padding`',

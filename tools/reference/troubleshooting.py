@@ -52,6 +52,7 @@ _PERIOD_NS = 33_333_333
 _START_NS = 1_700_000_000 * _S + 123_456_789
 _WIDTH_PX, _HEIGHT_PX = 640, 480
 _FX_PX, _BASELINE_M = 400.0, 0.12
+_FRAME = 'optical'
 
 
 def sections() -> dict[str, str]:
@@ -288,23 +289,30 @@ def _calibration_doubts() -> list[Finding]:
     """Findings on calibrations that are doubtful and are used."""
     other_frame = _info(0.0)
     other_frame.header.frame_id = 'camera_left'
-    small_f = [_info(0.0, 40.0), _info(-40.0 * _BASELINE_M, 40.0)]
+    small_fy, far_cx = [_info(0.0), _info(_TX)], [_info(0.0), _info(_TX)]
+    for info in small_fy:
+        info.p[5] = 4.0
+    far_cx[1].p[2] = 4000.0
     pairs = [
-        (other_frame, _info(_TX)),
-        (_info(0.0), _info(-0.0004 * _FX_PX)),
-        (_info(0.0), _info(-5.0 * _FX_PX)),
-        small_f,
+        (other_frame, _info(_TX), _FRAME),
+        (_info(0.0), _info(_TX), ''),
+        (_info(0.0), _info(-0.0004 * _FX_PX), _FRAME),
+        (_info(0.0), _info(-5.0 * _FX_PX), _FRAME),
+        (_info(0.0, 40.0), _info(-40.0 * _BASELINE_M, 40.0), _FRAME),
+        (*small_fy, _FRAME),
+        (*far_cx, _FRAME),
     ]
     return [
         from_line('warn', 'calibration', warning)
-        for left, right in pairs
-        for warning in calibration_warnings(left, right, left.header.frame_id and 'optical')
+        for left, right, image_frame in pairs
+        for warning in calibration_warnings(left, right, image_frame)
     ]
 
 
 def _info(tx: float, fx_px: float = _FX_PX) -> CameraInfo:
     info = CameraInfo(width=_WIDTH_PX, height=_HEIGHT_PX, distortion_model='plumb_bob')
     cx, cy = _WIDTH_PX / 2 - 0.5, _HEIGHT_PX / 2 - 0.5
+    info.header.frame_id = _FRAME
     info.d = [0.0] * 5
     info.k = [fx_px, 0.0, cx, 0.0, fx_px, cy, 0.0, 0.0, 1.0]
     info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]

@@ -106,7 +106,7 @@ def _first_result(
     while not listener.latencies_ms and not stop.asked:
         spin(0.1)
         if time.monotonic() > deadline or process.poll() is not None:
-            last = ''.join(process.output().strip().splitlines()[-1:])
+            last = process.last_line()
             raise InputError(f'no result within {_START_S:g} s; last line of the log: {last}')
 
 

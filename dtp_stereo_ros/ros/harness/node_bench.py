@@ -25,11 +25,10 @@ from dtp_stereo_ros.messages.stamps import stamp_ns
 from dtp_stereo_ros.topics import INPUTS
 
 from .camera_process import CameraProcess, camera_command
-from .node_process import NodeProcess
+from .node_process import START_S, NodeProcess, reliable
 from .process_load import ProcessLoad
 
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-_START_S = 120.0  # a large model on a slow machine
 _DIAGNOSTICS_PERIOD_S = 0.2
 # The second report after a result has it in its counters; on a busy machine it may be late.
 _REPORTS, _REPORTS_S = 2, 5.0
@@ -71,9 +70,7 @@ def measure(
     if setting.cameras > 1:
         parameters['cameras'] = tuple(names)
     for prefix in prefixes:
-        for side in ('left', 'right'):
-            topic = f'/{prefix}{INPUTS[side]}'
-            parameters[f'qos_overrides.{topic}.subscription.reliability'] = 'reliable'
+        parameters |= reliable(f'/{prefix}{INPUTS[side]}' for side in ('left', 'right'))
     command = camera_command(setting.width_px, setting.height_px, prefixes, reliable=True)
     with (
         tempfile.TemporaryDirectory(prefix='dtp_stereo_bench_') as folder,
@@ -137,13 +134,13 @@ class _Session:
         Raises:
             BackendError: the node ended, or gave no result in time.
         """
-        deadline = time.monotonic() + _START_S
+        deadline = time.monotonic() + START_S
         while not all(self._ages_ms):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                lines = self._process.output().strip().splitlines() or ['it printed nothing']
                 ended = self._process.poll() is not None
-                what = 'ended' if ended else f'gave no result within {_START_S:g} s'
-                raise BackendError(f'the node {what}; its last line: {lines[-1]}')
+                what = 'ended' if ended else f'gave no result within {START_S:g} s'
+                line = self._process.last_line() or 'it printed nothing'
+                raise BackendError(f'the node {what}; its last line: {line}')
             self._send(1, 10.0)
             self._spin(0.3)
         # The first pairs may still be in work.

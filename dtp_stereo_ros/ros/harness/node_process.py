@@ -1,4 +1,4 @@
-"""Starts the real node as a process of its own, for the demo and the tests."""
+"""Starts the real node as a process of its own, for commands, tools and tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,18 @@ _DEFAULT_TRANSPORTS = {'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT'}
 PROFILE = Path(__file__).parents[3] / 'config' / 'dds' / 'fastdds_large_data.xml'
 # Only this machine: the first is read by Iron and later, the second by Humble.
 LOCAL_ENV = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_LOCALHOST_ONLY': '1'}
+
+
+# Until it has given a result: a large model on a slow machine.
+START_S = 120.0
+
+
+def reliable(topics: Iterable[str]) -> dict[str, Setting]:
+    """Parameters by which the node subscribes to topics, by their full names, reliably.
+
+    On a machine that is saturated, images arrive late then instead of never.
+    """
+    return {f'qos_overrides.{topic}.subscription.reliability': 'reliable' for topic in topics}
 
 
 def domain_of(number: int) -> str:
@@ -88,6 +100,10 @@ class NodeProcess:
     def output(self) -> str:
         """Output and log of the node so far."""
         return self._log.read_text(errors='replace')
+
+    def last_line(self) -> str:
+        """The newest line of `output`; '' before there is one."""
+        return next(reversed(self.output().strip().splitlines()), '')
 
     def poll(self) -> int | None:
         """Exit code, None while it runs."""

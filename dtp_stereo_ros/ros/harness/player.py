@@ -26,8 +26,14 @@ from dtp_stereo_ros.topics import INPUTS
 from ..message_types import ROS_TYPES
 
 _NS_PER_S = 1_000_000_000
+_FRAME_ID = 'stereo_left_optical_frame'
 # Reliable, so that a slow machine delays frames instead of losing them; matches any subscriber.
 PLAYER_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+
+
+def time_of(stamp_ns: int) -> Time:
+    """Stamp in nanoseconds as a message."""
+    return Time(sec=stamp_ns // _NS_PER_S, nanosec=stamp_ns % _NS_PER_S)
 
 
 class FramePublisher:
@@ -44,7 +50,7 @@ class FramePublisher:
         self,
         node: Node,
         prefix: str = '',
-        frame_id: str = 'stereo_left_optical_frame',
+        frame_id: str = _FRAME_ID,
         qos: QoSProfile = PLAYER_QOS,
     ) -> None:
         self._frame_id = frame_id
@@ -73,9 +79,7 @@ class FramePublisher:
             self._publishers[topic].publish(msg)
 
 
-def camera_messages(
-    frame: StereoFrame, frame_id: str = 'stereo_left_optical_frame'
-) -> dict[str, Any]:
+def camera_messages(frame: StereoFrame, frame_id: str = _FRAME_ID) -> dict[str, Any]:
     """The four messages of a frame by topic; camera infos first, so that none has to wait.
 
     Raises:
@@ -83,8 +87,7 @@ def camera_messages(
     """
     if frame.calibration is None:
         raise InputError('a frame without calibration cannot be played as camera messages')
-    stamp = Time(sec=frame.stamp_ns // _NS_PER_S, nanosec=frame.stamp_ns % _NS_PER_S)
-    header = Header(stamp=stamp, frame_id=frame_id)
+    header = Header(stamp=time_of(frame.stamp_ns), frame_id=frame_id)
     left_info, right_info = camera_infos(ROS_TYPES, frame.calibration, header, header)
     return {
         INPUTS['left_info']: left_info,

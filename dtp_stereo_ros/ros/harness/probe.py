@@ -1,4 +1,4 @@
-"""A plain subscriber to the outputs of the node, for the demo and the tests."""
+"""Outputs of a running node, received and kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -14,6 +13,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from dtp_stereo_ros.messages.stamps import stamp_ns
+from dtp_stereo_ros.messages.truth import image_values
 from dtp_stereo_ros.stereo import Float32Array
 
 from ..outputs import OUTPUT_TYPES
@@ -102,7 +102,7 @@ class Probe:
 
 def image_array(msg: Image) -> Float32Array:
     """Data of a 32FC1 image as (H, W) float32."""
-    return np.frombuffer(msg.data, '<f4').reshape(msg.height, msg.step // 4)[:, : msg.width]
+    return image_values(msg, 'image')
 
 
 def stamps_ns(messages: Iterable[Any]) -> list[int]:

@@ -13,11 +13,10 @@ import yaml
 from rclpy.context import Context
 from rclpy.signals import SignalHandlerOptions
 
-from dtp_stereo_ros.config import Setting
 from dtp_stereo_ros.stereo import SIDES
 from dtp_stereo_ros.topics import COMPRESSED_ENDING, INPUTS
 
-from .node_process import LOCAL_ENV, NodeProcess, transport_env
+from .node_process import LOCAL_ENV, NodeProcess, reliable, transport_env
 
 DIAGNOSTICS_PERIOD_S = 0.5
 
@@ -96,8 +95,5 @@ def node_process(
     file = folder / 'node.yaml'
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in merged.items()}
     file.write_text(yaml.safe_dump({'/**': {'ros__parameters': plain}}))
-    qos: dict[str, Setting] = {}
-    if lockstep:
-        for topic in inputs.values():
-            qos[f'qos_overrides.{topic}.subscription.reliability'] = 'reliable'
+    qos = reliable(inputs.values()) if lockstep else {}
     return NodeProcess(qos, remaps, log, ['--params-file', str(file)], env)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -35,7 +34,8 @@ from dtp_stereo_ros.recordings.recorded_pairs import RecordedPair
 from dtp_stereo_ros.stereo import SIDES
 
 from ..outputs import OUTPUT_TYPES
-from .node_process import NodeProcess
+from .node_process import START_S, NodeProcess
+from .player import time_of
 from .probe import image_array
 from .process_load import ProcessLoad
 from .replay_node import DIAGNOSTICS_PERIOD_S
@@ -47,7 +47,6 @@ PARTS = ('left_info', 'right_info', 'left', 'right')
 _RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 _EXTRAS = ('depth/image', 'confidence')
 
-_START_S = 120.0  # a large model on a slow machine
 _LISTENER_S = 10.0
 # Between the graph that knows of a subscriber and the first message that reaches it.
 _SETTLE_S = 0.5
@@ -162,7 +161,7 @@ class Replayer:
             InputError: nobody listens to a topic, or nobody publishes the disparity.
             NodeGoneError: the node could not start.
         """
-        timeout_s = _START_S if self._process else _LISTENER_S
+        timeout_s = START_S if self._process else _LISTENER_S
         # To the images it listens once somebody wants the disparity.
         if not self.spin(self._connected, timeout_s):
             deaf = [p for p in PARTS if not self._publishers[p].get_subscription_count()]
@@ -323,8 +322,8 @@ class Replayer:
             code = self._process.poll()
             if code is None:
                 return ''
-            lines = self._process.output().strip().splitlines()
-            return f'the node ended with code {code}' + (f': {lines[-1][-200:]}' if lines else '')
+            line = self._process.last_line()[-200:]
+            return f'the node ended with code {code}' + f': {line}' * bool(line)
         if 'disparity' in self._ever and not self._node.count_publishers(self._name('disparity')):
             return f'{self._name("disparity")}: the node that published it is gone'
         return ''
@@ -363,7 +362,7 @@ class Replayer:
         """A message of the bag in the class of this ROS."""
         made = copied(self._types[part], given)
         if shift_ns:
-            made.header.stamp = _time(stamp_ns(given) + shift_ns)
+            made.header.stamp = time_of(stamp_ns(given) + shift_ns)
         return made
 
     def send(self, part: str, message: Any) -> None:
@@ -373,7 +372,7 @@ class Replayer:
     def set_clock(self, now_ns: int) -> None:
         """Publish the simulated time."""
         # No message has an earlier time than 0.
-        self._clock.publish(Clock(clock=_time(max(0, now_ns))))
+        self._clock.publish(Clock(clock=time_of(max(0, now_ns))))
 
     def _connected(self) -> bool:
         heard = all(p.get_subscription_count() > 0 for p in self._publishers.values())
@@ -425,10 +424,6 @@ class Replayer:
         """Messages of the node about itself."""
         said = [v for k, v in self.told.items() if re.match(r'(error|warn) \d', k)]
         return f'; the node says: {said[0]}' if said else '; see its log and diagnostics'
-
-
-def _time(now_ns: int) -> Time:
-    return Time(sec=now_ns // NS_PER_S, nanosec=now_ns % NS_PER_S)
 
 
 def _rests(told: Mapping[str, str]) -> bool:

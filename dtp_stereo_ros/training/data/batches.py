@@ -159,14 +159,22 @@ class _Pool:
         return pair
 
 
+def scene_maker(config: GeneratorConfig) -> SceneMaker:
+    """The procedural generator, with the photographs of the settings.
+
+    Raises:
+        InputError: there are no photographs where they should be.
+    """
+    photos = load_photos(config.textures) if config.textures else []
+    return SceneMaker(TextureBank(photos), config.max_disparity_px)
+
+
 class SyntheticBatches(PooledBatches):
     """Pairs of the procedural generator, one at a time."""
 
     def maker(self, rng: np.random.Generator) -> MakePairs:
         """See `PooledBatches`."""
-        config = self.config
-        photos = load_photos(config.textures) if config.textures else []
-        maker = SceneMaker(TextureBank(photos), config.max_disparity_px)
+        maker = scene_maker(self.config)
         return lambda size: [make_pair(maker, rng, size)]
 
 

@@ -20,16 +20,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from dtp_stereo_ros.errors import InputError, StereoError
+from dtp_stereo_ros.paths import expanded
 
 from ..settings import ASSETS, RAYCAST, GeneratorConfig
 from ..synthetic.assets.library import Library
 from ..synthetic.assets.pairs import Assets, render_pairs
 from ..synthetic.photometric_batch import distort_batch, draw_distortion
 from ..synthetic.planar.render import StereoPair
-from ..synthetic.planar.scenes import SceneMaker
-from ..synthetic.planar.textures import TextureBank, load_photos
+from ..synthetic.planar.textures import load_photos
 from ..synthetic.visibility import visible
-from .batches import Batch, MakePairs, PooledBatches, make_pair
+from .batches import Batch, MakePairs, PooledBatches, make_pair, scene_maker
 from .prefetch import without_traceback
 from .raycast_source import Renderer
 from .workers import endless_loader
@@ -61,7 +61,7 @@ def check_assets(spec: str) -> None:
     Raises:
         InputError: there is no such file.
     """
-    path = Path(spec.partition(':')[2])
+    path = _pack(spec)
     if not path.is_file():
         raise InputError(f'{path}: no packed assets; write them by dtp-stereo render --pack')
 
@@ -73,7 +73,11 @@ def open_assets(spec: str, textures: Path | None) -> Assets:
         InputError: either is missing or unreadable.
     """
     photos = load_photos(textures, _PHOTOS) if textures else []
-    return Assets(Library(Path(spec.partition(':')[2])), photos)
+    return Assets(Library(_pack(spec)), photos)
+
+
+def _pack(spec: str) -> Path:
+    return expanded(spec.partition(':')[2])
 
 
 class AssetBatches(PooledBatches):
@@ -126,8 +130,7 @@ class CleanPairs(IterableDataset[tuple[Tensor, ...]]):
         config = self.config
         if is_assets(self.spec):
             yield from render_pairs(rng, open_assets(self.spec, config.textures), self.size)
-        photos = load_photos(config.textures) if config.textures else []
-        maker = SceneMaker(TextureBank(photos), config.max_disparity_px)
+        maker = scene_maker(config)
         while True:
             yield make_pair(maker, rng, self.size)
 

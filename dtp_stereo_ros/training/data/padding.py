@@ -17,7 +17,7 @@ def pad(batch: Batch, top_px: int, right_px: int) -> Batch:
     known, to a cached teacher either.
 
     Args:
-        batch: see `data.collate`.
+        batch: see `batches.collate`.
         top_px, right_px: rows and columns to replace, fewer than there are.
     """
     padded = dict(batch)

@@ -66,7 +66,7 @@ class Renderer:
         return DrawnBatches(replace(drawer, sizes=sizes or drawer.sizes), first)
 
     def batch(self, drawn: Drawn) -> Batch:
-        """Render what was drawn; see `data.collate`."""
+        """Render what was drawn; see `batches.collate`."""
         return make_batch(self.caster, drawn)
 
     def validation(self, count: int) -> list[Batch]:

@@ -12,28 +12,31 @@ from accelerate.state import AcceleratorState
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.timing import in_turn
 
+from ..settings import Computing
+
 # Longer than the threads of gloo wait for a core.
 _IDLE_S = 0.3
 
 
-def accelerator_for(device: str, bf16: bool) -> Accelerator:
+def accelerator_for(computing: Computing) -> Accelerator:
     """The processes and the device that this run has.
 
     Raises:
         ConfigError: the device is neither auto nor cpu, or the processes that were launched are
             not joined.
     """
-    if device not in ('auto', 'cpu'):
+    if computing.device not in ('auto', 'cpu'):
         raise ConfigError(
-            f'device {device!r}: give auto or cpu; CUDA_VISIBLE_DEVICES picks among GPUs'
+            f'device {computing.device!r}: give auto or cpu; CUDA_VISIBLE_DEVICES picks among GPUs'
         )
     if AcceleratorState._shared_state:
         # Runs one after the other in a process may differ in precision; processes stay joined.
         AcceleratorState._reset_state(reset_partial_state=AcceleratorState().num_processes == 1)
     launched = int(os.environ.get('WORLD_SIZE', '1'))
     # Accelerate joins processes without a GPU only where it is told to use the CPU.
-    cpu = device == 'cpu' or (launched > 1 and not torch.cuda.is_available())
-    accelerator = Accelerator(mixed_precision='bf16' if bf16 else 'no', cpu=cpu)
+    cpu = computing.device == 'cpu' or (launched > 1 and not torch.cuda.is_available())
+    precision = 'bf16' if computing.precision == 'bf16' else 'no'
+    accelerator = Accelerator(mixed_precision=precision, cpu=cpu)
     if accelerator.num_processes != launched:
         raise ConfigError(
             f'{launched} processes were launched and do not train together; start one, or give '

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.paths import expanded
 
 from ..settings import ASSETS, RENDERED, SYNTHETIC, TrainConfig
 from ..synthetic.assets.library import Library
@@ -58,7 +59,7 @@ def _packages(sources: tuple[str, ...]) -> list[str]:
     used: list[str] = []
     for spec in dict.fromkeys(sources):
         kind, _, place = spec.partition(':')
-        path = Path(place).expanduser()
+        path = expanded(place)
         if kind == ASSETS:
             packages = Library(path).packages
         elif kind == RENDERED:

@@ -34,7 +34,7 @@ class Objective(Protocol):
 
         Args:
             outputs: of the network in training mode.
-            batch: see `data.collate`, on the network's device.
+            batch: see `batches.collate`, on the network's device.
             phase: (row, column) in 0..3, see `losses.supervised_loss`.
             progress: share of the run that is done, 0..1.
         """

@@ -97,7 +97,7 @@ class Trainer:
                 )
             folders[folder] = name
         self.schedule = Schedule(config)
-        self.accelerator = accelerator_for(config.device, config.precision == 'bf16')
+        self.accelerator = accelerator_for(config)
         if config.minutes and self.accelerator.num_processes > 1:
             raise ConfigError('minutes are counted by one process only; give steps')
         self.device: torch.device = self.accelerator.device
@@ -647,14 +647,16 @@ def freeze_others(network: nn.Module, only: tuple[str, ...]) -> list[nn.Module]:
     """
     if not only:
         return []
-    names = [name for name, _ in network.named_modules()]
-    for wanted in only:
-        if not any(name == wanted or name.startswith(wanted + '.') for name in names):
-            raise ConfigError(f'only: the network has no module {wanted!r}')
+
+    def within(name: str, wanted: str) -> bool:
+        return name == wanted or name.startswith(wanted + '.')
 
     def chosen(name: str) -> bool:
-        return any(name == wanted or name.startswith(wanted + '.') for wanted in only)
+        return any(within(name, wanted) for wanted in only)
 
+    for wanted in only:
+        if not any(within(name, wanted) for name, _ in network.named_modules()):
+            raise ConfigError(f'only: the network has no module {wanted!r}')
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(chosen(name))
     return [

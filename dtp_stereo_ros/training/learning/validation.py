@@ -9,7 +9,7 @@ from accelerate import Accelerator
 
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.evaluation.pictures import panel
-from dtp_stereo_ros.evaluation.runner import Estimate
+from dtp_stereo_ros.evaluation.scene_score import Estimate
 from dtp_stereo_ros.network.family import Network, expects_error
 
 from ..data.batches import Batch

@@ -18,9 +18,9 @@ from dtp_stereo_ros.backends.base import Backend
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import BackendError
 from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.network.widths import CONVOLUTIONS
 from dtp_stereo_ros.timing import in_turn
 
-_CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 # The size that costs are told for, and the part of it that they are traced at: such a size, made
 # larger where the network asks for that.
 _WIDTH_PX, _HEIGHT_PX = 640, 480
@@ -47,7 +47,7 @@ class ConvolutionCost:
         places: dict[str, float] = {}
         handles = []
         for name, module in network.named_modules():
-            if not isinstance(module, _CONVOLUTIONS):
+            if not isinstance(module, CONVOLUTIONS):
                 continue
 
             def count(
@@ -103,9 +103,9 @@ def _rounded_up(channels: float, multiple: int) -> int:
 
 def latencies_ms(
     models: dict[str, dict[str, Path]],
-    size: tuple[int, int] = (_HEIGHT_PX, _WIDTH_PX),
-    runs: int = 10,
-    threads: int = 0,
+    size: tuple[int, int],
+    runs: int,
+    threads: int,
 ) -> dict[str, dict[str, float]]:
     """Median inference time of models in backends; all take turns, so that a load hits all alike.
 

@@ -4,8 +4,8 @@ Channels that hang together are found by DepGraph (Fang et al., CVPR 2023, torch
 go that the others tell best, see `reconstruct`, or those with the least L2 norm of all their
 weights. How much each group may lose is measured first: a group is cut alone, the change of the
 disparities is taken without training, and the cuts that change least per saved multiplication are
-made until the step's share is saved. Narrow cost-filtering layers do not bear the same cut as wide feature layers
-(Fast-FoundationStereo).
+made until the step's share is saved. Narrow cost-filtering layers do not bear the same cut as wide
+feature layers (Fast-FoundationStereo).
 """
 
 from __future__ import annotations

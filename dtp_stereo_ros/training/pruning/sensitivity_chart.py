@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..figures import new_figure, save_figure
+from dtp_stereo_ros.evaluation.figures import new_figure, save_figure
+
 from .prune import Cuts, PruneReport
 
 _KEPT, _CUT = '#8fa8c0', '#d1495b'

@@ -15,7 +15,6 @@ from dtp_stereo_ros import models
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.evaluation.datasets import Scene, open_dataset, shared_sets
 from dtp_stereo_ros.evaluation.runner import Method, evaluate
-from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.pipeline import StereoPipeline
 from dtp_stereo_ros.settings_file import plain
 
@@ -24,12 +23,11 @@ from ..data.sources import drawn, held_out
 from ..learning.device import accelerator_for
 from ..learning.train_config import preset, training_settings
 from ..learning.trainer import Trainer
-from ..learning.validation import validate
-from ..pruning.cost import ConvolutionCost
 from ..pruning.prune_checkpoint import prune_checkpoint
 from ..settings import SYNTHETIC, DistilConfig, PruneConfig, TrainConfig
 from ..teachers import open_teacher
 from .ablation_plan import Plan, Run
+from .judged import judged
 from .resumable import TEST_SEED, do_once, finished
 from .summary import filled_scores
 
@@ -87,7 +85,7 @@ class Ablation:
             open_dataset(spec) for spec in (shared_sets(shared) if shared else [])
         )
         self._teacher = open_teacher(plan.teacher).fingerprint
-        self._accelerator = accelerator_for(plan.device, plan.precision == 'bf16')
+        self._accelerator = accelerator_for(plan)
         self._test: list[Batch] = []
 
     def run(self, names: Collection[str] = ()) -> None:
@@ -208,15 +206,7 @@ class Ablation:
             if not self._test:
                 data = replace(self.plan.data, seed=self.plan.data.seed + TEST_SEED)
                 self._test = self._held_out(data, self.plan.budget.test_batches)
-            network = checkpoint.load(source)
-            gmac = ConvolutionCost.of(network).multiplications(network) / 1e9
-            network.to(self._accelerator.device)
-            figures = validate(network, self._test, self._accelerator)
-            return {
-                'parameters': checkpoint.parameter_count(network),
-                'gmac': gmac,
-                **{name.removeprefix('val/'): value for name, value in figures.items()},
-            }
+            return judged(source, self._test, self._accelerator)
 
         return work
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.paths import plain_name
-from dtp_stereo_ros.settings_file import read_settings
 
 from ..settings import (
     PRUNING_BATCHES,
@@ -115,17 +113,3 @@ class Recipe(Computing):
         """See `Settings`; the name must be one of a file."""
         super().__post_init__()
         plain_name(self.name, 'name')
-
-
-def read_recipe(path: Path, changes: Mapping[str, Any]) -> Recipe:
-    """Parse a recipe file.
-
-    Args:
-        path: YAML.
-        changes: settings that differ from the file, by dotted names.
-
-    Raises:
-        InputError: no such file, or no YAML.
-        ConfigError: see `settings_file.parse`.
-    """
-    return read_settings(Recipe, path, changes)

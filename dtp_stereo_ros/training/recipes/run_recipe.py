@@ -27,8 +27,6 @@ from ..data.sources import Sources, drawn, held_out
 from ..learning.device import accelerator_for
 from ..learning.train_config import preset, training_settings
 from ..learning.trainer import Trainer, check_fresh
-from ..learning.validation import validate
-from ..pruning.cost import ConvolutionCost
 from ..pruning.prune_checkpoint import prune_checkpoint, summary_line
 from ..settings import Computing, Course, DistilConfig, GeneratorConfig, TrainConfig, shared
 from ..teachers import open_teacher
@@ -226,8 +224,8 @@ class Chain:
         measured = json.loads(
             (self._folder('evaluate', self._number - 1) / 'metrics.json').read_text()
         )
-        name, best = self.recipe.name, self.links[-1]
-        summary.write(folder, name, best, self.links, measured, self.pictures, self.command)
+        name = self.recipe.name
+        summary.write(folder, name, self.links, measured, self.pictures, self.command)
         return {'model': name}
 
     def _add(self, name: str, path: Path) -> None:
@@ -251,17 +249,10 @@ class Chain:
             config = replace(self.recipe.data, seed=self.recipe.data.seed + TEST_SEED)
             self._test = self._held_out(config, self.recipe.validation_batches, accelerator)
         batches, real = self._test
-        network = checkpoint.load(path)
-        gmac = ConvolutionCost.of(network).multiplications(network) / 1e9
-        figures = validate(network.to(accelerator.device), batches, accelerator)
         content = {
             'name': name,
             'sha256': models.sha256(path),
-            'parameters': checkpoint.parameter_count(network),
-            'gmac': gmac,
-            'epe_px': figures['val/epe_px'],
-            'bad1': figures['val/bad1'],
-            'bad3': figures['val/bad3'],
+            **judged(path, batches, accelerator),
             'real': real,
         }
         if accelerator.is_main_process:
@@ -281,7 +272,7 @@ class Chain:
         return (recipe.prune.tune if recipe.prune.rounds else recipe.distil).sources
 
     def _accelerator(self) -> Accelerator:
-        return accelerator_for(self.recipe.device, self.recipe.precision == 'bf16')
+        return accelerator_for(self.recipe)
 
     def _folder(self, name: str, number: int) -> Path:
         return self.recipe.out / f'{number:02d}-{name}'

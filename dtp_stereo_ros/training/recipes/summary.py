@@ -13,6 +13,7 @@ from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.evaluation import motorcycle
 from dtp_stereo_ros.evaluation.datasets import open_datasets
 from dtp_stereo_ros.evaluation.fill import fill_holes
+from dtp_stereo_ros.evaluation.methods import close_all
 from dtp_stereo_ros.evaluation.metrics import Score, bad
 from dtp_stereo_ros.evaluation.report import write_report
 from dtp_stereo_ros.evaluation.runner import DatasetResult, Method
@@ -102,8 +103,7 @@ def evaluate(
     results = [run_methods(name, scenes, methods) for name, scenes in datasets]
     if results:
         write_report(folder, results, 'evaluation of a recipe')
-    for method in methods:
-        method.pipeline.close()
+    close_all(methods)
     real = {r.dataset: {m: s.bad_3 for m, s in filled_scores(r).items()} for r in results}
     return {'latency_ms': latency, 'bad3': bad3 | real}
 
@@ -111,7 +111,6 @@ def evaluate(
 def write(
     folder: Path,
     name: str,
-    best: Link,
     links: Sequence[Link],
     measured: dict[str, Any],
     pictures: Sequence[Path],
@@ -122,8 +121,7 @@ def write(
     Args:
         folder: of the step.
         name: of the model.
-        best: the link that is exported.
-        links: all of the chain.
+        links: of the chain; the last is exported.
         measured: what `evaluate` gave.
         pictures: of the pruning steps.
         command: that made the chain.
@@ -133,7 +131,7 @@ def write(
     """
     frame, _ = motorcycle.load()
     table = _table(links, measured)
-    parity = export_model(best.path, folder, name, frame, table)
+    parity = export_model(links[-1].path, folder, name, frame, table)
     columns: dict[str, Sequence[float]] = {
         'parameters (M)': [link.parameters / 1e6 for link in links],
         'GMAC at 640x480': [link.gmac for link in links],
@@ -156,7 +154,7 @@ def write(
         '',
         table,
         '',
-        f'EPE, bad-1 and bad-3: visible pixels of {_REAL if best.real else _GENERATED}. '
+        f'EPE, bad-1 and bad-3: visible pixels of {_REAL if links[-1].real else _GENERATED}. '
         'Other bad-3: real data, holes filled. ms: median inference of one pair. pruneN is cut '
         'and not yet trained, tuneN is trained again.',
         '',

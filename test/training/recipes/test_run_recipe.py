@@ -10,8 +10,9 @@ from dtp_stereo_ros import models
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.errors import ConfigError, InputError
 from dtp_stereo_ros.network import checkpoint
+from dtp_stereo_ros.settings_file import read_settings
 from dtp_stereo_ros.training.pruning.cost import ConvolutionCost
-from dtp_stereo_ros.training.recipes.recipe import read_recipe
+from dtp_stereo_ros.training.recipes.recipe import Recipe
 
 pytest.importorskip('onnxruntime')
 pytest.importorskip('skimage')
@@ -268,31 +269,31 @@ def test_a_recipe_without_a_lesson_judges_and_exports(chain, smoke, tmp_path):
 
 @pytest.mark.parametrize('name', ['smoke', 'small', 'default'])
 def test_shipped_recipes_parse(smoke, name):
-    recipe = read_recipe(smoke.with_name(f'{name}.yaml'), {'prune.rounds': 4})
+    recipe = read_settings(Recipe, smoke.with_name(f'{name}.yaml'), {'prune.rounds': 4})
     assert recipe.prune.rounds == 4
     assert recipe.name.startswith('dtpnet')
 
 
 def test_wrong_recipes_are_one_line(tmp_path, smoke):
     with pytest.raises(ConfigError, match=r'smoke\.yaml: distil\.stepps: unknown setting'):
-        read_recipe(smoke, {'distil.stepps': 3})
+        read_settings(Recipe, smoke, {'distil.stepps': 3})
     with pytest.raises(ConfigError, match=r'smoke\.yaml: prune\.how\.ratio is 2\.0, it must'):
-        read_recipe(smoke, {'prune.how.ratio': 2})
+        read_settings(Recipe, smoke, {'prune.how.ratio': 2})
     for step in ('distil', 'prune.tune'):
         with pytest.raises(ConfigError, match=rf"{step}\.how\.teacher is 'sgbm', but all steps"):
-            read_recipe(smoke, {f'{step}.how.teacher': 'sgbm'})
+            read_settings(Recipe, smoke, {f'{step}.how.teacher': 'sgbm'})
     path = tmp_path / 'bad.yaml'
     path.write_text('a: [')
     with pytest.raises(InputError, match=r'bad\.yaml: is no YAML'):
-        read_recipe(path, {})
+        read_settings(Recipe, path, {})
     path.write_bytes(b'a: \xe9t\xe9')
     with pytest.raises(InputError, match=r'bad\.yaml: is no text in UTF-8'):
-        read_recipe(path, {})
+        read_settings(Recipe, path, {})
     path.write_text('hello')
     with pytest.raises(InputError, match='holds no settings'):
-        read_recipe(path, {})
+        read_settings(Recipe, path, {})
     with pytest.raises(InputError, match=r'none\.yaml: cannot be read'):
-        read_recipe(tmp_path / 'none.yaml', {})
+        read_settings(Recipe, tmp_path / 'none.yaml', {})
 
 
 def test_wrong_changes_are_one_line(smoke, capsys):

@@ -9,26 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import system
 from ..config import NodeConfig
 from ..errors import InputError
-from ..evaluation.methods import MethodSettings
-from ..evaluation.page_pictures import PagePictures
-from ..evaluation.recorded import JudgedFrame, RecordingJudge, RecordingResult
-from ..evaluation.runner import DatasetResult, Method
 from ..fleet.parts import name_of, state_of
 from ..fleet.tasks import Task
 from ..health.finding import Finding
 from ..pipeline import StereoPipeline
 from ..recordings.recorded_frames import RecordedCamera, Selection
 from ..recordings.recording import Recording
-from ..recordings.stereo_topics import chosen_topics, unused_truth
-from .recorded import (
-    about,
-    progress_bar,
-    recording_name,
-    show_running,
-    untaken_truth,
-)
+from ..recordings.stereo_topics import StereoTopics, chosen_topics, unused_truth
+from .methods import MethodSettings, close_all
+from .page_pictures import PagePictures
+from .progress import progress_bar, show_running
+from .recorded import JudgedFrame, RecordingJudge, RecordingResult
+from .runner import DatasetResult, Method
 
 Write = Callable[[JudgedFrame], None]
 
@@ -65,7 +60,7 @@ class BagWork:
         methods: in the order of the tables.
         node: settings of the node.
         part: of each bag.
-        camera, topics: that are asked for; `topics` as items of `recorded.given_topics`.
+        camera, topics: that are asked for; `topics` pairs of a part, as 'left', and its topic.
         consistency_every: the right view is matched on each that many pairs.
         pictures: whether pictures are kept.
     """
@@ -149,8 +144,7 @@ class BagWorker:
 
     def close(self) -> None:
         """Free the methods."""
-        for method in self._methods:
-            method.pipeline.close()
+        close_all(self._methods)
 
     def _judge(
         self, camera: RecordedCamera, write: Write | None, found: BagResult
@@ -213,3 +207,43 @@ def tell_apart(results: Sequence[RecordingResult]) -> None:
         if taken[name] > 1:
             name = f'{name} ({taken[name]})'
         result.name = result.scored.dataset = name
+
+
+def untaken_truth(topics: Sequence[str]) -> Finding:
+    """Finding on disparity topics that are not taken as truth."""
+    text = f'{", ".join(topics)}: not taken as truth, it may be an estimate of the robot'
+    return Finding('ok', 'truth', f'{text}; if it is the truth, add --truth {topics[0]}')
+
+
+def recording_name(bag: Path, camera: str) -> str:
+    """Name of a camera of a bag, for reports."""
+    name = bag.resolve().name if bag.is_dir() else bag.stem
+    return f'{name} {camera}' if camera else name
+
+
+def about(camera: RecordedCamera, methods: Sequence[Method], node: NodeConfig) -> dict[str, Any]:
+    """Bag, topics, settings, models and machine of a run, for the result file."""
+    specs = {}
+    for method in methods:
+        if isinstance(method.pipeline, StereoPipeline):
+            pipeline = method.pipeline
+            specs[method.name] = {
+                'sha256': pipeline.backend.spec.sha256,
+                'settings': dataclasses.asdict(pipeline.config),
+            }
+    names = (
+        'rectify', 'approximate_sync', 'approximate_sync_tolerance_seconds',
+        'cache_camera_info', 'queue_size',
+    )  # fmt: skip
+    topics: StereoTopics = camera.topics
+    return {
+        'bag': str(camera.recording.path),
+        'camera': topics.name,
+        'topics': {**topics.by_part, 'truth': topics.truth},
+        'calibration': dataclasses.asdict(camera.calibration) if camera.calibration else None,
+        'pairs': camera.pairs,
+        'selection': dataclasses.asdict(camera.selection),
+        'node': {name: getattr(node, name) for name in names},
+        'methods': specs,
+        'machine': system.describe(),
+    }
