@@ -52,7 +52,13 @@ from ..pipeline import StereoPipeline
 from ..signals import unwinding
 from ..sizes import parse_size
 from ..stereo import StereoFrame
-from .options import add_models_option, add_pipeline_options, pipeline_config, typed_command
+from .options import (
+    add_models_option,
+    add_pipeline_options,
+    pipeline_config,
+    typed_command,
+    without_ros,
+)
 
 HELP = 'latency of every backend beside SGBM, or the rate that the node sustains'
 
@@ -341,9 +347,7 @@ def _node(args: argparse.Namespace) -> dict[str, Any]:
         from ..ros.harness.node_process import domain_of
         from ..ros.harness.replay_node import ros_context
     except ImportError as error:
-        raise InputError(
-            f"bench --node needs ROS 2: {error}; pip install 'dtp_stereo[ros]', or source ROS 2"
-        ) from error
+        raise without_ros('bench --node', error) from error
     with unwinding(), ros_context(domain_of(os.getpid())) as (context, env):
         figures = [measure(s, args.seconds, args.steps, context, env) for s in settings]
     return node_document(figures, args.seconds, typed_command())

@@ -22,6 +22,7 @@ from ..pipeline import StereoPipeline
 from ..stereo import Float32Array, StereoFrame, UInt8Array
 from ..topics import INPUTS
 from .demo_report import Published, print_errors, write
+from .options import without_ros
 
 if TYPE_CHECKING:
     from ..ros.harness.node_process import NodeProcess
@@ -143,7 +144,7 @@ def _ros() -> Iterator[None]:
 
         from ..ros.harness.node_process import LARGE_MESSAGES_ENV, domain_of
     except ImportError as error:
-        raise InputError(f"demo needs ROS 2: {error}; pip install 'dtp_stereo[demo]'") from error
+        raise without_ros('demo', error, 'demo') from error
     # A domain of its own is neither heard by, nor disturbed by, what else runs in the network.
     domain = domain_of(os.getpid())
     for name, value in {**LARGE_MESSAGES_ENV, 'ROS_DOMAIN_ID': domain}.items():

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from ..errors import InputError
 from ..health.finding import findings_table
+from .options import without_ros
 
 HELP = 'examine a running node and report what is wrong'
 
@@ -48,9 +49,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         from ..ros.doctor import examine
     except ImportError as error:
-        raise InputError(
-            f"doctor needs ROS 2: {error}; source it, or pip install 'dtp_stereo[ros]'"
-        ) from error
+        raise without_ros('doctor', error) from error
     findings = examine(args.node, args.seconds)
     if args.json:
         print(json.dumps([asdict(f) for f in findings], indent=2))

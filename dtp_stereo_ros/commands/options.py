@@ -85,6 +85,13 @@ def check_result_file(path: Path) -> None:
             )
 
 
+def without_ros(command: str, error: ImportError, extra: str = 'ros') -> InputError:
+    """The error of a command where ROS 2 is missing; `extra` of the package brings it."""
+    return InputError(
+        f"{command} needs ROS 2: {error}; source it, or pip install 'dtp_stereo[{extra}]'"
+    )
+
+
 def typed_command() -> str:
     """Command line as typed, for reports and cards."""
     return shlex.join(['dtp-stereo', *sys.argv[1:]])

@@ -33,7 +33,7 @@ from ..recordings.written_results import ResultWriter
 from ..signals import unwinding
 from ..stereo import SIDES, StereoResult
 from ..topics import COMPRESSED_ENDING
-from .options import add_pipeline_options, pipeline_config
+from .options import add_pipeline_options, pipeline_config, without_ros
 from .recorded import (
     add_output_options,
     add_recording_options,
@@ -294,9 +294,7 @@ def _connected(
         from ..ros.harness.replay_node import node_process, ros_context
         from ..ros.harness.replayer import Replayer
     except ImportError as error:
-        raise InputError(
-            f"replay needs ROS 2: {error}; pip install 'dtp_stereo[ros]', or source ROS 2"
-        ) from error
+        raise without_ros('replay', error) from error
     args = setup.args
     compressed = camera.recording.types[camera.topics.left] == COMPRESSED
     inputs = _inputs(args, camera.topics, compressed)

@@ -16,7 +16,7 @@ from . import block_matching, plots
 from .auto_choice import auto_lines
 from .columns import COLUMNS
 from .comparison import Accuracy
-from .latency import STAGES, WARM_UP, Entrant, Reference, Times, bench_name
+from .latency import STAGES, WARM_UP, Entrant, Reference, times_of
 from .peak_memory import PeakMemory
 from .pictures import replace_report
 from .runner import BASELINE
@@ -225,15 +225,13 @@ def _plot(
     """The plot of the first size, or why there is none."""
     if not source:
         return NO_ACCURACY
-    rows = {bench_name(row): row for row in result['backends']}
-    ratios = {name: float(row[UNITS[BASELINE]]) for name, row in rows.items()}
+    times = times_of(result)
+    ratios = times.ratios
     judged = {row.method for row in accuracy if row.values} & set(ratios)
     if not judged:
         return _NOT_IN_COMMON.format(file=source, methods=', '.join(ratios))
     if not plots.available():
         return f'{plots.MISSING}.'
-    totals_ms = {name: float(row['total_ms']) for name, row in rows.items()}
-    times = Times(_title(result), result['runs'], totals_ms, ratios)
     unjudged = [Reference(name, '', ratios[name]) for name in ratios if name not in judged]
     plots.draw_times(folder / _PLOT, accuracy, times, unjudged)
     found = (

@@ -123,20 +123,25 @@ def read_bench(path: Path) -> Times:
     mend = f'write it with dtp-stereo bench --json > {path.name}'
     try:
         report = json.loads(path.read_text(encoding='utf-8'))
-        rows = {bench_name(row): row for row in report['backends']}
-        return Times(
-            f'{report["width_px"]}x{report["height_px"]}',
-            int(report['runs']),
-            {name: float(row['total_ms']) for name, row in rows.items()},
-            {name: float(row['ratio_to_sgbm']) for name, row in rows.items()},
-            {name: dict(row.get('settings', {})) for name, row in rows.items()},
-        )
+        return times_of(report)
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror}); {mend}') from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f'{path}: not a file of bench ({type(error).__name__}: {error}); {mend}'
         ) from error
+
+
+def times_of(report: Mapping[str, Any]) -> Times:
+    """The times of the first size that ``dtp-stereo bench`` measured."""
+    rows = {bench_name(row): row for row in report['backends']}
+    return Times(
+        f'{report["width_px"]}x{report["height_px"]}',
+        int(report['runs']),
+        {name: float(row['total_ms']) for name, row in rows.items()},
+        {name: float(row['ratio_to_sgbm']) for name, row in rows.items()},
+        {name: dict(row.get('settings', {})) for name, row in rows.items()},
+    )
 
 
 def bench_name(row: Mapping[str, Any]) -> str:
