@@ -20,7 +20,7 @@ from dtp_stereo_ros.errors import ConfigError, InputError
 from dtp_stereo_ros.evaluation.datasets import open_dataset
 from dtp_stereo_ros.image_io import atomic, write_npy
 from dtp_stereo_ros.paths import expanded, make_folder
-from dtp_stereo_ros.user_errors import failed_import, user_line
+from dtp_stereo_ros.user_errors import failed_import, one_line_imports, user_line
 
 MakeOnnx = Callable[..., Path]
 
@@ -243,3 +243,10 @@ def test_output_that_nobody_reads_or_that_does_not_fit(pair: tuple[Path, Path]) 
         )
     assert done.returncode == 2
     assert done.stderr.startswith('dtp-stereo infer: error: No space left on device; free some')
+
+
+def test_ctrl_c_while_a_program_is_imported_ends_it_quietly() -> None:
+    with pytest.raises(SystemExit) as ended, one_line_imports('depth_node'):
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert ended.value.__suppress_context__
