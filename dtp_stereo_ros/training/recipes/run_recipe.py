@@ -31,6 +31,7 @@ from ..pruning.prune_checkpoint import prune_checkpoint, summary_line
 from ..settings import Computing, Course, DistilConfig, GeneratorConfig, TrainConfig, shared
 from ..teachers import open_teacher
 from . import summary
+from .judged import judged
 from .recipe import DistilStep, Recipe, TrainStep
 from .resumable import TEST_SEED, do_once
 from .summary import Link
@@ -92,8 +93,8 @@ class Chain:
             pruned = self._prune(f'prune{round_}', source)
             tune = recipe.prune.tune_after(round_)
             source = self._distil(f'tune{round_}', tune, pruned)
-        judged = {'links': [link.sha256 for link in self.links], 'how': plain(recipe.evaluate)}
-        self._step('evaluate', judged, self._evaluate)
+        settings = {'links': [link.sha256 for link in self.links], 'how': plain(recipe.evaluate)}
+        self._step('evaluate', settings, self._evaluate)
         named = {'model': models.sha256(source), 'name': recipe.name}
         exported = self._step('export', named, self._export)
         return exported / 'summary.md'
@@ -240,8 +241,8 @@ class Chain:
         }
         if known.exists():
             content = json.loads(known.read_text())
-            judged = content.pop('test', None)
-            if judged == test and content['sha256'] == models.sha256(path):
+            known_test = content.pop('test', None)
+            if known_test == test and content['sha256'] == models.sha256(path):
                 self.links.append(Link(path=path, **content))
                 return
         accelerator = self._accelerator()

@@ -436,7 +436,8 @@ def test_processes_without_a_gpu_are_joined_whatever_the_device(tmp_path, two_pr
 import torch
 torch.cuda.is_available = lambda: False
 from dtp_stereo_ros.training.learning.device import accelerator_for, leave_group
-accelerator = accelerator_for('auto', False)
+from dtp_stereo_ros.training.settings import Computing
+accelerator = accelerator_for(Computing(precision='fp32'))
 accelerator.print(accelerator.num_processes, accelerator.device)
 leave_group(accelerator)
 """

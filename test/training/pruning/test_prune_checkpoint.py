@@ -17,7 +17,7 @@ from dtp_stereo_ros.training.pruning.prune_checkpoint import (
     prune_checkpoint,
     summary_line,
 )
-from dtp_stereo_ros.training.settings import PruneConfig
+from dtp_stereo_ros.training.settings import Computing, PruneConfig
 
 torch.set_num_threads(1)
 
@@ -26,7 +26,7 @@ LIGHT = LightConfig(64, 16, 16, 32, 32, 32, 1, 8, 32, (1, 1, 1, 1))
 
 @pytest.fixture(scope='module')
 def accelerator():
-    return accelerator_for('cpu', bf16=False)
+    return accelerator_for(Computing(device='cpu', precision='fp32'))
 
 
 class Flat(nn.Module):

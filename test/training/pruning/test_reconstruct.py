@@ -20,7 +20,7 @@ from dtp_stereo_ros.training.learning.device import accelerator_for
 from dtp_stereo_ros.training.pruning import prune
 from dtp_stereo_ros.training.pruning.prune_checkpoint import Change
 from dtp_stereo_ros.training.pruning.reconstruct import least_missed, read_moments
-from dtp_stereo_ros.training.settings import GeneratorConfig, PruneConfig
+from dtp_stereo_ros.training.settings import Computing, GeneratorConfig, PruneConfig
 
 torch.set_num_threads(1)
 
@@ -111,7 +111,7 @@ def test_channels_of_the_shipped_network_are_told_by_others():
     network = checkpoint.load(models.resolve('dtpnet', ('.pt',)))
     config = GeneratorConfig(sizes=((96, 256),), batch_size=2, seed=3)
     known, fresh = validation_batches(config, 4), validation_batches(replace(config, seed=4), 2)
-    change = Change(network, fresh, accelerator_for('cpu', bf16=False))
+    change = Change(network, fresh, accelerator_for(Computing(device='cpu', precision='fp32')))
     found = {}
     for moments in (read_moments(network, known), None):
         trial = copy.deepcopy(network)
