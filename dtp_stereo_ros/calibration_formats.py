@@ -38,15 +38,19 @@ _RECTIFY = (
 )
 
 
-def stereo_cameras(text: str) -> Cameras:
+def stereo_cameras(text: str, grey: bool = False) -> Cameras:
     """Both cameras from one file.
+
+    Args:
+        text: of the file.
+        grey: the images are of the grey pair of a KITTI file, which has a colour pair, too.
 
     Raises:
         CalibrationError: of no format that is known, or without a rectified pair.
     """
     for _, pattern, read in _TEXTS:
         if re.search(pattern, text, re.MULTILINE):
-            return read(text)
+            return _kitti(text, grey) if read is _kitti else read(text)
     entries = _mapping(text)
     for _, shown_by, read_entries in _MAPPINGS:
         if shown_by(entries):
@@ -102,10 +106,10 @@ def _middlebury(text: str) -> Cameras:
     return _pinhole_pair(left[0], left[4], left[2], left[5], right, baseline_m, size)
 
 
-def _kitti(text: str) -> Cameras:
+def _kitti(text: str, grey: bool = False) -> Cameras:
     """KITTI's calib.txt (P0 to P3) and calib_cam_to_cam.txt (P_rect_00 to P_rect_03).
 
-    The pair of the colour cameras, 2 and 3, where it is there, else the grey one.
+    The pair of the colour cameras, 2 and 3, where it is there and not the grey one is meant.
     """
     rows = dict(re.findall(r'^(\w+):[ \t]*(.*)$', text, re.MULTILINE))
     matrices = {
@@ -113,7 +117,8 @@ def _kitti(text: str) -> Cameras:
         for key, value in rows.items()
         if re.fullmatch(r'P\d|P_rect_\d\d', key)
     }
-    pair = next((p for p in ((2, 3), (0, 1)) if all(i in matrices for i in p)), None)
+    pairs = ((0, 1), (2, 3)) if grey else ((2, 3), (0, 1))
+    pair = next((p for p in pairs if all(i in matrices for i in p)), None)
     if pair is None:
         raise CalibrationError('has neither P2 and P3 nor P0 and P1; a pair has two cameras')
     cameras = []

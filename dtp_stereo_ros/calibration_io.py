@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import codecs
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_calibration(
-    files: str, image_size_px: tuple[int, int] | None = None
+    files: str, image_size_px: tuple[int, int] | None = None, left: Path | None = None
 ) -> StereoCalibration:
     """Read a calibration.
 
@@ -51,6 +52,7 @@ def read_calibration(
             camera each, e.g. those that ROS's camera_calibration writes. A path may have commas.
         image_size_px: (width, height) of the images. Files without a size need it, others must
             have it.
+        left: the left image, whose folder tells which pair of a KITTI file it is of.
 
     Raises:
         CalibrationError: missing, unreadable, incomplete or no stereo pair; names the file.
@@ -63,11 +65,11 @@ def read_calibration(
         if len(paths) > 2:
             raise CalibrationError('more than two files; give LEFT.yaml,RIGHT.yaml')
         if len(paths) == 2:
-            left, right = one_camera(texts[0], 'left'), one_camera(texts[1], 'right')
+            first, second = one_camera(texts[0], 'left'), one_camera(texts[1], 'right')
         else:
-            left, right = stereo_cameras(texts[0])
-        left, right = (_sized(camera, image_size_px) for camera in (left, right))
-        calibration = stereo_calibration(left, right)
+            first, second = stereo_cameras(texts[0], _is_grey(left))
+        first, second = (_sized(camera, image_size_px) for camera in (first, second))
+        calibration = stereo_calibration(first, second)
         size_px = calibration.width_px, calibration.height_px
         if image_size_px and image_size_px != size_px:
             raise CalibrationError(
@@ -79,6 +81,12 @@ def read_calibration(
     for doubt in calibration_doubts(calibration):
         _log.warning('%s: %s', files, doubt)
     return calibration
+
+
+def _is_grey(left: Path | None) -> bool:
+    """Whether an image lies where KITTI has those of its grey cameras: image_0, image_00/data."""
+    folders = left.absolute().parts[-3:-1] if left else ()
+    return any(re.fullmatch('image_0?0', folder) for folder in folders)
 
 
 def _sized(camera: Camera, image_size_px: tuple[int, int] | None) -> Camera:

@@ -90,12 +90,16 @@ def disparity_limits_px(
     lowest, highest = searched_px
     if calibration is None:
         return lowest, highest
-    far = calibration.disparity_offset_px + calibration.focal_baseline_px_m / config.max_depth
+    far, near = depth_limits_px(calibration, config)
     low = min(max(far, lowest), highest)
-    if config.min_depth <= 0:
-        return low, highest
-    near = calibration.disparity_offset_px + calibration.focal_baseline_px_m / config.min_depth
     return low, max(min(near, highest), low)
+
+
+def depth_limits_px(calibration: StereoCalibration, config: PipelineConfig) -> tuple[float, float]:
+    """Raw disparities (input px) at `max_depth` and at `min_depth`, which is Inf for 0 m."""
+    offset_px, focal_px_m = calibration.disparity_offset_px, calibration.focal_baseline_px_m
+    near = offset_px + focal_px_m / config.min_depth if config.min_depth > 0 else math.inf
+    return offset_px + focal_px_m / config.max_depth, near
 
 
 def check_limits(low_px: float, high_px: float, calibration: StereoCalibration | None) -> None:

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     frame = read_pair(args.left, args.right)
     if args.calib:
         size_px = frame.width_px, frame.height_px
-        frame = replace(frame, calibration=read_calibration(args.calib, size_px))
+        frame = replace(frame, calibration=read_calibration(args.calib, size_px, args.left))
     check_output(args.output, frame.calibration, args.what)
     if args.output.exists() and any(args.output.samefile(p) for p in (args.left, args.right)):
         raise InputError(f'{args.output}: is an image of the pair; name another output')

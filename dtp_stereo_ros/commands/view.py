@@ -87,8 +87,8 @@ def run(args: argparse.Namespace) -> int:
 def _view_pair(args: argparse.Namespace, config: PipelineConfig) -> int:
     frame = read_pair(*args.inputs)
     if args.calib:
-        size_px = frame.width_px, frame.height_px
-        frame = replace(frame, calibration=read_calibration(args.calib, size_px))
+        size_px, left = (frame.width_px, frame.height_px), Path(args.inputs[0])
+        frame = replace(frame, calibration=read_calibration(args.calib, size_px, left))
     log = RerunLog([''], args.save, args.decimation)
     with _pipeline(config) as pipeline, log:
         with of_place(args.inputs[0]):

@@ -178,6 +178,8 @@ ACCURACY_KEYS = ('epe_px', 'bad_1', 'bad_2', 'bad_3', 'd1', 'bad_3_at_density', 
 RECORDING_KEYS = (
     'epe_px', 'bad_1', 'bad_3', 'd1', 'bad_3_at_density', 'ause_px', *DEPTH, *TRUTH_FREE,
 )  # fmt: skip
+# Of a pair and the one that was judged before it.
+BETWEEN_FRAMES = ('flicker_px', 'followed_flicker_px')
 # What only a confidence gives.
 CONFIDENCE_KEYS = ('epe_px_at_density', 'bad_3_at_density', 'ause_px', 'ause_bad_3')
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
-from .columns import ALL_COLUMNS
+from .columns import ALL_COLUMNS, BETWEEN_FRAMES
 from .intervals import Interval, bootstrap, paired_difference
 
 # Frames that changed most are listed to this number.
@@ -91,7 +91,8 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
 
     Recordings and data sets are paired by name, or where each file has one of them, whatever
     their names; methods alike. Frames are paired by index and stamp, scenes by name and region of
-    the truth: 'noc' where both files have it, else 'all'.
+    the truth: 'noc' where both files have it, else 'all'. Measures between frames are left out
+    where those of one file are further apart (`--every`).
 
     Args:
         first, second: documents of `result_file.read`.
@@ -100,7 +101,7 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
         InputError: nothing is in both files.
     """
     a, b = _sources(first), _sources(second)
-    times = _times(first)
+    times, steps = _times(first), [_steps(first), _steps(second)]
     found = []
     for source, other in _matched(list(a), list(b)):
         baseline = first.get('baseline', '')
@@ -112,7 +113,12 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
         for method, partner in methods:
             values = a[source][method], b[other][partner]
             names = (source, other), (method, partner)
-            found += _of_method(*names, *values, times.get(source, {}))
+            same = steps[0].get(source) == steps[1].get(other)
+            found += [
+                measure
+                for measure in _of_method(*names, *values, times.get(source, {}))
+                if same or measure.key not in BETWEEN_FRAMES
+            ]
     if not found:
         raise InputError(
             'no frame, recording or data set is in both files; compare results of the same data '
@@ -187,6 +193,14 @@ def _times(document: dict[str, Any]) -> dict[str, dict[str, tuple[int, float]]]:
     """Recording to frame to its index and its time in s."""
     return {
         recording['name']: {_frame_name(f): (f['index'], f['time_s']) for f in recording['frames']}
+        for recording in document['recordings']
+    }
+
+
+def _steps(document: dict[str, Any]) -> dict[str, int]:
+    """Recording to the number of pairs from one that was judged to the next."""
+    return {
+        recording['name']: recording.get('selection', {}).get('every', 1)
         for recording in document['recordings']
     }
 

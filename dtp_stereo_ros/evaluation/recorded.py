@@ -11,7 +11,8 @@ import numpy as np
 
 from ..health.finding import Finding
 from ..health.views import sparse_matches
-from ..postprocess import mirrored
+from ..pipeline import StereoPipeline
+from ..postprocess import depth_limits_px, mirrored
 from ..recordings.recorded_frames import RecordedFrame
 from ..stereo import (
     BoolArray,
@@ -248,10 +249,12 @@ class RecordingJudge:
         started = time.perf_counter()
         right_px = self._right_views(frame, given) if looked else {}
         matched = time.perf_counter()
-        scenes = self._scenes(recorded, estimates, latencies_ms)
+        limits_px = self._limits_px(frame)
+        recorded, in_range = _within_limits(recorded, estimates, limits_px)
+        scenes = self._scenes(recorded, in_range, latencies_ms)
         filled = [_filled(estimate.disparity_px) for estimate in estimates]
-        depths = self._depths(recorded, estimates, filled)
-        values = self._values(frame, estimates, filled, right_px, slow)
+        depths = self._depths(recorded, in_range)
+        values = self._values(frame, estimates, filled, right_px, slow, limits_px[0])
         scores = [
             FrameScore(
                 estimate.method,
@@ -287,6 +290,13 @@ class RecordingJudge:
             if method.name not in given
         }
 
+    def _limits_px(self, frame: StereoFrame) -> tuple[float, float]:
+        """Raw disparities at the depth limits of the methods, which have the same ones."""
+        for method in self._methods:
+            if isinstance(method.pipeline, StereoPipeline) and frame.calibration:
+                return depth_limits_px(frame.calibration, method.pipeline.config)
+        return -np.inf, np.inf
+
     def _scenes(
         self,
         recorded: RecordedFrame,
@@ -304,15 +314,15 @@ class RecordingJudge:
         self,
         recorded: RecordedFrame,
         estimates: Sequence[Estimate],
-        filled: Sequence[Float32Array],
     ) -> list[dict[str, float]]:
-        """The measures of depth, by method."""
+        """The measures of depth, by method, holes filled."""
         truth_px, calibration = recorded.truth_px, recorded.frame.calibration
         if truth_px is None:
             return [{} for _ in estimates]
         found: list[dict[str, float]] = []
-        for disparity_px in filled:
-            values = vars(depth_score(disparity_px, truth_px, calibration)) if calibration else {}
+        for estimate in estimates:
+            filled = _filled(estimate.disparity_px)
+            values = vars(depth_score(filled, truth_px, calibration)) if calibration else {}
             found.append({key: value for key, value in values.items() if np.isfinite(value)})
         return found
 
@@ -323,10 +333,11 @@ class RecordingJudge:
         filled: Sequence[Float32Array],
         right_px: dict[str, Float32Array],
         slow: bool,
+        far_px: float,
     ) -> list[dict[str, float]]:
         """The measures without truth, by method, holes filled as those with a truth are.
 
-        `slow`: those that take longer, too.
+        `slow`: those that take longer, too. `far_px`: disparity at max_depth.
         """
         base = next((e for e in estimates if e.method == BASELINE), None)
         before: dict[str, Float32Array] = {}
@@ -346,7 +357,10 @@ class RecordingJudge:
                 warped = truth_free.warped_pair(frame.left, frame.right, disparity_px)
                 values['photometric'] = truth_free.photometric(warped)
                 values['census'] = truth_free.census(warped)
-                values['plane_noise_px'] = truth_free.plane_noise_px(estimate.disparity_px)
+                own = estimate.disparity_px
+                # All that is beyond range is at infinity, without any noise.
+                measured = np.where(own >= np.float32(far_px), own, np.float32(np.nan))
+                values['plane_noise_px'] = truth_free.plane_noise_px(measured)
             if estimate.method in right_px:
                 values['inconsistent'] = truth_free.inconsistent(
                     disparity_px, _filled(right_px[estimate.method])
@@ -363,6 +377,24 @@ class RecordingJudge:
             found.append({k: v for k, v in values.items() if np.isfinite(v)})
         self._before = frame, {e.method: d for e, d in zip(estimates, filled, strict=True)}
         return found
+
+
+def _within_limits(
+    recorded: RecordedFrame, estimates: Sequence[Estimate], limits_px: tuple[float, float]
+) -> tuple[RecordedFrame, Sequence[Estimate]]:
+    """The truth within the depth limits, and estimates that lie at the limit instead of beyond.
+
+    What lies beyond has the disparity of infinity, which tells how far it is in no pixels.
+    """
+    far, near = map(np.float32, limits_px)
+    if recorded.truth_px is None:
+        return recorded, estimates
+    known = (recorded.truth_px >= far) & (recorded.truth_px <= near)  # False for NaN
+    truth_px = np.where(known, recorded.truth_px, np.float32(np.nan))
+    return replace(recorded, truth_px=truth_px), [
+        replace(estimate, disparity_px=np.maximum(estimate.disparity_px, far))
+        for estimate in estimates
+    ]
 
 
 def mirrored_frame(frame: StereoFrame) -> StereoFrame:

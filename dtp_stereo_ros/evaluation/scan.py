@@ -29,7 +29,7 @@ def visible(paths: Iterable[Path]) -> list[Path]:
 def _in_order(path: Path) -> tuple[Any, ...]:
     """Key by which frame9 comes before frame10; texts and numbers take turns in it."""
     parts = re.split(r'([0-9]+)', str(path))
-    return (*(int(part) if part.isdecimal() else part for part in parts), str(path))
+    return tuple(int(part) if part.isdecimal() else part for part in parts), str(path)
 
 
 def folders(root: Path) -> list[Path]:

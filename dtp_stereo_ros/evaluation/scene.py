@@ -128,7 +128,8 @@ class Scene:
         """
         if self.calibration_file is None:
             return None
-        return read_calibration(str(self.calibration_file), (frame.width_px, frame.height_px))
+        size_px = frame.width_px, frame.height_px
+        return read_calibration(str(self.calibration_file), size_px, self.left)
 
     def _check_size(
         self, values: Float32Array, frame: StereoFrame, source: Path | None, what: str

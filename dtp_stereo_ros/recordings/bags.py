@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from ..config import NodeConfig
@@ -59,8 +59,8 @@ def unpack_bag(place: str, cache: Path) -> Path:
     if target.is_dir():
         return target
     make_folder(cache)
-    temporary = target.with_name(f'{target.name}.{os.getpid()}.tmp')
-    temporary.mkdir()
+    temporary = Path(tempfile.mkdtemp(prefix=f'{target.name}.', suffix='.tmp', dir=cache))
+    temporary.chmod(0o755)  # as of a folder that is made without a secret
     try:
         with Recording(bag) as recording:
             topics = _topics(bag, recording, options)
@@ -140,6 +140,7 @@ def _write_pairs(bag: Path, camera: RecordedCamera, folder: Path) -> None:
             + (f': {reason}' if reason else '; check its units and limits')
         )
     lines = [f'{count} pairs left out: {line}' for line, count in camera.faults.items()]
+    lines += [f.line for f in camera.findings() if f.subject == 'brightness']
     for line in lines + camera.damage():
         _log.warning('%s: %s', bag, line)
     if camera.recording.broken:

@@ -36,8 +36,9 @@ def sparse_disparity(
     disparity = calibration.focal_baseline_px_m / z[inside] + calibration.disparity_offset_px
     np.maximum.at(found, place, disparity.astype(np.float32))
     window = np.ones((2 * _BESIDE_PX + 1,) * 2, np.uint8)
-    lowest = np.float32(min(0.0, calibration.disparity_offset_px))
-    nearest = cv2.dilate(np.maximum(found, lowest), window)
-    least = np.maximum(_NEARER_PX, _NEARER_SHARE * nearest)
+    offset_px = np.float32(calibration.disparity_offset_px)
+    nearest = cv2.dilate(np.maximum(found, offset_px), window)
+    # The share is of the distance, so that it counts from infinity.
+    least = np.maximum(_NEARER_PX, _NEARER_SHARE * (nearest - offset_px))
     hidden = found < nearest - least
     return np.where(np.isfinite(found) & ~hidden, found, np.float32(np.nan))

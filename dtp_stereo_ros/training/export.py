@@ -193,6 +193,6 @@ def _report_within(evaluation: str) -> str:
 def _cell(value: object) -> str:
     if isinstance(value, dict):
         return ', '.join(f'{key} {entry}' for key, entry in value.items())
-    if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
-        return '; '.join(value)
+    if isinstance(value, (list, tuple)) and all(isinstance(e, (str, dict)) for e in value):
+        return '; '.join(map(_cell, value))
     return str(value)

@@ -234,6 +234,27 @@ def test_the_parameter_file_of_the_node_counts(tmp_path: Path, capsys) -> None:
     assert len(recording['frames']) == 3
 
 
+def test_only_the_truth_within_the_depth_limits_is_judged(tmp_path: Path) -> None:
+    """F T is 20 px m: 8 px are 2.5 m, and 16 px are 1.25 m."""
+    near, far = planes(1, 16)[0], planes(1, 8)[0]
+    half = [np.concatenate(images, axis=0) for images in zip(
+        (near.left, near.right, near.truth_px), (far.left, far.right, far.truth_px), strict=True
+    )]  # fmt: skip
+    bag = write_scene_bag(tmp_path / 'b', [Pair(*half)] * 2)
+
+    def epe(*options: str) -> tuple[float, int]:
+        recording = judged(tmp_path, bag, *options)['recordings'][0]
+        (measures,) = recording['measures']
+        pixels = sum(line['pixels'] for line in recording['by_disparity'])
+        return measures['values']['epe_px']['mean'], pixels
+
+    whole, pixels = epe()
+    for options in (['--max-depth', '2.0'], ['--min-depth', '2.0']):
+        part, share = epe(*options)
+        assert part < 0.2 and whole < 0.2
+        assert share == pixels / 2
+
+
 def test_an_estimate_of_the_robot_is_no_truth(tmp_path: Path, capsys) -> None:
     bag = write_scene_bag(tmp_path / 'b', planes(2), names={'truth': '/cam/disparity'})
     document = judged(tmp_path, bag)

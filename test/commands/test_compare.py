@@ -40,6 +40,20 @@ def test_a_setting_that_matters_is_found(tmp_path: Path, capsys) -> None:
     assert {m.verdict for m in paired_measures(*[result_file.read(files[0])] * 2)} == {''}
 
 
+def test_changes_between_frames_need_the_same_step(tmp_path: Path) -> None:
+    """The pair before was another with another --every."""
+    bag = write_scene_bag(tmp_path / 'b', planes(8))
+    files = [tmp_path / f'{every}.json' for every in (1, 2, 2)]
+    for file in set(files):
+        arguments = ['--every', file.stem, '--consistency-every', '1', '--json', str(file)]
+        assert main(['bag', str(bag), *FAST, *arguments]) == 0
+    one, two, _ = map(result_file.read, files)
+    flicker = {'flicker_px', 'followed_flicker_px'}
+    assert flicker <= {m.key for m in paired_measures(two, two)}
+    other = {m.key for m in paired_measures(one, two)}
+    assert not flicker & other and {'epe_px', 'photometric'} <= other
+
+
 def test_results_of_data_sets(tmp_path: Path) -> None:
     data = f'middlebury_v3:{layouts.middlebury_v3(tmp_path / "set")}'
     assert main(['eval', '--data', data, *FAST, '-o', str(tmp_path / 'r')]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,6 +159,37 @@ def test_grey_images_of_kitti_2012_where_there_is_no_colour(tmp_path: Path) -> N
         (root / f'colored_{index}').rename(root / f'image_{index}')
     scenes = open_dataset(f'kitti2012:{root}')[1]
     assert scenes[0].load()[0].left.shape == (layouts.HEIGHT, layouts.WIDTH, 3)
+
+
+@pytest.mark.parametrize(
+    ('folders', 'baseline_m'), [(('colored_0', 'colored_1'), 0.5), (('image_0', 'image_1'), 0.6)]
+)
+def test_calibration_of_kitti_2012_is_that_of_the_cameras(
+    tmp_path: Path, folders: tuple[str, str], baseline_m: float
+) -> None:
+    root = layouts.kitti2012(tmp_path / 'k')
+    for index, folder in enumerate(folders):
+        (root / f'colored_{index}').rename(root / folder)
+    (root / 'calib').mkdir()
+    # The baselines: 0.6 m between the grey cameras 0 and 1, 0.5 m between the coloured 2 and 3.
+    shifts = {0: 0.0, 1: -60.0, 2: 5.0, 3: -45.0}
+    rows = [f'P{i}: 100 0 20 {tx} 0 100 10 0 0 0 1 0' for i, tx in shifts.items()]
+    (root / 'calib' / '000000.txt').write_text('\n'.join(rows))
+    scene = open_dataset(f'kitti2012:{root}')[1][0]
+    calibration = scene.load_calibration(scene.load_frame())
+    assert calibration is not None
+    assert calibration.baseline_m == pytest.approx(baseline_m)
+
+
+def test_folders_of_which_one_name_begins_the_other_are_scenes(tmp_path: Path) -> None:
+    root = layouts.middlebury_v3(tmp_path / 'm')
+    names = ['a', 'a2', 'a10', 'a2b']
+    for name in names:
+        shutil.copytree(root / 'Alpha', root / name)
+    for name in ('Alpha', 'Beta'):
+        shutil.rmtree(root / name)
+    found = [scene.name for scene in open_dataset(f'middlebury_v3:{root}')[1]]
+    assert found == ['a', 'a2', 'a2b', 'a10']
 
 
 @pytest.mark.parametrize(

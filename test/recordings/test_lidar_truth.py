@@ -36,6 +36,16 @@ def test_nearest_points_count_and_hidden_ones_are_dropped() -> None:
     assert found[10, 35] == pytest.approx(50 / 10)
 
 
+@pytest.mark.parametrize('offset_px', [0.0, 150.0, -60.0])
+def test_what_is_hidden_does_not_depend_on_the_principal_points(offset_px: float) -> None:
+    """A board at 4 m (30 px) before a wall at 8 m (15 px)."""
+    calibration = StereoCalibration(240.0, 240.0, 40.0, 40.0 - offset_px, 20.0, 0.5, 80, 40)
+    points = np.array([[0, 0, 4.0], [0.1, 0, 8.0]])  # 3 px beside it
+    found = sparse_disparity(points, calibration)
+    assert np.argwhere(np.isfinite(found)).tolist() == [[20, 40]]
+    assert found[20, 40] == pytest.approx(30 + offset_px)
+
+
 def write(path: Path, with_tf: bool) -> Path:
     """A wall at 2.5 m (8 px), seen by a LiDAR 1 m behind the camera that looks along its x."""
     types = {

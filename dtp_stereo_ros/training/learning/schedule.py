@@ -11,6 +11,7 @@ from ..settings import TrainConfig
 # take longer, which differs from time to time by such a share.
 RESERVE_S = 4.0
 _LONGER = 1.2
+_LONGEST_WARMUP_SHARE = 0.1
 # Warm-up of a run in minutes.
 _LONGEST_WARMUP_S = 30.0
 _WARMUP_SHARE = 0.03
@@ -108,12 +109,15 @@ def rate(done: float, total: float, warm: float, decay_share: float, first: floa
 
     Args:
         done, total: of the run, in steps or seconds.
-        warm: length of the warm-up.
+        warm: length of the warm-up; of a short run a tenth.
         decay_share: share of the run over which the factor falls to 0.
         first: is added to `done` in the warm-up, so that the first step counts.
     """
     start = total * (1 - decay_share)
+    # A short run would end before it has warmed up.
+    warm = min(warm, _LONGEST_WARMUP_SHARE * total)
+    rising = min(1.0, (done + first) / max(warm, 1e-6))
     if done < start:
-        return min(1.0, (done + first) / max(warm, 1e-6))
+        return rising
     progress = min(1.0, (done - start) / max(1e-6, total - start))
-    return 0.5 * (1 + math.cos(math.pi * progress))
+    return rising * 0.5 * (1 + math.cos(math.pi * progress))

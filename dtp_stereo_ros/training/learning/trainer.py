@@ -65,6 +65,8 @@ _WEIGHTS = ('network', 'init', 'only', *_CHANGES)
 # Batches that a teacher is looked at on, and what its answers differ by at least.
 _ASKED = 2
 _SPREAD_PX = 0.05
+# Between the greatest disparity of the pairs and of a network, as its peak has a width.
+_SPARE_PX = 2
 
 
 class Trainer:
@@ -110,6 +112,7 @@ class Trainer:
         before, self.history = self._read()
         # First what is quickly found wrong: unpacking a bag may take minutes.
         network, teacher = self._network(before), self._teacher()
+        self.config = config = _within_range(config, network)
         self._cache_folder = config.cache or config.out / 'cache'
         with self.accelerator.main_process_first():
             self.sources = Sources.open(config.sources, self._cache_folder)
@@ -117,7 +120,7 @@ class Trainer:
         self._build(network, teacher)
         self.step = self.samples = 0
         self.stopped = False
-        self.best = math.inf
+        self.best = self.begun_at = math.inf
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
         self._told = 0
@@ -147,6 +150,10 @@ class Trainer:
         """Train to the end; returns the last figures of validation, and the mean losses."""
         alone = self.accelerator.is_main_process
         with run_state.locked(self.config.out) if alone else nullcontext():
+            if alone and run_state.read(self.config.out).get('step', 0) != self._found:
+                raise InputError(
+                    f'{self.config.out}: another run has gone on there meanwhile; call again'
+                )
             return self._run()
 
     def _run(self) -> dict[str, float]:
@@ -166,8 +173,10 @@ class Trainer:
                     judged = [trainer._checkpoint(held_out) for trainer in trainers]
                     self._keep_free(time.monotonic() - begun_s)
                 if over:
+                    for trainer in trainers:
+                        trainer._tell_gain()
                     return judged[0]
-                batch = next(feed)
+                batch = self._next(feed, held_out)
                 for trainer in trainers:
                     trainer._train(batch)
         finally:
@@ -175,6 +184,16 @@ class Trainer:
                 feed.close()
             for trainer in trainers:
                 trainer.log.close()
+
+    def _next(self, feed: Feed | PooledFeed, held_out: list[Batch]) -> Batch:
+        """The next batch; where its pairs cannot be read, what is learned is kept first."""
+        try:
+            return next(feed)
+        except StereoError:
+            if self.accelerator.num_processes == 1 and self._counts:
+                for trainer in (self, *self.others):
+                    trainer._checkpoint(held_out)
+            raise
 
     def _any_stopped(self) -> bool:
         """Whether a process is to end; all do at one step, as each needs the gradients of all."""
@@ -193,6 +212,8 @@ class Trainer:
             self._compile(next(feed))
         for trainer in (self, *self.others):
             trainer.log.start(0 if config.minutes else config.steps, self.step, config.out.name)
+            if trainer.config.init and not self.step:
+                trainer._judge_init(held_out)
             trainer.schedule.mark()
         if config.minutes:
             self._keep_free(self._validation_s(held_out))
@@ -506,11 +527,30 @@ class Trainer:
         self.schedule.mark()
         return {**figures, **losses}
 
-    def _save(self, figures: dict[str, float]) -> None:
-        out = self.config.out
+    def _score(self, figures: dict[str, float]) -> float:
+        """The figure by which checkpoints are chosen, the smallest."""
         # Where the head of the expected error learns alone, the disparity stays.
         alone = self.config.only == ('error',)
-        score = figures[LIKELIHOOD if alone else 'val/epe_px']
+        return figures[LIKELIHOOD if alone else 'val/epe_px']
+
+    def _judge_init(self, held_out: list[Batch]) -> None:
+        """Tell how good the network is that the run begins with."""
+        figures = validate(self.average.network, held_out, self.accelerator)
+        self.begun_at = self._score(figures)
+        shown = ' '.join(f'{k} {v:.4f}' for k, v in figures.items())
+        self.log.line(f'{self.config.init} before: {shown}')
+
+    def _tell_gain(self) -> None:
+        """Warn where no checkpoint is better than what the run began with."""
+        if self.begun_at <= self.best < math.inf:
+            self.log.line(
+                f'no checkpoint is better on the held-out pairs than {self.config.init}; train '
+                'longer, or on more pairs'
+            )
+
+    def _save(self, figures: dict[str, float]) -> None:
+        out = self.config.out
+        score = self._score(figures)
         if score < self.best:
             self.best = score
             done = {
@@ -532,6 +572,7 @@ class Trainer:
             'samples': self.samples,
             'seconds': self.seconds,
             'best': self.best,
+            'begun_at': self.begun_at,
             'settings': self.lesson,
             'history': self.history,
         }
@@ -549,6 +590,12 @@ class Trainer:
             raise InputError(f'resume: {resume} holds no last.pt')
         out = self.config.out
         before = run_state.read(out)
+        self._found = before.get('step', 0)
+        if not before and (out / 'best.pt').exists():
+            raise InputError(
+                f'{out}: holds the best.pt of a run whose last.pt is gone; give another --out, or '
+                'delete it'
+            )
         if before and (other := difference(before.get('settings', self.lesson), self.lesson)):
             raise ConfigError(
                 f'{out}: this run was begun with another {other}; give another --out, or the '
@@ -588,6 +635,7 @@ class Trainer:
             # The best of another folder is not among the files of this one.
             if (self.config.out / 'best.pt').exists():
                 self.best = before['best']
+                self.begun_at = before.get('begun_at', math.inf)
             moments = before.get('optimizer')
             if 'moments' in before:
                 groups = self.optimizer.state_dict()['param_groups']
@@ -634,6 +682,12 @@ def beside(config: TrainConfig, name: str) -> TrainConfig:
         resume=config.resume / folder if config.resume else None,
         also=(),
     )
+
+
+def _within_range(config: TrainConfig, network: Network) -> TrainConfig:
+    """Settings by which nothing is shown that is nearer than what the network searches."""
+    most_px = min(config.data.max_disparity_px, network.max_disparity_px - _SPARE_PX)
+    return replace(config, data=replace(config.data, max_disparity_px=most_px))
 
 
 def freeze_others(network: nn.Module, only: tuple[str, ...]) -> list[nn.Module]:

@@ -253,6 +253,7 @@ def _cut_to_ratio(cutting: _Cutting, groups: list[Cuts]) -> None:
         while missing > 0:
             left = [g for g in groups if g.cut < g.steps[-1]]
             if not left:
+                saved = cutting.saved(cutting.trial({g.name: g.cut for g in groups}))
                 raise ConfigError(
                     f'only {saved:.0%} can be cut; lower ratio or round_to, or raise largest_cut'
                 )

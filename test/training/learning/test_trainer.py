@@ -1,9 +1,12 @@
 """A short real run: it learns, resumes where it stopped, and what it writes can be used."""
 
 import dataclasses
+import itertools
 import math
+import re
 import shutil
 
+import layouts
 import numpy as np
 import pytest
 import torch
@@ -191,6 +194,16 @@ def test_rate_rises_holds_and_falls():
     assert rate_at(50, run) == pytest.approx(1.0)
     assert rate_at(75, run) == pytest.approx(0.5)
     assert rate_at(100, run) == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize('steps', [10, 60, 100, 300, 5000])
+@pytest.mark.parametrize('share', [0.0, 0.3, 1.0])
+def test_rate_of_a_short_run_does_not_jump(steps, share):
+    run = TrainConfig(out=None, steps=steps, warmup_steps=300, decay_share=share)
+    factors = [rate_at(step, run) for step in range(steps)]
+    assert max(factors) > 0.8
+    rises = [after - before for before, after in itertools.pairwise([0.0, *factors])]
+    assert max(rises) <= max(1 / 300, 1 / (0.1 * steps)) + 1e-9
 
 
 @pytest.fixture
@@ -490,6 +503,68 @@ def test_fixed_statistics_are_those_of_a_trained_network(short, tmp_path):
         Trainer(config(tmp_path / 'a', **SHORT, fixed_statistics=True))
     init = short / 'best.pt'
     Trainer(config(tmp_path / 'b', **SHORT, fixed_statistics=True, init=init))
+
+
+def test_nothing_is_nearer_than_what_a_network_searches(tmp_path):
+    data = dataclasses.replace(DATA, max_disparity_px=190)
+    trainer = Trainer(config(tmp_path, **SHORT, data=data))
+    for batch in trainer._held_out():
+        assert float(batch['disparity'][batch['known']].max()) <= 62
+
+
+def test_what_a_run_begins_with_is_judged(short, tmp_path):
+    init = short / 'best.pt'
+    changes = {**SHORT, 'init': init, 'learning_rate': 1e-9, 'average_decay': 0.5}
+    Trainer(config(tmp_path / 'still', **changes)).run()
+    log = (tmp_path / 'still' / 'log.txt').read_text()
+    known = checkpoint.read(init)['meta']['validation']['val/epe_px']
+    (before,) = re.findall(r'best\.pt before: val/epe_px (\S+)', log)
+    assert float(before) == pytest.approx(known, abs=1e-3)
+    Trainer(config(tmp_path / 'worse', **{**changes, 'learning_rate': 0.3})).run()
+    log = (tmp_path / 'worse' / 'log.txt').read_text()
+    assert log.count('no checkpoint is better on the held-out pairs than') == 1
+
+
+def test_what_is_learned_is_kept_where_a_pair_cannot_be_read(tmp_path):
+    root = tmp_path / 'data'
+    root.mkdir()
+    left, right = layouts.plane_pair()
+    for index in range(12):
+        write_png(root / f'{index}_left.png', left)
+        write_png(root / f'{index}_right.png', right)
+        write_pfm(root / f'{index}_disp.pfm', layouts.truth())
+    changes = {**SHORT, 'steps': 50, 'validate_every': 50, 'sources': (f'folder:{root}',)}
+    changes['data'] = dataclasses.replace(DATA, sizes=((64, 64),), batch_size=2)
+    run = Trainer(config(tmp_path / 'run', **changes))
+    train = run._train
+
+    def damage_and_train(batch):
+        train(batch)
+        if run.step == 3:
+            for path in root.glob('*_left.png'):
+                path.write_bytes(path.read_bytes()[:50])
+
+    run._train = damage_and_train
+    with pytest.raises(InputError, match=r'_left\.png'):
+        run.run()
+    step = Trainer(config(tmp_path / 'run', **changes)).step
+    assert step >= 3
+
+
+def test_the_best_of_a_run_whose_state_is_gone_is_not_overwritten(short, tmp_path):
+    shutil.copytree(short, tmp_path / 'run')
+    (tmp_path / 'run' / 'last.pt').unlink()
+    with pytest.raises(InputError, match=r'run: holds the best.pt of a run whose last.pt is gone'):
+        Trainer(config(tmp_path / 'run', **SHORT))
+
+
+def test_a_run_that_another_call_took_further_is_not_set_back(short, tmp_path):
+    shutil.copytree(short, tmp_path / 'run')
+    late = Trainer(config(tmp_path / 'run', **{**SHORT, 'steps': 3}))
+    Trainer(config(tmp_path / 'run', **{**SHORT, 'steps': 4})).run()
+    with pytest.raises(InputError, match='another run has gone on there meanwhile'):
+        late.run()
+    assert Trainer(config(tmp_path / 'run', **{**SHORT, 'steps': 4})).step == 4
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path):
