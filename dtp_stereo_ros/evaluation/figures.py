@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dtp_stereo_ros.image_io import atomic
+from ..image_io import atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

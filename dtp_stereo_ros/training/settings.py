@@ -279,7 +279,9 @@ class Course(Settings):
     steps: int = setting(10000, 'Length of the run, unless it is given in minutes.', minimum=0)
     learning_rate: float = setting(1.5e-3, 'Learning rate of AdamW.', minimum=0)
     warmup_steps: int = setting(
-        300, 'Steps over which the rate rises; a run in minutes has a small share.', minimum=0
+        300,
+        'Steps over which the rate rises, at most a tenth of the run; one in minutes has less.',
+        minimum=0,
     )
     decay_share: float = setting(
         0.3,
