@@ -195,7 +195,7 @@ def test_the_node_needs_ros(
     error = capsys.readouterr().err
     assert error.count('\n') == 1
     assert 'bench --node needs ROS 2: ' in error
-    assert "pip install 'dtp_stereo[ros]', or source ROS 2" in error
+    assert "source it, or pip install 'dtp_stereo[ros]'" in error
 
 
 @has_pair

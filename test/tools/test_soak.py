@@ -110,8 +110,9 @@ def test_a_short_soak(tmp_path: Path) -> None:
     sent_hz, out_hz = (
         float(rows[name].split()[0]) for name in ('pairs sent', 'disparities received')
     )
+    # Over several seconds each, not over the same ones.
     assert 0 < sent_hz < 13
-    assert 0 < out_hz <= sent_hz + 1
+    assert 0 < out_hz < 13
     assert float(rows['memory of the node (RSS)'].split()[0]) > 30
     assert '- Memory **is' in text and '- Rate **' in text
     plot = cv2.imread(str(tmp_path / 'soak.png'))
