@@ -92,7 +92,9 @@ def _camera(info: CameraInfo, side: str) -> tuple[str, Matrix, Matrix, Matrix, M
         raise CalibrationError(
             f'{side} camera_info: K or P is zero, so nothing can be rectified; {CALIBRATE}'
         )
-    if not np.allclose(r @ r.T, np.eye(3), atol=1e-3):
+    with np.errstate(over='ignore', invalid='ignore'):  # of numbers that are no rotation
+        is_rotation = np.allclose(r @ r.T, np.eye(3), atol=1e-3)
+    if not is_rotation:
         raise CalibrationError(
             f'{side} camera_info: R is no rotation, so nothing can be rectified; {CALIBRATE}'
         )
