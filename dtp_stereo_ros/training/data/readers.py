@@ -6,6 +6,7 @@ row there.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,16 @@ from dtp_stereo_ros.evaluation.datasets import Scene, Truth
 from dtp_stereo_ros.evaluation.folder_pairs import folder
 from dtp_stereo_ros.evaluation.scan import at_least_one, visible
 from dtp_stereo_ros.evaluation.sceneflow import flyingthings
+from dtp_stereo_ros.health.brightness import BrightnessCheck
+from dtp_stereo_ros.image_io import read_image
+from dtp_stereo_ros.messages.compressed_images import PNG_HEADER_BYTES, has_16_bits
 from dtp_stereo_ros.paths import expanded
 from dtp_stereo_ros.recordings.bags import unpack_bag
 from dtp_stereo_ros.stereo import Float32Array
 
 from ..synthetic.assets.writer import LEFT, RIGHT, TRUTH, read_truth
+
+_log = logging.getLogger(__name__)
 
 
 class PairReader(Protocol):
@@ -124,7 +130,18 @@ def open_pairs(spec: str, cache: Path) -> list[Scene]:
         missing = [path for path in (scene.left, scene.right) if not path.exists()]
         if scene.broken or missing:
             raise InputError(scene.broken or f'{missing[0]}: no such file; its pair needs it')
+    for scene in scenes[:1]:
+        _warn_of_12_bits(scene.left)
     return datasets.named_apart(scenes)
+
+
+def _warn_of_12_bits(path: Path) -> None:
+    """Warn where 16 bits hold 12: of 8 bits, which a network takes, four are left then."""
+    with path.open('rb') as file:
+        if not has_16_bits(file.read(PNG_HEADER_BYTES)):
+            return
+    for finding in BrightnessCheck(images=1).look(read_image(path), 'the PNG', str(path)):
+        _log.warning('%s', finding.line)
 
 
 def _rendered_truth(path: Path) -> Truth:

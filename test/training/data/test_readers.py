@@ -174,3 +174,16 @@ def test_the_validation_half_of_the_subset_is_left_out(tmp_path):
             (tmp_path / 'full' / old / 'TRAIN' / 'A' / '0000').rename(tmp_path / split / new)
         shutil.rmtree(tmp_path / 'full')
     assert [s.name for s in open_pairs(f'sceneflow:{tmp_path}', tmp_path)] == ['train/0006']
+
+
+@pytest.mark.parametrize(('dtype', 'most', 'told'), [(np.uint16, 4095, 1), (np.uint8, 15, 0)])
+def test_pictures_of_12_bits_in_16_are_told(tmp_path, caplog, dtype, most, told):
+    root = layouts.pairs(tmp_path / 'data')
+    for path in root.glob('*.png'):
+        image = np.full((layouts.HEIGHT, layouts.WIDTH), most, dtype)
+        cv2.imwrite(str(path), image)
+    assert len(open_pairs(f'folder:{root}', tmp_path)) == 2
+    lines = [r.getMessage() for r in caplog.records if '12-bit data' in r.getMessage()]
+    assert len(lines) == told
+    if told:
+        assert lines[0].startswith(f'{root}/blank_left.png: no pixel of the PNG is above 4095')
