@@ -150,7 +150,7 @@ def _ros() -> Iterator[None]:
     for name, value in {**LARGE_MESSAGES_ENV, 'ROS_DOMAIN_ID': domain}.items():
         os.environ.setdefault(name, value)
 
-    # Ours stay, so that Ctrl-C and SIGTERM unwind the stack and takes the node down.
+    # Ours stay, so that Ctrl-C and SIGTERM unwind the stack and take the node down.
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         yield

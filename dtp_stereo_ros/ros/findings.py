@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import Any
@@ -43,7 +44,7 @@ class Findings:
         with self._lock:
             if findings:
                 self._wrong_at[subject] = now
-            elif now - self._wrong_at.get(subject, -self._hold_s) < self._hold_s:
+            elif now - self._wrong_at.get(subject, -math.inf) < self._hold_s:
                 return
         self.state(subject, *findings)
 
