@@ -27,7 +27,7 @@ from ..recordings.stereo_topics import chosen_topics
 from ..recordings.written_bag import WrittenBag
 from ..recordings.written_results import ResultWriter
 from .fleet_options import add_fleet_options, fleet_of
-from .options import add_models_option, add_pipeline_options, pipeline_config
+from .options import add_models_option, add_pipeline_options, models_given, pipeline_config
 from .recorded import (
     add_output_options,
     add_recording_options,
@@ -91,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--backend', dest='backends', metavar='NAME[,NAME]',
         help=f'backends to run: {", ".join(BACKENDS)} (default: auto)',
     )  # fmt: skip
-    add_models_option(parser, '--models', given_only=True)
+    add_models_option(parser, '--models')
     add_recording_options(parser)
     add_fleet_options(parser, 'bag', '--report')
     add_pipeline_options(parser, without=('backend', 'model'), given_only=True)
@@ -251,7 +251,7 @@ def _methods(args: argparse.Namespace, base: PipelineConfig) -> list[Method]:
     """The models in the backends that are asked for, and SGBM."""
     settings = pipeline_config(args, base)
     backends = args.backends.split(',') if args.backends else [settings.backend]
-    models = getattr(args, 'models', [settings.model])
+    models = models_given(args) or [settings.model]
     configs = [
         replace(settings, backend=backend, model=model)
         for model in models

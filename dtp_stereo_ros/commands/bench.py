@@ -55,6 +55,7 @@ from ..stereo import StereoFrame
 from .options import (
     add_models_option,
     add_pipeline_options,
+    models_given,
     pipeline_config,
     typed_command,
     without_ros,
@@ -121,7 +122,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='A,B',
         help='backends to time (default: all that work here; of --node, auto)',
     )
-    add_models_option(parser, given_only=True)
+    add_models_option(parser)
     parser.add_argument(
         '--size',
         metavar='WxH[,WxH]',
@@ -220,9 +221,7 @@ def _check_judged(runner: _Runner, judged: dict[str, dict[str, Any]], path: Path
 
 def _models(args: argparse.Namespace) -> list[str]:
     """The models that were named; else the default, or for a report all that have names."""
-    given: list[str] | None = getattr(args, 'models', None)
-    for name in given or ():
-        models.resolve(name, ('.onnx', '.pt'))  # one that is not there is no matter of a backend
+    given = models_given(args)
     return given or (models.names(('.onnx',)) if args.report else []) or [PipelineConfig().model]
 
 

@@ -37,7 +37,13 @@ from ..fleet.fleet import Finished, Fleet, finish, part_folder
 from ..fleet.tasks import Lost
 from ..paths import make_folder
 from .fleet_options import add_fleet_options, fleet_of
-from .options import add_models_option, add_pipeline_options, pipeline_config, typed_command
+from .options import (
+    add_models_option,
+    add_pipeline_options,
+    models_given,
+    pipeline_config,
+    typed_command,
+)
 
 HELP = 'score a model and SGBM on data sets with ground truth'
 
@@ -234,7 +240,7 @@ def _methods(args: argparse.Namespace) -> list[Method]:
     settings = pipeline_config(args)
     configs = [
         replace(settings, backend=backend, model=model)
-        for model in args.models
+        for model in models_given(args) or [settings.model]
         for backend in args.backends.split(',')
         if backend != BASELINE
     ]

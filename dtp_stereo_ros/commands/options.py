@@ -10,6 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from .. import models
 from ..config import PipelineConfig, Tunable, tunables, validate
 from ..errors import InputError
 from ..paths import split_at_commas
@@ -47,20 +48,30 @@ def add_pipeline_options(
         )
 
 
-def add_models_option(
-    parser: argparse.ArgumentParser, flag: str = '--model', given_only: bool = False
-) -> None:
-    """Add ``--model A[,B]`` for a command that takes several models; `args.models` is a list."""
+def add_models_option(parser: argparse.ArgumentParser, flag: str = '--model') -> None:
+    """Add ``--model A[,B]`` for a command that takes several models; see `models_given`."""
     spec = tunables(PipelineConfig)['model']
     default = PipelineConfig().model
     parser.add_argument(
         flag,
         dest='models',
         type=split_at_commas,
-        default=argparse.SUPPRESS if given_only else [default],
+        default=argparse.SUPPRESS,
         metavar='MODEL[,MODEL]',
         help=f'{spec.description} Default: {default}.',
     )
+
+
+def models_given(args: argparse.Namespace) -> list[str]:
+    """The models that are typed, also where no backend takes one.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    given: list[str] = getattr(args, 'models', [])
+    for name in given:
+        models.resolve(name, ('.onnx', '.pt'))
+    return given
 
 
 def check_result_file(path: Path) -> None:

@@ -405,3 +405,12 @@ def test_errors_by_disparity_and_depth_of_a_published_scene(data_root: Path, sgb
             assert line['pixels'] == pytest.approx(inside.sum(), abs=3)  # those at its ends
             assert line['epe_px'] == pytest.approx(errors_px[inside].mean(), rel=1e-3)
             assert line['bad_3'] == pytest.approx((errors_px[inside] > 3).mean(), abs=1e-4)
+
+
+def test_a_model_that_is_not_there_is_named_though_no_backend_takes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = f'pairs:{layouts.pairs(tmp_path / "p")}'
+    assert main(['eval', '--data', data, '--backend', 'sgbm', '--model', 'dtpnett']) == 2
+    error = capsys.readouterr().err
+    assert "'dtpnett'" in error and error.count('\n') == 1
