@@ -189,7 +189,7 @@ def _colmap(_: str) -> NoReturn:
 
 
 # Name, what shows it (multi-line regular expression), reader. The first that fits reads.
-_NUMBER = r'[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?'
+_NUMBER = r'[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?'
 _TEXTS: list[tuple[str, str, Callable[[str], Cameras]]] = [
     ('Middlebury calib.txt', r'^\s*cam0\s*=', _middlebury),
     ('KITTI', rf'^P(?:\d|_rect_\d\d):[ \t]*{_NUMBER}', _kitti),
@@ -223,6 +223,10 @@ def _orb_slam(entries: Entries) -> Cameras:
     """ORB-SLAM's settings of a rectified camera: fx, fy, cx, cy, and bf or the baseline b."""
     prefix = 'Camera.' if 'Camera.fx' in entries else 'Camera1.'
     _require(entries, [prefix + key for key in ('fx', 'fy', 'cx', 'cy')])
+    for key in ('k1', 'k2', 'p1', 'p2', 'k3'):
+        value = entries.get(prefix + key, 0)
+        if _float(prefix + key, value) and entries.get('Camera.type') != 'Rectified':
+            raise CalibrationError(f'{prefix}{key} is {value}: of images as they are; ' + _RECTIFY)
     fx, fy, cx, cy = (_number(entries, prefix + key) for key in ('fx', 'fy', 'cx', 'cy'))
     if 'Camera.bf' in entries and fx:
         baseline = {'Camera.bf': _number(entries, 'Camera.bf') / fx}
@@ -289,8 +293,11 @@ def _is_kalibr(entries: Entries) -> bool:
 
 
 def _is_orb_slam(entries: Entries) -> bool:
-    return _has_any('Camera.bf', 'Stereo.b')(entries) and _has_any('Camera.fx', 'Camera1.fx')(
-        entries
+    # With the pose between the cameras they are described as they are.
+    return (
+        'Stereo.T_c1_c2' not in entries
+        and _has_any('Camera.bf', 'Stereo.b')(entries)
+        and _has_any('Camera.fx', 'Camera1.fx')(entries)
     )
 
 
@@ -306,7 +313,15 @@ _MAPPINGS: list[tuple[str, Callable[[Entries], bool], Callable[[Entries], Camera
     ('Basalt, DepthAI', _has_any('value0', 'cameraData'), _raw_calibration),
     (
         'OpenCV intrinsics',
-        _has_any('M1', 'K1', 'cameraMatrix1', 'camera_matrix', 'Camera_Matrix', 'T_c1_c2'),
+        _has_any(
+            'M1',
+            'K1',
+            'cameraMatrix1',
+            'camera_matrix',
+            'Camera_Matrix',
+            'T_c1_c2',
+            'Stereo.T_c1_c2',
+        ),
         _opencv_intrinsics,
     ),
 ]
@@ -529,6 +544,8 @@ def _float(name: str, value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError) as error:
         raise CalibrationError(f'{name} is {value!r}, not a number') from error
+    except OverflowError as error:  # a whole number of hundreds of digits
+        raise CalibrationError(f'{name} is beyond all numbers') from error
     if not math.isfinite(number):
         raise CalibrationError(f'{name} is {value!r}, not finite')
     return number

@@ -70,12 +70,12 @@ def _nodes(context: LaunchContext, declared: set[str]) -> list[Action]:
     launch_arguments.check_names(launch_arguments.typed_after(__file__), declared)
     given = {name: str(context.launch_configurations[name]) for name in declared}
     parameters = launch_arguments.values(given)
-    cameras = parameters.get('cameras', [])
-    remappings = launch_arguments.remappings(given, cameras)
     share = Path(_SHARE.perform(context))
     params_file = Path(given['params_file'])
     if not params_file.is_file():  # launch_ros would start the node without it
         raise ConfigError(f'params_file: there is no file {params_file}; check the path')
+    cameras = parameters.get('cameras') or launch_arguments.cameras_in(params_file)
+    remappings = launch_arguments.remappings(given, cameras)
     files = [
         *launch_arguments.preset_file(given['preset'], share / 'config/presets'),
         str(params_file),

@@ -267,3 +267,37 @@ def test_paths_with_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert split_at_commas('') == ['']
     with pytest.raises(CalibrationError, match=r'c\.yaml: cannot be read'):
         read_calibration('c.yaml,d.yaml')
+
+
+ORB = f'Camera1.fx: {F}\nCamera1.fy: {F}\nCamera1.cx: {CX}\nCamera1.cy: {CY}\nStereo.b: 0.12\n'
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (ORB + 'Camera1.k1: -0.28\n', r'Camera1\.k1 is -0\.28: of images as they are'),
+        (
+            ORB + 'Camera1.k1: -0.28\nStereo.T_c1_c2: !!opencv-matrix\n  rows: 1\n  cols: 1\n'
+            '  dt: f\n  data: [1.0]\n',
+            'rectif',
+        ),
+        ('f: 1' + 400 * '0' + '\ncx: 1\ncy: 1\nbaseline: 0.1\nwidth: 8\nheight: 8\n', 'f is'),
+    ],
+    ids=['distortion', 'pose', 'hundreds of digits'],
+)
+def test_what_is_of_no_rectified_pair_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / 'K').write_text('%YAML:1.0\n' * text.startswith('Camera') + text)
+    with pytest.raises(CalibrationError, match=message) as caught:
+        read_calibration(str(tmp_path / 'K'), (WIDTH, HEIGHT))
+    assert '\n' not in str(caught.value)
+
+
+def test_distortion_of_a_camera_that_says_it_is_rectified_is_none(tmp_path: Path) -> None:
+    (tmp_path / 'K').write_text(f'%YAML:1.0\n{ORB}Camera.type: Rectified\nCamera1.k1: -0.28\n')
+    assert read_calibration(str(tmp_path / 'K'), (WIDTH, HEIGHT)).baseline_m == pytest.approx(0.12)
+
+
+def test_numbers_may_end_at_their_point(tmp_path: Path) -> None:
+    (tmp_path / 'K').write_text('360. 0. 190. 0. 360. 128. 0. 0. 1.\n.12\n')
+    found = read_calibration(str(tmp_path / 'K'), (WIDTH, HEIGHT))
+    assert (found.fx_px, found.baseline_m) == (360.0, pytest.approx(0.12))

@@ -147,6 +147,9 @@ class CameraMessages:
         if None in infos.values():
             return None, []
         size = (image.width, image.height) if hasattr(image, 'encoding') else None
+        other = self.heard['right'].newest
+        if size and hasattr(other, 'encoding') and size != (other.width, other.height):
+            return None, []  # the node names the sizes; each info may be right
         width, height = size or Camera.of_message(infos['left'], 'left').published_size_px
         try:
             calibration = stereo_calibration(infos['left'], infos['right'], width, height)

@@ -17,6 +17,8 @@ from .sync import frames_behind
 
 _NS_PER_S = 1_000_000_000
 _LOST = 0.02
+# A hole is longer than what single lost frames leave.
+_HOLE_PERIODS = 5
 # Share of images without a partner of the same stamp that is said.
 _UNPAIRED = 0.02
 # Share of the images with a partner that are paired where all is well.
@@ -64,6 +66,12 @@ def _rates(arrivals: Mapping[str, Sequence[Arrival]], topics: Mapping[str, str])
         topic = topics[side]
         text = f'{topic}: {len(arrivals[side])} images at {_NS_PER_S / period:.3g} Hz'
         share, longest_ns = lost_share(stamps, period), max(intervals)
+        if share < _LOST and longest_ns > _HOLE_PERIODS * period:
+            after_s = (stamps[intervals.index(longest_ns)] - stamps[0]) / _NS_PER_S
+            text += f', none for {longest_ns / _NS_PER_S:.2g} s, {after_s:.3g} s after the first'
+            mend = 'see whether the driver or the recorder stood still'
+            found.append(Finding('warn', 'lost frames', text, mend))
+            continue
         if share < _LOST:
             found.append(Finding('ok', 'rate', text))
             continue

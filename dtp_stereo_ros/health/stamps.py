@@ -122,7 +122,7 @@ def _two_clocks(
     )
     if min(len(left), len(right)) < _FEWEST:
         return []
-    gap_ns = _smallest_gap(left, right)
+    gap_ns = max(_smallest_gap(left, right), _lag_apart_ns(arrivals))
     if gap_ns <= _CLOCKS_NS:
         return []
     text = (
@@ -131,6 +131,17 @@ def _two_clocks(
     )
     mend = 'synchronise them (chrony, PTP), or let both drivers stamp by one clock'
     return [Finding('error', 'stamps', text, mend)]
+
+
+def _lag_apart_ns(arrivals: Mapping[str, Sequence[Arrival]]) -> int:
+    """How much later all images of one side come after their stamps than all of the other.
+
+    Stamps of other frames may be near, or equal, while the clocks are seconds apart.
+    """
+    left, right = (
+        [came - stamp for stamp, came in arrivals[side][-_WINDOW:]] for side in ('left', 'right')
+    )
+    return max(min(left) - max(right), min(right) - max(left))
 
 
 def _smallest_gap(left: Sequence[int], right: Sequence[int]) -> int:

@@ -129,6 +129,10 @@ def _exchanged_finding(setting: ViewSetting) -> Finding:
     text = f'{left} and {right} are exchanged: points lie further right in the right image'
     if setting.recorded:
         mend = f'exchange the cables or names; for this bag --left {right} --right {left}'
+        # They stay: those of the exchanged images are looked for beside these.
+        for side in ('left', 'right'):
+            if info := setting.topics.get(f'{side}_info'):
+                mend += f' --{side}-info {info}'
         return Finding('error', 'views', text, mend)
     mend = (
         'exchange the cables or names, or start the node with '

@@ -110,25 +110,34 @@ class CameraExamination:
 
         self._node.create_subscription(self._type(key, topic), topic, take, qos)
 
+    def _subscriptions(self, topic: str) -> list[Any]:
+        """What is known of those of the node that is examined."""
+        return [
+            info
+            for info in self._node.get_subscriptions_info_by_topic(topic)
+            if f'{info.node_namespace.rstrip("/")}/{info.node_name}' == self._owner
+        ]
+
+    def _is_read(self, topic: str) -> bool:
+        """Whether it is of another camera of the node."""
+        return bool(self._subscriptions(topic))
+
     def _topic(self, key: str, topic: str, seconds: float) -> list[Finding]:
         publishers = self._node.count_publishers(topic)
         heard = self._heard[key]
         name = self._prefix + INPUTS[key]
         if publishers == 0:
-            known = [t for t, kinds in self._node.get_topic_names_and_types() if _alike(t, topic)]
+            known = [
+                t
+                for t, _ in self._node.get_topic_names_and_types()
+                if _alike(t, topic) and not self._is_read(t)
+            ]
             mend = (
                 'start the camera, or the node with '
                 f'--ros-args -r {name}:={min(known, default="TOPIC")}'
             )
             return [Finding('error', key, f'{topic}: no publisher', mend)]
-        qos = next(
-            (
-                info.qos_profile
-                for info in self._node.get_subscriptions_info_by_topic(topic)
-                if f'{info.node_namespace.rstrip("/")}/{info.node_name}' == self._owner
-            ),
-            _SENSOR,
-        )
+        qos = next((info.qos_profile for info in self._subscriptions(topic)), _SENSOR)
         faults = publisher_faults(self._node, topic, self._type(key, topic), qos)
         found = [replace(fault, subject=key) for fault in faults]
         if publishers > 1:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config import WITHOUT_COUNTERPART, NodeConfig, PipelineConfig, Tunable, tunables
-from ..errors import ConfigError
+from ..errors import ConfigError, InputError
+from ..node_params import read_parameters
 from ..topics import COMPRESSED_ENDING, INPUTS, OUTPUTS
 
 # Launch argument: (topic of the node, description).
@@ -233,6 +234,8 @@ def _below(namespace: str, topic: str) -> str:
 
 def _for_each(name: str, text: str, cameras: Sequence[str]) -> list[str]:
     """One topic for each camera."""
+    if not cameras and _CAMERA in text:
+        raise ConfigError(f'{name}:={text} is of several cameras; name them, as cameras:=a,b')
     if not cameras:
         return [text]
     parts = [part.strip() for part in text.split(',')]
@@ -244,6 +247,15 @@ def _for_each(name: str, text: str, cameras: Sequence[str]) -> list[str]:
             f'each, as a,b, or one with {_CAMERA} in it'
         )
     return parts
+
+
+def cameras_in(params_file: Path) -> list[str]:
+    """The cameras that a parameter file names for the node; what is wrong with it ROS tells."""
+    try:
+        found = read_parameters(params_file).get('cameras')
+    except InputError:
+        return []
+    return [str(name) for name in found if name] if isinstance(found, (list, tuple)) else []
 
 
 def typed_after(launch_file: str) -> list[str]:

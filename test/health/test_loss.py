@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dtp_stereo_ros.config import NodeConfig
 from dtp_stereo_ros.health.loss import (
     lost_beside_infos,
     lost_beside_infos_findings,
     lost_findings,
     lost_share,
 )
+from dtp_stereo_ros.health.recording import camera_findings
 
 MS, S = 1_000_000, 1_000_000_000
 TOPICS = {'left': '/l', 'right': '/r'}
@@ -76,3 +78,19 @@ def test_images_missing_beside_their_infos() -> None:
         found.text == '/l: about 90 % of the frames are lost on the way (beside their camera_info)'
     )
     assert (found.level, found.subject, found.mend) == ('warn', 'lost frames', 'mend l')
+
+
+@pytest.mark.parametrize(('hole_s', 'told'), [(0.1, False), (0.4, True), (10.0, True)])
+def test_a_hole_in_a_recording_is_told(hole_s: float, told: bool) -> None:
+    """At 30 Hz, after 1.6 s; that no single frames are missing around it does not count."""
+    period_ns = 33_333_333
+    stamps = [i * period_ns + int(hole_s * 1e9) * (i > 48) for i in range(100)]
+    arrivals = {side: [(stamp, stamp) for stamp in stamps] for side in ('left', 'right')}
+    topics = {'left': '/l', 'right': '/r', 'left_info': '/li', 'right_info': '/ri'}
+    counts = {'left': 100, 'right': 100}
+    found = camera_findings(arrivals, counts, topics, NodeConfig(), {'paired': 100}, 0)
+    lost = [f for f in found if f.subject == 'lost frames']
+    assert len(lost) == 2 * told
+    if told:
+        gap_s = hole_s + 1 / 30
+        assert f'/l: 100 images at 30 Hz, none for {gap_s:.2g} s, 1.6 s after' in lost[0].text

@@ -100,6 +100,18 @@ def test_two_bags_on_one_topic() -> None:
     assert mend.endswith('ros2 topic info -v /l')
 
 
+@pytest.mark.parametrize(('period_ns', 'off_ns'), [(100 * MS, 2 * S), (200 * MS, 3 * S)])
+def test_two_clocks_whose_stamps_are_near(period_ns: int, off_ns: int) -> None:
+    """The stamps of other frames are equal, or half of a period apart."""
+    left = steady(60, period_ns)
+    for apart_ns in (off_ns, off_ns + period_ns // 2, -off_ns):
+        ((text, mend),) = said(left, [stamp + apart_ns for stamp in left], period_ns)
+        assert text.startswith('the clocks of the cameras differ: the stamps of /l and /r are')
+        assert 'synchronise' in mend
+    # One side that comes late by less is no matter of clocks, nor is a pause of both.
+    assert said(left, [stamp + 9 * period_ns // 2 for stamp in left], period_ns // 2) == []
+
+
 def test_two_clocks() -> None:
     ((text, mend),) = said(steady(30, first=S), steady(30))
     assert text == (

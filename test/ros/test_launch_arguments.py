@@ -129,6 +129,17 @@ def test_topics_of_several_cameras() -> None:
         launch_arguments.remappings({'left_image': '/l'}, ['front', 'rear'])
 
 
+def test_cameras_of_a_parameter_file(tmp_path: Path) -> None:
+    file = tmp_path / 'own.yaml'
+    file.write_text('/**:\n  ros__parameters:\n    cameras: [front, rear]\n')
+    assert launch_arguments.cameras_in(file) == ['front', 'rear']
+    for text in ('/**:\n  ros__parameters:\n    max_depth: 5.0\n', 'other: 1\n', '{'):
+        file.write_text(text)
+        assert launch_arguments.cameras_in(file) == []
+    with pytest.raises(ConfigError, match=r'is of several cameras; name them, as cameras:=a,b$'):
+        launch_arguments.remappings({'left_image': '/{camera}/l'}, [])
+
+
 def test_a_name_that_nobody_declared_is_refused_with_the_nearest() -> None:
     known = ['max_depth', 'rviz']
     launch_arguments.check_names(['max_depth:=1', '--debug', 'rviz:='], known)

@@ -204,6 +204,7 @@ def _recorded() -> list[Finding]:
     count = 60
     steady = [_START_NS + index * _PERIOD_NS for index in range(count)]
     gaps = [stamp for index, stamp in enumerate(steady) if index % 5 not in (1, 3)]
+    hole = [*steady, *(stamp + 10 * _S for stamp in steady)]
     shifted = [stamp + 7_000_000 for stamp in steady]
     seldom = [stamp + 7_000_000 * (index % 4 == 0) for index, stamp in enumerate(steady)]
     infos = {'left': count, 'right': count}
@@ -230,6 +231,7 @@ def _recorded() -> list[Finding]:
     return [
         *found([], 0),
         *found(gaps, len(gaps), left=gaps),
+        *found(hole, len(hole), left=hole),
         *found(shifted, 0),
         *found(shifted, 0, approximate=True),
         *found(seldom, 45),
