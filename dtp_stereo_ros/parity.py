@@ -53,5 +53,10 @@ class Parity:
 
 def allowed_text(precision: str) -> str:
     """Bounds of a precision, for errors."""
+    return f'{precision} may differ by {bounds_text(precision)}'
+
+
+def bounds_text(precision: str) -> str:
+    """Both bounds alone."""
     median_px, p99_px = _ALLOWED_PX[precision]
-    return f'{precision} may differ by {median_px:g} px (median) and {p99_px:g} px (99 %)'
+    return f'{median_px:g} px (median) and {p99_px:g} px (99 %)'

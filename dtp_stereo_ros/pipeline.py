@@ -74,10 +74,10 @@ class StereoPipeline:
         config, calibration = self._config, frame.calibration
         started = time.perf_counter()
         spec = self._backend.spec
-        low, high = self.disparity_limits_px(frame)
-        postprocess.check_limits(low, high, calibration)
         prepared = preprocess.prepare(frame, spec, config.input_scale, self._prepared)
         self._prepared = prepared
+        low, high = self._limits(calibration, prepared.geometry)
+        postprocess.check_limits(low, high, calibration)
         matching = time.perf_counter()
         raw, raw_confidence = self._infer(prepared, config.left_right_check)
         matched = time.perf_counter()
@@ -111,9 +111,7 @@ class StereoPipeline:
         geometry = preprocess.fit(
             target.height_px, target.width_px, self._backend.spec, self._config.input_scale
         )
-        spec, ratio = self._backend.spec, geometry.width_ratio
-        searched_px = (spec.min_disparity_px * ratio, spec.max_disparity_px * ratio)
-        return postprocess.disparity_limits_px(calibration, searched_px, self._config)
+        return self._limits(calibration, geometry)
 
     def reconfigure(
         self, config: PipelineConfig, loaded: tuple[Backend, str] | None = None
@@ -149,6 +147,13 @@ class StereoPipeline:
         other, _ = self._backend.infer(*postprocess.mirrored((prepared.left, prepared.right)))
         tolerance_px = check_px / prepared.geometry.width_ratio
         return postprocess.drop_inconsistent(raw, other, tolerance_px), confidence
+
+    def _limits(
+        self, calibration: StereoCalibration | None, geometry: preprocess.Geometry
+    ) -> tuple[float, float]:
+        spec, ratio = self._backend.spec, geometry.width_ratio
+        searched_px = (spec.min_disparity_px * ratio, spec.max_disparity_px * ratio)
+        return postprocess.disparity_limits_px(calibration, searched_px, self._config)
 
 
 def _free(backend: Backend) -> None:

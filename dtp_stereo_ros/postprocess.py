@@ -134,11 +134,8 @@ def apply_limits(
     """
     if calibration is None:
         return disparity_px
-    at_infinity_px, focal_px_m = calibration.disparity_offset_px, calibration.focal_baseline_px_m
-    farthest = np.float32(at_infinity_px + focal_px_m / config.max_depth)
-    nearest = np.float32(np.inf)
-    if config.min_depth > 0:
-        nearest = np.float32(at_infinity_px + focal_px_m / config.min_depth)
+    at_infinity_px = calibration.disparity_offset_px
+    farthest, nearest = map(np.float32, depth_limits_px(calibration, config))
     limited = disparity_px
     for rows in row_parts(*disparity_px.shape):
         part = disparity_px[rows]

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..evaluation import motorcycle
 from ..image_io import read_pair
-from ..parity import allowed_text
+from ..parity import bounds_text
 from ..paths import make_folder, plain_name
 from ..stereo import StereoFrame
 from ..text_files import read_text
@@ -20,7 +20,7 @@ DESCRIPTION = f"""\
 Write NAME.onnx, NAME.pt and NAME.md (the card) to FOLDER from a checkpoint of `dtp-stereo train`.
 
 The exported model is compared with PyTorch on a real pair (scikit-image's Motorcycle, or --pair);
-if it differs by more than {allowed_text('fp32').partition(' by ')[2]}, nothing is written.
+if it differs by more than {bounds_text('fp32')}, nothing is written.
 
 examples:
   dtp-stereo export runs/first/best.pt -o ~/models --name mycam

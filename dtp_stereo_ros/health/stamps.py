@@ -134,7 +134,7 @@ def _two_clocks(
 
 
 def _lag_apart_ns(arrivals: Mapping[str, Sequence[Arrival]]) -> int:
-    """How much later all images of one side come after their stamps than all of the other.
+    """Difference by which all images of one side come later after their stamps than the other's.
 
     Stamps of other frames may be near, or equal, while the clocks are seconds apart.
     """

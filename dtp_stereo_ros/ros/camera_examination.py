@@ -111,16 +111,12 @@ class CameraExamination:
         self._node.create_subscription(self._type(key, topic), topic, take, qos)
 
     def _subscriptions(self, topic: str) -> list[Any]:
-        """What is known of those of the node that is examined."""
+        """Subscriptions of the examined node to a topic."""
         return [
             info
             for info in self._node.get_subscriptions_info_by_topic(topic)
             if f'{info.node_namespace.rstrip("/")}/{info.node_name}' == self._owner
         ]
-
-    def _is_read(self, topic: str) -> bool:
-        """Whether it is of another camera of the node."""
-        return bool(self._subscriptions(topic))
 
     def _topic(self, key: str, topic: str, seconds: float) -> list[Finding]:
         publishers = self._node.count_publishers(topic)
@@ -130,7 +126,7 @@ class CameraExamination:
             known = [
                 t
                 for t, _ in self._node.get_topic_names_and_types()
-                if _alike(t, topic) and not self._is_read(t)
+                if _alike(t, topic) and not self._subscriptions(t)  # of another camera
             ]
             mend = (
                 'start the camera, or the node with '

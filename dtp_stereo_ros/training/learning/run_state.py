@@ -40,6 +40,15 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def version(folder: Path) -> tuple[int, int] | None:
+    """Identity of the state of a run, which each `write` changes; None where there is none."""
+    try:
+        found = (folder / 'last.pt').stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def write(folder: Path, state: dict[str, Any], split: bool) -> None:
     """Write the state of a run, each file whole or not at all.
 

@@ -150,7 +150,7 @@ class Trainer:
         """Train to the end; returns the last figures of validation, and the mean losses."""
         alone = self.accelerator.is_main_process
         with run_state.locked(self.config.out) if alone else nullcontext():
-            if alone and run_state.read(self.config.out).get('step', 0) != self._found:
+            if alone and run_state.version(self.config.out) != self._found:
                 raise InputError(
                     f'{self.config.out}: another run has gone on there meanwhile; call again'
                 )
@@ -589,8 +589,8 @@ class Trainer:
         if resume and not (resume / 'last.pt').exists():
             raise InputError(f'resume: {resume} holds no last.pt')
         out = self.config.out
+        self._found = run_state.version(out)
         before = run_state.read(out)
-        self._found = before.get('step', 0)
         if not before and (out / 'best.pt').exists():
             raise InputError(
                 f'{out}: holds the best.pt of a run whose last.pt is gone; give another --out, or '
