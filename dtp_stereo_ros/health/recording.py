@@ -95,10 +95,12 @@ def _pairs(
         return [Finding('ok', 'stamps', f'left and right are equal, {paired} pairs')]
     if not unequal:
         text = f'{paired} pairs of {len(left)} left images, all of which have a right one'
+        unordered = [topics[side] for side in SIDES if _backward(arrivals[side]) > _UNPAIRED]
         late, behind = frames_behind(arrivals, 0.5)
-        if max(behind) < config.queue_size:
-            mend = 'record the images in the order of their stamps'
-        else:
+        mend = 'record the images in the order of their stamps'
+        if unordered:
+            text += f': {" and ".join(unordered)} was recorded in another order than its stamps'
+        elif max(behind) >= config.queue_size:
             text += f': {topics[late]} was recorded {max(behind)} frames after the other side, of '
             text += f'which {config.queue_size} wait'
             mend = f'queue_size: {2 * max(behind)} in --params'
@@ -120,6 +122,12 @@ def _pairs(
     ):
         return [Finding('ok', 'stamps', text)]
     return [Finding('warn', 'stamps', text, mend)]
+
+
+def _backward(arrivals: Sequence[Arrival]) -> float:
+    """Share of the images with a stamp before that of the image before."""
+    steps = [after - before for (before, _), (after, _) in pairwise(arrivals)]
+    return sum(step < 0 for step in steps) / len(steps) if steps else 0.0
 
 
 def _infos(infos: Mapping[str, int], topics: Mapping[str, str], undescribed: int) -> list[Finding]:

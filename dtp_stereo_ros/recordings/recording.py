@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import InputError, one_line
 from ..machine import setup_command
-from .cut_mcap import CutMcap
+from .cut_files import CUT_FILES, CutFile
 
 _NS_PER_S = 1_000_000_000
 _ROS1_ENDING = '.bag'
@@ -32,8 +32,8 @@ class Recording:
 
     Args:
         path: folder of a rosbag2, one .mcap or .db3 file, or a .bag of ROS 1. A folder without
-            metadata.yaml is read if it holds one such file, and an .mcap that ends early up to
-            there.
+            metadata.yaml is read if it holds one such file, and a file that ends early or is
+            damaged up to there.
 
     Attributes:
         types: topic to message type, as 'sensor_msgs/msg/Image'.
@@ -76,12 +76,12 @@ class Recording:
             self._reader = self._new_reader()
             self._reader.open()
         except Exception as error:  # of rosbags, struct, zstd, sqlite3 and yaml, by file
-            files = sorted(file.glob('*.mcap')) if file.is_dir() else [file]
-            if [f.suffix for f in files] != ['.mcap']:
+            files = _bag_files(file) if file.is_dir() else [file]
+            if len(files) != 1 or files[0].suffix not in CUT_FILES:
                 raise self._unreadable(error) from error
             self._reader = self._cut(files[0], error)
             mend = _mend(files[0])
-            self.broken = f'{files[0]}: ends early, what is whole was read; {mend}'
+            self.broken = f'{files[0]}: ends early or is damaged, what is whole was read; {mend}'
         self.types: dict[str, str] = {c.topic: c.msgtype for c in self._reader.connections}
         self.counts: dict[str, int] = {}
         for connection in self._reader.connections:
@@ -101,9 +101,9 @@ class Recording:
     ) -> None:
         self._reader.close()
 
-    def _cut(self, file: Path, refusal: Exception) -> CutMcap:
+    def _cut(self, file: Path, refusal: Exception) -> CutFile:
         try:
-            return CutMcap(file)
+            return CUT_FILES[file.suffix](file)
         except InputError as error:
             raise self._unreadable(refusal) from error
 
@@ -113,7 +113,7 @@ class Recording:
         Raises:
             InputError: there is none, or there are several.
         """
-        files = sorted(f for e in ('*.mcap', '*.db3') for f in self.path.glob(e))
+        files = _bag_files(self.path)
         if len(files) == 1:
             return files[0]
         held = f'{len(files)} files' if files else 'no .mcap or .db3 file'
@@ -183,7 +183,7 @@ class Recording:
 
         Where an .mcap has no index, a second reading moves the place of the first to the end.
         """
-        if isinstance(self._reader, CutMcap):  # opens the file for each reading
+        if isinstance(self._reader, CutFile):  # opens the file for each reading
             yield self._reader
         elif self._is_read:
             with self._new_reader() as reader:
@@ -218,15 +218,22 @@ def _mend(path: Path) -> str:
     if path.is_file() and not path.stat().st_size:
         return 'it is empty; copy it again'
     if path.is_dir():
-        return f'{_reindex(path)}, or give one .mcap or .db3 file of it'
+        if _bag_files(path):
+            return f'{_reindex(path)}, or give one .mcap or .db3 file of it'
+        inner = sorted({f.parent for f in path.glob('*/*') if f.suffix in CUT_FILES})
+        return f'give {inner[0]}' if inner else 'give the folder that ros2 bag record made'
     if path.suffix == '.db3':
-        return _reindex(path.parent)
+        return 'copy or record it again'
     quoted = shlex.quote(str(path))
     if path.suffix == '.mcap':
         return f'mend it by: mcap recover {quoted} -o NEW'
     if path.suffix == _ROS1_ENDING:
         return f'mend it by: rosbag reindex {quoted}'
     return 'is it a rosbag?'
+
+
+def _bag_files(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.suffix in CUT_FILES)
 
 
 def _reindex(folder: Path) -> str:

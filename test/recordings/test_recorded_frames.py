@@ -213,7 +213,11 @@ def test_images_that_were_recorded_in_another_order_are_named(tmp_path: Path) ->
     frames, camera = read(bag)
     (finding,) = [f for f in camera.findings() if f.subject == 'stamps']
     assert finding.level in ('warn', 'error')
-    assert f'{len(frames)} pairs of 30 left images' in finding.text
+    assert finding.text.startswith(f'{len(frames)} pairs of 30 left images')
+    assert finding.text.endswith(
+        ': /cam/right/image_rect was recorded in another order than its stamps'
+    )
+    assert finding.mend == 'record the images in the order of their stamps'
 
 
 def test_one_topic_for_both_sides_is_refused(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_an_mcap_that_ends_early_is_read_up_to_there(
         found = stamps(recording)
         assert recording.counts[LEFT] == len(found)
         mend = f"mend it by: mcap recover '{cut}' -o NEW"
-        assert f'ends early, what is whole was read; {mend}' in recording.broken
+        assert f'what is whole was read; {mend}' in recording.broken
         later = [t for _, t, _ in recording.messages([LEFT], start_s=0.5, duration_s=0.5)]
     assert found == whole[: len(found)]
     # What was written as one block is whole or lost.
@@ -86,11 +86,42 @@ def test_an_mcap_that_ends_early_is_read_up_to_there(
     assert later == [t for t in found if 10**12 + 5 * 10**8 <= t < 10**12 + 10**9]
 
 
-def test_noise_is_no_mcap(tmp_path: Path) -> None:
+@pytest.mark.parametrize('share', [0.3, 0.8, 0.999])
+@pytest.mark.parametrize('padded', [False, True], ids=['cut', 'padded'])
+def test_a_db3_that_ends_early_is_read_up_to_there(
+    tmp_path: Path, share: float, padded: bool
+) -> None:
+    file = write(tmp_path / 'whole', 'SQLITE3')
+    with Recording(file) as recording:
+        whole = stamps(recording)
+    size = file.stat().st_size
+    with file.open('r+b') as content:
+        content.truncate(int(share * size))
+        if padded:  # by zeros, as a lost page cache leaves them
+            content.truncate(size)
+    before = sorted(tmp_path.rglob('*'))
+    for given in (file, file.parent):
+        with Recording(given) as recording:
+            found = stamps(recording)
+            assert recording.counts[LEFT] == len(found)
+            assert 'what is whole was read; copy or record it again' in recording.broken
+        assert found == whole[: len(found)]
+        assert (share - 0.1) * COUNT <= len(found) < COUNT
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.parametrize('ending', ['mcap', 'db3'])
+def test_noise_is_no_bag(tmp_path: Path, ending: str) -> None:
     pytest.importorskip('mcap')
-    (tmp_path / 'noise.mcap').write_bytes(bytes(range(256)) * 8)
-    with pytest.raises(InputError, match=r'noise\.mcap: cannot be read'):
-        Recording(tmp_path / 'noise.mcap')
+    (tmp_path / f'noise.{ending}').write_bytes(bytes(range(256)) * 8)
+    with pytest.raises(InputError, match=rf'noise\.{ending}: cannot be read'):
+        Recording(tmp_path / f'noise.{ending}')
+
+
+def test_the_folder_around_a_bag_names_the_bag(tmp_path: Path) -> None:
+    write(tmp_path / 'run 3' / 'bag', 'SQLITE3')
+    with pytest.raises(InputError, match=rf'has no metadata.yaml .*; give {tmp_path}/run 3/bag$'):
+        Recording(tmp_path / 'run 3')
 
 
 def test_an_empty_file_cannot_be_mended(tmp_path: Path) -> None:
@@ -113,7 +144,9 @@ def test_a_folder_without_metadata_is_read(tmp_path: Path, storage: str) -> None
         Recording(tmp_path / 'bag')
     for left in (tmp_path / 'bag').iterdir():
         left.unlink()
-    with pytest.raises(InputError, match=r'and no \.mcap or \.db3 file'):
+    with pytest.raises(
+        InputError, match=r'and no \.mcap or \.db3 file; give the folder that ros2'
+    ):
         Recording(tmp_path / 'bag')
 
 

@@ -236,7 +236,7 @@ def _recorded() -> list[Finding]:
         *found(shifted, 0, approximate=True),
         *found(seldom, 45),
         *found(steady, 4, late_ns=8 * _PERIOD_NS),
-        *found(steady, 4),
+        *found(steady[::-1], 4),
         *found(steady, count, topics={**_TOPICS, 'right_info': ''}),
         *found(steady, count, infos={'left': count, 'right': 0}),
         *found(steady, count, infos={'left': 0, 'right': count}),

@@ -1,11 +1,13 @@
-"""An .mcap file that ends early: its whole records, in the order in which they were written.
+"""Whole messages of the files of a bag that `rosbags` refuses, as they end early or are damaged.
 
-Without the summary at its end a file has no index, so that all of it is read. Needs `mcap`.
+They have no index that can be relied on, so that all of a file is read, in the order of writing.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ class Connection:
     msgcount: int = 0
 
 
-class CutMcap:
+class CutFile:
     """Stands for a reader of `rosbags` where that refuses the file.
 
     Attributes:
@@ -31,36 +33,42 @@ class CutMcap:
         start_time, end_time: of recording, ns.
 
     Raises:
-        InputError: it holds no whole message, or `mcap` is missing.
+        InputError: it holds no whole message.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.start_time = self.end_time = 0
-        self._by_channel: dict[int, Connection] = {}
-        first = True
-        for channel, recorded_ns, _ in self._messages():
-            self._by_channel[channel].msgcount += 1
-            self.start_time = min(self.start_time, recorded_ns) if not first else recorded_ns
-            self.end_time = max(self.end_time, recorded_ns)
-            first = False
-        if first:
+        self._by_id: dict[int, Connection] = {}
+        times = []
+        for topic_id, recorded_ns, _ in self._messages():
+            self._by_id[topic_id].msgcount += 1
+            times.append(recorded_ns)
+        if not times:
             raise InputError(f'{path}: holds no whole message; record again')
-        self.connections = list(self._by_channel.values())
+        self.start_time, self.end_time = min(times), max(times)
+        self.connections = list(self._by_id.values())
 
     def messages(
         self, connections: Sequence[Connection], start: int, stop: int | None
     ) -> Iterator[tuple[Connection, int, bytes]]:
         """Connection, time of recording in ns and CDR bytes, from start to before stop."""
         wanted = {id(connection) for connection in connections}
-        for channel, recorded_ns, data in self._messages():
-            connection = self._by_channel[channel]
+        for topic_id, recorded_ns, data in self._messages():
+            connection = self._by_id[topic_id]
             in_time = start <= recorded_ns and (stop is None or recorded_ns < stop)
             if id(connection) in wanted and in_time:
                 yield connection, recorded_ns, data
 
     def close(self) -> None:
         """Nothing is held open between messages."""
+
+    def _messages(self) -> Iterator[tuple[int, int, bytes]]:
+        """Key of the topic in `_by_id`, time of recording in ns and bytes, up to the damage."""
+        raise NotImplementedError
+
+
+class CutMcap(CutFile):
+    """An .mcap file without the summary at its end. Needs `mcap`."""
 
     def _messages(self) -> Iterator[tuple[int, int, bytes]]:
         try:
@@ -79,8 +87,33 @@ class CutMcap:
                 if isinstance(record, Schema):
                     schemas[record.id] = record.name
                 elif isinstance(record, Channel):
-                    self._by_channel.setdefault(
+                    self._by_id.setdefault(
                         record.id, Connection(record.topic, schemas.get(record.schema_id, ''))
                     )
                 elif isinstance(record, Message):
                     yield record.channel_id, record.log_time, record.data
+
+
+class CutDb3(CutFile):
+    """A .db3 file with missing or damaged pages."""
+
+    def _messages(self) -> Iterator[tuple[int, int, bytes]]:
+        # immutable: neither a lock nor a file beside it is made, as the bag may be on any disk.
+        uri = f'{self._path.resolve().as_uri()}?immutable=1'
+        try:
+            with closing(sqlite3.connect(uri, uri=True)) as base:
+                # Or an index whose first page is missing hides the tables too.
+                base.execute('PRAGMA writable_schema = ON')
+                for topic_id, topic, kind in base.execute('SELECT id, name, type FROM topics'):
+                    self._by_id.setdefault(topic_id, Connection(topic, kind))
+                # The index by time is written last and lies anywhere in the file.
+                rows = 'SELECT topic_id, timestamp, data FROM messages NOT INDEXED ORDER BY id'
+                for topic_id, recorded_ns, data in base.execute(rows):
+                    if topic_id in self._by_id and isinstance(data, bytes):
+                        yield topic_id, int(recorded_ns), data
+        except sqlite3.DatabaseError:  # where the first damaged page is
+            return
+
+
+CUT_FILES: dict[str, type[CutFile]] = {'.mcap': CutMcap, '.db3': CutDb3}
+"""Ending of a file to its reader."""
