@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the sections.
 
     Raises:
-        InputError: the folder holds no report, or one without SGBM.
+        InputError: the folder holds no report, or one of other methods than the shipped models and
+            SGBM.
     """
     parser = argparse.ArgumentParser(
         prog='python -m tools.accuracy', description=__doc__,
@@ -64,8 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = parser.parse_args(arguments).report
     document = read(folder / 'report.json')
     rows: list[Row] = document['accuracy']
-    if not any(row['method'] == BASELINE for row in rows):
-        raise InputError(f'{folder}: holds no {BASELINE}; write it with dtp-stereo eval -o')
+    judged, wanted = {row['method'] for row in rows}, {*shipped(), BASELINE}
+    if judged != wanted:
+        raise InputError(
+            f'{folder}: judges {", ".join(sorted(judged))}, and not {", ".join(sorted(wanted))}, '
+            'which is what the documents are about; make it by the command in -h'
+        )
     write_section(ROOT / 'README.md', 'results', _readme(rows))
     write_section(PAGE, 'accuracy', _values(rows))
     write_section(PAGE, 'differences', _differences(rows))
@@ -74,6 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (folder / name).exists():
             shutil.copyfile(folder / name, ROOT / 'docs' / place)
     return 0
+
+
+def shipped() -> list[str]:
+    """Names of the models of the repository."""
+    return sorted(file.stem for file in (ROOT / 'resource' / 'models').glob('*.onnx'))
 
 
 def _readme(rows: Sequence[Row]) -> str:

@@ -39,8 +39,8 @@ def _actions(context: LaunchContext) -> list[Action]:
             'params_file': str(ours / 'config/examples/oak.yaml'),
         }.items(),
     )
-    # Its arguments, params_file for one, shall not reach ours.
-    camera = GroupAction([driver_only], scoped=True)
+    # Neither its arguments shall reach ours, nor ours it: namespace and params_file are of both.
+    camera = GroupAction([driver_only], scoped=True, forwarding=False)
     depth = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(ours / 'launch/depth.launch.py')),
         launch_arguments=_TOPICS.items(),

@@ -35,13 +35,14 @@ def generate_launch_description() -> LaunchDescription:
             'ros_params_override_path': PathJoinSubstitution([ours, 'config/examples/zed.yaml']),
         }.items(),
     )
-    # Its arguments, node_name for one, shall not reach ours.
-    camera = GroupAction([driver_only], scoped=True)
+    # Neither its arguments shall reach ours, nor ours it: namespace and node_name are of both.
+    model = {'camera_model': LaunchConfiguration('camera_model')}
+    camera = GroupAction([driver_only], scoped=True, forwarding=False, launch_configurations=model)
     depth = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(PathJoinSubstitution([ours, 'launch', 'depth.launch.py'])),
         launch_arguments=_TOPICS.items(),
     )
-    model = DeclareLaunchArgument(
+    declared = DeclareLaunchArgument(
         'camera_model', description='As of zed_wrapper: zed2i, zedx, ...'
     )
-    return LaunchDescription([model, camera, depth])
+    return LaunchDescription([declared, camera, depth])

@@ -294,8 +294,12 @@ def generate_launch_description():
     return LaunchDescription([
         *(DeclareLaunchArgument(n, default_value='theirs') for n in names),
         LogInfo(msg=['driver: ', LaunchConfiguration('params_file'), ' ',
-                     LaunchConfiguration('ros_params_override_path')])])
+                     LaunchConfiguration('ros_params_override_path'), ' of ',
+                     LaunchConfiguration('camera_model'), ' in ',
+                     LaunchConfiguration('namespace')])])
 """
+
+_THEIRS = 'theirs of theirs in theirs'
 
 
 @pytest.mark.slow
@@ -309,10 +313,22 @@ def generate_launch_description():
             'zed_wrapper',
             'zed_camera',
             '/zed/zed_node/right/color/rect/camera_info',
-            'zed.y',
+            'zed.yaml of zed2i in theirs',
         ),
-        ('oak', 'depthai_ros_driver', 'driver', '/oak/right/camera_info', 'examples/oak.yaml'),
-        ('oak', 'depthai_ros_driver', 'camera', '/oak/right/camera_info', 'examples/oak.yaml'),
+        (
+            'oak',
+            'depthai_ros_driver',
+            'driver',
+            '/oak/right/camera_info',
+            'oak.yaml theirs of theirs in theirs',
+        ),
+        (
+            'oak',
+            'depthai_ros_driver',
+            'camera',
+            '/oak/right/camera_info',
+            'oak.yaml theirs of theirs in theirs',
+        ),
     ],
 )
 def test_examples_start_the_driver_and_our_node(
@@ -328,11 +344,11 @@ def test_examples_start_the_driver_and_our_node(
     executable.parent.mkdir(parents=True)
     executable.write_text('#!/bin/sh\necho "$@"\n')
     executable.chmod(0o755)
-    arguments = ['backend:=sgbm', 'camera_model:=zed2i', 'max_depth:=6.0']
+    arguments = ['backend:=sgbm', 'camera_model:=zed2i', 'max_depth:=6.0', 'namespace:=robot']
     with launched(prefix, tmp_path, arguments, f'examples/{name}.launch.py') as log:
-        wait_for_subscriptions(node, {info}, namespace='/')
+        wait_for_subscriptions(node, {info}, namespace='/robot')
         wait_for_text(log, said)
-        with Caller(GetParameters, '/depth_node/get_parameters', _WAIT_S) as caller:
+        with Caller(GetParameters, '/robot/depth_node/get_parameters', _WAIT_S) as caller:
             values = caller.call(GetParameters.Request(names=['max_depth'])).values
         assert [v.double_value for v in values] == [6.0]
 
