@@ -74,8 +74,8 @@ def _nodes(context: LaunchContext, declared: set[str]) -> list[Action]:
     params_file = Path(given['params_file'])
     if not params_file.is_file():  # launch_ros would start the node without it
         raise ConfigError(f'params_file: there is no file {params_file}; check the path')
-    cameras = parameters.get('cameras') or launch_arguments.cameras_in(params_file)
-    remappings = launch_arguments.remappings(given, cameras)
+    cameras, rectify = launch_arguments.inputs_of(parameters, params_file)
+    remappings = launch_arguments.remappings(given, cameras, rectify)
     files = [
         *launch_arguments.preset_file(given['preset'], share / 'config/presets'),
         str(params_file),

@@ -29,16 +29,17 @@ TOPICS = {
     'confidence': ('confidence', 'Output: confidence.'),
 }
 # As stereo_image_proc has them: the topics below a camera's namespace.
+_RAW = 'image_raw'
 NAMESPACES = {
-    'left_namespace': ('left', 'Namespace of left_image and left_info.'),
-    'right_namespace': ('right', 'Namespace of right_image and right_info.'),
+    'left_namespace': f'Namespace of left_image, which is {_RAW} with rectify, and left_info.',
+    'right_namespace': f'Namespace of right_image, which is {_RAW} with rectify, and right_info.',
 }
 _CAMERA = '{camera}'
 # Launch arguments of stereo_image_proc that have no counterpart here, and what to do instead.
 _PASSED_OVER = {
     **WITHOUT_COUNTERPART,
     'container': 'the node is a process of its own',
-    'launch_image_proc': 'rectify:=true takes raw images',
+    'launch_image_proc': f'with rectify:=true the node takes {_RAW} of both namespaces',
 }
 
 
@@ -58,7 +59,7 @@ def topic_descriptions() -> dict[str, str]:
     per_camera = f' With cameras: one for each, as a,b, or one with {_CAMERA} in it.'
     return {
         **{name: f'{text}{per_camera} Default: {topic}' for name, (topic, text) in TOPICS.items()},
-        **{name: f'{text}{per_camera}' for name, (_, text) in NAMESPACES.items()},
+        **{name: f'{text}{per_camera}' for name, text in NAMESPACES.items()},
     }
 
 
@@ -78,12 +79,15 @@ def values(given: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def remappings(given: Mapping[str, str], cameras: Sequence[str]) -> list[tuple[str, str]]:
+def remappings(
+    given: Mapping[str, str], cameras: Sequence[str], rectify: bool = False
+) -> list[tuple[str, str]]:
     """Topic of the node to topic of the system, of what differs.
 
     Args:
         given: arguments, those of the topics and namespaces among them; empty ones change nothing.
         cameras: names of the stereo cameras, () for one without a name.
+        rectify: whether the images in a namespace are raw, as the parameter of the node.
 
     Raises:
         ConfigError: not one value for each camera.
@@ -95,8 +99,9 @@ def remappings(given: Mapping[str, str], cameras: Sequence[str]) -> list[tuple[s
         text = given.get(name, '')
         if namespace:
             below = _for_each(f'{side}_namespace', namespace, cameras)
+            own = _RAW if rectify and name.endswith('_image') else topic.partition('/')[2]
             # Each namespace has the same topic, unless one is given for each camera.
-            same = [text or topic.partition('/')[2]] * len(below)
+            same = [text or own] * len(below)
             ends = _for_each(name, text, cameras) if ',' in text or _CAMERA in text else same
             targets = [_below(*pair) for pair in zip(below, ends, strict=True)]
         elif text:
@@ -249,13 +254,20 @@ def _for_each(name: str, text: str, cameras: Sequence[str]) -> list[str]:
     return parts
 
 
-def cameras_in(params_file: Path) -> list[str]:
-    """The cameras that a parameter file names for the node; what is wrong with it ROS tells."""
+def inputs_of(parameters: Mapping[str, Any], params_file: Path) -> tuple[list[str], bool]:
+    """Names of the cameras, and whether their images are raw: parameters that change topics.
+
+    Args:
+        parameters: of the command line, which stand above those of the file.
+        params_file: parameter file of the node; what is wrong with it ROS tells.
+    """
     try:
-        found = read_parameters(params_file).get('cameras')
+        whole = {**read_parameters(params_file), **parameters}
     except InputError:
-        return []
-    return [str(name) for name in found if name] if isinstance(found, (list, tuple)) else []
+        whole = {**parameters}
+    cameras = whole.get('cameras')
+    names = [str(name) for name in cameras if name] if isinstance(cameras, (list, tuple)) else []
+    return names, whole.get('rectify') is True
 
 
 def typed_after(launch_file: str) -> list[str]:

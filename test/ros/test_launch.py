@@ -299,7 +299,7 @@ def generate_launch_description():
                      LaunchConfiguration('namespace')])])
 """
 
-_THEIRS = 'theirs of theirs in theirs'
+_OF_OAK = 'oak.yaml theirs of theirs in theirs'
 
 
 @pytest.mark.slow
@@ -315,20 +315,8 @@ _THEIRS = 'theirs of theirs in theirs'
             '/zed/zed_node/right/color/rect/camera_info',
             'zed.yaml of zed2i in theirs',
         ),
-        (
-            'oak',
-            'depthai_ros_driver',
-            'driver',
-            '/oak/right/camera_info',
-            'oak.yaml theirs of theirs in theirs',
-        ),
-        (
-            'oak',
-            'depthai_ros_driver',
-            'camera',
-            '/oak/right/camera_info',
-            'oak.yaml theirs of theirs in theirs',
-        ),
+        ('oak', 'depthai_ros_driver', 'driver', '/oak/right/camera_info', _OF_OAK),
+        ('oak', 'depthai_ros_driver', 'camera', '/oak/right/camera_info', _OF_OAK),
     ],
 )
 def test_examples_start_the_driver_and_our_node(

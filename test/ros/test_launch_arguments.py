@@ -129,13 +129,29 @@ def test_topics_of_several_cameras() -> None:
         launch_arguments.remappings({'left_image': '/l'}, ['front', 'rear'])
 
 
-def test_cameras_of_a_parameter_file(tmp_path: Path) -> None:
+def test_raw_images_of_a_namespace() -> None:
+    given = {'left_namespace': '/cam/left', 'right_namespace': '/r', 'right_image': 'mono'}
+    assert launch_arguments.remappings(given, (), rectify=True) == [
+        ('left/image_rect', '/cam/left/image_raw'),
+        ('left/camera_info', '/cam/left/camera_info'),
+        ('right/image_rect', '/r/mono'),
+        ('right/camera_info', '/r/camera_info'),
+    ]
+    assert launch_arguments.remappings({'left_info': '/i'}, (), rectify=True) == [
+        ('left/camera_info', '/i')
+    ]
+
+
+def test_parameters_that_change_topics(tmp_path: Path) -> None:
     file = tmp_path / 'own.yaml'
-    file.write_text('/**:\n  ros__parameters:\n    cameras: [front, rear]\n')
-    assert launch_arguments.cameras_in(file) == ['front', 'rear']
+    file.write_text('/**:\n  ros__parameters:\n    cameras: [front, rear]\n    rectify: true\n')
+    assert launch_arguments.inputs_of({}, file) == (['front', 'rear'], True)
+    above = {'cameras': ['a'], 'rectify': False}
+    assert launch_arguments.inputs_of(above, file) == (['a'], False)
     for text in ('/**:\n  ros__parameters:\n    max_depth: 5.0\n', 'other: 1\n', '{'):
         file.write_text(text)
-        assert launch_arguments.cameras_in(file) == []
+        assert launch_arguments.inputs_of({}, file) == ([], False)
+        assert launch_arguments.inputs_of({'rectify': True}, file) == ([], True)
     with pytest.raises(ConfigError, match=r'is of several cameras; name them, as cameras:=a,b$'):
         launch_arguments.remappings({'left_image': '/{camera}/l'}, [])
 

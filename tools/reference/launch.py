@@ -26,7 +26,7 @@ def sections() -> dict[str, str]:
         for name, (topic, meaning) in launch_arguments.TOPICS.items()
     ]
     namespaces = [
-        [code(name), '', meaning] for name, (_, meaning) in launch_arguments.NAMESPACES.items()
+        [code(name), '', meaning] for name, meaning in launch_arguments.NAMESPACES.items()
     ]
     return {
         'options': table(['argument', 'default', 'meaning'], _options('depth.launch.py')),
