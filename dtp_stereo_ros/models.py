@@ -60,6 +60,7 @@ class ModelSpec:
         sha256: of the model file, hex, or '' where there is no file.
         has_confidence: whether `infer` returns a confidence.
         foreign: whether the file says nothing about itself, and usual values are assumed.
+        chosen_range: whether the range of disparities is a setting of the user.
     """
 
     name: str
@@ -72,6 +73,7 @@ class ModelSpec:
     min_width_px: int = 64
     has_confidence: bool = True
     foreign: bool = False
+    chosen_range: bool = False
 
 
 def folders() -> list[Path]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
+import numpy as np
+
 from . import backends, postprocess, preprocess
 from .backends.base import Backend
 from .config import MODEL_SETTINGS, PipelineConfig, Setting, tunables, validate
@@ -74,7 +76,8 @@ class StereoPipeline:
         config, calibration = self._config, frame.calibration
         started = time.perf_counter()
         spec = self._backend.spec
-        prepared = preprocess.prepare(frame, spec, config.input_scale, self._prepared)
+        shift_px = preprocess.needed_shift_px(calibration, spec, config.max_depth)
+        prepared = preprocess.prepare(frame, spec, config.input_scale, self._prepared, shift_px)
         self._prepared = prepared
         low, high = self._limits(calibration, prepared.geometry)
         postprocess.check_limits(low, high, calibration)
@@ -82,15 +85,18 @@ class StereoPipeline:
         raw, raw_confidence = self._infer(prepared, config.left_right_check)
         matched = time.perf_counter()
         disparity = postprocess.restore(raw, prepared.geometry)
-        disparity = postprocess.apply_limits(disparity, calibration, config)
+        disparity = postprocess.drop_unseen(disparity, frame.seen, np.nan)
         sure, median = None, float('nan')
         if raw_confidence is not None:
             median = postprocess.median_confidence(raw_confidence, prepared.geometry)
             if confidence or config.confidence_threshold > 0:
                 sure = postprocess.restore_confidence(raw_confidence, prepared.geometry)
+                sure = postprocess.drop_unseen(sure, frame.seen, 0.0)
         disparity = postprocess.drop_unsure(disparity, sure, config.confidence_threshold)
         disparity = postprocess.drop_flying(disparity, config.flying_pixel_jump)
         disparity = postprocess.drop_speckles(disparity, config.speckle_size, config.speckle_range)
+        # Last, as a limit makes edges where there are none, and hides others.
+        disparity = postprocess.apply_limits(disparity, calibration, config)
         latency_s = {
             'preprocess': matching - started,
             'inference': matched - matching,
@@ -108,8 +114,10 @@ class StereoPipeline:
             InputError: the images are too narrow for the model.
         """
         calibration = target.calibration if isinstance(target, StereoFrame) else target
+        config, spec = self._config, self._backend.spec
+        shift_px = preprocess.needed_shift_px(calibration, spec, config.max_depth)
         geometry = preprocess.fit(
-            target.height_px, target.width_px, self._backend.spec, self._config.input_scale
+            target.height_px, target.width_px, spec, config.input_scale, shift_px
         )
         return self._limits(calibration, geometry)
 
@@ -151,8 +159,11 @@ class StereoPipeline:
     def _limits(
         self, calibration: StereoCalibration | None, geometry: preprocess.Geometry
     ) -> tuple[float, float]:
-        spec, ratio = self._backend.spec, geometry.width_ratio
-        searched_px = (spec.min_disparity_px * ratio, spec.max_disparity_px * ratio)
+        spec, ratio, shift_px = self._backend.spec, geometry.width_ratio, geometry.shift_px
+        searched_px = (
+            spec.min_disparity_px * ratio - shift_px,
+            spec.max_disparity_px * ratio - shift_px,
+        )
         return postprocess.disparity_limits_px(calibration, searched_px, self._config)
 
 

@@ -11,7 +11,7 @@ from .config import PipelineConfig
 from .errors import ConfigError
 from .preprocess import Geometry
 from .row_parts import row_parts
-from .stereo import Float32Array, StereoCalibration, UInt8Array
+from .stereo import BoolArray, Float32Array, StereoCalibration, UInt8Array
 
 # filterSpeckles takes 16-bit integers; 1/16 px is the resolution of OpenCV's own disparities.
 _SPECKLE_STEPS_PER_PX = 16.0
@@ -19,6 +19,9 @@ _SPECKLE_INVALID = -32768
 
 # Neighbours that differ by more lie on different surfaces (px of the resized image).
 _EDGE_PX = 1.0
+
+# Two computations of one disparity differ by less.
+_RANGE_ROUNDING_PX = 0.01
 
 # Flying pixels are looked for in windows of this size: a network's edges are 2 to 4 px wide.
 _FLYING_WINDOW_PX = 5
@@ -39,7 +42,8 @@ def restore(disparity: Float32Array, geometry: Geometry) -> Float32Array:
     disparity = _resize(_crop(disparity, geometry), geometry)
     if geometry.width_ratio != 1.0 or not disparity.flags.c_contiguous:
         disparity = disparity * np.float32(geometry.width_ratio)
-    return disparity
+    shift_px = geometry.shift_px
+    return disparity[:, shift_px:] - np.float32(shift_px) if shift_px else disparity
 
 
 def restore_confidence(confidence: Float32Array, geometry: Geometry) -> Float32Array:
@@ -57,7 +61,7 @@ def restore_confidence(confidence: Float32Array, geometry: Geometry) -> Float32A
         # A network may give one value for several pixels: to enlarge it inside takes longer.
         height, width = geometry.padded_size
         confidence = cv2.resize(confidence, (width, height), interpolation=cv2.INTER_LINEAR)
-    return _resize(_crop(confidence, geometry), geometry)
+    return _resize(_crop(confidence, geometry), geometry)[:, geometry.shift_px :]
 
 
 def median_confidence(confidence: Float32Array, geometry: Geometry) -> float:
@@ -124,6 +128,31 @@ def check_limits(low_px: float, high_px: float, calibration: StereoCalibration |
     )
 
 
+def range_doubt(
+    low_px: float, calibration: StereoCalibration | None, config: PipelineConfig
+) -> str:
+    """One line where the search begins nearer than `max_depth`; '' where it does not.
+
+    What is farther gets a wrong match, or none.
+
+    Args:
+        low_px: smallest raw disparity that counts, see `disparity_limits_px`.
+        calibration: at input size, or None where there is none.
+        config: holds `max_depth`.
+    """
+    if (
+        calibration is None
+        or low_px <= depth_limits_px(calibration, config)[0] + _RANGE_ROUNDING_PX
+    ):
+        return ''
+    offset_px = calibration.disparity_offset_px
+    return (
+        f'nothing beyond {calibration.focal_baseline_px_m / (low_px - offset_px):.3g} m can be '
+        f'measured, as the search begins at {low_px:.4g} px; set min_disparity to '
+        f'{math.floor(offset_px)}'
+    )
+
+
 def apply_limits(
     disparity_px: Float32Array, calibration: StereoCalibration | None, config: PipelineConfig
 ) -> Float32Array:
@@ -147,6 +176,17 @@ def apply_limits(
     return limited
 
 
+def drop_unseen(values: Float32Array, seen: BoolArray | None, unknown: float) -> Float32Array:
+    """Pixels of which the camera has no image become `unknown`: a network fills them, too.
+
+    Args:
+        values: (H, W), disparity or confidence.
+        seen: of the frame; None keeps all.
+        unknown: for a pixel that was not seen.
+    """
+    return values if seen is None else np.where(seen, values, np.float32(unknown))
+
+
 def drop_unsure(
     disparity_px: Float32Array, confidence: Float32Array | None, threshold: float
 ) -> Float32Array:
@@ -161,11 +201,13 @@ def drop_speckles(disparity_px: Float32Array, size_px: int, range_px: float) -> 
 
     Neighbours belong together when their disparities differ by at most `range_px`.
     """
-    if size_px <= 1 or not np.isfinite(disparity_px).any():
+    if size_px <= 1:
         return disparity_px
-    largest = float(np.nanmax(np.abs(disparity_px)))
-    steps = min(_SPECKLE_STEPS_PER_PX, 32000.0 / max(largest, 1.0))
     known = np.isfinite(disparity_px)
+    if not known.any():
+        return disparity_px
+    largest = float(np.abs(disparity_px[known]).max())
+    steps = min(_SPECKLE_STEPS_PER_PX, 32000.0 / max(largest, 1.0))
     quantised = np.full(disparity_px.shape, _SPECKLE_INVALID, np.int16)
     quantised[known] = np.rint(disparity_px[known] * steps).astype(np.int16)
     cv2.filterSpeckles(quantised, _SPECKLE_INVALID, size_px - 1, range_px * steps)

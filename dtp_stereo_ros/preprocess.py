@@ -3,10 +3,12 @@
 The matching frame is the input frame resized by one width and one height ratio and then padded
 at the top and at the right. Pixels keep their column under padding, and both cameras are padded
 alike, so f, cx and T of the resized image stay true; `postprocess.restore` crops and scales back.
+Where raw disparities of points in front of the cameras are negative, the pair is shifted first.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -15,7 +17,7 @@ import numpy as np
 from .errors import InputError
 from .models import ModelSpec
 from .row_parts import row_parts
-from .stereo import Float32Array, StereoFrame, UInt8Array
+from .stereo import Float32Array, StereoCalibration, StereoFrame, UInt8Array
 
 # Pixels whose channels are separated at a time: bytes, a quarter of the size of float32.
 _PART_PX = 1 << 18
@@ -26,14 +28,17 @@ class Geometry:
     """Sizes by which an input image was fitted to a model.
 
     Attributes:
-        input_size: (height_px, width_px) of the images as they came.
+        input_size: (height_px, width_px) of the images as they came, widened by the shift.
         resized_size: (height_px, width_px) after resizing, before padding.
         padded_size: (height_px, width_px) that the model gets.
+        shift_px: columns before the left image and after the right one, by which the raw
+            disparity of the model is larger, in input pixels.
     """
 
     input_size: tuple[int, int]
     resized_size: tuple[int, int]
     padded_size: tuple[int, int]
+    shift_px: int = 0
 
     @property
     def width_ratio(self) -> float:
@@ -65,15 +70,41 @@ class Prepared:
     geometry: Geometry
 
 
-def fit(height_px: int, width_px: int, spec: ModelSpec, input_scale: float) -> Geometry:
+def needed_shift_px(
+    calibration: StereoCalibration | None, spec: ModelSpec, max_depth_m: float
+) -> int:
+    """Shift that makes the raw disparity of infinity 0 or more, input pixels.
+
+    With cx_left < cx_right, as of cameras that look inwards, it is negative, and a model that
+    searches from 0 finds nothing beyond f T / (cx_right - cx_left). It is 0 where that is beyond
+    `max_depth_m`, and for a search whose begin is a setting.
+    """
+    if calibration is None or spec.chosen_range or calibration.disparity_offset_px >= 0:
+        return 0
+    offset_px = -calibration.disparity_offset_px
+    if calibration.focal_baseline_px_m / offset_px >= max_depth_m:
+        return 0
+    return min(math.ceil(offset_px), calibration.width_px)
+
+
+def fit(
+    height_px: int, width_px: int, spec: ModelSpec, input_scale: float, shift_px: int = 0
+) -> Geometry:
     """Choose the resized and the padded size for an input size.
 
     A model of fixed size gets the image shrunk, with its aspect kept, until it fits.
+
+    Args:
+        height_px, width_px: of the images as they came.
+        spec: the model that will see them.
+        input_scale: resize factor, above 0.
+        shift_px: see `Geometry`.
 
     Raises:
         InputError: the image is narrower than the model can use.
     """
     scale = input_scale
+    width_px += shift_px
     if spec.fixed_size is not None:
         scale = min(scale, spec.fixed_size[0] / height_px, spec.fixed_size[1] / width_px)
     height, width = max(1, round(height_px * scale)), max(1, round(width_px * scale))
@@ -89,11 +120,15 @@ def fit(height_px: int, width_px: int, spec: ModelSpec, input_scale: float) -> G
         -(-height // multiple) * multiple,
         -(-width // multiple) * multiple,
     )
-    return Geometry((height_px, width_px), (height, width), padded)
+    return Geometry((height_px, width_px), (height, width), padded, shift_px)
 
 
 def prepare(
-    frame: StereoFrame, spec: ModelSpec, input_scale: float, before: Prepared | None = None
+    frame: StereoFrame,
+    spec: ModelSpec,
+    input_scale: float,
+    before: Prepared | None = None,
+    shift_px: int = 0,
 ) -> Prepared:
     """Fit both images of a frame to a model.
 
@@ -103,17 +138,21 @@ def prepare(
         input_scale: resize factor, above 0.
         before: of an earlier frame, whose padded images are written again where the sizes are
             the same: fresh memory costs more than filling it.
+        shift_px: see `Geometry`.
 
     Raises:
         InputError: the image is narrower than the model can use.
     """
-    geometry = fit(frame.height_px, frame.width_px, spec, input_scale)
+    geometry = fit(frame.height_px, frame.width_px, spec, input_scale, shift_px)
+    images = (
+        _widened(frame.left, before_px=shift_px),
+        _widened(frame.right, after_px=shift_px),
+    )
     own: tuple[UInt8Array, UInt8Array] | tuple[None, None] = (None, None)
     if before is not None and before.geometry == geometry and geometry.is_padded:
         own = before.left, before.right
     left, right = (
-        _fitted(image, geometry, memory)
-        for image, memory in zip((frame.left, frame.right), own, strict=True)
+        _fitted(image, geometry, memory) for image, memory in zip(images, own, strict=True)
     )
     return Prepared(left, right, geometry)
 
@@ -148,6 +187,14 @@ def byte_planes(image: UInt8Array, before: UInt8Array | None = None) -> UInt8Arr
         found = np.empty(shape, np.uint8)
     cv2.split(image, list(found[0]))
     return found
+
+
+def _widened(image: UInt8Array, before_px: int = 0, after_px: int = 0) -> UInt8Array:
+    """An image with columns before and after it that repeat the outermost one."""
+    if not before_px and not after_px:
+        return image
+    wide = cv2.copyMakeBorder(image, 0, 0, before_px, after_px, cv2.BORDER_REPLICATE)
+    return np.asarray(wide, np.uint8)
 
 
 def _fitted(image: UInt8Array, geometry: Geometry, memory: UInt8Array | None) -> UInt8Array:

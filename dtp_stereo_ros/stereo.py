@@ -168,12 +168,15 @@ class StereoFrame:
         left, right: RGB uint8 (H, W, 3), same size.
         stamp_ns: acquisition time of the left image, nanoseconds (0 where there is none).
         calibration: at the resolution of the images, or None (disparity only).
+        seen: (H, W), False where the left image holds nothing of its camera, as at the borders of
+            a rectified one; None where all was seen.
     """
 
     left: UInt8Array
     right: UInt8Array
     stamp_ns: int = 0
     calibration: StereoCalibration | None = None
+    seen: BoolArray | None = None
 
     def __post_init__(self) -> None:
         for side, image in (('left', self.left), ('right', self.right)):
@@ -188,6 +191,8 @@ class StereoFrame:
                 f'left is {self.width_px}x{self.height_px} but right is '
                 f'{self.right.shape[1]}x{self.right.shape[0]}; a rectified pair has one size'
             )
+        if self.seen is not None and self.seen.shape != self.left.shape[:2]:
+            raise InputError(f'seen is {self.seen.shape}, the left image {self.left.shape[:2]}')
         calib = self.calibration
         if calib and (calib.width_px, calib.height_px) != (self.width_px, self.height_px):
             raise CalibrationError(

@@ -69,6 +69,69 @@ def test_depth_limits_with_principal_point_offset(make_frame: MakeFrame) -> None
         assert pipeline.disparity_limits_px(calibration) == pipeline.disparity_limits_px(frame)
 
 
+@pytest.mark.parametrize('scale', [1.0, 0.5])
+@pytest.mark.parametrize('offset_px', [-30.0, -7.4])
+def test_a_network_sees_what_lies_beyond_a_raw_disparity_of_zero(
+    make_frame: MakeFrame, scale: float, offset_px: float
+) -> None:
+    """Cameras that look inwards see far points with a negative raw disparity."""
+    inward = round(offset_px)
+    calibration = StereoCalibration(500.0, 500.0, 130.0, 130.0 - offset_px, 60.0, 0.1, 320, 120)
+    frame = make_frame(12)
+    right = np.roll(frame.right, -inward, axis=1)  # so that 12 px become 12 + inward
+    frame = replace(frame, right=right, calibration=calibration)
+    pipeline = StereoPipeline(PipelineConfig(model='dtpnet', backend='torch', input_scale=scale))
+    result = pipeline.process(frame)
+    assert result.disparity_px.shape == (120, 320)
+    assert result.confidence is not None
+    assert result.confidence.shape == (120, 320)
+    inside = result.disparity_px[10:-10, 40:-40]
+    assert np.nanmedian(inside) == pytest.approx(12 + inward, abs=0.3)
+    assert np.percentile(np.abs(inside - (12 + inward)), 90) < 1
+    # Infinity is searched; with a max_depth before it, nothing is shifted.
+    assert result.min_disparity_px == pytest.approx(offset_px + 0.5)
+    assert pipeline.disparity_limits_px(calibration)[0] == result.min_disparity_px
+    near = replace(pipeline.config, max_depth=50 / -offset_px - 0.1)
+    pipeline.reconfigure(near)
+    assert pipeline.process(frame).min_disparity_px == pytest.approx(
+        50 / near.max_depth + offset_px
+    )
+    pipeline.close()
+
+
+def test_what_the_camera_did_not_see_is_unknown(make_frame: MakeFrame) -> None:
+    frame = make_frame(12)
+    seen = np.ones((120, 320), bool)
+    seen[:30, 100:] = False
+    pipeline = StereoPipeline(PipelineConfig(model='dtpnet', backend='torch'))
+    whole, part = (pipeline.process(replace(frame, seen=given)) for given in (None, seen))
+    assert np.isfinite(whole.disparity_px[~seen]).all()
+    assert np.isnan(part.disparity_px[~seen]).all()
+    np.testing.assert_array_equal(part.disparity_px[seen], whole.disparity_px[seen])
+    assert part.confidence is not None
+    assert (part.confidence[~seen] == 0).all()
+    pipeline.close()
+    with pytest.raises(InputError, match=r'seen is \(30, 320\), the left image \(120, 320\)'):
+        replace(frame, seen=seen[:30])
+
+
+def test_depth_limits_make_no_edge_and_hide_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flying pixels are looked for in what was measured."""
+    measured = np.full((20, 60), 5.0, np.float32)
+    measured[:, 20:40] = 80.0  # nearer than min_depth
+    measured[:, 18:20] = measured[:, 40:42] = 40.0  # its halo
+    measured[:, 50:] = np.linspace(5.0, 6.5, 10)  # a slope across max_depth
+    calibration = StereoCalibration(100.0, 100.0, 30.0, 30.0, 10.0, 0.5, 60, 20)
+    frame = StereoFrame(*(np.zeros((20, 60, 3), np.uint8),) * 2, 0, calibration)
+    config = replace(_SGBM, min_depth=1.0, max_depth=8.7, flying_pixel_jump=3.0, speckle_size=0)
+    pipeline = StereoPipeline(config)
+    monkeypatch.setattr(pipeline.backend, 'infer', lambda *_: (measured, None))
+    found = pipeline.process(frame).disparity_px
+    assert np.isnan(found[:, 18:42]).all()
+    assert np.isfinite(found[:, 50:]).all()
+    assert set(np.unique(found[:, 50:] > 0)) == {False, True}
+
+
 def test_a_network_sees_the_right_pixels_and_confidence_drops(
     make_frame: MakeFrame, make_onnx: MakeOnnx
 ) -> None:

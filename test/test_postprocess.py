@@ -52,6 +52,17 @@ def test_limits_between_which_nothing_is_are_refused(
     postprocess.check_limits(low, high, None)
 
 
+def test_a_search_that_begins_too_near_is_told() -> None:
+    calibration = StereoCalibration(500.0, 500.0, 130.0, 160.0, 60.0, 0.1, 320, 120)
+    config = PipelineConfig(max_depth=10.0)
+    doubt = postprocess.range_doubt(0.0, calibration, config)
+    assert doubt.startswith('nothing beyond 1.67 m can be measured, as the search begins at 0 px')
+    assert doubt.endswith('set min_disparity to -30')
+    for low_px in (-30.0, 50.0 / 10.0 - 30.0):
+        assert postprocess.range_doubt(low_px, calibration, config) == ''
+    assert postprocess.range_doubt(0.0, None, config) == ''
+
+
 def test_near_is_unknown_and_far_is_infinite() -> None:
     calibration = _calibration(-31)
     config = PipelineConfig(min_depth=1.0, max_depth=10.0)

@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = parser.parse_args(arguments).report
     document = read(folder / 'report.json')
     rows: list[Row] = document['accuracy']
-    judged, wanted = {row['method'] for row in rows}, {*shipped(), BASELINE}
+    judged, wanted = {_method(row['method']) for row in rows}, {*shipped(), _method(BASELINE)}
     if judged != wanted:
         raise InputError(
             f'{folder}: judges {", ".join(sorted(judged))}, and not {", ".join(sorted(wanted))}, '

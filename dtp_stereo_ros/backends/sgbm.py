@@ -46,6 +46,7 @@ class SgbmBackend:
             min_disparity_px=config.min_disparity,
             min_width_px=16,
             has_confidence=False,
+            chosen_range=True,
         )
         # OpenCV 4.5 (Humble) knows only this name, OpenCV's type stubs only the newer one.
         self._matcher = cv2.StereoSGBM_create(  # type: ignore[attr-defined]

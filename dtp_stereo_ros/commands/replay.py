@@ -393,7 +393,10 @@ def _in_time(setup: _Setup, camera: RecordedCamera, found: _Replayed, folder: Pa
             figures.ended = _why(error)
         replayer.finish()
         found.told = replayer.told
-    judge = RecordingJudge(result, [method, setup.baseline], args.consistency_every)
+    # The disparity alone is taken along.
+    judge = RecordingJudge(
+        result, [method, setup.baseline], args.consistency_every, beyond_known=False
+    )
     with progress_bar(total=camera.expected(), unit='pair', desc=f'{result.name} judged') as bar:
         for recorded in camera.frames(player.is_judged):
             disparity = spool.get(recorded.frame.stamp_ns)

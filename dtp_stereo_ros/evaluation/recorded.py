@@ -196,6 +196,8 @@ class RecordingJudge:
         methods: pipelines; SGBM is among them where agreement is to be judged.
         consistency_every: the slower measures are taken, and the right view is matched, on each
             that many frames; 0 never matches it.
+        beyond_known: whether results that are given tell what is beyond range from what is
+            unknown. Where they do not, it counts as unknown for all methods.
     """
 
     def __init__(
@@ -203,10 +205,13 @@ class RecordingJudge:
         result: RecordingResult,
         methods: Sequence[Method],
         consistency_every: int = CONSISTENCY_EVERY,
+        *,
+        beyond_known: bool = True,
     ) -> None:
         self.result = result
         self._methods = methods
         self._consistency_every = consistency_every
+        self._beyond_known = beyond_known
         self._warm: set[tuple[int, ...]] = set()
         self._count = 0
         self._first_ns = 0
@@ -250,6 +255,8 @@ class RecordingJudge:
         right_px = self._right_views(frame, given) if looked else {}
         matched = time.perf_counter()
         limits_px = self._limits_px(frame)
+        if not self._beyond_known:
+            estimates = [_in_range(estimate, limits_px[0]) for estimate in estimates]
         recorded, in_range = _within_limits(recorded, estimates, limits_px)
         scenes = self._scenes(recorded, in_range, latencies_ms)
         filled = [_filled(estimate.disparity_px) for estimate in estimates]
@@ -337,9 +344,16 @@ class RecordingJudge:
     ) -> list[dict[str, float]]:
         """The measures without truth, by method, holes filled as those with a truth are.
 
+        What is beyond range counts as estimated and is not measured: it is at infinity, whatever
+        the method measured there. Nor is what a camera did not see.
+
         `slow`: those that take longer, too. `far_px`: disparity at max_depth.
         """
         base = next((e for e in estimates if e.method == BASELINE), None)
+        base_px = None if base is None else _nearer(base.disparity_px, far_px)
+        filled = [_nearer(disparity_px, far_px) for disparity_px in filled]
+        if frame.seen is not None:
+            filled = [np.where(frame.seen, d, np.float32(np.nan)) for d in filled]
         before: dict[str, Float32Array] = {}
         still: BoolArray | None = None
         motion: truth_free.Motion | None = None
@@ -357,14 +371,11 @@ class RecordingJudge:
                 warped = truth_free.warped_pair(frame.left, frame.right, disparity_px)
                 values['photometric'] = truth_free.photometric(warped)
                 values['census'] = truth_free.census(warped)
-                own = estimate.disparity_px
-                # All that is beyond range is at infinity, without any noise.
-                measured = np.where(own >= np.float32(far_px), own, np.float32(np.nan))
-                values['plane_noise_px'] = truth_free.plane_noise_px(measured)
+                own_px = _nearer(estimate.disparity_px, far_px)
+                values['plane_noise_px'] = truth_free.plane_noise_px(own_px)
             if estimate.method in right_px:
-                values['inconsistent'] = truth_free.inconsistent(
-                    disparity_px, _filled(right_px[estimate.method])
-                )
+                back_px = _nearer(_filled(right_px[estimate.method]), far_px)
+                values['inconsistent'] = truth_free.inconsistent(disparity_px, back_px)
             if still is not None:
                 last_px = before[estimate.method]
                 values['flicker_px'] = truth_free.flicker_px(disparity_px, last_px, still)
@@ -372,8 +383,8 @@ class RecordingJudge:
                     values['followed_flicker_px'] = truth_free.followed_flicker_px(
                         disparity_px, last_px, motion
                     )
-            if base is not None and estimate.method != BASELINE:
-                values['agreement'] = truth_free.agreement(disparity_px, base.disparity_px)
+            if base_px is not None and estimate.method != BASELINE:
+                values['agreement'] = truth_free.agreement(disparity_px, base_px)
             found.append({k: v for k, v in values.items() if np.isfinite(v)})
         self._before = frame, {e.method: d for e, d in zip(estimates, filled, strict=True)}
         return found
@@ -412,6 +423,15 @@ def mirrored_frame(frame: StereoFrame) -> StereoFrame:
 
 def _mirrored_back(result: StereoResult) -> Float32Array:
     return np.ascontiguousarray(result.disparity_px[:, ::-1])
+
+
+def _nearer(disparity_px: Float32Array, far_px: float) -> Float32Array:
+    """The disparities from that at max_depth on; NaN beyond range."""
+    return np.where(disparity_px >= np.float32(far_px), disparity_px, np.float32(np.nan))
+
+
+def _in_range(estimate: Estimate, far_px: float) -> Estimate:
+    return replace(estimate, disparity_px=_nearer(estimate.disparity_px, far_px))
 
 
 def _filled(disparity_px: Float32Array) -> Float32Array:

@@ -95,9 +95,9 @@ def _accuracy(folder: Path, results: Sequence[DatasetResult], times: Times | Non
     text = (
         f'## Accuracy\n\n{accuracy_table(rows)}\n\n'
         f'Holes filled; in brackets the 95 % bootstrap interval over the images ({RESAMPLES} '
-        'draws): what another choice of images may change. With few images it is too narrow, and '
-        f'what differs between training runs is not in it. {meanings(ACCURACY_KEYS)} At its '
-        'own density SGBM is judged on its own pixels.'
+        'draws): what another choice of images may change. Of fewer than six images no '
+        'difference is called one, and what differs between training runs is not in it. '
+        f'{meanings(ACCURACY_KEYS)} At its own density SGBM is judged on its own pixels.'
     )
     differences = difference_table(rows)
     if differences:

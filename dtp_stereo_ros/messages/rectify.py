@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import CalibrationError
-from ..stereo import UInt8Array
+from ..stereo import BoolArray, UInt8Array
 from .camera_info import CALIBRATE, at_image
 from .types import CameraInfo
 
@@ -31,10 +31,15 @@ class Rectifier:
 
     Args:
         side: 'left' or 'right', named in errors.
+
+    Attributes:
+        seen: (H, W) of the newest image, False where more than half of a pixel lies outside of
+            the raw one; None where no pixel does.
     """
 
     def __init__(self, side: str) -> None:
         self._side = side
+        self.seen: BoolArray | None = None
         self._key: tuple[Any, ...] | None = None
         self._maps: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None
 
@@ -51,6 +56,9 @@ class Rectifier:
         )
         if key != self._key:
             self._maps = _maps(info, self._side, (width, height))
+            white = np.full((height, width), 255, np.uint8)
+            seen = cv2.remap(white, *self._maps, cv2.INTER_LINEAR) > 127
+            self.seen = None if seen.all() else seen
             self._key = key
         assert self._maps is not None
         return np.asarray(cv2.remap(image, *self._maps, cv2.INTER_LINEAR))

@@ -216,6 +216,7 @@ class RecordedCamera:
                 self._found[f'brightness {side}'] = finding
         stamp = stamp_ns(pair.left)
         left, right = given['left'], given['right']
+        seen = None
         if self.config.rectify:
             # The left one that is made of the right one is that of a rectified image.
             if not self._log.infos['left']:
@@ -225,8 +226,9 @@ class RecordedCamera:
                 )
             left = self._rectifiers['left'].rectify(left, pair.infos['left'])
             right = self._rectifiers['right'].rectify(right, pair.infos['right'])
+            seen = self._rectifiers['left'].seen
         try:
-            frame = StereoFrame(left, right, stamp)
+            frame = StereoFrame(left, right, stamp, seen=seen)
         except StereoError as error:
             raise type(error)(f'{topics["left"]}, {topics["right"]}: {error}') from error
         self.frame_id = pair.left.header.frame_id

@@ -25,7 +25,7 @@ _INPUT_SUBJECTS = (
 )
 # Two nodes of one name differ in it.
 _PROCESS = f'{os.getpid()} on {platform.node()}'
-_CALIBRATION_SUBJECTS = ('calibration', 'camera_info', 'calibration warning')
+_CALIBRATION_SUBJECTS = ('calibration', 'camera_info', 'calibration warning', 'range')
 _MATCHING_SUBJECTS = ('worker', 'matching', 'confidence')
 
 

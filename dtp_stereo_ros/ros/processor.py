@@ -19,6 +19,7 @@ from ..messages.images import sixteen_bits, to_rgb
 from ..messages.outputs import Computed
 from ..messages.stamps import stamp_ns
 from ..pipeline import StereoPipeline
+from ..postprocess import range_doubt
 from ..stereo import SIDES, StereoFrame, UInt8Array
 from .parameters import Parameters
 from .stereo_camera import StereoCamera
@@ -28,6 +29,8 @@ _NS_PER_S = 1_000_000_000
 _SAME_CLOCK_NS = 60 * _NS_PER_S
 # A clock that is this far ahead is not synchronised; tf2 waits for less.
 _AHEAD_S = 0.5
+# Stale pairs in a row that are an outage.
+_OUTAGE = 10
 
 
 @dataclass(frozen=True)
@@ -128,11 +131,13 @@ class Processor:
         age = age_s(stamp, pair.received_ns, self.now_ns())
         if config.max_age and age > config.max_age:
             camera.statistics.drop('stale')
+            # One is late; of many in a row nothing goes out.
+            outage = camera.statistics.in_row('stale') >= _OUTAGE
             pair.report(
                 'age',
                 f'frames are older than max_age {config.max_age:g} s when their turn comes; is '
                 'the clock set, or use_sim_time for a bag, or max_age 0',
-                'warn',
+                'error' if outage else 'warn',
             )
             return
         if age < -_AHEAD_S:
@@ -214,10 +219,12 @@ class Processor:
     ) -> Computed:
         """Calibrate and run the pipeline."""
         camera, infos = pair.camera, pair.infos
+        seen = None
         if self.parameters.node.rectify:
             left = camera.rectifiers['left'].rectify(left, infos['left'])
             right = camera.rectifiers['right'].rectify(right, infos['right'])
-        uncalibrated = StereoFrame(left, right, stamp)  # checks that the sizes agree
+            seen = camera.rectifiers['left'].seen
+        uncalibrated = StereoFrame(left, right, stamp, seen=seen)  # checks that the sizes agree
         header = pair.left.header
         warnings = calibration_warnings(infos['left'], infos['right'], header.frame_id)
         if warnings:
@@ -228,7 +235,13 @@ class Processor:
             infos['left'], infos['right'], uncalibrated.width_px, uncalibrated.height_px
         )
         result = self.pipeline.process(replace(uncalibrated, calibration=calibration), confidence)
-        max_depth_m = self.pipeline.config.max_depth
+        config = self.pipeline.config
+        doubt = range_doubt(result.min_disparity_px, calibration, config)
+        if doubt:
+            pair.report('range', doubt, 'warn')
+        else:
+            pair.state('range')
+        max_depth_m = config.max_depth
         return Computed(result, calibration, left, infos['left'], header, max_depth_m)
 
 

@@ -66,6 +66,7 @@ class Statistics:
         self._valid_share = 0.0
         self._confidence = float('nan')
         self._drops: Counter[str] = Counter()
+        self._row = ('', 0)
         self._before = (time.monotonic(), 0, 0)
 
     def pair(self) -> None:
@@ -80,7 +81,15 @@ class Statistics:
         with self._lock:
             self._drops[cause] += 1
             number = self._drops[cause]
+            before, length = self._row
+            self._row = cause, (length + 1 if cause == before else 1)
         self._log(f'pair dropped: {cause} ({number} so far)')
+
+    def in_row(self, cause: str) -> int:
+        """Number of pairs that were dropped for this cause since anything else happened to one."""
+        with self._lock:
+            last, length = self._row
+        return length if cause == last else 0
 
     def result(
         self, latency_s: float, age_s: float, valid_share: float, confidence: float
@@ -88,6 +97,7 @@ class Statistics:
         """A result was published."""
         with self._lock:
             self._results += 1
+            self._row = '', 0
             self._latency_s.append(latency_s)
             self._age_s = age_s
             self._valid_share = valid_share

@@ -19,13 +19,13 @@ FAST = ['--backend', 'sgbm', '--disparity-range', '64']
 
 
 def test_a_setting_that_matters_is_found(tmp_path: Path, capsys) -> None:
-    bag = write_scene_bag(tmp_path / 'b', planes(4))
+    bag = write_scene_bag(tmp_path / 'b', planes(6))
     files = [tmp_path / 'a.json', tmp_path / 'b.json']
     for file, scale in zip(files, ('1', '0.25'), strict=True):
         assert main(['bag', str(bag), *FAST, '--scale', scale, '--json', str(file)]) == 0
     found = {m.key: m for m in paired_measures(*map(result_file.read, files))}
     epe = found['epe_px']
-    assert epe.difference.images == 4
+    assert epe.difference.images == 6
     assert epe.difference.mean == pytest.approx(epe.second.mean - epe.first.mean)
     assert epe.verdict == 'worse'
     assert found['flicker_px'].verdict == ''  # of one still pair: no difference

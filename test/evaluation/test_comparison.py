@@ -83,7 +83,7 @@ def test_the_table_shows_intervals_and_names_what_is_missing() -> None:
     (difference,) = tables.difference_table(rows).splitlines()[2:]
     assert '| -30.00 [-80.00, 20.00] ' in difference
     assert '| -50.00 [-100.00, 0.00] ' in difference
-    better = {**rows[0].differences, 'bad_3': Interval(-0.1, -0.2, -0.05, 2)}
+    better = {**rows[0].differences, 'bad_3': Interval(-0.1, -0.2, -0.05, 6)}
     bold = tables.difference_table([replace(rows[0], differences=better)])
     assert '| **-10.00 [-20.00, -5.00]** |' in bold
     assert tables.difference_table(rows[1:]) == ''

@@ -71,7 +71,7 @@ def test_real_differences_are_told_first(browse: Callable[..., Any]) -> None:
     real = driver.find_elements(By.CSS_SELECTOR, '#real li')
     found = [line.text for line in real]
     assert any(text.startswith('density % better: sgbm on <script>b cam: ') for text in found)
-    assert any(text.startswith('EPE px worse: sgbm on middlebury_v3: ') for text in found)
+    assert any(text.startswith('depth RMSE m better: sgbm on <script>b cam: ') for text in found)
     assert 'their intervals hold zero' in found[-1]
     rows = driver.find_elements(By.CSS_SELECTOR, '#differences tbody tr')
     verdicts = [row.find_element(By.TAG_NAME, 'button').text for row in rows]

@@ -30,6 +30,14 @@ def test_many_images_have_the_normal_interval() -> None:
     assert found.high == pytest.approx(values.mean() + half, abs=0.03)
 
 
+@pytest.mark.parametrize('images', [2, 3, 4, 6, 8, 13, 30])
+def test_chance_is_called_a_difference_in_one_of_twenty_cases(images: int) -> None:
+    rng = np.random.default_rng(images)
+    samples = rng.standard_normal((400, images))
+    told = np.mean([bootstrap(list(sample), resamples=1000).excludes_zero for sample in samples])
+    assert told <= 0.085
+
+
 def test_images_without_a_value_are_left_out() -> None:
     assert bootstrap([1.0, NAN, 3.0]) == bootstrap([1.0, 3.0])
     one = bootstrap([NAN, 2.0])
@@ -43,12 +51,15 @@ def test_images_without_a_value_are_left_out() -> None:
 
 def test_a_difference_is_paired() -> None:
     # The images differ by far more than the methods: only the pairing shows who is better.
-    baseline = [1.0, 10.0, 40.0, 5.0]
-    values = [0.5, 9.0, 39.5, 4.0]
+    baseline = [1.0, 10.0, 40.0, 5.0, 2.0, 30.0]
+    values = [0.5, 9.0, 39.5, 4.0, 1.5, 29.0]
     found = paired_difference(values, baseline)
     assert found.mean == pytest.approx(-0.75)
     assert -1.0 <= found.low <= found.high <= -0.5
     assert found.excludes_zero
+    # Five of one sign are no evidence.
+    assert paired_difference(values[1:], baseline[1:]).high <= -0.5
+    assert not paired_difference(values[1:], baseline[1:]).excludes_zero
     assert not paired_difference([1.0, 2.0], [2.0, 1.0]).excludes_zero
     assert not paired_difference([NAN], [1.0]).excludes_zero
 

@@ -69,6 +69,23 @@ def test_a_lens_without_distortion_changes_nothing() -> None:
     np.testing.assert_array_equal(Rectifier('left').rectify(image, info), image)
 
 
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_what_lies_outside_of_the_raw_image_was_not_seen(side: str) -> None:
+    info = camera('', [])
+    info.p = [*K[:3], 0.0, *K[3:6], 0.0, 0.0, 0.0, 1.0, 0.0]
+    image = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    rectifier = Rectifier(side)
+    assert rectifier.seen is None
+    rectifier.rectify(image, info)
+    assert rectifier.seen is None
+    info.p[2] += 40.0  # the rectified camera sees 40 px more on the left
+    rectified = rectifier.rectify(image, info)
+    assert rectifier.seen is not None
+    np.testing.assert_array_equal(rectifier.seen[:, :40], False)
+    np.testing.assert_array_equal(rectifier.seen[:, 40:], True)
+    np.testing.assert_array_equal(rectified[..., 0] > 0, rectifier.seen)
+
+
 def test_binning_and_region_are_applied() -> None:
     """A binned cut-out is rectified as the same cut-out of the whole rectified image."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]

@@ -18,6 +18,7 @@ import pytest
 import rclpy
 import yaml
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import Parameter as ParameterMsg
 from rcl_interfaces.msg import ParameterEvent, ParameterValue
 from rcl_interfaces.srv import (
@@ -621,6 +622,9 @@ def test_stale_frames_are_dropped_and_counted(
     assert 'older than max_age 0.5 s' in found['input'][1]
     assert probe.arrivals_s['disparity'] == []
     assert process.output().count('older than max_age') == 1
+    assert found['input'][0] == DiagnosticStatus.WARN[0]
+    # Nothing goes out: who watches errors alone shall be told.
+    diagnostics(probe, lambda now: dropped(now) and now['input'][0] == DiagnosticStatus.ERROR[0])
 
 
 def test_a_clock_below_zero_is_told_and_ignored(node: Node, start_depth_node: Start) -> None:

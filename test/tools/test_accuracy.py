@@ -48,9 +48,11 @@ def test_a_report_of_other_methods_is_refused(
     (tmp_path / 'resource' / 'models').symlink_to(models)
     monkeypatch.setattr(accuracy, 'ROOT', tmp_path)
     before = (tmp_path / 'README.md').read_text()
-    rows = [{'method': name} for name in judged]
+    rows = [{'method': name if name == 'sgbm' else f'{name} openvino fp32'} for name in judged]
     document = {'format': FORMAT, 'version': VERSION, 'accuracy': rows}
     (tmp_path / 'report.json').write_text(json.dumps(document))
-    with pytest.raises(InputError, match=r'judges .*, and not dtpnet, .* make it by the command'):
+    with pytest.raises(
+        InputError, match=r'judges .*, and not SGBM, dtpnet, .* make it by the command'
+    ):
         accuracy.main([str(tmp_path)])
     assert (tmp_path / 'README.md').read_text() == before
