@@ -127,7 +127,8 @@ def write_result(
     """Write a result in the format that the ending of the path names.
 
     .ply is the coloured cloud in metres. Of the disparity, .npy is float32 (H, W) px with NaN
-    unknown, .pfm the same with +Inf unknown (Middlebury's convention), .png a picture in colour.
+    unknown or beyond range, .pfm the same with +Inf (Middlebury's convention), .png a picture in
+    colour.
     Of the depth, .npy and .pfm are float32 (H, W) m with NaN unknown and +Inf beyond range
     (REP 117), .png 16 bit in mm with 0 unknown or beyond range.
 
@@ -153,12 +154,16 @@ def write_result(
             _write_floats(path, depth_m)
         else:
             write_depth_png(path, depth_m)
-    elif ending == '.npy':
-        write_npy(path, result.disparity_px)
+        return
+    disparity_px = result.disparity_px
+    if frame.calibration is not None:
+        disparity_px = frame.calibration.before_infinity(disparity_px)
+    if ending == '.npy':
+        write_npy(path, disparity_px)
     elif ending == '.pfm':
-        write_pfm(path, result.disparity_px)
+        write_pfm(path, disparity_px)
     else:
-        write_png(path, colorize(result.disparity_px))
+        write_png(path, colorize(disparity_px))
 
 
 @contextmanager

@@ -160,10 +160,9 @@ class StereoPipeline:
         self, calibration: StereoCalibration | None, geometry: preprocess.Geometry
     ) -> tuple[float, float]:
         spec, ratio, shift_px = self._backend.spec, geometry.width_ratio, geometry.shift_px
-        searched_px = (
-            spec.min_disparity_px * ratio - shift_px,
-            spec.max_disparity_px * ratio - shift_px,
-        )
+        # What another project's model searches is not known.
+        highest_px = geometry.resized_size[1] if spec.foreign else spec.max_disparity_px
+        searched_px = (spec.min_disparity_px * ratio - shift_px, highest_px * ratio - shift_px)
         return postprocess.disparity_limits_px(calibration, searched_px, self._config)
 
 

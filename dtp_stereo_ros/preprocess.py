@@ -73,18 +73,16 @@ class Prepared:
 def needed_shift_px(
     calibration: StereoCalibration | None, spec: ModelSpec, max_depth_m: float
 ) -> int:
-    """Shift that makes the raw disparity of infinity 0 or more, input pixels.
+    """Shift that makes the raw disparity at `max_depth_m` 0 or more, input pixels.
 
-    With cx_left < cx_right, as of cameras that look inwards, it is negative, and a model that
-    searches from 0 finds nothing beyond f T / (cx_right - cx_left). It is 0 where that is beyond
-    `max_depth_m`, and for a search whose begin is a setting.
+    With cx_left < cx_right, as of cameras that look inwards, that of far points is negative, and
+    a model that searches from 0 takes them for near ones. It is no larger than needed, as networks
+    are less exact at large disparities, and 0 for a search whose begin is a setting.
     """
-    if calibration is None or spec.chosen_range or calibration.disparity_offset_px >= 0:
+    if calibration is None or spec.chosen_range:
         return 0
-    offset_px = -calibration.disparity_offset_px
-    if calibration.focal_baseline_px_m / offset_px >= max_depth_m:
-        return 0
-    return min(math.ceil(offset_px), calibration.width_px)
+    far_px = calibration.disparity_offset_px + calibration.focal_baseline_px_m / max_depth_m
+    return min(max(0, math.ceil(-far_px)), calibration.width_px)
 
 
 def fit(

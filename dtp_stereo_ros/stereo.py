@@ -107,6 +107,14 @@ class StereoCalibration:
         """Raw disparity (px, NaN unknown) to the one for which ``Z = f T / d``. Same shape."""
         return np.subtract(disparity_px, np.float32(self.disparity_offset_px), dtype=np.float32)
 
+    def before_infinity(self, disparity_px: Float32Array) -> Float32Array:
+        """Raw disparity (px) with NaN at and beyond infinity, where a point has no place.
+
+        So has what is beyond `max_depth` in a result, which gives it the disparity of infinity.
+        """
+        nearer = disparity_px > np.float32(self.disparity_offset_px)
+        return np.where(nearer, disparity_px, np.float32(np.nan))
+
     def depth_m(self, disparity_px: Float32Array) -> Float32Array:
         """Raw disparity (H, W) px to depth (H, W) in metres.
 

@@ -88,7 +88,7 @@ def test_a_network_sees_what_lies_beyond_a_raw_disparity_of_zero(
     inside = result.disparity_px[10:-10, 40:-40]
     assert np.nanmedian(inside) == pytest.approx(12 + inward, abs=0.3)
     assert np.percentile(np.abs(inside - (12 + inward)), 90) < 1
-    # Infinity is searched; with a max_depth before it, nothing is shifted.
+    # max_depth is searched; where its raw disparity is not negative, nothing is shifted.
     assert result.min_disparity_px == pytest.approx(offset_px + 0.5)
     assert pipeline.disparity_limits_px(calibration)[0] == result.min_disparity_px
     near = replace(pipeline.config, max_depth=50 / -offset_px - 0.1)

@@ -139,7 +139,9 @@ class _Decision:
         if config.backend == 'auto':
             found = models.resolve(config.model, ('.onnx', '.pt'))
             named = models.is_path(config.model)
-            names = [n for n in AUTO_ORDER if not named or TABLE[n][2] == found.suffix]
+            # A .pt of the user is not passed over for a shipped .onnx of its name.
+            only = named or not found.with_suffix('.onnx').is_file()
+            names = [n for n in AUTO_ORDER if not only or TABLE[n][2] == found.suffix]
         candidates = []
         for name in names:
             candidates.append(Candidate(name))

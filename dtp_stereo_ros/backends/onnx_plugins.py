@@ -157,6 +157,8 @@ def start(path: Path, options: Callable[[], Any], threads: int) -> Any | None:
             wanted = options()
             wanted.add_provider_for_devices([_device(plugin)], plugin.options(threads))
             session = ort.InferenceSession(str(path), wanted)
+            # Or it answers from the CPU for good where a run fails, and says so to nobody.
+            session.disable_fallback()
             started = session.get_providers()[0]
             if started != plugin.provider:
                 raise BackendError(f'{started} runs instead')

@@ -315,7 +315,10 @@ def _session(file: OnnxFile, options: Any, providers: list[Any]) -> Any:
         ModelError: it cannot load the model.
     """
     try:
-        return ort.InferenceSession(str(file.path), options, providers)
+        session = ort.InferenceSession(str(file.path), options, providers)
+        # Or it answers from the CPU for good where a run fails, and says so to nobody.
+        session.disable_fallback()
+        return session
     except Exception as error:  # the runtime's errors share no narrower base
         raise ModelError(f'{file.path}: ONNX Runtime cannot load it: {one_line(error)}') from error
 

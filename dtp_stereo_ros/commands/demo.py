@@ -167,7 +167,8 @@ def _start_node(args: argparse.Namespace, log: Path) -> NodeProcess:
     from ..ros.harness.node_process import NodeProcess, reliable
 
     images = reliable(f'{_namespace()}/{INPUTS[side]}' for side in ('left', 'right'))
-    parameters = {'backend': args.backend, 'model': args.model, **images}
+    # A motorcycle in a garage; the cameras look inwards, so a larger range costs accuracy.
+    parameters = {'backend': args.backend, 'model': args.model, 'max_depth': 10.0, **images}
     return NodeProcess(parameters, {'__ns': _namespace()}, log)
 
 

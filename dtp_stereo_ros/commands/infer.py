@@ -14,7 +14,7 @@ from ..calibration_io import read_calibration
 from ..errors import InputError, of_place
 from ..image_io import check_output, read_pair, write_result
 from ..pipeline import StereoPipeline
-from ..stereo import StereoResult
+from ..stereo import StereoFrame, StereoResult
 from .options import add_pipeline_options, pipeline_config
 
 HELP = 'disparity or point cloud of one image pair'
@@ -83,17 +83,22 @@ def run(args: argparse.Namespace) -> int:
         with of_place(args.left):
             result = pipeline.process(frame)
         write_result(args.output, frame, result, args.what)
-        summary = _summary(args.output, result, pipeline)
+        summary = _summary(args.output, frame, result, pipeline)
     finally:
         pipeline.close()
     print(json.dumps(summary, indent=2) if args.json else _sentences(summary, pipeline.choice))
     return 0
 
 
-def _summary(output: Path, result: StereoResult, pipeline: StereoPipeline) -> dict[str, Any]:
+def _summary(
+    output: Path, frame: StereoFrame, result: StereoResult, pipeline: StereoPipeline
+) -> dict[str, Any]:
     """Figures of a run for --json; latencies are of a first, cold run."""
     height, width = result.disparity_px.shape
-    known = result.disparity_px[np.isfinite(result.disparity_px)]
+    disparity_px = result.disparity_px
+    if frame.calibration is not None:
+        disparity_px = frame.calibration.before_infinity(disparity_px)
+    known = disparity_px[np.isfinite(disparity_px)]
     spec = pipeline.backend.spec
     return {
         'output': str(output),

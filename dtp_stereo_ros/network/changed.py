@@ -7,11 +7,13 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from .light import DTPNetLight, LightConfig, check_choice
+from ..errors import ModelError
+from .light import DTPNetLight, LightConfig, check_parts
 from .widths import apply_widths, read_widths
 
 # Blocks at 1/32 that a magnified network has more: what they see of the scene is smaller there.
 _DEEPER = 3
+_MAGNIFIED = 'the network has another magnification; start from one without'
 
 
 def with_half_upsampling(network: DTPNetLight) -> DTPNetLight:
@@ -65,10 +67,16 @@ def magnified(network: DTPNetLight, factor: float) -> DTPNetLight:
     Args:
         network: without magnification, unless it is this one already.
         factor: such as 1.5.
+
+    Raises:
+        ModelError: the network has another magnification, or the factor is no small fraction.
     """
     c = network.config
     if c.magnification == factor:
         return network
+    if c.magnification != 1:
+        raise ModelError(_MAGNIFIED)
+    check_parts(dataclasses.replace(c, magnification=factor))
     n4, n8, n16, n32 = c.depths
     made = DTPNetLight(
         dataclasses.replace(c, magnification=factor, depths=(n4, n8, n16, n32 + _DEEPER))
@@ -125,13 +133,15 @@ def with_choice(network: DTPNetLight, channels: int, magnification: float) -> DT
         magnification: of the finer pair; the coarser one has half of its size.
 
     Raises:
-        ModelError: the network lacks what the choice reads.
+        ModelError: the network lacks what the choice reads, or enlarges its pairs without one.
     """
     c = network.config
     if (c.choice, c.magnification) == (channels, magnification):
         return network
     config = dataclasses.replace(c, choice=channels, magnification=magnification)
-    check_choice(config)
+    check_parts(config)
+    if c.magnification != 1 and not c.choice:
+        raise ModelError(_MAGNIFIED)
     features = read_widths(network)['refinement.leave'][1]
     inputs = {'choice.finer': features, 'choice.coarser': features + 1}
     widths = {name: [channels, count, 1] for name, count in inputs.items()}

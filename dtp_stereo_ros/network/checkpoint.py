@@ -76,6 +76,9 @@ def read(path: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(content, dict) or content.get('format') != FORMAT:
         raise ModelError(f'model {path} is not of format {FORMAT}; was it made by dtp-stereo?')
+    if not isinstance(content.get('meta', {}), dict):
+        raise ModelError(f'model {path}: meta is no table; was it made by dtp-stereo?')
+    content.setdefault('meta', {})
     return content
 
 
@@ -93,6 +96,11 @@ def load(path: Path) -> Network:
     except (RuntimeError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f'model {path}: weights and architecture disagree ({reason})') from None
+    for name, values in network.state_dict().items():
+        if values.is_floating_point() and not bool(values.isfinite().all()):
+            raise ModelError(
+                f'model {path}: {name} holds NaN or Inf; take another checkpoint, or train again'
+            )
     network.eval()
     return network
 

@@ -11,7 +11,7 @@ import torch
 from dtp_stereo_ros.errors import ModelError, one_line
 
 from .bimodal import BimodalConfig, DTPNetBimodal
-from .light import DTPNetLight, LightConfig, check_choice
+from .light import DTPNetLight, LightConfig, check_parts
 from .paper import PUBLISHED_PARAMETERS, DTPNetPaper, PaperConfig
 from .psmnet import PSMNet, PSMNetConfig
 
@@ -63,7 +63,7 @@ def build(config: dict[str, Any]) -> Network:
     if isinstance(made, PaperConfig) and made.setting not in PUBLISHED_PARAMETERS:
         raise ModelError(f'network paper has settings 1, 2 and 3, not {made.setting!r}')
     if isinstance(made, LightConfig):
-        check_choice(made)
+        check_parts(made)
     try:
         return make(made)
     except (RuntimeError, ValueError) as error:  # of PyTorch, for widths that fit no layer

@@ -93,14 +93,36 @@ class LightConfig:
     choice: int = 0
 
 
-def check_choice(config: LightConfig) -> None:
-    """Refuse a choice in a network that lacks what it reads.
+# Largest denominator of a magnification.
+_MOST_PARTS = 16
+
+
+def check_parts(config: LightConfig) -> None:
+    """Refuse settings that fit no network.
 
     Raises:
-        ModelError: it has no refinement, or another upsampling.
+        ModelError: a choice without the refinement or the upsampling that it reads; a
+            magnification that is no fraction of small numbers, by which images are enlarged; an
+            unknown upsampling; a range that is no multiple of a bin.
     """
+    magnification = config.magnification
+    if magnification <= 0 or abs(_fraction(magnification) - magnification) > 1e-6:
+        raise ModelError(
+            f'network light: magnification is {magnification!r}, it must be a fraction of small '
+            'numbers, as 1.25 or 1.5'
+        )
+    if config.upsampling not in (2, 4):
+        raise ModelError(f'network light: upsampling is {config.upsampling!r}, it must be 2 or 4')
+    if config.max_disparity_px % 4:
+        raise ModelError(
+            f'network light: max_disparity_px is {config.max_disparity_px}, no multiple of 4'
+        )
     if config.choice and (config.upsampling != 2 or not config.detail):
         raise ModelError('a choice needs learned upsampling to half size, and a refinement')
+
+
+def _fraction(magnification: float) -> Fraction:
+    return Fraction(magnification).limit_denominator(_MOST_PARTS)
 
 
 class FeatureWidths(Protocol):
@@ -241,7 +263,7 @@ class DTPNetLight(nn.Module):
         self.config = config or LightConfig()
         c = self.config
         self.max_disparity_px = c.max_disparity_px
-        magnification = Fraction(c.magnification).limit_denominator(16)
+        magnification = _fraction(c.magnification)
         # Both pairs of a choice have sizes that are multiples of 32.
         self.padding_multiple = (64 if c.choice else 32) * magnification.denominator
         self.enlarge = Enlarge(magnification) if magnification != 1 else nn.Identity()

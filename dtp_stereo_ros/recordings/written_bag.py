@@ -21,7 +21,8 @@ ENDING = '.mcap'
 # only from Jazzy on.
 _VERSION = 8
 # rosbag2 plays these for subscribers that come later.
-_LATCHED = '/tf_static'
+# Written once where it was latched: whoever subscribes later shall get it.
+_LATCHED = ('tf2_msgs/msg/TFMessage', 'sensor_msgs/msg/CameraInfo')
 
 
 class WrittenBag:
@@ -97,7 +98,7 @@ class WrittenBag:
                 topic,
                 kind,
                 typestore=self.messages.store,
-                offered_qos_profiles=[_latched_qos()] if topic == _LATCHED else [],
+                offered_qos_profiles=[_latched_qos()] if kind in _LATCHED else [],
             )
         raw = self.messages.serialised(message, kind)
         self._writer.write(self._connections[topic], max(0, time_ns), raw)

@@ -41,7 +41,7 @@ def export_model(
         pair: what the card calls `frame`.
 
     Raises:
-        InputError: a folder, or a checkpoint that is no earlier export, has one of these names.
+        InputError: a folder, or a file that is no earlier export, has one of these names.
         ModelError: see `export_onnx`.
     """
     target, copy = (folder / f'{name}{ending}' for ending in ('.onnx', '.pt'))
@@ -50,15 +50,34 @@ def export_model(
         if path.is_dir():
             raise InputError(f'{path}: is a folder; give another --name')
     is_source = copy.exists() and copy.samefile(source)
-    # As last.pt, in the folder of a run.
-    if copy.exists() and not (is_source or target.exists()):
-        raise InputError(f'{copy}: is another checkpoint, and no earlier export; give --name')
+    # As last.pt, in the folder of a run, or a model or a page of somebody else.
+    exported = target.exists() and _is_ours(target)
+    for path, own in (
+        (target, exported),
+        (copy, is_source or exported),
+        (card, card.exists() and card.read_bytes().startswith(_heading(name).encode())),
+    ):
+        if path.exists() and not own:
+            raise InputError(f'{path}: is no earlier export; give another --name or folder')
     parity = export_onnx(source, target, frame)
     if not is_source:
         checkpoint.save(copy, checkpoint.load(source), checkpoint.read(source)['meta'])
     with atomic(card) as file:
         file.write(model_card(name, folder, parity, evaluation, pair).encode())
     return parity
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        metadata = models.onnx_metadata(path.read_bytes())
+    except ValueError:
+        return False
+    return any(key.startswith(models.METADATA_PREFIX) for key in metadata)
+
+
+def _heading(name: str) -> str:
+    """First line of a card."""
+    return f'# {name}\n'
 
 
 def export_onnx(source: Path, target: Path, frame: StereoFrame) -> Parity:

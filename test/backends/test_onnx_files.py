@@ -173,6 +173,9 @@ class _Session:
     def get_providers(self) -> list[str]:
         return list(self.started)
 
+    def disable_fallback(self) -> None:
+        pass
+
 
 def test_providers_by_what_is_found_and_what_starts(
     make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -223,6 +226,9 @@ class _Xnnpack:
 
     def get_providers(self) -> list[str]:
         return ['XnnpackExecutionProvider', 'CPUExecutionProvider'][not self.starts :]
+
+    def disable_fallback(self) -> None:
+        pass
 
 
 @pytest.fixture

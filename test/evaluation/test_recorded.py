@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from dtp_stereo_ros.config import PipelineConfig
-from dtp_stereo_ros.evaluation.runner import BASELINE, Method
 from dtp_stereo_ros.evaluation.recorded import (
     JudgedFrame,
     Published,
     RecordingJudge,
     RecordingResult,
 )
+from dtp_stereo_ros.evaluation.runner import BASELINE, Method
 from dtp_stereo_ros.pipeline import StereoPipeline
 from dtp_stereo_ros.recordings.recorded_frames import RecordedFrame
 from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame, StereoResult

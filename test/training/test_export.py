@@ -91,7 +91,7 @@ def test_a_report_becomes_a_section_of_the_card(source, frame, tmp_path):
 def test_no_other_checkpoint_is_overwritten(source, frame, tmp_path):
     last = tmp_path / 'last.pt'
     last.write_bytes(b'to go on from')
-    with pytest.raises(InputError, match=r'last\.pt: is another checkpoint, and no earlier exp'):
+    with pytest.raises(InputError, match=r'last\.pt: is no earlier export; give another'):
         export.export_model(source, tmp_path, 'last', frame)
     assert last.read_bytes() == b'to go on from'
     assert not (tmp_path / 'last.onnx').exists()
