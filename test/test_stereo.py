@@ -166,3 +166,11 @@ def test_frames_refuse_what_is_no_pair() -> None:
 def test_valid_share_counts_finite_pixels() -> None:
     disparity = np.array([[1.0, np.nan], [2.0, 3.0]], np.float32)
     assert StereoResult(disparity, None, 0.0, 64.0).valid_share == 0.75
+
+
+def test_nothing_lies_at_infinity_or_beyond() -> None:
+    """Where `max_depth` puts what is farther."""
+    calibration = StereoCalibration(500.0, 500.0, 130.0, 160.0, 60.0, 0.1, 320, 120)
+    raw = np.array([[-31.0, -30.0, -29.5, 0.0, 40.0, np.nan]], np.float32)
+    expected = np.array([[np.nan, np.nan, -29.5, 0.0, 40.0, np.nan]], np.float32)
+    np.testing.assert_array_equal(calibration.before_infinity(raw), expected)

@@ -204,3 +204,25 @@ def test_impossible_architectures_of_a_file_are_named(tmp_path, config):
         ModelError, match=r'odd\.pt: (impossible architecture|network light: depths)'
     ):
         checkpoint.load(path)
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    """Such a network answers nothing, and nothing differs from nothing."""
+    network, path = DTPNetLight(SMALL), tmp_path / 'net.pt'
+    network.regress.weight.data[0] = value
+    checkpoint.save(path, network, {})
+    with pytest.raises(ModelError, match=r'net\.pt: regress\.weight holds NaN or Inf; take'):
+        checkpoint.load(path)
+
+
+def test_facts_that_are_no_table_are_refused(tmp_path):
+    path = tmp_path / 'net.pt'
+    checkpoint.save(path, DTPNetLight(SMALL), {})
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, 'meta': ['steps']}, path)
+    with pytest.raises(ModelError, match=r'meta is no table'):
+        checkpoint.load(path)
+    del content['meta']
+    torch.save(content, path)
+    assert checkpoint.read(path)['meta'] == {}

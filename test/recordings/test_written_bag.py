@@ -243,6 +243,12 @@ def test_a_latched_calibration_is_written_once(tmp_path: Path) -> None:
     assert [t for t, _ in found['/c/left/camera_info']] == [frames[0].frame.stamp_ns]
     assert stamp_ns(found['/c/left/camera_info'][0][1]) == 5
     assert len(found['/disparity']) == 3
+    # So that `ros2 bag play` gives it to whoever comes later.
+    with pytest.importorskip('rosbags.rosbag2').Reader(tmp_path / 'out.mcap') as reader:
+        profiles = {c.topic: c.ext.offered_qos_profiles for c in reader.connections}
+    (latched,) = profiles['/c/left/camera_info']
+    assert latched.durability.name == 'TRANSIENT_LOCAL'
+    assert profiles['/disparity'] == []
 
 
 def test_a_bag_of_ros1_becomes_one_of_ros2(tmp_path: Path) -> None:

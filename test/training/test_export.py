@@ -104,6 +104,17 @@ def test_no_other_checkpoint_is_overwritten(source, frame, tmp_path):
 
 @pytest.mark.parametrize('source', ['light'], indirect=True)
 @pytest.mark.parametrize('ending', ['.onnx', '.pt', '.md'])
+def test_no_model_or_page_of_somebody_else_is_overwritten(source, frame, tmp_path, ending):
+    path = tmp_path / f'yolo{ending}'
+    path.write_bytes(b'# notes on yolo\n')
+    with pytest.raises(InputError, match=rf'yolo\{ending}: is no earlier export; give another'):
+        export.export_model(source, tmp_path, 'yolo', frame)
+    assert path.read_bytes() == b'# notes on yolo\n'
+    assert sorted(found.name for found in tmp_path.iterdir()) == ['best.pt', path.name]
+
+
+@pytest.mark.parametrize('source', ['light'], indirect=True)
+@pytest.mark.parametrize('ending', ['.onnx', '.pt', '.md'])
 def test_a_folder_in_place_of_a_file_is_named(source, frame, tmp_path, ending):
     (tmp_path / f'x{ending}').mkdir()
     with pytest.raises(InputError, match=rf'x\{ending}: is a folder; give another --name'):
