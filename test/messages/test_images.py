@@ -74,7 +74,8 @@ def test_grey(encoding: str, seed: int, width: int, padding: int) -> None:
 @pytest.mark.parametrize('big_endian', [False, True])
 @pytest.mark.parametrize('encoding', ['mono16', '16UC1'])
 def test_grey_of_16_bits_uses_the_whole_range(encoding: str, big_endian: bool) -> None:
-    pixels = np.array([[0, 257, 32896, 65535]], np.uint16)
+    # Others where the bytes are exchanged.
+    pixels = np.array([[0x0040, 0x0141, 0x80C0, 0xFFBF]], np.uint16)
     rgb = to_rgb(image(pixels, encoding, padding=2, big_endian=big_endian), TOPIC)
     assert rgb[0, :, 0].tolist() == [0, 1, 128, 255]
     assert np.array_equal(rgb[..., 0], rgb[..., 2])
@@ -94,7 +95,7 @@ def test_grey_of_16_bits_uses_the_whole_range(encoding: str, big_endian: bool) -
 )
 def test_colour_of_16_bits(encoding: str, order: list[int], big_endian: bool) -> None:
     narrow = random_pixels(5, 3, 7, 4 if 'a' in encoding or '4' in encoding else 3)
-    pixels = narrow.astype(np.uint16) * 257
+    pixels = (narrow.astype(np.uint16) << 8) | (narrow ^ 64)
     rgb = to_rgb(image(pixels, encoding, padding=6, big_endian=big_endian), TOPIC)
     assert np.array_equal(rgb, narrow[..., order])
 

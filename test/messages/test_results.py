@@ -161,15 +161,17 @@ def test_a_cloud_is_filled_again_where_its_layout_is_the_same(
     """Layout: with colour, without padding."""
     rng = np.random.default_rng(seed)
 
-    def arguments(layout: tuple[bool, bool]) -> Any:
+    def arguments(layout: tuple[bool, bool], header: Header = HEADER) -> Any:
         depth = rng.choice(np.array([1, 2.5, np.nan, np.inf], np.float32), (height, width))
         color = rng.integers(0, 256, (height, width, 3)).astype(np.uint8) if layout[0] else None
-        return ROS_TYPES, depth, CALIBRATION, HEADER, color, layout[1]
+        return ROS_TYPES, depth, CALIBRATION, header, color, layout[1]
 
     before = point_cloud(*arguments(other))
-    new = arguments(layout)
+    later = Header(frame_id='later')
+    new = arguments(layout, later)
     fresh, again = point_cloud(*new), point_cloud(*new, before)
     assert (again is before) is (layout == other)
+    assert again.header == later
     assert bytes(again.data) == bytes(fresh.data)
     assert (again.point_step, again.fields) == (fresh.point_step, fresh.fields)
     depth = np.where(np.isfinite(new[1]), new[1], np.nan)
