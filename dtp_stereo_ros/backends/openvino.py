@@ -68,7 +68,7 @@ class OpenVinoBackend:
             self._properties['INFERENCE_NUM_THREADS'] = config.threads
         try:
             self._model = self._core.read_model(str(file.path))
-        except Exception as error:  # of bytes that are no text as well
+        except Exception as error:  # UnicodeDecodeError as well
             raise ModelError(f'{file.path}: OpenVINO cannot load it: {one_line(error)}') from error
         options = PortOptions.of(config)
         ports = [_port(port) for port in self._model.inputs]
@@ -118,7 +118,7 @@ class OpenVinoBackend:
         request = self._request(size)
         try:
             request.infer(feed, share_inputs=True)
-        except Exception as error:  # of bytes that are no text as well
+        except Exception as error:  # UnicodeDecodeError as well
             raise BackendError(
                 f'{self._path}: openvino on {_DEVICE} failed: {one_line(error)}'
             ) from error
@@ -133,7 +133,7 @@ class OpenVinoBackend:
             try:
                 model.reshape(self._inputs.shapes(size))
                 compiled = self._core.compile_model(model, _DEVICE, self._properties)
-            except Exception as error:  # of bytes that are no text as well
+            except Exception as error:  # UnicodeDecodeError as well
                 raise BackendError(
                     f'openvino cannot compile {self._path} for {size[1]}x{size[0]}: '
                     f'{one_line(error)}'
@@ -167,9 +167,7 @@ def _core() -> Any:
     """
     try:
         return ov.Core()
-    except (
-        Exception
-    ) as error:  # of bytes that are no text as well  # its plugins are shared libraries
+    except Exception as error:  # its plugins are shared libraries
         raise BackendError(
             f'backend openvino does not start: {one_line(error)}; reinstall it with: '
             'pip install --force-reinstall openvino'

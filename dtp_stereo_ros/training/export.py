@@ -189,8 +189,7 @@ def model_card(
         f'99 % below {parity.p99_px:.5f} px on {_cell(pair)}',
     }
     lines = [
-        f'# {name}',
-        '',
+        _heading(name),
         f'{checkpoint.parameter_count(network) / 1e6:.2f} M parameters; disparities 0 to '
         f'{network.max_disparity_px} px; width and height multiples of '
         f'{network.padding_multiple} (the pipeline pads).',
