@@ -75,6 +75,7 @@ def test_a_network_sees_what_lies_beyond_a_raw_disparity_of_zero(
     make_frame: MakeFrame, scale: float, offset_px: float
 ) -> None:
     """Cameras that look inwards see far points with a negative raw disparity."""
+    pytest.importorskip('torch')
     inward = round(offset_px)
     calibration = StereoCalibration(500.0, 500.0, 130.0, 130.0 - offset_px, 60.0, 0.1, 320, 120)
     frame = make_frame(12)
@@ -100,6 +101,7 @@ def test_a_network_sees_what_lies_beyond_a_raw_disparity_of_zero(
 
 
 def test_what_the_camera_did_not_see_is_unknown(make_frame: MakeFrame) -> None:
+    pytest.importorskip('torch')
     frame = make_frame(12)
     seen = np.ones((120, 320), bool)
     seen[:30, 100:] = False
