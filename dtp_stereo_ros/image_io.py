@@ -155,15 +155,20 @@ def write_result(
         else:
             write_depth_png(path, depth_m)
         return
-    disparity_px = result.disparity_px
-    if frame.calibration is not None:
-        disparity_px = frame.calibration.before_infinity(disparity_px)
+    disparity_px = measured_px(frame, result)
     if ending == '.npy':
         write_npy(path, disparity_px)
     elif ending == '.pfm':
         write_pfm(path, disparity_px)
     else:
         write_png(path, colorize(disparity_px))
+
+
+def measured_px(frame: StereoFrame, result: StereoResult) -> Float32Array:
+    """Raw disparity of a result (H, W) px, NaN where unknown or beyond range."""
+    if frame.calibration is None:
+        return result.disparity_px
+    return frame.calibration.before_infinity(result.disparity_px)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..calibration_io import read_calibration
 from ..errors import InputError, of_place
-from ..image_io import check_output, read_pair, write_result
+from ..image_io import check_output, measured_px, read_pair, write_result
 from ..pipeline import StereoPipeline
 from ..stereo import StereoFrame, StereoResult
 from .options import add_pipeline_options, pipeline_config
@@ -95,9 +95,7 @@ def _summary(
 ) -> dict[str, Any]:
     """Figures of a run for --json; latencies are of a first, cold run."""
     height, width = result.disparity_px.shape
-    disparity_px = result.disparity_px
-    if frame.calibration is not None:
-        disparity_px = frame.calibration.before_infinity(disparity_px)
+    disparity_px = measured_px(frame, result)
     known = disparity_px[np.isfinite(disparity_px)]
     spec = pipeline.backend.spec
     return {
