@@ -2,7 +2,7 @@
 
 A network that predicts its expected absolute error ``sigma_px``, in px of the image that it is
 given, publishes the confidence ``1 / (1 + sigma_px)``: 1 for no error, 0.5 for one pixel, and
-towards 0 for ever larger ones. Both functions are arithmetic alone, so that they take numbers,
+towards 0 for ever larger ones. The functions are arithmetic alone, so that they take numbers,
 arrays and tensors of any shape.
 """
 
@@ -29,3 +29,9 @@ def sigma_px_of(confidence: T) -> T:
     value: Any = confidence
     with np.errstate(divide='ignore'):
         return 1.0 / value - 1.0
+
+
+def enlarged(confidence: T, ratio: float) -> T:
+    """Confidence, in 0..1, of an expected error that is `ratio` times as large; same shape."""
+    value: Any = confidence
+    return value / (value + ratio * (1.0 - value))

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import backends, postprocess, preprocess
 from .backends.base import Backend
+from .confidence import enlarged
 from .config import MODEL_SETTINGS, PipelineConfig, Setting, tunables, validate
 from .errors import one_line
 from .stereo import Float32Array, StereoCalibration, StereoFrame, StereoResult
@@ -88,6 +89,10 @@ class StereoPipeline:
         disparity = postprocess.drop_unseen(disparity, frame.seen, np.nan)
         sure, median = None, float('nan')
         if raw_confidence is not None:
+            ratio = prepared.geometry.width_ratio
+            # What another project's confidence stands for is not known.
+            if ratio != 1.0 and not spec.foreign:
+                raw_confidence = enlarged(raw_confidence, ratio)
             median = postprocess.median_confidence(raw_confidence, prepared.geometry)
             if confidence or config.confidence_threshold > 0:
                 sure = postprocess.restore_confidence(raw_confidence, prepared.geometry)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtp_stereo_ros.confidence import confidence_of, sigma_px_of
+from dtp_stereo_ros.confidence import confidence_of, enlarged, sigma_px_of
 
 
 @pytest.mark.parametrize(('sigma_px', 'confidence'), [(0.0, 1.0), (1.0, 0.5), (3.0, 0.25)])
@@ -19,6 +19,12 @@ def test_known_pairs(sigma_px: float, confidence: float) -> None:
 @given(st.floats(0, 1e4))
 def test_one_undoes_the_other(sigma_px: float) -> None:
     assert sigma_px_of(confidence_of(sigma_px)) == pytest.approx(sigma_px, abs=1e-9, rel=1e-9)
+
+
+@given(st.floats(1e-4, 1.0), st.floats(0.1, 8))
+def test_the_confidence_of_a_larger_error(confidence: float, ratio: float) -> None:
+    expected = confidence_of(ratio * sigma_px_of(confidence))
+    assert enlarged(confidence, ratio) == pytest.approx(expected, rel=1e-9)
 
 
 def test_arrays_keep_type_and_shape_and_no_confidence_is_no_bound() -> None:

@@ -156,6 +156,23 @@ def test_a_network_sees_the_right_pixels_and_confidence_drops(
     )
 
 
+@pytest.mark.parametrize('scale', [2.0, 1.0, 0.5])
+def test_confidence_stands_for_pixels_of_the_input(
+    make_frame: MakeFrame, make_onnx: MakeOnnx, scale: float
+) -> None:
+    """An error of 1 px in an image of half the size is one of 2 px. Foreign ones mean anything."""
+    pytest.importorskip('onnxruntime')
+    grey = np.full((64, 128, 3), 51, np.uint8)  # a confidence of 0.2, an error of 4 px
+    frame = replace(make_frame(7, (64, 128)), left=grey, right=grey)
+    config = PipelineConfig(backend='onnx', model=str(make_onnx()), input_scale=scale)
+    found = StereoPipeline(config).process(frame)
+    expected = 1 / (1 + 4 / scale)
+    assert found.confidence == pytest.approx(expected, rel=1e-5)
+    assert found.median_confidence == pytest.approx(expected, rel=1e-5)
+    config = replace(config, model=str(make_onnx('foreign.onnx', metadata={})))
+    assert StereoPipeline(config).process(frame).confidence == pytest.approx(0.2, rel=1e-5)
+
+
 @pytest.mark.parametrize('scale', [1.5, 1.0, 0.5])
 def test_left_right_check_drops_what_only_the_left_camera_sees(
     make_frame: MakeFrame, scale: float

@@ -66,7 +66,6 @@ def sigma_bins(
     estimate_px: Float32Array,
     truth_px: Float32Array,
     confidence: Float32Array,
-    width_ratio: float = 1.0,
 ) -> SigmaBins:
     """Gather the pixels of one image that have truth and estimate.
 
@@ -74,12 +73,11 @@ def sigma_bins(
         estimate_px: (H, W) px, NaN for a hole.
         truth_px: (H, W) px, NaN where unknown.
         confidence: (H, W), 0..1.
-        width_ratio: width of the image over the width that the network was given.
     """
     errors = np.abs(estimate_px - truth_px)
     judged = np.isfinite(errors) & np.isfinite(confidence)
     errors = errors[judged].astype(np.float64)
-    sigma = sigma_px_of(confidence[judged]).astype(np.float64) * width_ratio
+    sigma = sigma_px_of(confidence[judged]).astype(np.float64)
     sigma = np.clip(sigma, 0.0, LARGEST_SIGMA_PX)
     bins = np.searchsorted(EDGES_PX, sigma, side='right') - 1
     count = len(EDGES_PX)

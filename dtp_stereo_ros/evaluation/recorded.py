@@ -247,7 +247,7 @@ class RecordingJudge:
                 output = method.pipeline.process(frame)
             results[method.name] = output
             latencies_ms.append(1e3 * sum(output.latency_s.values()))
-            estimates.append(method.estimate(frame, output))
+            estimates.append(method.estimate(output))
         self._warm.add(shape)
         slow = self._count % (self._consistency_every or CONSISTENCY_EVERY) == 0
         looked = slow and self._consistency_every > 0

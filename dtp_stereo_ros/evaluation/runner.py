@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from .. import preprocess
 from ..errors import CalibrationError, InputError
-from ..pipeline import StereoPipeline
 from ..stereo import StereoCalibration, StereoFrame, StereoResult
 from .calibration import SigmaBins
 from .curve_sums import CurveSums
@@ -57,17 +55,9 @@ class Method:
     name: str
     pipeline: Matcher
 
-    def width_ratio(self, frame: StereoFrame) -> float:
-        """Width of the image over the width that is matched at."""
-        if not isinstance(self.pipeline, StereoPipeline):
-            return 1.0
-        spec, scale = self.pipeline.backend.spec, self.pipeline.config.input_scale
-        return preprocess.fit(frame.height_px, frame.width_px, spec, scale).width_ratio
-
-    def estimate(self, frame: StereoFrame, output: StereoResult) -> Estimate:
-        """Output of this method on a frame, to be judged."""
-        ratio = self.width_ratio(frame)
-        return Estimate(self.name, output.disparity_px, output.confidence, ratio)
+    def estimate(self, output: StereoResult) -> Estimate:
+        """Output of this method, to be judged."""
+        return Estimate(self.name, output.disparity_px, output.confidence)
 
 
 def method_name(backend: str, model: str, precision: str) -> str:
@@ -243,7 +233,7 @@ def evaluate(
                     warm.add((method.name, frame.left.shape))
                 output = method.pipeline.process(frame)
                 latencies_ms.append(1e3 * sum(output.latency_s.values()))
-                estimates.append(method.estimate(frame, output))
+                estimates.append(method.estimate(output))
         except InputError as error:
             result.left_out.append(f'{dataset} {scene.name}: {error}')
             continue

@@ -27,13 +27,11 @@ class Estimate:
         method: name for reports.
         disparity_px: (H, W) px, NaN for a hole.
         confidence: (H, W) 0..1, or None from a method without one.
-        width_ratio: width of the image over the width that the method matched at.
     """
 
     method: str
     disparity_px: Float32Array
     confidence: Float32Array | None = None
-    width_ratio: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,6 @@ def judge(
                 estimate.disparity_px,
                 truth.disparity_px,
                 estimate.confidence,
-                estimate.width_ratio,
             )
         found.append(
             SceneScore(

@@ -18,6 +18,9 @@ _DTYPES = {'32FC1': 'f4', '16UC1': 'u2', 'mono16': 'u2'}
 # Header of compressed_depth_image_transport: format, and two parameters of inverse depth.
 _DEPTH_HEADER = struct.Struct('<iff')
 
+# Difference of two disparities that only rounding to float32 has made.
+_SAME_PX = 1e-3
+
 
 def raw_disparity(
     msg: DisparityImage | Image | CompressedImage,
@@ -29,7 +32,8 @@ def raw_disparity(
     Args:
         msg: a DisparityImage, or a depth image of the left view (32FC1 m or 16UC1 mm), raw, as a
             16-bit PNG, or of compressed_depth_image_transport. Limits of a DisparityImage that
-            are empty are none: publishers leave them unset.
+            are empty are none: publishers leave them unset. Those of stereo_image_proc, which
+            are raw disparities, are told by its mark for unknown pixels.
         calibration: of the pair. A depth image needs it; a DisparityImage is taken to be of
             equal principal points without.
         topic: named in errors.
@@ -38,18 +42,31 @@ def raw_disparity(
         InputError: another encoding or size of data, or depth without calibration.
     """
     if hasattr(msg, 'min_disparity'):
-        published = image_values(msg.image, topic)
-        low, high = np.float32(msg.min_disparity), np.float32(msg.max_disparity)
-        if not high > low:
-            low, high = np.float32(0), np.float32(np.inf)
-        known = np.isfinite(published) & (published >= low) & (published <= high)
-        offset_px = np.float32(calibration.disparity_offset_px if calibration else 0.0)
-        return np.where(known, published + offset_px, np.float32(np.nan)).astype(np.float32)
+        offset_px = calibration.disparity_offset_px if calibration else 0.0
+        return _within_limits(msg, image_values(msg.image, topic), np.float32(offset_px))
     if calibration is None:
         raise InputError(f'{topic}: depth needs a camera_info to become disparity; record it')
     depth_m = _compressed_m(msg, topic) if hasattr(msg, 'format') else _raw_m(msg, topic)
     known = np.isfinite(depth_m) & (depth_m > 0)
     return calibration.raw_disparity(np.where(known, depth_m, np.float32(np.nan)))
+
+
+def _within_limits(
+    msg: DisparityImage, published: Float32Array, offset_px: np.float32
+) -> Float32Array:
+    """Raw disparity of the published one, `raw - offset_px`; NaN outside the message's limits."""
+    low, high = np.float32(msg.min_disparity), np.float32(msg.max_disparity)
+    if not high > low:
+        low, high = np.float32(0), np.float32(np.inf)
+    finite = np.isfinite(published)
+    # stereo_image_proc subtracts the offset from everything, its mark `min_disparity - 1` too, and
+    # leaves the limits as they are (stereo_processor.cpp).
+    mark = low - np.float32(1) - offset_px
+    lowest = published.min(where=finite, initial=np.float32(np.inf))
+    if abs(lowest - mark) < _SAME_PX:
+        low, high = low - offset_px, high - offset_px
+    known = finite & (published >= low) & (published <= high)
+    return np.where(known, published + offset_px, np.float32(np.nan)).astype(np.float32)
 
 
 def _raw_m(msg: Any, topic: str) -> Float32Array:

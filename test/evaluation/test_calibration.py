@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dtp_stereo_ros.confidence import confidence_of
-from dtp_stereo_ros.evaluation.calibration import EDGES_PX, sigma_bins, total
+from dtp_stereo_ros.evaluation.calibration import sigma_bins, total
 
 NAN = np.nan
 
@@ -29,12 +29,6 @@ def test_bins_by_hand() -> None:
     assert math.isnan(found.mean_error_px[1])
     # |0.3 - 0.6| + |3 - 2| + |192 - 40| over four pixels.
     assert found.calibration_error_px == pytest.approx((0.3 + 1 + 152) / 4, rel=1e-5)
-
-
-def test_the_error_of_a_smaller_image_is_scaled() -> None:
-    found = sigma_bins(row(11), row(10), confidence_of(row(0.5)), width_ratio=2.0)
-    assert found.mean_sigma_px[EDGES_PX.index(1.0)] == pytest.approx(1.0)
-    assert found.calibration_error_px == pytest.approx(0.0, abs=1e-6)
 
 
 def test_images_count_the_same_whatever_their_pixels() -> None:

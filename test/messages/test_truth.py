@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import struct
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -116,6 +117,19 @@ def test_limits_of_a_disparity_image(limits: tuple[float, float], known: list[bo
     msg.image = image(np.array([[4.0, 20.0, -1.0, 50.0]], np.float32), '32FC1')
     found = raw_disparity(msg, None, TOPIC)
     assert np.isfinite(found)[0].tolist() == known
+
+
+@pytest.mark.parametrize('offset_px', [-5.0, 0.0, 12.3])
+@pytest.mark.parametrize('min_disparity', [-16.0, 0.0, 3.0])
+def test_disparities_of_stereo_image_proc(offset_px: float, min_disparity: float) -> None:
+    """It subtracts the offset from its mark `min_disparity - 1` too, not from the limits."""
+    calibration = replace(CALIBRATION, cx_right_px=CALIBRATION.cx_left_px - offset_px)
+    raw = min_disparity + np.array([[-1.0, 0.0, 5.5, 63.0, -1.0]], np.float32)
+    msg = DisparityImage(min_disparity=min_disparity, max_disparity=min_disparity + 63)
+    msg.image = image(raw - np.float32(offset_px), '32FC1')
+    found = raw_disparity(msg, calibration, TOPIC)
+    raw[0, [0, 4]] = np.nan
+    np.testing.assert_allclose(found, raw, atol=1e-5)
 
 
 def test_depth_without_calibration_is_named() -> None:
