@@ -20,7 +20,8 @@ DESCRIPTION = """\
 Compares two result files of `dtp-stereo bag --json` or `dtp-stereo eval -o`, frame by frame: the
 means, the difference B - A with its paired 95 % interval, and the frames that changed most. A
 difference is called better or worse only where its interval leaves out zero. Frames of one
-recording resemble each other, so that its intervals are too narrow. Scenes are compared over the
+recording resemble each other, so that its intervals are too narrow. Bags that were judged between
+other depths have no verdict. Scenes are compared over the
 pixels that both cameras see where both files have these, else over all. With --report the same as
 one page, with the differences over time or by scene; where a report.html of bag --report lies
 beside each file, frames that both show stand side by side.
@@ -67,6 +68,13 @@ def run(args: argparse.Namespace) -> int:
             even=True,
         )
     )
+    for line in dict.fromkeys(
+        f'{measure.method} on {measure.source}: judged between other depths, {measure.depths}, '
+        'so over other pixels; judge both with the same min_depth and max_depth'
+        for measure in found
+        if measure.depths
+    ):
+        print(line)
     if args.changed:
         for measure in found:
             column = ALL_COLUMNS[measure.key]
@@ -91,5 +99,5 @@ def _row(measure: PairedMeasure) -> list[str]:
         column.text(measure.first.mean),
         column.text(measure.second.mean),
         column.interval_text(measure.difference, sign=True),
-        measure.verdict,
+        'other depths' if measure.depths else measure.verdict,
     ]

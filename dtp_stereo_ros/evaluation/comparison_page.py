@@ -103,6 +103,7 @@ def _shown(measure: PairedMeasure) -> dict[str, Any]:
         'methods': measure.methods,
         'key': measure.key,
         'verdict': measure.verdict,
+        'depths': measure.depths,
         'first': dataclasses.asdict(measure.first),
         'second': dataclasses.asdict(measure.second),
         'difference': dataclasses.asdict(measure.difference),

@@ -52,6 +52,8 @@ class PairedMeasure:
         first, second: means and intervals.
         difference: second less first, paired by frame.
         frames: that both files have, in the order of the first file.
+        depths: the depth limits of each file where they are not the same, '' where they are. Other
+            limits judge other pixels, so that nothing follows from a difference.
     """
 
     sources: tuple[str, str]
@@ -61,6 +63,7 @@ class PairedMeasure:
     second: Interval
     difference: Interval
     frames: list[PairedFrame]
+    depths: str = ''
 
     def changed(self, count: int = MOST_CHANGED) -> list[PairedFrame]:
         """Frames of the largest absolute differences; none without a difference."""
@@ -79,8 +82,8 @@ class PairedMeasure:
 
     @property
     def verdict(self) -> str:
-        """'better', 'worse' or '' where the interval of the difference holds zero."""
-        if not self.difference.excludes_zero:
+        """'better', 'worse', or '' where the interval holds zero or the depth limits differ."""
+        if self.depths or not self.difference.excludes_zero:
             return ''
         more = self.difference.mean > 0
         return 'better' if more == ALL_COLUMNS[self.key].more_is_better else 'worse'
@@ -102,6 +105,7 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
     """
     a, b = _sources(first), _sources(second)
     times, steps = _times(first), [_steps(first), _steps(second)]
+    limits_m = [_depth_limits_m(first), _depth_limits_m(second)]
     found = []
     for source, other in _matched(list(a), list(b)):
         baseline = first.get('baseline', '')
@@ -114,9 +118,10 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
             values = a[source][method], b[other][partner]
             names = (source, other), (method, partner)
             same = steps[0].get(source) == steps[1].get(other)
+            depths = _other_depths(*(limits_m[i].get((names[0][i], names[1][i])) for i in (0, 1)))
             found += [
                 measure
-                for measure in _of_method(*names, *values, times.get(source, {}))
+                for measure in _of_method(*names, *values, times.get(source, {}), depths)
                 if same or measure.key not in BETWEEN_FRAMES
             ]
     if not found:
@@ -137,6 +142,7 @@ def _of_method(
     a: _Values,
     b: _Values,
     times: Mapping[str, tuple[int, float]],
+    depths: str,
 ) -> list[PairedMeasure]:
     pairs = []
     for name in (name for name in a if name in b):
@@ -162,6 +168,7 @@ def _of_method(
                 bootstrap(second),
                 paired_difference(second, first),
                 frames,
+                depths,
             )
         )
     return found
@@ -203,6 +210,22 @@ def _steps(document: dict[str, Any]) -> dict[str, int]:
         recording['name']: recording.get('selection', {}).get('every', 1)
         for recording in document['recordings']
     }
+
+
+def _depth_limits_m(document: dict[str, Any]) -> dict[tuple[str, str], tuple[float, float]]:
+    """Recording and method to `min_depth` and `max_depth`, where they are known."""
+    return {
+        (recording['name'], method): (settings['min_depth'], settings['max_depth'])
+        for recording in document['recordings']
+        for method, about in recording.get('methods', {}).items()
+        if {'min_depth', 'max_depth'} <= (settings := about.get('settings', {})).keys()
+    }
+
+
+def _other_depths(first: tuple[float, float] | None, second: tuple[float, float] | None) -> str:
+    if first is None or second is None or first == second:
+        return ''
+    return ' and '.join(f'{low:g} to {high:g} m' for low, high in (first, second))
 
 
 def _frame_name(frame: dict[str, Any]) -> str:

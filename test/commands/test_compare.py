@@ -54,6 +54,22 @@ def test_changes_between_frames_need_the_same_step(tmp_path: Path) -> None:
     assert not flicker & other and {'epe_px', 'photometric'} <= other
 
 
+def test_other_depth_limits_judge_other_pixels(tmp_path: Path, capsys) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(6))
+    files = [tmp_path / 'a.json', tmp_path / 'b.json']
+    for file, depth, scale in zip(files, ('2.5', '100'), ('1', '0.25'), strict=True):
+        arguments = ['--max-depth', depth, '--scale', scale, '--json', str(file)]
+        assert main(['bag', str(bag), *FAST, *arguments]) == 0
+    capsys.readouterr()
+    assert main(['compare', *map(str, files)]) == 0
+    out = capsys.readouterr().out
+    row = next(line for line in out.splitlines() if ' EPE px ' in line)
+    assert row.rstrip(' |').endswith('other depths')
+    told = 'sgbm on b cam: judged between other depths, 0.2 to 2.5 m and 0.2 to 100 m, '
+    assert out.count(told) == 1
+    assert {m.verdict for m in paired_measures(*map(result_file.read, files))} == {''}
+
+
 def test_results_of_data_sets(tmp_path: Path) -> None:
     data = f'middlebury_v3:{layouts.middlebury_v3(tmp_path / "set")}'
     assert main(['eval', '--data', data, *FAST, '-o', str(tmp_path / 'r')]) == 0

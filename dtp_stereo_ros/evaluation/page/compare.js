@@ -11,6 +11,7 @@
     if (mean === null || low === null || high === low) return 0;
     return Math.abs(mean) / (high - low);
   };
+  const other = (row) => `judged between other depths, ${row.depths}, so over other pixels: no verdict`;
   const rows = data.measures.map((measure, index) => ({ ...measure, index, effect: effect(measure) }));
   const HEADINGS = [
     ['data', (row) => row.source], ['method', (row) => row.method],
@@ -55,7 +56,11 @@
         `${text(row.key, row.second.mean)}, B − A ${interval(row.key, row.difference)}, ` +
         `${row.difference.images} frames`));
     }
-    const others = rows.length - real.length;
+    for (const line of new Set(rows.filter((row) => row.depths).map((row) =>
+      `${row.method} on ${row.source}: ${other(row)}.`))) {
+      list.append(make('li', { className: 'warn' }, line));
+    }
+    const others = rows.filter((row) => !row.depths).length - real.length;
     if (others) {
       list.append(make('li', { className: 'warn' }, real.length ?
         `${others} other measures: their intervals hold zero, so no difference is shown.` :
@@ -124,7 +129,7 @@
     const note = row.stride > 1 ? `One of ${row.stride} frames is drawn. ` : '';
     return make('section', { id: 'frames' }, make('h2', {}, 'By frame'), picker,
       make('p', { className: 'dim' }, `${column.meaning}. B − A in ${column.unit || 'its own unit'}; ` +
-        `${WORDS[row.verdict]}. ${note}`),
+        `${row.depths ? other(row) : WORDS[row.verdict]}. ${note}`),
       make('div', { className: 'plot', id: 'plot' }, make('h3', {}, `B − A: ${column.heading}`)),
       make('p', { id: 'under', className: 'dim', ariaLive: 'polite' }, ' '),
       row.changed.length ? make('div', { className: 'scroll', tabIndex: 0 },
