@@ -54,7 +54,7 @@ class TorchBackend:
         on_cuda = torch.cuda.is_available()
         self._device = torch.device('cuda:0' if on_cuda else 'cpu')
         _check_precision(precision, self._device)
-        torch.set_num_threads(config.threads or _ALL_CORES)
+        self._threads = config.threads or _ALL_CORES
         self._precision = precision
         self._model = checkpoint.load(path).to(self._device)
         lay_out(self._model)
@@ -89,6 +89,9 @@ class TorchBackend:
     def infer(self, left: Image, right: Image) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair; see `Backend.infer`."""
         size = size_of(left)
+        # OpenMP keeps the number for each calling thread.
+        if torch.get_num_threads() != self._threads:
+            torch.set_num_threads(self._threads)
         try:
             if self._network is not self._model and size not in self._known_sizes:
                 self._compile(size)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,23 @@ def _small(folder: Path) -> str:
 def _images(height: int, width: int) -> tuple[Float32Array, Float32Array]:
     values = np.random.default_rng(0).integers(0, 256, (2, 1, 3, height, width))
     return values[0].astype(np.float32), values[1].astype(np.float32)
+
+
+def test_threads_set_in_another_thread_count_where_it_runs(checkpoint_file: Path) -> None:
+    """The node loads a backend beside the thread that has run the one before."""
+    config = PipelineConfig(backend='torch', model=str(checkpoint_file))
+    images = _images(64, 128)
+    all_cores = torch.get_num_threads()
+
+    def used(backend: TorchBackend) -> int:
+        backend.infer(*images)
+        return int(torch.get_num_threads())
+
+    with ThreadPoolExecutor(1) as worker:
+        for threads, expected in ((2, 2), (1, 1), (3, 3), (0, all_cores)):
+            backend = create(replace(config, threads=threads))
+            assert worker.submit(used, backend).result() == expected
+    torch.set_num_threads(all_cores)
 
 
 def test_it_runs_what_the_checkpoint_holds(checkpoint_file: Path) -> None:
