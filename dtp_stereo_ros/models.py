@@ -29,8 +29,9 @@ from .paths import expanded
 MODEL_PATH_VARIABLE = 'DTP_STEREO_MODEL_PATH'
 METADATA_PREFIX = 'dtp_stereo.'
 
-# What a foreign .onnx is taken for when the user names its path.
-_ASSUMED_PADDING = 32
+# Multiples, px, that a foreign .onnx may want sizes to be of; the first until it has been tried.
+PADDINGS = (32, 64, 128)
+# What it is taken for when the user names its path.
 _ASSUMED_MAX_DISPARITY = 192
 
 # Larger is no stereo network, and an .onnx file cannot be larger (protobuf encoding guide).
@@ -210,7 +211,7 @@ def onnx_spec(path: Path, *, assume: bool) -> ModelSpec:
     }
     if not ours and assume:
         return ModelSpec(
-            path.stem, _ASSUMED_PADDING, _ASSUMED_MAX_DISPARITY, sha256=digest, foreign=True
+            path.stem, PADDINGS[0], _ASSUMED_MAX_DISPARITY, sha256=digest, foreign=True
         )
     try:
         return ModelSpec(

@@ -22,6 +22,11 @@ hypothesis.settings.register_profile('local', deadline=None)
 hypothesis.settings.register_profile('ci', deadline=None, derandomize=True)
 hypothesis.settings.load_profile('ci' if os.environ.get('CI') else 'local')
 
+# Folders of which no test runs without a package.
+collect_ignore: list[str] = []
+if importlib.util.find_spec('torch') is None:
+    collect_ignore += ['network', 'training']
+
 # One ROS domain of this machine for the session.
 HAS_ROS = importlib.util.find_spec('rclpy') is not None
 if HAS_ROS:
@@ -33,10 +38,10 @@ if HAS_ROS:
     # None that a tool takes for itself, see `node_process.domain_of`, and not the same in two
     # processes that test side by side.
     worker = os.environ.get('PYTEST_XDIST_WORKER')
-    number = os.getppid() + 5 * int(worker.removeprefix('gw')) if worker else os.getpid()
+    number = os.getppid() + 3 * int(worker.removeprefix('gw')) if worker else os.getpid()
     os.environ['ROS_DOMAIN_ID'] = str(81 + number % 20)
 else:
-    collect_ignore = ['messages', 'ros', 'tools', 'pairing/test_camera_infos.py']
+    collect_ignore += ['messages', 'ros', 'tools', 'pairing/test_camera_infos.py']
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 

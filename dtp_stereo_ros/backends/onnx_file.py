@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import models
-from ..errors import ModelError
+from ..errors import BackendError, ModelError, StereoError
 from ..models import ModelSpec
 from ..sizes import MAX_PIXELS
 from ..stereo import Float32Array
@@ -65,24 +65,30 @@ def smallest_size(spec: ModelSpec) -> tuple[int, int]:
     return spec.fixed_size or (side, side)
 
 
-def found_outputs(
+def tried(
     file: OnnxFile,
-    spec: ModelSpec,
     inputs: Inputs,
     ports: Sequence[Port],
     names: list[str],
     run: Callable[[list[str], dict[str, AnyArray], tuple[int, int]], list[AnyArray]],
-) -> Outputs:
-    """Outputs of a model that has just been loaded: what cannot run fails now, not at a frame.
+    precision: str,
+) -> tuple[ModelSpec, Outputs]:
+    """The spec and the outputs of a model that has just been loaded.
 
-    A model of another project is examined, and the log names what it seems to want.
+    What cannot run fails now, not at a frame. A model of another project is examined: its sizes
+    are found, and the log names what it seems to want.
 
     Args:
         file: of the model.
-        spec: complete.
         inputs: as they are set.
         ports, names: of all inputs and outputs.
         run: names of outputs, inputs and (height, width) of the images to these outputs.
+        precision: what it runs in.
+
+    Raises:
+        ModelError: the fixed size is none of an image, or no output is a disparity.
+        BackendError: it does not run.
+        ConfigError: the settings name other outputs.
     """
 
     def run_all(
@@ -91,39 +97,64 @@ def found_outputs(
         feed = Inputs.of(file.path, ports, options).feed(left, right)
         return dict(zip(names, run(names, feed, (left.shape[2], left.shape[3])), strict=True))
 
-    size, options = _trial_size(spec), inputs.options
-    grey = np.full((1, 3, *size), 128, np.float32)
-    outputs = Outputs.of(file.path, run_all(options, grey, grey), size, options)
+    def outputs_for(size: tuple[int, int]) -> Outputs:
+        grey = np.full((1, 3, *size), 128, np.float32)
+        return Outputs.of(file.path, run_all(inputs.options, grey, grey), size, inputs.options)
+
+    spec = complete(file.spec, inputs, precision)
     if spec.foreign:
-        _tell(file, inputs, outputs, trial.examine(file.path, inputs, outputs, size, run_all))
-    return outputs
+        if spec.fixed_size is None:
+            spec = replace(spec, padding_multiple=_multiple(outputs_for))
+        size = _trial_size(spec)
+        outputs = outputs_for(size)
+        finding = trial.examine(file.path, inputs, outputs, size, run_all)
+        _tell(file.path, spec, inputs, outputs, finding)
+    else:
+        outputs = outputs_for(smallest_size(spec))
+    return replace(spec, has_confidence=outputs.confidence is not None), outputs
 
 
-def _tell(file: OnnxFile, inputs: Inputs, outputs: Outputs, finding: str | None) -> None:
+def _multiple(outputs_for: Callable[[tuple[int, int]], Outputs]) -> int:
+    """The least of `models.PADDINGS` that sizes must be multiples of, px.
+
+    Raises:
+        StereoError: it runs with none of them, as of the least.
+    """
+    first: StereoError | None = None
+    for multiple in models.PADDINGS:
+        try:
+            outputs_for((3 * multiple, 5 * multiple))  # multiples of no larger one
+            return multiple
+        except (ModelError, BackendError) as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+def _tell(
+    path: Path, spec: ModelSpec, inputs: Inputs, outputs: Outputs, finding: str | None
+) -> None:
     """Log what is assumed of a model that says nothing about itself, and what a trial found."""
     options = inputs.options
     _log.warning(
         '%s says nothing about itself; assumed, unless settings model_* say otherwise: %s; '
         '%s images of %s; output %s in px; padding to multiples of %d px; disparities up to %d px',
-        file.path,
+        path,
         inputs.text,
         options.channels.upper(),
         options.input_range,
         outputs.disparity,
-        file.spec.padding_multiple,
-        file.spec.max_disparity_px,
+        spec.padding_multiple,
+        spec.max_disparity_px,
     )
     if finding:
         _log.warning(finding)
 
 
 def _trial_size(spec: ModelSpec) -> tuple[int, int]:
-    """(height, width) px of the pair that a model is tried on when it starts.
-
-    That of `trial.SIZE` for a model that says nothing about itself, else at little cost.
-    """
-    if spec.fixed_size or not spec.foreign:
-        return smallest_size(spec)
+    """(height, width) px of the pair that a model of another project is examined on."""
+    if spec.fixed_size:
+        return spec.fixed_size
     multiple = spec.padding_multiple
     height, width = (-(-side // multiple) * multiple for side in trial.SIZE)
     return height, width

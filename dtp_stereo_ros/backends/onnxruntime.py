@@ -7,7 +7,6 @@ import io
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from ..system import physical_cores
 from . import onnx_plugins
 from .base import Image, size_of
 from .engine_cache import EngineCache
-from .onnx_file import OnnxFile, complete, found_outputs, smallest_size
+from .onnx_file import OnnxFile, smallest_size, tried
 from .onnx_memory import DeviceMemory
 from .onnx_plugins import Comparison
 from .ports import AnyArray, Inputs, PortOptions
@@ -84,12 +83,7 @@ class OnnxRuntimeBackend:
         ports = [port_of(i) for i in self._session.get_inputs()]
         self._inputs = Inputs.of(file.path, ports, PortOptions.of(config))
         names = [o.name for o in self._session.get_outputs() if is_numbers(o.type)]
-        spec = complete(file.spec, self._inputs, precision)
-        self._outputs = found_outputs(file, spec, self._inputs, ports, names, self._run)
-        self._spec = replace(
-            spec,
-            has_confidence=self._outputs.confidence is not None,
-        )
+        self._spec, self._outputs = tried(file, self._inputs, ports, names, self._run, precision)
         self._comparison: Comparison | None = None
         if plugin := onnx_plugins.plugin_of(self._session):
             reference = Reference(file.path, config.threads)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from ..models import ModelSpec
 from ..stereo import Float32Array
 from ..timing import undisturbed
 from .base import Image, size_of
-from .onnx_file import OnnxFile, complete, found_outputs
+from .onnx_file import OnnxFile, tried
 from .ports import AnyArray, Inputs, Port, PortOptions
 
 _DEVICE = 'CPU'
@@ -84,12 +83,7 @@ class OpenVinoBackend:
             if port.get_element_type().get_type_name() in _TYPES
         ]
         self._requests: OrderedDict[tuple[int, int], Any] = OrderedDict()
-        spec = complete(file.spec, self._inputs, precision)
-        self._outputs = found_outputs(file, spec, self._inputs, ports, names, self._run)
-        self._spec = replace(
-            spec,
-            has_confidence=self._outputs.confidence is not None,
-        )
+        self._spec, self._outputs = tried(file, self._inputs, ports, names, self._run, precision)
 
     @property
     def spec(self) -> ModelSpec:

@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from collections import OrderedDict
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from ..config import PipelineConfig
@@ -21,7 +21,7 @@ from .cuda import Cuda
 from .engine import Engine, build, logger_of
 from .engine_files import EngineFiles, EngineKey
 from .half_onnx import half_model
-from .onnx_file import OnnxFile, complete, found_outputs
+from .onnx_file import OnnxFile, tried
 from .ports import Inputs, PortOptions
 from .reference import Reference
 
@@ -58,15 +58,15 @@ class TensorRtBackend:
         self._logger = logger_of(self._trt)
         self._reference = Reference(file.path, config.threads)
         self._inputs = Inputs.of(file.path, self._reference.ports, PortOptions.of(config))
-        spec = complete(file.spec, self._inputs, self._precision)
         # On a small pair, in ONNX Runtime.
         ports, names, run = self._reference.ports, self._reference.names, self._reference.run
-        self._outputs = found_outputs(
-            file, spec, self._inputs, ports, names, lambda wanted, feed, _: run(wanted, feed)
-        )
-        self._spec = replace(
-            spec,
-            has_confidence=self._outputs.confidence is not None,
+        self._spec, self._outputs = tried(
+            file,
+            self._inputs,
+            ports,
+            names,
+            lambda wanted, feed, _: run(wanted, feed),
+            self._precision,
         )
         self.compiling = False
         self._engines: OrderedDict[tuple[int, int], Engine] = OrderedDict()

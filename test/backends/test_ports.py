@@ -16,6 +16,8 @@ from dtp_stereo_ros.backends.ports import Inputs, Outputs, Port, PortOptions
 from dtp_stereo_ros.backends.trial import pair_of
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import ConfigError, ModelError
+from dtp_stereo_ros.pipeline import StereoPipeline
+from dtp_stereo_ros.stereo import StereoFrame
 
 onnx = pytest.importorskip('onnx', reason='makes the models of these tests')
 helper, Types = onnx.helper, onnx.TensorProto
@@ -72,9 +74,10 @@ def _node(kind: str, inputs: Sequence[str], output: str, **how: Any) -> Any:
     return helper.make_node(kind, list(inputs), [output], **how)
 
 
-def _constant(name: str, value: float | list[int]) -> Any:
-    kind = np.float32 if isinstance(value, float) else np.int64
-    tensor = onnx.numpy_helper.from_array(np.array(value, kind))
+def _constant(name: str, value: float | list[int] | list[float]) -> Any:
+    values = np.array(value)
+    kind = np.float32 if values.dtype.kind == 'f' else np.int64
+    tensor = onnx.numpy_helper.from_array(values.astype(kind))
     return helper.make_node('Constant', [], [name], value=tensor)
 
 
@@ -283,6 +286,27 @@ def test_types_run_in_both_runtimes(runtime: str, wrap: Wrap, kind: int) -> None
     before = [_node('Cast', [n], t, to=Types.FLOAT) for n, t in (('left', 'L_'), ('right', 'R_'))]
     model = wrap(_views(kind=kind), before, [_node('Identity', ['D_'], 'out')], [_out()])
     assert _error_px(runtime, model) < 0.2
+
+
+@pytest.mark.parametrize('multiple', [64, 128])
+def test_images_are_padded_as_the_model_wants_them(
+    runtime: str, wrap: Wrap, make_frame: Callable[..., StereoFrame], multiple: int
+) -> None:
+    window = {'kernel_shape': [multiple] * 2, 'strides': [multiple] * 2}
+    after = [
+        _node('AveragePool', ['D_'], 'coarse', **window),
+        _constant('sizes', [1.0, 1.0, float(multiple), float(multiple)]),
+        _node('Resize', ['coarse', '', 'sizes'], 'fine'),
+        _constant('nothing', 0.0),
+        _node('Mul', ['fine', 'nothing'], 'zeros'),
+        _node('Add', ['D_', 'zeros'], 'out'),
+    ]
+    model = wrap(_views(), _same('left', 'right'), after, [_out()])
+    pipeline = StereoPipeline(PipelineConfig(backend=runtime, model=model))
+    assert pipeline.backend.spec.padding_multiple == multiple
+    found = pipeline.process(make_frame(12, (150, 330))).disparity_px[10:-10, 40:-10]
+    assert np.median(found) == pytest.approx(12, abs=0.3)
+    pipeline.close()
 
 
 def test_layouts_run_in_both_runtimes(runtime: str, wrap: Wrap) -> None:

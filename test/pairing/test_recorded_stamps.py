@@ -8,6 +8,7 @@ that is overtaken by a whole later pair is lost, and costs no other frame.
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 import random
@@ -26,10 +27,10 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def recorded_stamps() -> tuple[list[int], str]:
-    """Left stamps of the EuRoC bag; where it is absent, 20 Hz with its measured unevenness."""
+    """Left stamps of the EuRoC bag; without it, 20 Hz with its measured unevenness."""
     root = Path(os.environ.get('DTP_STEREO_DATA') or _REPOSITORY.parent / 'shared' / 'data')
     bag = root / 'euroc' / 'euroc_rect'
-    if bag.is_dir():
+    if bag.is_dir() and importlib.util.find_spec('rosbags') is not None:
         from rosbags.highlevel import AnyReader
 
         with AnyReader([bag]) as reader:

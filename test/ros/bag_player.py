@@ -7,11 +7,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rosbags.highlevel import AnyReader
 
 from dtp_stereo_ros.ros.harness.player import PLAYER_QOS
+
+rosbags = pytest.importorskip('rosbags.highlevel', reason='reads the bag of this test')
 
 WAIT_S = 20.0
 
@@ -24,7 +26,7 @@ def play_bag(node: Node, bag: Path, speed: float) -> None:
         bag: folder or file.
         speed: 1 is as recorded, 2 twice as fast.
     """
-    with AnyReader([bag]) as reader:
+    with rosbags.AnyReader([bag]) as reader:
         publishers = {c.topic: _publisher(node, c.topic, c.msgtype) for c in reader.connections}
         deadline = time.monotonic() + WAIT_S
         while not all(p.get_subscription_count() > 0 for p in publishers.values()):

@@ -6,7 +6,9 @@ import math
 
 import pytest
 
-from tools.truth_free import MEASURES, Figures, correlation, report
+pytest.importorskip('tqdm')
+
+from tools.truth_free import MEASURES, Figures, correlation, report  # needs tqdm
 
 
 def test_rank_correlation_by_hand() -> None:
