@@ -231,6 +231,7 @@ def test_a_threshold_that_drops_nothing_is_told(make_onnx: MakeOnnx, foreign: bo
 def test_a_failed_swap_keeps_the_old_backend_working(
     make_frame: MakeFrame, tmp_path: Path
 ) -> None:
+    pytest.importorskip('onnxruntime')
     pipeline = StereoPipeline(_SGBM)
     frame = make_frame(12)
     before = pipeline.process(frame).disparity_px

@@ -63,6 +63,7 @@ def test_all_names_import_without_ros_and_pytorch() -> None:
 
 
 def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
+    pytest.importorskip('onnxruntime')
     (example,) = re.findall(r'```python\n(.*?)```', _README.read_text(encoding='utf-8'), re.DOTALL)
     assert 'from dtp_stereo_ros import' in example
     rng = np.random.default_rng(0)

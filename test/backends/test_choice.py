@@ -108,6 +108,7 @@ def test_an_import_that_fails_inside_the_project_is_a_bug(
 
 
 def test_unknown_backends_and_models(tmp_path: Path) -> None:
+    pytest.importorskip('onnxruntime')
     with pytest.raises(BackendError, match="unknown backend 'foo'; choose auto or one of openv"):
         backends.create(PipelineConfig(backend='foo'))
     with pytest.raises(ModelError, match=r"^no model 'nosuch' with ending \.onnx or \.pt"):

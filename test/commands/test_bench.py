@@ -96,6 +96,7 @@ def test_sgbm_is_the_unit(capsys: pytest.CaptureFixture[str]) -> None:
 def test_backends_that_cannot_start_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip('onnxruntime')
     broken = tmp_path / 'broken.onnx'
     broken.write_bytes(b'no model')
     arguments = ['--size', '200x120', '--runs', '1', '--no-memory']

@@ -86,6 +86,7 @@ def test_an_interrupted_demo_takes_the_node_with_it(tmp_path: Path, ending: int)
 
 
 def test_a_node_that_cannot_start_is_one_line_with_its_reason(tmp_path: Path) -> None:
+    pytest.importorskip('onnxruntime')
     done = subprocess.run(
         [*_PYTHON, '--backend', 'onnx', '--model', '/none.onnx', '-o', str(tmp_path)],
         capture_output=True,

@@ -121,6 +121,7 @@ def test_a_lifecycle_manager_leads_the_node(
 
 @pytest.mark.usefixtures('ros')
 def test_a_model_that_is_missing_is_said_and_can_be_mended(start_depth_node: Start) -> None:
+    pytest.importorskip('onnxruntime')
     process = start_depth_node(autostart=False, backend='onnx', model='/nowhere/m.onnx')
     assert not change(Transition.TRANSITION_CONFIGURE)
     assert state() == 'unconfigured'

@@ -774,6 +774,8 @@ _PLAIN = ('backend:=sgbm', '--rate')
     ],
 )
 def test_what_the_user_can_mend_is_one_line_and_exit_2(arguments: list[str], text: str) -> None:
+    if 'backend:=onnx' in arguments:
+        pytest.importorskip('onnxruntime')
     done = run_node(*arguments) if arguments[0] in _PLAIN else run_node('--ros-args', *arguments)
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith('depth_node: ')]

@@ -36,6 +36,7 @@ def test_figures_of_a_real_node(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_node_that_ends_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip('onnxruntime')
     options = ['bench', '--node', '--size', '160x120', '--backend', 'onnx', '--seconds', '1']
     broken = tmp_path / 'broken.onnx'
     broken.write_bytes(b'no model')

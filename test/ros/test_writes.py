@@ -123,6 +123,7 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_no_parameter_writes(node: Node, sandbox: Path, camera: Callable[[], None]) -> None:
+    pytest.importorskip('onnxruntime')
     before = {n: files(sandbox / n) for n in ('home', 'work', 'tmp', 'outside', 'code')}
     probe = Probe(node, ('disparity', 'points2', 'depth/image', 'confidence'))
     backends = [*usable(), 'sgbm']

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from rclpy.node import Node
 
 from tools.faults import fault_list, matrix, session
@@ -33,6 +34,7 @@ def test_a_dead_worker_is_told_in_diagnostics_and_a_new_process_takes_over(
 
 
 def test_a_full_disk_costs_the_engine_cache_only(node: Node, tmp_path: Path) -> None:
+    pytest.importorskip('onnxruntime')
     outcome = matrix.inject(fault('disk full'), node, tmp_path)
     assert outcome.said.startswith('engine cache: [Errno 28] No space left on device; engines')
     assert (outcome.logged, outcome.process) == (1, 'stays up')
