@@ -110,7 +110,7 @@ setup(
     package_data={'dtp_stereo_ros': ['py.typed', 'evaluation/page/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
-        (SHARE, ['package.xml']),
+        (SHARE, ['package.xml', 'LICENSE']),
         *shared_files('launch', 'launch'),
         *shared_files('config', 'config'),
         *shared_files('resource/models', 'models'),

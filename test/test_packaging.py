@@ -31,6 +31,12 @@ ROS_PACKAGES = {
     'std_msgs', 'std_srvs', 'stereo_msgs',
 }  # fmt: skip
 
+# Of the extras; package.xml has none of them.
+_EXTRAS = (
+    'accelerate', 'embreex', 'matplotlib', 'mcap', 'onnx', 'onnxruntime', 'openvino', 'ray',
+    'rerun', 'rosbags', 'selenium', 'tensorboard', 'torch', 'torch_pruning', 'tqdm',
+)  # fmt: skip
+
 
 @pytest.fixture(scope='module')
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -78,6 +84,7 @@ def test_colcon_puts_everything_where_ros2_looks(colcon_prefix: Path) -> None:
     for path in (
         share / 'ament_index/resource_index/packages/dtp_stereo',
         share / 'dtp_stereo/package.xml',
+        share / 'dtp_stereo/LICENSE',
         share / 'dtp_stereo/launch/depth.launch.py',
         share / 'dtp_stereo/config/dtp_stereo.yaml',
         share / 'dtp_stereo/config/rviz/depth.rviz',
@@ -99,6 +106,8 @@ def test_the_executable_of_a_colcon_install_runs_and_finds_the_model(
     executable = colcon_prefix / 'lib' / 'dtp_stereo' / 'dtp-stereo'
     version = _run([*sourced, str(executable), '--version'], env=_environment())
     assert version == f'dtp-stereo {dtp_stereo_ros.__version__}'
+    node = colcon_prefix / 'lib' / 'dtp_stereo' / 'depth_node'
+    _starts([*sourced, str(node)])
     installed = colcon_prefix / 'share' / 'dtp_stereo' / 'models' / MODEL
     linked = source / 'resource' / 'models' / MODEL
     found = _run([*sourced, sys.executable, '-c', _RESOLVE], env=_environment())
@@ -120,7 +129,7 @@ def test_a_wheel_in_a_fresh_environment_runs_and_finds_the_model(wheel_prefix: P
     environment = _environment()
     version = _run([str(wheel_prefix / 'bin' / 'dtp-stereo'), '--version'], env=environment)
     assert version == f'dtp-stereo {dtp_stereo_ros.__version__}'
-    assert (wheel_prefix / 'bin' / 'depth_node').is_file()
+    _starts([str(wheel_prefix / 'bin' / 'depth_node')])
     python = wheel_prefix / 'bin' / 'python'
     found = _run([str(python), '-c', _RESOLVE], env=environment)
     assert found == str(wheel_prefix / 'share' / 'dtp_stereo' / 'models' / MODEL)
@@ -139,6 +148,23 @@ def test_manifest_names_exactly_the_ros_packages_that_are_imported() -> None:
     files = [*REPOSITORY.glob('dtp_stereo_ros/**/*.py'), *REPOSITORY.glob('launch/*.py')]
     imported = set().union(*(_imports(path) for path in files)) & ROS_PACKAGES
     assert declared & ROS_PACKAGES == imported
+
+
+def test_tests_are_collected_with_the_packages_of_the_manifest_alone() -> None:
+    """As `colcon test` has them after `rosdep install`."""
+    code = f'import sys\nfor name in {_EXTRAS!r}: sys.modules[name] = None\n'
+    code += (
+        "import pytest\nsys.exit(pytest.main(['--collect-only', '-q', '-p', 'no:cacheprovider']))"
+    )
+    collected = _run([sys.executable, '-c', code], cwd=REPOSITORY)
+    assert 'error' not in collected.splitlines()[-1]
+    assert 'test/ros/test_node.py::' in collected or importlib.util.find_spec('rclpy') is None
+
+
+def _starts(node: list[str]) -> None:
+    """The node prints its help, as `ros2 run` starts it."""
+    if importlib.util.find_spec('rclpy') is not None:
+        assert _run([*node, '--help'], env=_environment()).startswith('usage: ')
 
 
 def _imports(path: Path) -> set[str]:
