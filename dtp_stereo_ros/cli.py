@@ -6,8 +6,6 @@ import argparse
 import contextlib
 import importlib
 import logging
-import os
-import select
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -16,7 +14,7 @@ from typing import NoReturn
 from . import __version__
 from .paths import remove_empty
 from .signals import unwinding
-from .user_errors import print_anything, user_line
+from .user_errors import is_read, print_anything, user_line
 
 # Subcommand -> module in `commands/`, imported only when it is asked for. Each module has HELP
 # (a line), DESCRIPTION, add_arguments(parser) and run(args) -> exit code.
@@ -74,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'{program}: interrupted', file=sys.stderr)
         return 130
     except BrokenPipeError:
-        if _is_read():
+        if is_read():
             raise
         return 141
     except Exception as error:
@@ -106,17 +104,6 @@ def _run(program: str, arguments: list[str]) -> int:
         silence_opencv()
     logging.basicConfig(format='%(levelname)s: %(message)s')
     return int(module.run(args))
-
-
-def _is_read() -> bool:
-    """Whether somebody still reads the standard output, as `head` does not after its lines."""
-    output = select.poll()
-    output.register(sys.stdout.fileno(), 0)
-    broken = any(event & select.POLLERR for _, event in output.poll(0))
-    if broken:
-        # The interpreter flushes what is left when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return not broken
 
 
 def _top_parser(arguments: list[str]) -> argparse.ArgumentParser:

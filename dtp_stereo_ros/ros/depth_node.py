@@ -15,7 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from ..errors import StereoError, one_line
-from ..user_errors import one_line_imports, print_anything, user_line
+from ..user_errors import is_read, one_line_imports, print_anything, user_line
 
 with one_line_imports('depth_node'):
     import rclpy
@@ -51,15 +51,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: ROS arguments, default those of the process.
 
     Returns:
-        0 for `--help`, 2 for arguments that the user can mend. Once ROS has started, the process
-        ends here: with 0 after SIGINT or SIGTERM, 1 when the worker died or hangs, 2 for what the
-        user can mend.
+        0 for `--help`, 141 where nobody reads that, 2 for arguments that the user can mend. Once
+        ROS has started, the process ends here: with 0 after SIGINT or SIGTERM, 1 when the worker
+        died or hangs, 2 for what the user can mend.
     """
     print_anything()
     stop = _Stop()
     given = list(sys.argv[1:] if argv is None else argv)
     if arguments.wants_help(given):
-        print(arguments.help_text())
+        try:
+            print(arguments.help_text(), flush=True)
+        except BrokenPipeError:
+            if is_read():
+                raise
+            return 141
         return 0
     try:
         arguments.check(given)

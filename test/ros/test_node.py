@@ -791,6 +791,11 @@ def test_help() -> None:
     for name, spec in (tunables(PipelineConfig) | tunables(NodeConfig)).items():
         assert f'  {name} (' in done.stdout
         assert spec.description in done.stdout
+    piped = subprocess.run(
+        f'"{sys.executable}" -m dtp_stereo_ros.ros.depth_node --help | head -1',
+        shell=True, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (piped.stdout.count('\n'), piped.stderr) == (1, '')
 
 
 def test_a_dead_worker_takes_the_process_down(node: Node, frame: StereoFrame) -> None:
