@@ -123,7 +123,7 @@ class Comparison:
         package, pair = self._plugin.package, trial.pair_of(size)
         feed, names = self._inputs.feed(pair.left, pair.right), self._outputs.names
         found, expected = (
-            self._outputs.planes(runs(names, feed), size)[0] for runs in (run, self._reference.run)
+            self._outputs.planes(runs(names, feed), size) for runs in (run, self._reference.run)
         )
         parity = Parity.of(found, expected)
         place = f'{package} beside the CPU on a textured pair of {size[1]}x{size[0]}'

@@ -174,9 +174,10 @@ class TensorRtBackend:
         """The engine beside ONNX Runtime, on a textured pair of its size."""
         pair = trial.pair_of(size)
         feed, names = self._inputs.feed(pair.left, pair.right), self._outputs.names
-        found, _ = self._outputs.planes(engine.run(names, feed), size)
-        expected, _ = self._outputs.planes(self._reference.run(names, feed), size)
-        return Parity.of(found, expected)
+        return Parity.of(
+            self._outputs.planes(engine.run(names, feed), size),
+            self._outputs.planes(self._reference.run(names, feed), size),
+        )
 
 
 def _tensorrt() -> Any:

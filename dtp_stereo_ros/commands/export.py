@@ -72,8 +72,7 @@ def run(args: argparse.Namespace) -> int:
     pair = f'the pair {args.pair[0].name}, {args.pair[1].name}' if args.pair else _DEFAULT_PAIR
     parity = export_model(args.checkpoint, args.output, name, frame, evaluation, pair)
     print(
-        f'{args.output / name}.onnx, .pt, .md: ONNX Runtime and PyTorch differ by '
-        f'{parity.median_px:.5f} px (median), {parity.p99_px:.5f} px (99 %)'
+        f'{args.output / name}.onnx, .pt, .md: ONNX Runtime and PyTorch differ by {parity.text()}'
     )
     return 0
 

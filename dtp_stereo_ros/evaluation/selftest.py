@@ -22,7 +22,7 @@ from ..backends import trial
 from ..config import PipelineConfig
 from ..errors import InputError, StereoError, one_line
 from ..markdown import table
-from ..parity import Parity, allowed_text
+from ..parity import Parity, Planes, allowed_text
 from ..stereo import Float32Array, StereoFrame
 from . import motorcycle
 from .result_file import plain
@@ -67,7 +67,7 @@ class Measured:
             percentile; None as above.
         peak_memory_mib: of the process, Python and the libraries among it.
         gpu_memory_mib: of the process on NVIDIA's GPU; None where that is not told.
-        disparity_px: (H', W') at the padded size; None where it did not run.
+        planes: disparity at the padded size, and confidence; None where it did not run.
         error_px: median over the known pixels.
     """
 
@@ -82,7 +82,7 @@ class Measured:
     frame_p95_ms: float | None = None
     peak_memory_mib: int = 0
     gpu_memory_mib: int | None = None
-    disparity_px: Float32Array | None = None
+    planes: Planes | None = None
     error_px: float = float('nan')
 
 
@@ -142,9 +142,9 @@ class Selftest:
         """Plain values."""
         rows = []
         for row in self.rows:
-            values = asdict(replace(row, measured=replace(row.measured, disparity_px=None)))
+            values = asdict(replace(row, measured=replace(row.measured, planes=None)))
             measured = values.pop('measured')
-            del measured['disparity_px'], measured['error'], measured['started']
+            del measured['planes'], measured['error'], measured['started']
             rows.append(plain({**values, **measured}))
         return {
             'format': 'dtp_stereo selftest',
@@ -162,7 +162,7 @@ class Selftest:
             'backend', 'result', 'device', 'precision', 'from the reference', 'from the truth',
             'frame', 'p95', 'start', 'first frame', 'memory',
         )  # fmt: skip
-        ran = [row for row in self.rows if row.measured.disparity_px is not None]
+        ran = [row for row in self.rows if row.measured.planes is not None]
         timed = f'inference of {self.runs} frames after {_WARM_UP}' if self.runs else 'no times'
         lines = [
             '# dtp-stereo selftest',
@@ -220,13 +220,13 @@ def _row(
     if measured.error:
         state = 'failed' if measured.started else 'not here'
         return Row(name, state, measured.error, '', None, measured)
-    assert measured.disparity_px is not None
+    assert measured.planes is not None
     if name in _REFERENCES and measured.precision == 'fp32' and _on_cpu(measured):
         references[name] = measured  # of the backends that follow
     reference, expected = '', None
     if name != 'sgbm':
         reference, expected = _reference(config, name, pair, references)
-    parity = None if expected is None else Parity.of(measured.disparity_px, expected)
+    parity = None if expected is None else Parity.of(measured.planes, expected)
     reason = ''
     if parity and not parity.fits(measured.precision):
         reason = f'differs from {reference}: {parity.text()}; {allowed_text(measured.precision)}'
@@ -237,8 +237,8 @@ def _row(
 
 def _reference(
     config: PipelineConfig, name: str, pair: Pair, references: dict[str, Measured]
-) -> tuple[str, Float32Array | None]:
-    """Name and disparity of what a backend is compared with; '' and None where there is none."""
+) -> tuple[str, Planes | None]:
+    """Name and planes of what a backend is compared with; '' and None where there is none."""
     for candidate in _REFERENCES:
         if candidate == name:
             continue
@@ -246,8 +246,8 @@ def _reference(
             own = replace(config, backend=candidate, precision='fp32')
             references[candidate] = _in_own_process(own, pair, 0, on_cpu=True)
         found = references[candidate]
-        if found.disparity_px is not None:
-            return f'{candidate} in fp32 on the CPU', found.disparity_px
+        if found.planes is not None:
+            return f'{candidate} in fp32 on the CPU', found.planes
     return '', None
 
 
@@ -284,17 +284,17 @@ def _measure(config: PipelineConfig, pair: Pair, runs: int) -> Measured:
     try:
         prepared = preprocess.prepare(pair.frame, backend.spec, 1.0)
         begun = time.perf_counter()
-        disparity_px, _ = backend.infer(prepared.left, prepared.right)
+        found = backend.infer(prepared.left, prepared.right)
         first_frame_s = time.perf_counter() - begun
         times_s = []
         for number in range((_WARM_UP + runs) if runs else 0):
             begun = time.perf_counter()
-            disparity_px, _ = backend.infer(prepared.left, prepared.right)
+            found = backend.infer(prepared.left, prepared.right)
             if number >= _WARM_UP:
                 times_s.append(time.perf_counter() - begun)
     except StereoError as error:
         return Measured(str(error), started=True)
-    restored = postprocess.restore(disparity_px, prepared.geometry)
+    restored = postprocess.restore(found[0], prepared.geometry)
     gpu_memory_mib = system.gpu_memory_mib()
     backend.close()
     measured = Measured(
@@ -304,7 +304,7 @@ def _measure(config: PipelineConfig, pair: Pair, runs: int) -> Measured:
         precision=backend.spec.precision,
         peak_memory_mib=system.peak_memory_mib(),
         gpu_memory_mib=gpu_memory_mib,
-        disparity_px=disparity_px,
+        planes=found,
         error_px=_error_px(restored, pair.truth_px),
     )
     if not runs:

@@ -119,12 +119,14 @@ def compare(network: Network, onnx_path: Path, left: Float32Array, right: Float3
     import onnxruntime
 
     with torch.inference_mode():
-        expected, _ = network(torch.from_numpy(left), torch.from_numpy(right))
+        expected = network(torch.from_numpy(left), torch.from_numpy(right))
     session = onnxruntime.InferenceSession(
         onnx_path.read_bytes(), providers=['CPUExecutionProvider']
     )
-    got = session.run(['disparity'], {'left': left, 'right': right})[0]
-    return Parity.of(got, expected.numpy())
+    disparity, confidence = session.run(
+        ['disparity', 'confidence'], {'left': left, 'right': right}
+    )
+    return Parity.of((disparity, confidence), (expected[0].numpy(), expected[1].numpy()))
 
 
 def _trace(network: Network, left: Float32Array, right: Float32Array, target: Path) -> None:
@@ -185,8 +187,7 @@ def model_card(
         **{key.replace('_', ' '): _cell(value) for key, value in meta.items()},
         f'`{name}.pt` sha256': f'`{models.sha256(folder / f"{name}.pt")}`',
         f'`{name}.onnx` sha256': f'`{models.sha256(folder / f"{name}.onnx")}`',
-        'ONNX Runtime against PyTorch': f'median {parity.median_px:.5f} px, '
-        f'99 % below {parity.p99_px:.5f} px on {_cell(pair)}',
+        'ONNX Runtime against PyTorch': f'{parity.text()} on {_cell(pair)}',
     }
     lines = [
         _heading(name),

@@ -113,8 +113,8 @@ def test_the_shipped_models_keep_their_disparity(name: str) -> None:
     pair = trial.pair_of((256, 384))  # multiples of all paddings
     found, expected = (
         ort.InferenceSession(content, providers=['CPUExecutionProvider']).run(
-            ['disparity'], {'left': pair.left, 'right': pair.right}
-        )[0]
+            ['disparity', 'confidence'], {'left': pair.left, 'right': pair.right}
+        )
         for content in (half_model(path), path.read_bytes())
     )
     parity = Parity.of(found, expected)

@@ -11,14 +11,14 @@ import pytest
 
 from dtp_stereo_ros import models
 from dtp_stereo_ros.config import PipelineConfig
-from dtp_stereo_ros.parity import Parity
+from dtp_stereo_ros.parity import Parity, Planes
 from dtp_stereo_ros.pipeline import StereoPipeline
 from dtp_stereo_ros.stereo import Float32Array, StereoCalibration, StereoFrame
 
 _MODULES = {'onnx': 'onnxruntime', 'openvino': 'openvino', 'torch': 'torch'}
 _FOLDER = Path(__file__).resolve().parents[2] / 'resource' / 'models'
 
-Match = Callable[..., Float32Array]
+Match = Callable[[str, str], Planes]
 
 if not (_FOLDER / 'dtpnet.onnx').is_file():
     pytest.skip('no shipped model in resource/models', allow_module_level=True)
@@ -41,10 +41,10 @@ def pair() -> tuple[StereoFrame, Float32Array]:
 
 @pytest.fixture(scope='module')
 def match(pair: tuple[StereoFrame, Float32Array]) -> Match:
-    """Disparity of the pair by a backend; each is run once."""
-    found: dict[tuple[str, str], Float32Array] = {}
+    """Disparity and confidence of the pair by a backend; each is run once."""
+    found: dict[tuple[str, str], Planes] = {}
 
-    def run(backend: str, precision: str) -> Float32Array:
+    def run(backend: str, precision: str) -> Planes:
         pytest.importorskip(_MODULES[backend])
         if (backend, precision) not in found:
             config = PipelineConfig(
@@ -53,7 +53,8 @@ def match(pair: tuple[StereoFrame, Float32Array]) -> Match:
                 max_depth=_FARTHEST_M,
                 model=str(_FOLDER / f'dtpnet.{"pt" if backend == "torch" else "onnx"}'),
             )
-            found[backend, precision] = StereoPipeline(config).process(pair[0]).disparity_px
+            result = StereoPipeline(config).process(pair[0])
+            found[backend, precision] = result.disparity_px, result.confidence
         return found[backend, precision]
 
     return run
@@ -68,15 +69,15 @@ def _bad_3(disparity: Float32Array, truth: Float32Array) -> float:
 def test_depth_is_good_out_of_the_box(
     match: Match, pair: tuple[StereoFrame, Float32Array], backend: str, precision: str
 ) -> None:
-    disparity = match(backend, precision)
+    disparity, _ = match(backend, precision)
     assert np.isfinite(disparity).all()
     assert _bad_3(disparity, pair[1]) < 0.09
 
 
 @pytest.mark.parametrize('backend', ['openvino', 'torch'])
 def test_backends_agree_in_fp32(match: Match, backend: str) -> None:
-    difference = np.abs(match(backend, 'fp32') - match('onnx', 'fp32'))
-    assert np.median(difference) < 0.01
+    parity = Parity.of(match(backend, 'fp32'), match('onnx', 'fp32'))
+    assert parity.fits('fp32') and parity.p99_confidence is not None, parity.text()
 
 
 def test_torch_in_bf16_is_near_fp32(match: Match) -> None:
@@ -109,10 +110,10 @@ def test_half_the_input_still_gives_input_pixels(
     pipeline = StereoPipeline(config)
     half = pipeline.process(pair[0]).disparity_px
     assert half.shape == (500, 741)
-    assert np.median(np.abs(half - match('onnx', 'fp32'))) < 1.5
+    assert np.median(np.abs(half - match('onnx', 'fp32')[0])) < 1.5
     pipeline.reconfigure(replace(config, input_scale=1.0))
     np.testing.assert_allclose(
-        pipeline.process(pair[0]).disparity_px, match('onnx', 'fp32'), atol=1e-3
+        pipeline.process(pair[0]).disparity_px, match('onnx', 'fp32')[0], atol=1e-3
     )
 
 

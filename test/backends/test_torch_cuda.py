@@ -267,9 +267,9 @@ def test_the_shipped_model_is_near_fp32_on_a_real_pair(state: State, precision: 
         np.ascontiguousarray(image[:480, :736]) for image in data.stereo_motorcycle()[:2]
     )
     backend = create(PipelineConfig(backend='torch', precision=precision, threads=1))
-    found, _ = backend.infer(left, right)
+    found = backend.infer(left, right)
     backend.close()
-    parity = Parity.of(found, expected(models.resolve('dtpnet', ('.pt',)), (left, right))[0])
+    parity = Parity.of(found, expected(models.resolve('dtpnet', ('.pt',)), (left, right)))
     assert parity.fits(precision), parity.text()
 
 

@@ -125,7 +125,11 @@ def test_a_mismatch_is_said_in_the_report() -> None:
     row = replace(_row('tensorrt', 'failed'), reason='differs from onnx', parity=Parity(2.0, 9.0))
     result = Selftest('pair', '64x64', 1, {'python': '3.11'}, [row])
     assert '- tensorrt: failed: differs from onnx' in result.as_markdown()
-    assert result.as_json()['backends'][0]['parity'] == {'median_px': 2.0, 'p99_px': 9.0}
+    assert result.as_json()['backends'][0]['parity'] == {
+        'median_px': 2.0,
+        'p99_px': 9.0,
+        'p99_confidence': None,
+    }
 
 
 def test_the_generated_pair_knows_its_truth() -> None:

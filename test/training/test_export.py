@@ -64,7 +64,7 @@ def test_the_card_names_the_pair_of_the_comparison(source, frame, tmp_path, caps
     arguments = ['export', str(source), '-o', str(tmp_path / 'out'), '--name', 'x']
     assert main([*arguments, '--pair', *pair]) == 0
     card = (tmp_path / 'out' / 'x.md').read_text()
-    assert r'px on the pair l\|1.png, r\|1.png |' in card
+    assert r' on the pair l\|1.png, r\|1.png |' in card
     assert 'Motorcycle' not in card
     export.export_model(source, tmp_path, 'mine', frame)
     assert 'px on the Motorcycle pair |' in (tmp_path / 'mine.md').read_text()
