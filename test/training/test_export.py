@@ -67,7 +67,7 @@ def test_the_card_names_the_pair_of_the_comparison(source, frame, tmp_path, caps
     assert r' on the pair l\|1.png, r\|1.png |' in card
     assert 'Motorcycle' not in card
     export.export_model(source, tmp_path, 'mine', frame)
-    assert 'px on the Motorcycle pair |' in (tmp_path / 'mine.md').read_text()
+    assert ' on the Motorcycle pair |' in (tmp_path / 'mine.md').read_text()
 
 
 def test_what_is_no_report_is_refused(source, tmp_path, capsys):
