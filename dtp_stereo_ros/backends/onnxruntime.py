@@ -298,7 +298,7 @@ def _options(threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # an error is raised, and told once
     return options
 
 

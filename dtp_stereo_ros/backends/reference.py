@@ -34,7 +34,7 @@ class Reference:
             ) from error
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # an error is raised, and told once
         try:
             self._session = ort.InferenceSession(
                 str(path), options, providers=['CPUExecutionProvider']

@@ -15,6 +15,7 @@ from dtp_stereo_ros.markdown import table
 from dtp_stereo_ros.models import ModelSpec
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.network.psmnet import PSMNet
 from dtp_stereo_ros.parity import Parity, allowed_text
 from dtp_stereo_ros.preprocess import planes, prepare
 from dtp_stereo_ros.stereo import Float32Array, StereoFrame
@@ -86,9 +87,15 @@ def export_onnx(source: Path, target: Path, frame: StereoFrame) -> Parity:
     Height and width stay free; both must be multiples of the padding that the metadata name.
 
     Raises:
-        ModelError: `source` is unusable, or the exported model disagrees (nothing is written).
+        ModelError: `source` is unusable or of no form of ONNX, or the exported model disagrees
+            (nothing is written).
     """
     network = checkpoint.load(source)
+    if isinstance(network, PSMNet):
+        raise ModelError(
+            f'{source}: PSMNet pools over parts of the image, whose sizes ONNX would keep; run '
+            'the .pt with backend torch'
+        )
     spec = ModelSpec(network.name, network.padding_multiple, network.max_disparity_px)
     prepared = prepare(frame, spec, 1.0)
     left, right = planes(prepared.left), planes(prepared.right)

@@ -11,6 +11,7 @@ from dtp_stereo_ros.image_io import write_png
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
+from dtp_stereo_ros.network.psmnet import PSMNet, PSMNetConfig
 from dtp_stereo_ros.parity import Parity
 from dtp_stereo_ros.stereo import StereoFrame
 from dtp_stereo_ros.training import export
@@ -120,6 +121,15 @@ def test_a_folder_in_place_of_a_file_is_named(source, frame, tmp_path, ending):
     with pytest.raises(InputError, match=rf'x\{ending}: is a folder; give another --name'):
         export.export_model(source, tmp_path, 'x', frame)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['best.pt', f'x{ending}']
+
+
+def test_psmnet_has_no_onnx_form(frame, tmp_path):
+    """Its graph would run on images of the size of its pair alone."""
+    source = tmp_path / 'best.pt'
+    checkpoint.save(source, PSMNet(PSMNetConfig(16, (1, 1, 1, 1))).eval(), {})
+    with pytest.raises(ModelError, match=r'PSMNet pools .* run the \.pt with backend torch$'):
+        export.export_model(source, tmp_path, 'x', frame)
+    assert [path.name for path in tmp_path.iterdir()] == ['best.pt']
 
 
 @pytest.mark.parametrize('name', ['dtpnet', 'dtpnet-small'])
