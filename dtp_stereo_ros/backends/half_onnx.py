@@ -68,7 +68,8 @@ class _Converter:
         self._graph = graph
         self._floats = floats
         self._constants = _constants(onnx, graph)
-        self._outputs = {value.name for value in graph.output}
+        # What is read from outside of the nodes: of the graph, and by the branches of an If.
+        self._outputs = {value.name for value in graph.output} | _read_within(graph)
         self._half: set[str] = set()  # tensors that are in fp16
         self._cast: dict[tuple[str, bool], str] = {}  # (tensor, to fp16) -> its other form
         self._nodes: list[Any] = []
@@ -135,7 +136,7 @@ class _Converter:
         return target
 
     def _keep_output(self, node: Any, index: int, name: str) -> None:
-        """An output of the graph that is made in fp16 is given out in fp32."""
+        """An output that is made in fp16 is given out in fp32."""
         inner = f'{name}_fp16'
         node.output[index] = inner
         self._half.discard(name)
@@ -148,6 +149,25 @@ class _Converter:
                 'Cast', [inner], [name], f'cast_{name}', to=self._onnx.TensorProto.FLOAT
             )
         )
+
+
+def _read_within(graph: Any) -> set[str]:
+    """Names that the graphs in nodes (If, Loop, Scan) read, of their own and from around them."""
+    inner = [
+        body
+        for node in graph.node
+        for attribute in node.attribute
+        for body in (*attribute.graphs, *([attribute.g] if attribute.HasField('g') else []))
+    ]
+    return {
+        name
+        for body in inner
+        for name in (
+            *(name for node in body.node for name in node.input),
+            *(value.name for value in body.output),
+            *_read_within(body),
+        )
+    }
 
 
 def _constants(onnx: Any, graph: Any) -> dict[str, Any]:

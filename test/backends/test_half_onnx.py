@@ -28,6 +28,7 @@ def _write(path: Path, nodes: Sequence[Any], outputs: Sequence[str]) -> Path:
     weights = np.random.default_rng(0).standard_normal((3, 3, 3, 3)).astype(np.float32)
     tensors = {'x_max': np.array(255, np.float32), 'kernel': weights, 'kernel of nobody': weights}
     tensors['bias'] = weights[:, 0, 0, 0]
+    tensors['half'] = np.array(0.5, np.float32)
     graph = helper.make_graph(
         nodes,
         'graph',
@@ -93,6 +94,39 @@ def test_an_output_that_is_made_in_fp16_is_given_out_in_fp32(tmp_path: Path) -> 
     for found, expected in zip(_run(half, values), _run(path.read_bytes(), values), strict=True):
         assert found.dtype == np.float32
         assert np.allclose(found, expected, atol=5e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize('bright', [True, False])
+def test_what_the_branches_of_an_if_read_stays_fp32(tmp_path: Path, bright: bool) -> None:
+    def branch(name: str, *nodes: Any) -> Any:
+        value = helper.make_tensor_value_info(name, FLOAT, None)
+        return helper.make_graph(nodes, name, [], [value])
+
+    path = _write(
+        tmp_path / 'if.onnx',
+        [
+            helper.make_node('Conv', ['x', 'kernel', 'bias'], ['c'], 'conv', pads=[1] * 4),
+            helper.make_node('Relu', ['c'], ['r'], 'relu'),
+            helper.make_node('ReduceMean', ['x'], ['mean'], 'mean', keepdims=0),
+            helper.make_node('Greater', ['mean', 'half'], ['is bright'], 'compare'),
+            helper.make_node(
+                'If',
+                ['is bright'],
+                ['y'],
+                'if',
+                then_branch=branch('t', helper.make_node('Mul', ['c', 'x_max'], ['t'])),
+                else_branch=branch('e', helper.make_node('Identity', ['r'], ['e'])),
+            ),
+        ],
+        ['y'],
+    )
+    half = half_model(path)
+    onnx.checker.check_model(onnx.load_model_from_string(half), full_check=True)
+    values = np.random.default_rng(1).uniform(0, 1, (1, 3, 16, 16)).astype(np.float32)
+    values = values + 1 if bright else values * 0.4
+    (expected,), (found,) = _run(path.read_bytes(), values), _run(half, values)
+    assert found.dtype == np.float32
+    assert np.allclose(found, expected, atol=5e-3 * np.abs(expected).max())
 
 
 def test_what_has_no_fp16_form(tmp_path: Path) -> None:
