@@ -141,9 +141,10 @@ class PagePictures:
         return [chosen[index] for index in sorted(chosen)]
 
     def extremes(self) -> dict[str, list[int]]:
-        """'worst' and 'best' to indices of frames, the most extreme first."""
+        """'worst' and 'best' to indices of frames, the most extreme first; none is in both."""
+        count = len({index for found in self._ends.values() for _, index, _ in found}) // 2
         return {
-            name: [index for _, index, _ in sorted(found, reverse=True)]
+            name: [index for _, index, _ in sorted(found, reverse=True)[:count]]
             for name, found in self._ends.items()
         }
 
