@@ -228,3 +228,19 @@ def test_the_cloud_turns(browse: Callable[..., Any]) -> None:
     assert canvas.get_attribute('data-frame') == '0'
     driver.find_element(By.TAG_NAME, 'body').send_keys(Keys.ARROW_RIGHT)
     WebDriverWait(driver, 10).until(lambda _: canvas.get_attribute('data-frame') != '0')
+
+
+@pytest.mark.parametrize('frames', range(10))
+def test_no_frame_is_among_the_best_and_the_worst(frames: int) -> None:
+    pictures = PagePictures()
+    pixels = np.zeros((8, 12, 3), np.uint8)
+    for index in range(frames):
+        score = FrameScore('m', index, index, index / 10, 1.0, {'photometric': index / 20})
+        frame = RecordedFrame(index, StereoFrame(pixels, pixels))
+        estimate = Estimate('m', np.full((8, 12), 3, np.float32))
+        pictures.see(JudgedFrame(frame, [estimate], {}, [score]))
+    number = min(4, frames // 2)
+    assert pictures.extremes() == {
+        'worst': [frames - 1 - place for place in range(number)],
+        'best': list(range(number)),
+    }
