@@ -28,6 +28,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_parameter_events
 
 from ..config import (
+    BACKENDS,
     WITHOUT_COUNTERPART,
     NodeConfig,
     PipelineConfig,
@@ -87,12 +88,13 @@ class Parameters:
             if not (node.has_parameter(name) or name.startswith(_QOS))
         )
         self._qos = [name for name in overrides if name.startswith(_QOS)]
-        # `auto` may take any of them.
         chosen = self.pipeline.backend
+        # `auto` takes any that runs a network.
+        read = {*BACKENDS} - {'sgbm'} if chosen == 'auto' else {chosen}
         unread = [
             f'{name} (of {self._specs[name].backend})'
             for name in sorted({*overrides} & {*self._specs})
-            if chosen != 'auto' and self._specs[name].backend not in ('', chosen)
+            if self._specs[name].backend not in {'', *read}
         ]
         if unread:
             node.get_logger().info(f'not read by backend {chosen}: {", ".join(unread)}')
