@@ -103,10 +103,6 @@ class StereoCalibration:
             height_px=max(1, round(self.height_px * sy)),
         )
 
-    def published_disparity(self, disparity_px: Float32Array) -> Float32Array:
-        """Raw disparity (px, NaN unknown) to the one for which ``Z = f T / d``. Same shape."""
-        return np.subtract(disparity_px, np.float32(self.disparity_offset_px), dtype=np.float32)
-
     def before_infinity(self, disparity_px: Float32Array) -> Float32Array:
         """Raw disparity (px) with NaN at and beyond infinity, where a point has no place.
 

@@ -104,7 +104,6 @@ def test_principal_point_offset_shifts_raw_disparity() -> None:
     np.testing.assert_array_equal(
         _plain(-31.0).depth_m(raw), np.array([[np.inf, 2.0]], np.float32)
     )
-    np.testing.assert_array_equal(_plain(-31.0).published_disparity(raw), [[0.0, 25.0]])
 
 
 def test_raw_disparity_of_special_depths() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,44 @@ def test_the_core_imports_without_ros_pytorch_and_training_tools() -> None:
             pytest.importorskip(name.rpartition('.')[2])
         code += f'import {name}\n'
     _python(code)
+
+
+def test_nothing_of_the_core_imports_ros_later_on() -> None:
+    """In functions too: whoever needs ROS asks a module of `ros`."""
+    found = {
+        (name, imported)
+        for name in _modules()
+        for imported in _imports(name)
+        if imported.partition('.')[0] in _ROS
+    }
+    assert found == set()
+
+
+def test_only_commands_and_ros_know_the_node() -> None:
+    found = {
+        name.split('.')[1]
+        for name in _modules()
+        for imported in _imports(name)
+        if imported.startswith('dtp_stereo_ros.ros.')
+    }
+    assert found == {'commands', 'start'}
+
+
+def _imports(module: str) -> set[str]:
+    """Absolute names that a module imports anywhere, for its types alone or not."""
+    path = _PACKAGE.parent.joinpath(*module.split('.'))
+    package = path.is_dir()
+    file = path / '__init__.py' if package else path.with_suffix('.py')
+    parts = module.split('.') if package else module.split('.')[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = parts[: len(parts) - node.level + 1] if node.level else []
+            base = '.'.join([*above, *([node.module] if node.module else [])])
+            found.update(f'{base}.{alias.name}' for alias in node.names)
+    return found
 
 
 def test_the_pipeline_imports_no_runtime_until_a_backend_is_asked_for() -> None:

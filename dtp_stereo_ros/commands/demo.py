@@ -6,8 +6,8 @@ import argparse
 import os
 import statistics
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,27 +135,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-@contextmanager
-def _ros() -> Iterator[None]:
-    """Initialise rclpy, and end it whatever happens."""
+def _ros() -> AbstractContextManager[None]:
+    """rclpy, from the beginning to the end of a `with`."""
     try:
-        import rclpy
-        from rclpy.signals import SignalHandlerOptions
-
-        from ..ros.harness.node_process import LARGE_MESSAGES_ENV, domain_of
+        from ..ros.harness.demo_node import running_rclpy
     except ImportError as error:
         raise without_ros('demo', error, 'demo') from error
-    # A domain of its own is neither heard by, nor disturbed by, what else runs in the network.
-    domain = domain_of(os.getpid())
-    for name, value in {**LARGE_MESSAGES_ENV, 'ROS_DOMAIN_ID': domain}.items():
-        os.environ.setdefault(name, value)
-
-    # Ours stay, so that Ctrl-C and SIGTERM unwind the stack and take the node down.
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        yield
-    finally:
-        rclpy.try_shutdown()
+    return running_rclpy()
 
 
 def _namespace() -> str:
@@ -173,11 +159,10 @@ def _start_node(args: argparse.Namespace, log: Path) -> NodeProcess:
 
 
 def _session(node: NodeProcess) -> Session:
-    import rclpy
-
+    from ..ros.harness.demo_node import demo_node
     from ..ros.harness.player import FramePublisher
 
-    ros = rclpy.create_node('demo', namespace=_namespace())
+    ros = demo_node(_namespace())
     return Session(node, ros, FramePublisher(ros))
 
 
