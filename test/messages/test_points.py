@@ -36,6 +36,40 @@ def test_finite_points_are_read(point_step: int, kind: int) -> None:
     assert read_points(cloud(point_step, kind), '/scan').tolist() == [[1, 2, 3]]
 
 
+@pytest.mark.parametrize('order', ['<', '>'])
+@pytest.mark.parametrize('padding', [0, 5])
+def test_any_layout_is_read(order: str, padding: int) -> None:
+    """Fields in another order and with others between, padded rows, either byte order."""
+    layout = np.dtype(
+        {
+            'names': ['ring', 'z', 'x', 'y'],
+            'formats': ['u1', f'{order}f8', f'{order}f4', f'{order}f4'],
+            'offsets': [0, 3, 12, 17],
+            'itemsize': 23,
+        }
+    )
+    points = np.zeros((2, 3), layout)
+    points['ring'], points['x'] = 255, np.arange(6).reshape(2, 3)
+    points['y'], points['z'] = 0.5, [[10, 11, 12], [13, 14, np.inf]]
+    rows = np.full((2, 3 * 23 + padding), 171, np.uint8)
+    rows[:, : 3 * 23] = points.view(np.uint8).reshape(2, -1)
+    kinds = {'x': PointField.FLOAT32, 'y': PointField.FLOAT32, 'z': PointField.FLOAT64}
+    message = PointCloud2(
+        height=2,
+        width=3,
+        is_bigendian=order == '>',
+        fields=[
+            PointField(name=name, offset=offset, datatype=kinds.get(name, PointField.UINT8))
+            for name, offset in zip(layout.names, (0, 3, 12, 17), strict=True)
+        ],
+        point_step=23,
+        row_step=rows.shape[1],
+        data=rows.tobytes(),
+    )
+    expected = [[0, 0.5, 10], [1, 0.5, 11], [2, 0.5, 12], [3, 0.5, 13], [4, 0.5, 14]]
+    assert read_points(message, '/scan').tolist() == expected
+
+
 @pytest.mark.parametrize('point_step', [0, 4, 8, 11])
 def test_points_smaller_than_their_fields_are_refused(point_step: int) -> None:
     with pytest.raises(InputError, match=r'/scan: .* do not fit'):

@@ -27,6 +27,7 @@ from dtp_stereo_ros.messages.results import (
 )
 from dtp_stereo_ros.ros.message_types import ROS_TYPES
 from dtp_stereo_ros.ros.outputs import OUTPUT_TYPES
+from dtp_stereo_ros.row_parts import row_parts
 from dtp_stereo_ros.stereo import StereoCalibration, StereoResult
 from dtp_stereo_ros.topics import OUTPUTS
 
@@ -191,6 +192,23 @@ def test_cloud_without_colour(avoid_padding: bool, step: int) -> None:
     assert (msg.point_step, len(msg.data)) == (step, 8 * step)
 
 
+def test_a_cloud_of_several_parts_has_no_seams() -> None:
+    """Its points are computed some rows at a time."""
+    height, width = 170, 1000
+    assert len(list(row_parts(height, width))) == 3
+    depth = np.random.default_rng(0).uniform(1, 9, (height, width)).astype(np.float32)
+    color = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+    calibration = StereoCalibration(400.0, 300.0, 499.5, 499.5, 84.5, 0.1, width, height)
+    msg = point_cloud(ROS_TYPES, depth, calibration, HEADER, color, avoid_padding=True)
+    points = np.frombuffer(msg.data, '<f4').reshape(height, width, 4)
+    rows, columns = np.indices((height, width))
+    np.testing.assert_allclose(points[..., 0], (columns - 499.5) * depth / 400, rtol=1e-5)
+    np.testing.assert_allclose(points[..., 1], (rows - 84.5) * depth / 300, rtol=1e-5)
+    np.testing.assert_array_equal(points[..., 2], depth)
+    packed = np.ascontiguousarray(points[..., 3]).view(np.uint8).reshape(height, width, 4)
+    np.testing.assert_array_equal(packed[..., :3], color[..., ::-1])
+
+
 def test_voxel_cloud_is_one_dense_row() -> None:
     depth = np.array([[2, 2, np.nan, 2], [4, 4, 4, 4]], np.float32)
     msg = voxel_cloud(ROS_TYPES, depth, CALIBRATION, HEADER, COLOR, True, 1.0)
@@ -206,13 +224,16 @@ def test_voxel_cloud_is_one_dense_row() -> None:
 def test_filters_of_the_cloud_work_together() -> None:
     depth = np.array([[2, 9, np.inf, 9], [9, 9, 9, 9]], np.float32)
     result = StereoResult(CALIBRATION.raw_disparity(depth), None, 0.0, 64.0)
-    computed = Computed(result, CALIBRATION, COLOR, CameraInfo(), HEADER, 8.0)
+    color = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    computed = Computed(result, CALIBRATION, color, CameraInfo(), HEADER, 8.0)
     config = NodeConfig(decimation=2, invalid_as_inf=True, avoid_point_cloud_padding=True)
     msg = cloud_of(ROS_TYPES, computed, config)
     assert (msg.height, msg.width, msg.is_dense) == (1, 2, False)
     points = np.frombuffer(msg.data, '<f4').reshape(2, 4)[:, :3]
     # columns 0 and 2 of row 0: x = (column - 3) z / 400, y = -z / 400
     np.testing.assert_allclose(points, [[-0.015, -0.005, 2], [-0.02, -0.02, 8]], rtol=1e-5)
+    colors = np.frombuffer(msg.data, np.uint8).reshape(2, 16)[:, 12:]
+    assert colors.tolist() == [[2, 1, 0, 0], [8, 7, 6, 0]]  # of columns 0 and 2
     grid = cloud_of(
         ROS_TYPES, computed, dataclasses.replace(config, voxel_size=10.0, use_color=False)
     )
