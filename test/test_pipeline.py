@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dtp_stereo_ros.config import PipelineConfig
 from dtp_stereo_ros.errors import ConfigError, InputError, ModelError
 from dtp_stereo_ros.pipeline import StereoPipeline
-from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame
+from dtp_stereo_ros.stereo import Float32Array, StereoCalibration, StereoFrame, UInt8Array
 
 MakeFrame = Callable[..., StereoFrame]
 MakeOnnx = Callable[..., Path]
@@ -191,6 +191,25 @@ def test_left_right_check_drops_what_only_the_left_camera_sees(
     seen = checked[36:84, 230:310]
     assert np.isfinite(seen).mean() > 0.9
     assert np.nanmedian(seen) == pytest.approx(10, abs=0.5 / scale)
+
+
+@pytest.mark.parametrize('scale', [0.5, 1.0, 2.0])
+def test_the_left_right_check_counts_pixels_of_the_input(
+    make_frame: MakeFrame, monkeypatch: pytest.MonkeyPatch, scale: float
+) -> None:
+    """Views that differ by 1.2 px of the input."""
+    pipeline = StereoPipeline(replace(_SGBM, input_scale=scale))
+    answers = [10 * scale, 11.2 * scale]
+
+    def infer(left: UInt8Array, _: UInt8Array) -> tuple[Float32Array, None]:
+        answers.reverse()
+        return np.full(left.shape[:2], answers[0], np.float32), None
+
+    monkeypatch.setattr(pipeline.backend, 'infer', infer)
+    for check_px, share in ((1.1, 0.0), (1.3, 1.0)):
+        pipeline.reconfigure(replace(pipeline.config, left_right_check=check_px))
+        found = pipeline.process(make_frame(7, (64, 128))).disparity_px[:, 40:]
+        assert np.isfinite(found).mean() == share
 
 
 def test_reconfigure_replaces_the_backend_only_when_needed(make_onnx: MakeOnnx) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -116,9 +120,23 @@ def test_maps_are_made_once_per_calibration(monkeypatch: pytest.MonkeyPatch) -> 
     for _ in range(3):
         rectifier.rectify(image, info)
     assert len(made) == 1
-    info.d[0] += 0.01
-    rectifier.rectify(image, info)
-    assert len(made) == 2
+    fields = [(info.d, 0, 0.01), (info.k, 2, 1.0), (info.r, 0, 1e-4), (info.p, 0, 1.0)]
+    changes: list[Callable[[], object]] = [
+        *(partial(operator.setitem, values, at, values[at] + by) for values, at, by in fields),
+        partial(setattr, info, 'binning_x', 2),
+        partial(setattr, info, 'binning_y', 2),
+        partial(setattr, info.roi, 'x_offset', 8),
+        partial(setattr, info.roi, 'y_offset', 8),
+        partial(setattr, info, 'distortion_model', 'rational_polynomial'),
+    ]
+    info.roi.width, info.roi.height = 2 * WIDTH, 2 * HEIGHT
+    for number, change in enumerate(changes, start=2):
+        change()
+        if info.distortion_model == 'rational_polynomial':
+            info.d = [*info.d, 0.0, 0.0, 0.0]
+        for _ in range(2):
+            rectifier.rectify(image, info)
+        assert len(made) == number, change
 
 
 def no_rotation(info: CameraInfo) -> None:

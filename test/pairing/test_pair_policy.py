@@ -107,6 +107,34 @@ def test_looped_bag_goes_on() -> None:
     assert policy.counts['jump'] >= 2
 
 
+@pytest.mark.parametrize(
+    ('period', 'queue_size', 'limit'),
+    # So far behind as the queue spans, but never more than a second.
+    [(50 * MS, 5, 250 * MS), (50 * MS, 8, 400 * MS), (500 * MS, 5, 1000 * MS)],
+)
+@pytest.mark.parametrize('too_far', [False, True])
+def test_what_is_behind_the_queue_is_a_jump(
+    period: int, queue_size: int, limit: int, too_far: bool
+) -> None:
+    policy = PairPolicy(queue_size=queue_size)
+    stamps = [period * n for n in range(1, 31)]
+    feed(policy, both(stamps))
+    policy.add('left', stamps[-1] - limit - too_far, 'behind')
+    assert (policy.counts['jump'], policy.counts['late']) == ((1, 0) if too_far else (0, 1))
+
+
+@pytest.mark.parametrize(('queue_size', 'refused'), [(3, 5), (5, 5), (9, 9)])
+def test_so_many_old_images_in_a_row_are_a_jump(queue_size: int, refused: int) -> None:
+    policy = PairPolicy(queue_size=queue_size)
+    stamps = frames(30)
+    feed(policy, both(stamps))
+    for _ in range(refused):
+        policy.add('left', stamps[-2], 'old')
+        assert policy.counts['jump'] == 0
+    policy.add('left', stamps[-2], 'old')
+    assert (policy.counts['jump'], policy.counts['late']) == (1, refused)
+
+
 def test_loop_where_one_side_jumps_before_the_other_has_ended() -> None:
     policy = PairPolicy()
     stamps = frames(40)
