@@ -11,10 +11,15 @@ from .stereo import Float32Array
 
 # Median and 99th percentile, px, that a precision may differ from fp32. Measured with both shipped
 # models on Motorcycle: fp32 in OpenVINO and PyTorch 0.00000 and 0.00001, fp16 (weights and
-# tensors rounded) 0.0005 and 0.015, bf16 0.009 and 0.19.
-_ALLOWED_PX = {'fp32': (0.01, 0.1), 'fp16': (0.02, 0.5), 'bf16': (0.05, 1.0)}
+# tensors rounded) 0.0005 and 0.015, bf16 0.009 and 0.19. int8 is that of `training.quantize`.
+_ALLOWED_PX = {
+    'fp32': (0.01, 0.1),
+    'fp16': (0.02, 0.5),
+    'bf16': (0.05, 1.0),
+    'int8': (0.1, 2.0),
+}
 # 99th percentile of the confidence. Measured with all three: fp32 0.0000, fp16 0.008, bf16 0.040.
-_ALLOWED_CONFIDENCE = {'fp32': 0.01, 'fp16': 0.05, 'bf16': 0.15}
+_ALLOWED_CONFIDENCE = {'fp32': 0.01, 'fp16': 0.05, 'bf16': 0.15, 'int8': 0.25}
 
 # Disparity, px, and confidence, which may be of another size, or None, of one pair.
 Planes = tuple[Float32Array, Float32Array | None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ from dtp_stereo_ros.parity import Parity, allowed_text
 from dtp_stereo_ros.preprocess import planes, prepare
 from dtp_stereo_ros.stereo import Float32Array, StereoFrame
 
+from .quantize import ImagePair, quantize
+
 OPSET = 17
+# Key of the metadata that tell what of a graph is in int8.
+QUANTIZED = 'quantized'
 
 
 def export_model(
@@ -30,8 +35,9 @@ def export_model(
     frame: StereoFrame,
     evaluation: str = '',
     pair: str = 'the Motorcycle pair',
+    int8: Sequence[ImagePair] = (),
 ) -> Parity:
-    """Write NAME.onnx, NAME.pt and the card NAME.md to `folder`.
+    """Write NAME.onnx, NAME.pt (not of an int8 form) and the card NAME.md to `folder`.
 
     Args:
         source: checkpoint.
@@ -40,6 +46,7 @@ def export_model(
         frame: real pair on which the export is compared with the reference.
         evaluation: Markdown of `dtp-stereo eval` for the card, or ''.
         pair: what the card calls `frame`.
+        int8: pairs for the int8 form of the .onnx (`quantize`); none leaves it in fp32.
 
     Raises:
         InputError: a folder, or a file that is no earlier export, has one of these names.
@@ -60,11 +67,13 @@ def export_model(
     ):
         if path.exists() and not own:
             raise InputError(f'{path}: is no earlier export; give another --name or folder')
-    parity = export_onnx(source, target, frame)
-    if not is_source:
+    parity = export_onnx(source, target, frame, int8)
+    # An int8 form has no weights of its own.
+    weights = source if int8 else copy
+    if weights is copy and not is_source:
         checkpoint.save(copy, checkpoint.load(source), checkpoint.read(source)['meta'])
     with atomic(card) as file:
-        file.write(model_card(name, folder, parity, evaluation, pair).encode())
+        file.write(model_card(name, target, weights, parity, evaluation, pair).encode())
     return parity
 
 
@@ -81,10 +90,13 @@ def _heading(name: str) -> str:
     return f'# {name}\n'
 
 
-def export_onnx(source: Path, target: Path, frame: StereoFrame) -> Parity:
+def export_onnx(
+    source: Path, target: Path, frame: StereoFrame, int8: Sequence[ImagePair] = ()
+) -> Parity:
     """Write `source` (.pt) as `target` (.onnx), with metadata, if it agrees on `frame`.
 
-    Height and width stay free; both must be multiples of the padding that the metadata name.
+    Height and width stay free; both must be multiples of the padding that the metadata name. With
+    pairs for `int8`, what is written and compared is its int8 form.
 
     Raises:
         ModelError: `source` is unusable or of no form of ONNX, or the exported model disagrees
@@ -103,10 +115,15 @@ def export_onnx(source: Path, target: Path, frame: StereoFrame) -> Parity:
     try:
         _trace(network, left, right, temporary)
         _describe(network, temporary, source, target.stem)
+        precision = 'int8' if int8 else 'fp32'
+        if int8:
+            quantized = quantize(temporary, int8)
+            temporary.write_bytes(quantized.model)
+            _add_metadata(temporary, {QUANTIZED: quantized.text()})
         parity = compare(network, temporary, left, right)
-        if not parity.fits('fp32'):
+        if not parity.fits(precision):
             raise ModelError(
-                f'{target}: differs from PyTorch: {parity.text()}; {allowed_text("fp32")}; not '
+                f'{target}: differs from PyTorch: {parity.text()}; {allowed_text(precision)}; not '
                 'written'
             )
         temporary.replace(target)
@@ -156,9 +173,6 @@ def _trace(network: Network, left: Float32Array, right: Float32Array, target: Pa
 
 def _describe(network: Network, path: Path, source: Path, name: str) -> None:
     """Write what `models.onnx_spec` reads, and which checkpoint this was, into the file."""
-    import onnx
-
-    model = onnx.load(path)
     facts = {
         'name': name,
         'padding_multiple': network.padding_multiple,
@@ -167,6 +181,13 @@ def _describe(network: Network, path: Path, source: Path, name: str) -> None:
         'precision': 'fp32',
         'checkpoint_sha256': models.sha256(source),
     }
+    _add_metadata(path, facts)
+
+
+def _add_metadata(path: Path, facts: Mapping[str, object]) -> None:
+    import onnx
+
+    model = onnx.load(path)
     for key, value in facts.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = models.METADATA_PREFIX + key, str(value)
@@ -175,27 +196,36 @@ def _describe(network: Network, path: Path, source: Path, name: str) -> None:
 
 
 def model_card(
-    name: str, folder: Path, parity: Parity, evaluation: str, pair: str = 'the Motorcycle pair'
+    name: str,
+    exported: Path,
+    weights: Path,
+    parity: Parity,
+    evaluation: str,
+    pair: str = 'the Motorcycle pair',
 ) -> str:
     """Markdown that tells what a shipped model is and how it was made.
 
     Args:
-        name: of the model; `folder` holds its .pt and .onnx.
-        folder: where they are.
+        name: of the model.
+        exported: its .onnx.
+        weights: its .pt, or that of which `exported` is the int8 form.
         parity: of the export.
         evaluation: Markdown of `dtp-stereo eval`, or ''.
         pair: that the parity is of.
     """
-    content = checkpoint.read(folder / f'{name}.pt')
-    network = checkpoint.load(folder / f'{name}.pt')
+    content = checkpoint.read(weights)
+    network = checkpoint.load(weights)
     meta: dict[str, Any] = content['meta']
     facts = {
         'architecture': f'`{content["config"]}`',
         **{key.replace('_', ' '): _cell(value) for key, value in meta.items()},
-        f'`{name}.pt` sha256': f'`{models.sha256(folder / f"{name}.pt")}`',
-        f'`{name}.onnx` sha256': f'`{models.sha256(folder / f"{name}.onnx")}`',
+        f'`{weights.name}` sha256': f'`{models.sha256(weights)}`',
+        f'`{exported.name}` sha256': f'`{models.sha256(exported)}`',
         'ONNX Runtime against PyTorch': f'{parity.text()} on {_cell(pair)}',
     }
+    metadata = models.onnx_metadata(exported.read_bytes())
+    if text := metadata.get(models.METADATA_PREFIX + QUANTIZED):
+        facts['int8'] = text
     lines = [
         _heading(name),
         f'{checkpoint.parameter_count(network) / 1e6:.2f} M parameters; disparities 0 to '
