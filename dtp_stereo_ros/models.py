@@ -121,6 +121,8 @@ def _resolved(name_or_path: str, suffixes: Sequence[str]) -> Path:
         path = expanded(name_or_path)
         if path.suffix not in suffixes:
             raise ModelError(f'{path}: {kinds} is read here; name a model of that kind')
+        if path.is_dir():
+            raise ModelError(f'{path}: is a folder; name the model in it')
         if not path.is_file():
             raise ModelError(f'{path}: no such model file; check the path')
         return _bounded(path)

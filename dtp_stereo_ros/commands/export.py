@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..evaluation import motorcycle
 from ..image_io import read_pair
+from ..models import resolve
 from ..parity import bounds_text
 from ..paths import make_folder, plain_name
 from ..stereo import StereoFrame
@@ -45,7 +46,12 @@ _GENERATOR = ('textures', 'sizes', 'seed')
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('checkpoint', type=Path, metavar='CHECKPOINT', help='a .pt file')
+    parser.add_argument(
+        'checkpoint',
+        type=Path,
+        metavar='CHECKPOINT',
+        help='a .pt file, or the name of a shipped model',
+    )
     parser.add_argument(
         '-o', '--output', type=Path, required=True, metavar='FOLDER', help='folder for the files'
     )
@@ -71,7 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export; prints the parity and where the files are."""
-    name = plain_name(args.name or args.checkpoint.stem, '--name')
+    checkpoint = resolve(str(args.checkpoint), ('.pt',))
+    name = plain_name(args.name or checkpoint.stem, '--name')
     evaluation = ''
     if args.evaluation:
         if not args.evaluation.is_file():
@@ -90,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     int8 = pairs_of(tuple(args.int8), data, PAIRS, args.output / 'cache') if args.int8 else ()
     # Names of the files without their folders, which differ between machines.
     pair = f'the pair {args.pair[0].name}, {args.pair[1].name}' if args.pair else _DEFAULT_PAIR
-    parity = export_model(args.checkpoint, args.output, name, frame, evaluation, pair, int8)
+    parity = export_model(checkpoint, args.output, name, frame, evaluation, pair, int8)
     written = '.onnx, .md' if int8 else '.onnx, .pt, .md'
     print(f'{args.output / name}{written}: ONNX Runtime and PyTorch differ by {parity.text()}')
     return 0

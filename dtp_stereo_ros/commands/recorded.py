@@ -215,10 +215,7 @@ def report(
         raise InputError('no bag could be judged')
     scored = [result.scored for result in results if result.scored.scores]
     document = as_document(scored, typed_command(), None, results, jobs, left_out)
-    if args.json:
-        write_json(args.json, document)
-    if args.report:
-        write_page(args.report / 'report.html', document, pictures)
+    # First what no folder or disk can keep from being told.
     for result in results:
         print(f'{result.name}\n\n{findings_table(result.findings)}\n')
         print(f'{measures_table(result, jobs)}\n')
@@ -228,6 +225,11 @@ def report(
     print(meanings(tuple(key for key in RECORDING_KEYS if key in known)))
     if jobs > 1:
         print(not_comparable(jobs))
+    sys.stdout.flush()
+    if args.report:
+        write_page(args.report / 'report.html', document, pictures)
+    if args.json:
+        write_json(args.json, document)
     if args.report:
         print(f'\nreport: {(args.report / "report.html").resolve()}')
     broken = [line for bound in bounds for line in bound.broken(results)]

@@ -8,6 +8,9 @@ from pathlib import Path
 from .scan import at_least_one, by_stem, files, images, only_of
 from .scene import Scene, pfm_truth
 
+# Of the names of a pair.
+_ENDINGS = ('_left', '_right')
+
 
 def pairs(root: Path) -> list[Scene]:
     """Any folder of ``NAME_left.* NAME_right.*``, with ``NAME_disp.pfm`` where there is truth."""
@@ -19,7 +22,8 @@ def pairs(root: Path) -> list[Scene]:
         left, right = (only_of(found.get(stem, []), root, f'{stem}.*') for stem in stems)
         return _scene(name, left, right, truths.get(f'{name}_disp', []))
 
-    names = [stem.removesuffix('_left') for stem in found if stem.endswith('_left')]
+    # Of both sides: where one is missing, that is told.
+    names = dict.fromkeys(stem.rpartition('_')[0] for stem in found if stem.endswith(_ENDINGS))
     scenes = [Scene.of(name, partial(scene, name)) for name in names]
     return at_least_one(scenes, root, '*_left.*')
 
@@ -36,11 +40,11 @@ def folder(root: Path) -> list[Scene]:
     truths = by_stem(files(root / 'disp', {'.pfm'})) if (root / 'disp').is_dir() else {}
 
     def scene(name: str) -> Scene:
-        left = only_of(lefts[name], root / 'left', f'{name}.*')
+        left = only_of(lefts.get(name, []), root / 'left', f'{name}.*')
         right = only_of(rights.get(name, []), root / 'right', f'{name}.*')
         return _scene(name, left, right, truths.get(name, []))
 
-    scenes = [Scene.of(name, partial(scene, name)) for name in lefts]
+    scenes = [Scene.of(name, partial(scene, name)) for name in dict.fromkeys([*lefts, *rights])]
     return at_least_one(scenes, root, 'left/*')
 
 

@@ -33,9 +33,11 @@ def _scenes(
     root: Path, views: tuple[str, str], truths: tuple[str, str], calibrations: str
 ) -> list[Scene]:
     """Scenes of the frames ``*_10.png``, the only ones with truth; without truth (testing) too."""
-    lefts = files(root / views[0], {'.png'}) if (root / views[0]).is_dir() else []
+    # Of both views: where one is missing, that is told.
+    folders = [root / view for view in views if (root / view).is_dir()]
+    names = {path.name for folder in folders for path in files(folder, {'.png'})}
     scenes = []
-    for left in lefts:
+    for left in (root / views[0] / name for name in sorted(names)):
         if not left.stem.endswith('_10'):
             continue
         paths = root / truths[0] / left.name, root / truths[1] / left.name

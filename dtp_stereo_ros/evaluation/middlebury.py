@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -71,9 +72,18 @@ def _im0_scenes(root: Path, truth_roots: list[Path]) -> list[Scene]:
         )
         right = None if truth is None else truth.with_name(truth.name.replace('0', '1'))
         scenes.append(with_right(scene, right, pfm_px))
-    scenes = [scene for scene in scenes if scene.load_truth] or scenes
+    names = ' or '.join(f'*/{name}' for name in _TRUTHS)
+    if any(scene.load_truth for scene in scenes):
+        scenes = [
+            scene
+            if scene.load_truth
+            else replace(
+                scene,
+                broken=f'{root / scene.name}: no {" or ".join(_TRUTHS)}, which other scenes have',
+            )
+            for scene in scenes
+        ]
     if not scenes:
-        names = ' or '.join(f'*/{name}' for name in _TRUTHS)
         raise InputError(f'{root}: no {names} in it; give the folder that holds the scenes')
     return scenes
 

@@ -67,6 +67,8 @@ def read(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError:
         raise ModelError(f'model {path} does not exist; check the path') from None
+    except IsADirectoryError:
+        raise ModelError(f'model {path} is a folder; name the .pt in it') from None
     except Exception as error:
         # Bytes that are no pickle make the unpickler raise nearly anything.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

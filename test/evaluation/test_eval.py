@@ -224,10 +224,13 @@ def test_a_scene_that_is_too_small_for_a_method_costs_nothing_of_the_others(
     ('kind', 'scene', 'path'),
     [
         ('pairs', 'wall', 'wall_right.png'),
+        ('pairs', 'wall', 'wall_left.png'),
+        ('middlebury_v3', 'Beta', 'Beta/disp0GT.pfm'),
         ('middlebury_classic', 'Plane', 'Plane/disp.pgm'),
         ('middlebury_classic', 'Plane', 'Plane'),
         ('middlebury_2001', 'venus', 'venus/im6.ppm'),
         ('kitti2015', '000000_10', 'image_3/000000_10.png'),
+        ('kitti2015', '000000_10', 'image_2/000000_10.png'),
     ],
 )
 def test_a_missing_file_costs_its_scene_alone(

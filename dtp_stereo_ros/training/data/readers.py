@@ -122,7 +122,8 @@ def open_pairs(spec: str, cache: Path) -> list[Scene]:
     name, colon, place = spec.partition(':')
     if name not in READERS or not colon or not place:
         raise InputError(
-            f'data {spec!r}: write synthetic, or NAME:PATH with NAME one of {", ".join(READERS)}'
+            f'data {spec!r}: write synthetic, raycast, assets:FILE, or NAME:PATH with NAME one of '
+            f'{", ".join(READERS)}'
         )
     scenes = READERS[name](place, cache)
     for scene in scenes:

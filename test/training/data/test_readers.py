@@ -134,7 +134,7 @@ def test_the_test_split_of_flyingthings_is_left_out(tmp_path):
     [
         ('bag:none.mcap', 'none.mcap: no such bag'),
         ('folder:none', 'none: no such folder'),
-        ('moon:x', "'moon:x': write synthetic, or NAME:PATH"),
+        ('moon:x', "'moon:x': write synthetic, raycast, assets:FILE, or NAME:PATH"),
         ('folder', "'folder': write synthetic"),
     ],
 )
