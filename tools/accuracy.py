@@ -82,8 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def shipped() -> list[str]:
-    """Names of the models of the repository."""
-    return sorted(file.stem for file in (ROOT / 'resource' / 'models').glob('*.onnx'))
+    """Names of the models of the repository; int8 forms are in docs/reports/performance.md."""
+    return sorted(file.stem for file in (ROOT / 'resource' / 'models').glob('*.pt'))
 
 
 def _readme(rows: Sequence[Row]) -> str:

@@ -140,3 +140,21 @@ def test_the_name_finds_it_and_it_describes_itself(name: str, range_px: int) -> 
     spec = models.onnx_spec(path, assume=False)
     assert (spec.name, spec.max_disparity_px, spec.precision) == (name, range_px, 'fp32')
     assert f'`{spec.sha256}`' in path.with_suffix('.md').read_text()
+
+
+@pytest.mark.parametrize('name', ['dtpnet', 'dtpnet-small'])
+def test_the_int8_form_is_as_good(pair: tuple[StereoFrame, Float32Array], name: str) -> None:
+    pytest.importorskip('onnxruntime')
+    bad_3 = []
+    for form in (name, f'{name}-int8'):
+        path = _FOLDER / f'{form}.onnx'
+        config = PipelineConfig(backend='onnx', model=str(path), max_depth=_FARTHEST_M)
+        pipeline = StereoPipeline(config)
+        bad_3.append(_bad_3(pipeline.process(pair[0]).disparity_px, pair[1]))
+        pipeline.close()
+    metadata = models.onnx_metadata(path.read_bytes())
+    assert metadata['dtp_stereo.quantized'].startswith('74 convolutions in int8')
+    assert bad_3[1] == pytest.approx(bad_3[0], abs=0.004)
+    card = path.with_suffix('.md').read_text()
+    assert f'`{path.name}` sha256 | `{models.sha256(path)}`' in card
+    assert f'`{name}.pt` sha256 | `{models.sha256(_FOLDER / f"{name}.pt")}`' in card

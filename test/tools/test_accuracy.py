@@ -12,7 +12,7 @@ from dtp_stereo_ros.evaluation.result_file import FORMAT, VERSION
 from tools import accuracy
 
 ROOT = Path(__file__).parents[2]
-MODELS = sorted(card.stem for card in (ROOT / 'resource' / 'models').glob('*.md'))
+MODELS = sorted(file.stem for file in (ROOT / 'resource' / 'models').glob('*.pt'))
 
 
 def methods(page: Path, section: str, column: int) -> list[str]:
