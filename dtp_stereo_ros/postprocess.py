@@ -148,8 +148,8 @@ def range_doubt(
     offset_px = calibration.disparity_offset_px
     return (
         f'nothing beyond {calibration.focal_baseline_px_m / (low_px - offset_px):.3g} m can be '
-        f'measured, as the search begins at {low_px:.4g} px; set min_disparity to '
-        f'{math.floor(offset_px)}'
+        f'measured, as the search begins at {low_px:.4g} px of the image; set min_disparity to '
+        f'{math.floor(offset_px * config.input_scale)}'
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -58,6 +60,11 @@ def test_a_search_that_begins_too_near_is_told() -> None:
     doubt = postprocess.range_doubt(0.0, calibration, config)
     assert doubt.startswith('nothing beyond 1.67 m can be measured, as the search begins at 0 px')
     assert doubt.endswith('set min_disparity to -30')
+    # The setting counts pixels of the resized image.
+    for scale, setting in ((2.0, -60), (0.5, -15)):
+        scaled = replace(config, input_scale=scale)
+        doubt = postprocess.range_doubt(0.0, calibration, scaled)
+        assert doubt.endswith(f'set min_disparity to {setting}')
     for low_px in (-30.0, 50.0 / 10.0 - 30.0):
         assert postprocess.range_doubt(low_px, calibration, config) == ''
     assert postprocess.range_doubt(0.0, None, config) == ''

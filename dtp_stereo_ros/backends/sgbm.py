@@ -19,7 +19,8 @@ _STEPS_PER_PX = 16
 # Of OpenCV's own speckle filter, where `speckle_size` leaves it to the backend.
 _SPECKLE_SIZE_PX = 100
 
-_ALL_CORES = -1  # to cv2.setNumThreads, which counts for the whole process
+# OpenCV's own choice; a number set later counts for the whole process.
+_ALL_CORES = cv2.getNumThreads()
 
 
 class SgbmBackend:
@@ -35,7 +36,7 @@ class SgbmBackend:
 
     def __init__(self, config: PipelineConfig) -> None:
         disparities = -(-config.disparity_range // 16) * 16
-        cv2.setNumThreads(config.threads or _ALL_CORES)
+        self._threads = config.threads or _ALL_CORES
         self._config = config
         self._left_px = max(0, config.min_disparity + disparities)
         self._right_px = max(0, -config.min_disparity)
@@ -76,6 +77,8 @@ class SgbmBackend:
 
     def infer(self, left: Image, right: Image) -> tuple[Float32Array, Float32Array | None]:
         """Match one pair to (H, W) px with NaN holes; see `Backend.infer`."""
+        if cv2.getNumThreads() != self._threads:
+            cv2.setNumThreads(self._threads)
         grey = self._to_grey(left)
         fixed = self._matcher.compute(grey, self._to_grey(right))
         disparity = fixed.astype(np.float32) / np.float32(_STEPS_PER_PX)
@@ -86,7 +89,8 @@ class SgbmBackend:
         return disparity[:, self._left_px : disparity.shape[1] - self._right_px], None
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Give the threads back to what else uses OpenCV."""
+        cv2.setNumThreads(_ALL_CORES)
 
     def _to_grey(self, image: Image) -> cv2.typing.MatLike:
         pixels = image if image.ndim == 3 else image[0].transpose(1, 2, 0)

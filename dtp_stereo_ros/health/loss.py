@@ -10,7 +10,7 @@ from .finding import Finding
 from .stamps import after_jump
 
 # Lost frames below this share are the odd one; the period is known from fewer.
-_LOST = 0.2
+LOST = 0.2
 _LOST_FEWEST = 8
 # An interval of more periods than this is a long one. Lost frames make it so many whole periods;
 # intervals of a camera that is held up, or runs free, are of any length, and a third of those come
@@ -69,7 +69,7 @@ def lost_findings(
     found = []
     for side, values in arrivals.items():
         share = lost_share(after_jump([stamp for stamp, _ in values]), period_ns)
-        if share >= _LOST:
+        if share >= LOST:
             text = (
                 f'{topics[side]}: about {10 * round(10 * share)} % of the frames are lost on the '
                 f'way (by their stamps, a frame is sent every {period_ns / 1e6:.0f} ms)'
@@ -88,7 +88,7 @@ def lost_beside_infos(counts: Sequence[tuple[int, int]]) -> float:
         0 .. 1; 0 where too few came to tell, or in one of the stretches hardly any was missing:
         the images of a camera are discovered later than its infos.
     """
-    if any(images > (1 - _LOST) * infos for images, infos in counts):
+    if any(images > (1 - LOST) * infos for images, infos in counts):
         return 0.0
     all_images, all_infos = (sum(kind) for kind in zip(*counts, strict=True))
     return 1 - all_images / all_infos if all_infos >= _LOST_FEWEST else 0.0
@@ -113,5 +113,5 @@ def lost_beside_infos_findings(
             mends[side],
         )
         for side, share in shares.items()
-        if share >= _LOST
+        if share >= LOST
     ]

@@ -7,10 +7,11 @@ from collections import deque
 
 from rclpy.node import Node
 from rclpy.utilities import get_rmw_implementation_identifier
+from sensor_msgs.msg import CompressedImage
 
 from ..health.dds_settings import LARGE_MESSAGES, loss_mend
 from ..health.finding import Finding
-from ..health.loss import lost_beside_infos, lost_beside_infos_findings, lost_findings
+from ..health.loss import LOST, lost_beside_infos, lost_beside_infos_findings, lost_findings
 from ..health.stamps import stamp_findings
 from ..health.sync import late_finding, unpaired_finding, waiting_finding
 from ..pairing.image_stream import Arrival
@@ -133,9 +134,19 @@ class InputJudge:
         return {side: loss_mend(self._rmw, size, topics[side]) for side in SIDES}
 
     def _maybe_lost(self, side: str) -> bool:
-        """Whether more camera infos came than images, which are too large for the transports."""
-        images, infos = self._came[side][-1]
-        return self._mends()[side] == LARGE_MESSAGES and infos > images
+        """Whether images, which are too large for the transports, seem to be lost beside infos.
+
+        After `_LOSS_JUDGEMENTS` it is certain, and a finding, or not so.
+        """
+        came = self._came[side]
+        missing = all(images <= (1 - LOST) * infos and infos for images, infos in came)
+        return len(came) < _LOSS_JUDGEMENTS and missing and self._can_be_lost(side)
+
+    def _can_be_lost(self, side: str) -> bool:
+        """Whether somebody sends the images, and they are too large for the transports."""
+        topic, came = self._inputs.topics[side], self._came[side]
+        sent = any(images for images, _ in came) or self._node.count_publishers(topic) > 0
+        return sent and self._mends()[side] == LARGE_MESSAGES
 
     def _lost(self, arrivals: dict[str, list[Arrival]], period_ns: int) -> list[Finding]:
         """Findings on lost frames, by stamps or beside camera infos, once they are certain."""
@@ -145,7 +156,7 @@ class InputJudge:
         shares = {
             side: lost_beside_infos(came)
             for side, came in self._came.items()
-            if len(came) == _LOSS_JUDGEMENTS and mends[side] == LARGE_MESSAGES
+            if len(came) == _LOSS_JUDGEMENTS and self._can_be_lost(side)
         }
         by_infos = lost_beside_infos_findings(shares, topics, mends)
         return by_infos or (by_stamps if self._lossy >= _LOSS_JUDGEMENTS else [])
@@ -165,7 +176,9 @@ class InputJudge:
         return waiting_finding(topics, counts, self._prefix)
 
     def _image_bytes(self) -> int:
-        """Size of an image; from camera_info, one byte a pixel, where none has come."""
+        """Size of an image; where none has come, one byte a pixel, unless it is compressed."""
+        if self._inputs.image_bytes or self._inputs.types['left'] is CompressedImage:
+            return self._inputs.image_bytes
         infos = filter(None, map(self._inputs.infos.newest, SIDES))
         sizes = (info.width * info.height for info in infos)
-        return self._inputs.image_bytes or max(sizes, default=0)
+        return max(sizes, default=0)

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 _WINDOW = 200
+# Causes of pairs that were not taken into work.
+_UNTAKEN = ('busy', 'unwanted')
 
 
 def resident_mib() -> float:
@@ -81,12 +83,16 @@ class Statistics:
         with self._lock:
             self._drops[cause] += 1
             number = self._drops[cause]
-            before, length = self._row
-            self._row = cause, (length + 1 if cause == before else 1)
+            if cause not in _UNTAKEN:
+                before, length = self._row
+                self._row = cause, (length + 1 if cause == before else 1)
         self._log(f'pair dropped: {cause} ({number} so far)')
 
     def in_row(self, cause: str) -> int:
-        """Number of pairs that were dropped for this cause since anything else happened to one."""
+        """Number of pairs that were dropped for this cause since another thing happened to one.
+
+        Those that were never taken, as others came meanwhile or nobody wanted them, do not count.
+        """
         with self._lock:
             last, length = self._row
         return length if cause == last else 0

@@ -126,3 +126,17 @@ def test_speckles_are_left_to_the_pipeline_where_their_size_is_set(make_frame: M
     frame.left[50:56, 100:106] = frame.left[50:56, 130:136]
     kept = np.isfinite(_match(frame, 64, speckle_size=0))
     assert kept.sum() > np.isfinite(_match(frame, 64)).sum()
+
+
+def test_threads_are_those_of_what_runs(make_frame: MakeFrame) -> None:
+    """OpenCV has one number for the process, which rectification uses too."""
+    all_cores = cv2.getNumThreads()
+    one = create(PipelineConfig(backend='sgbm', threads=1))
+    assert cv2.getNumThreads() == all_cores
+    many = create(PipelineConfig(backend='sgbm'))
+    frame = make_frame(10)
+    for backend, threads in ((one, 1), (many, all_cores), (one, 1)):
+        backend.infer(frame.left, frame.right)
+        assert cv2.getNumThreads() == threads
+    one.close()
+    assert cv2.getNumThreads() == all_cores
