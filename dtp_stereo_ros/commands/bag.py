@@ -91,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--backend', dest='backends', metavar='NAME[,NAME]',
         help=f'backends to run: {", ".join(BACKENDS)} (default: auto)',
     )  # fmt: skip
-    add_models_option(parser, '--models')
+    add_models_option(parser, '--models', '--model')
     add_recording_options(parser)
     add_fleet_options(parser, 'bag', '--report')
     add_pipeline_options(parser, without=('backend', 'model'), given_only=True)

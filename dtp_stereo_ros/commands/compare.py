@@ -9,7 +9,7 @@ from ..errors import InputError
 from ..evaluation import result_file
 from ..evaluation.columns import ALL_COLUMNS
 from ..evaluation.comparison_page import ComparedFile, write_comparison
-from ..evaluation.paired_results import PairedMeasure, paired_measures
+from ..evaluation.paired_results import PairedMeasure, paired_measures, without_partner
 from ..markdown import table
 from ..paths import make_folder
 from .options import typed_command
@@ -68,6 +68,10 @@ def run(args: argparse.Namespace) -> int:
             even=True,
         )
     )
+    left = without_partner(first.document, second.document)
+    for path, methods in zip((args.first, args.second), left, strict=True):
+        if methods:
+            print(f'in {path} only, so not compared: {", ".join(methods)}')
     for line in dict.fromkeys(
         f'{measure.method} on {measure.source}: judged between other depths, {measure.depths}, '
         'so over other pixels; judge both with the same min_depth and max_depth'

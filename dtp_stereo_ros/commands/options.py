@@ -15,8 +15,8 @@ from ..config import PipelineConfig, Tunable, tunables, validate
 from ..errors import InputError
 from ..paths import split_at_commas
 
-# Settings whose option is not simply their name.
-_FLAGS = {'input_scale': '--scale'}
+# Settings with a shorter option, too.
+_SHORT = {'input_scale': '--scale'}
 
 
 def add_pipeline_options(
@@ -40,7 +40,7 @@ def add_pipeline_options(
                 'metavar': _metavar(field.name, spec),
             }
         group.add_argument(
-            _FLAGS.get(field.name, '--' + field.name.replace('_', '-')),
+            *filter(None, [_SHORT.get(field.name), '--' + field.name.replace('_', '-')]),
             dest=field.name,
             default=argparse.SUPPRESS if given_only else field.default,
             help=help_text(spec, field.default),
@@ -48,12 +48,12 @@ def add_pipeline_options(
         )
 
 
-def add_models_option(parser: argparse.ArgumentParser, flag: str = '--model') -> None:
-    """Add ``--model A[,B]`` for a command that takes several models; see `models_given`."""
+def add_models_option(parser: argparse.ArgumentParser, *flags: str) -> None:
+    """Add ``--model A[,B]`` or `flags` for a command of several models; see `models_given`."""
     spec = tunables(PipelineConfig)['model']
     default = PipelineConfig().model
     parser.add_argument(
-        flag,
+        *(flags or ('--model',)),
         dest='models',
         type=split_at_commas,
         default=argparse.SUPPRESS,

@@ -132,6 +132,20 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
     return found
 
 
+def without_partner(first: dict[str, Any], second: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Methods of each file that `paired_measures` compares with none of the other, as titles."""
+    a, b = _sources(first), _sources(second)
+    left: tuple[list[str], list[str]] = [], []
+    for source, other in _matched(list(a), list(b)):
+        baseline = first.get('baseline', '')
+        own = [[m for m in methods if m != baseline] for methods in (a[source], b[other])]
+        paired = _matched(own[0], own[1])
+        for side, name in enumerate((source, other)):
+            taken = {pair[side] for pair in paired}
+            left[side].extend(f'{m} on {name}' for m in own[side] if m not in taken)
+    return left
+
+
 def _title(names: tuple[str, str]) -> str:
     return names[0] if names[0] == names[1] else ' -> '.join(names)
 

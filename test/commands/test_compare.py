@@ -70,6 +70,24 @@ def test_other_depth_limits_judge_other_pixels(tmp_path: Path, capsys) -> None:
     assert {m.verdict for m in paired_measures(*map(result_file.read, files))} == {''}
 
 
+def test_methods_without_a_partner_are_named(tmp_path: Path, capsys) -> None:
+    bag = write_scene_bag(tmp_path / 'b', planes(6))
+    assert main(['bag', str(bag), *FAST, '--json', str(tmp_path / 'a.json')]) == 0
+    text = (tmp_path / 'a.json').read_text()
+    document = json.loads(text)
+    recording = document['recordings'][0]
+    recording['frames'] += [
+        {**frame, 'method': name} for frame in recording['frames'] for name in ('one', 'two')
+    ]
+    (tmp_path / 'b.json').write_text(json.dumps(document))
+    capsys.readouterr()
+    files = [str(tmp_path / f'{name}.json') for name in 'ab']
+    for order in (files, files[::-1]):
+        assert main(['compare', *order]) == 0
+        told = f'in {files[1]} only, so not compared: one on b cam, two on b cam'
+        assert [line for line in capsys.readouterr().out.splitlines() if 'only' in line] == [told]
+
+
 def test_results_of_data_sets(tmp_path: Path) -> None:
     data = f'middlebury_v3:{layouts.middlebury_v3(tmp_path / "set")}'
     assert main(['eval', '--data', data, *FAST, '-o', str(tmp_path / 'r')]) == 0

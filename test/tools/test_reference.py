@@ -80,7 +80,7 @@ def test_commands_have_their_options() -> None:
     for name in ('bag', 'replay', 'view'):
         own = page.partition(f'\n## dtp-stereo {name}\n')[2].partition('\n## ')[0]
         assert '| `--max-depth M` | `100.0` |' in own
-        assert re.search(r'\| `--models? MODEL[^ ]*` \| `dtpnet` \|', own)
+        assert re.search(r'\| `(--models, )?--model MODEL[^ ]*` \| `dtpnet` \|', own)
 
 
 def test_a_topic_without_a_meaning_is_an_error(
