@@ -99,6 +99,7 @@ def export_onnx(
     pairs for `int8`, what is written and compared is its int8 form.
 
     Raises:
+        InputError: the pairs for `int8` are of a size that the network does not take.
         ModelError: `source` is unusable or of no form of ONNX, or the exported model disagrees
             (nothing is written).
     """
@@ -108,6 +109,9 @@ def export_onnx(
             f'{source}: PSMNet pools over parts of the image, whose sizes ONNX would keep; run '
             'the .pt with backend torch'
         )
+    multiple = network.padding_multiple
+    if any(side % multiple for left, _ in int8 for side in left.shape[2:]):
+        raise InputError(f'--sizes: pairs for int8 must be multiples of {multiple} px here')
     spec = ModelSpec(network.name, network.padding_multiple, network.max_disparity_px)
     prepared = prepare(frame, spec, 1.0)
     left, right = planes(prepared.left), planes(prepared.right)

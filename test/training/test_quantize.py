@@ -8,11 +8,13 @@ import torch
 
 from dtp_stereo_ros import models
 from dtp_stereo_ros.cli import main
-from dtp_stereo_ros.errors import ModelError
+from dtp_stereo_ros.errors import InputError, ModelError
 from dtp_stereo_ros.image_io import write_png
 from dtp_stereo_ros.network import checkpoint
 from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
+from dtp_stereo_ros.stereo import StereoFrame
 from dtp_stereo_ros.training import quantize as module
+from dtp_stereo_ros.training.export import export_onnx
 from dtp_stereo_ros.training.quantize import quantize
 
 onnx = pytest.importorskip('onnx')
@@ -100,6 +102,10 @@ def test_a_checkpoint_is_exported_in_int8(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(module, '_BEARABLE_PX', 1.0)
     monkeypatch.setattr('dtp_stereo_ros.parity._ALLOWED_PX', {'int8': (64.0, 64.0)})
     monkeypatch.setattr('dtp_stereo_ros.parity._ALLOWED_CONFIDENCE', {'int8': 1.0})
+    odd = (np.zeros((1, 3, 64, 100), np.float32),) * 2
+    frame = StereoFrame(*(np.zeros((96, 200, 3), np.uint8),) * 2)
+    with pytest.raises(InputError, match=r'--sizes: pairs for int8 must be multiples of 32 px'):
+        export_onnx(tmp_path / 'best.pt', tmp_path / 'x.onnx', frame, [odd])
     arguments = ['--int8', f'folder:{tmp_path / "pairs"}', '--sizes', '64x128', '--pair', *pair]
     out = tmp_path / 'out'
     assert (

@@ -15,7 +15,7 @@ from .node_process import LARGE_MESSAGES_ENV, domain_of
 
 @contextmanager
 def running_rclpy() -> Iterator[None]:
-    """Rclpy from here to the end, whatever happens.
+    """A session of rclpy, which is ended whatever happens.
 
     A domain of its own is neither heard by, nor disturbed by, what else runs in the network.
     """
