@@ -441,6 +441,10 @@ def nearest_name(name: str) -> str:
     return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.7)), '')
 
 
+# `cloud.voxel_grid` can count cells of this size up to 1 km from the camera.
+_SMALLEST_VOXEL_M = 0.001
+
+
 def validate(config: PipelineConfig | NodeConfig) -> None:
     """Check types, ranges and choices.
 
@@ -464,6 +468,11 @@ def validate(config: PipelineConfig | NodeConfig) -> None:
             check_range(name, value, spec)
     if isinstance(config, NodeConfig):
         _check_cameras(config.cameras)
+        if 0 < config.voxel_size < _SMALLEST_VOXEL_M:
+            raise ConfigError(
+                f'voxel_size is {config.voxel_size:g} m, it must be 0 or at least '
+                f'{_SMALLEST_VOXEL_M:g} m'
+            )
     else:
         _check_pipeline(config)
 

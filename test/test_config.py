@@ -132,3 +132,17 @@ def test_whole_numbers_are_accepted_for_floats() -> None:
 
 def test_backend_choices_are_the_table() -> None:
     assert set(BACKENDS) == {'auto', *TABLE}
+
+
+@pytest.mark.parametrize(
+    ('size_m', 'refused'), [(0.0, False), (1e-6, True), (9e-4, True), (1e-3, False)]
+)
+def test_voxels_that_no_cloud_can_have_are_refused(size_m: float, refused: bool) -> None:
+    config = NodeConfig(voxel_size=size_m)
+    if not refused:
+        validate(config)
+        return
+    with pytest.raises(
+        ConfigError, match=rf'voxel_size is {size_m:g} m, it must be 0 or at least'
+    ):
+        validate(config)

@@ -188,6 +188,10 @@ def _latencies(args: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError('--accuracy is for the plot of a report; give --report DIR')
     frames = _frames(args.pair, args.size)
     accuracy = read_accuracy(args.accuracy) if args.accuracy else []
+    if args.accuracy and not accuracy:
+        raise InputError(
+            f'{args.accuracy}: has no accuracy; name the report.json of dtp-stereo eval -o DIR'
+        )
     judged = read_settings(args.accuracy) if args.accuracy else {}
     if args.report:
         make_folder(args.report)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from dtp_stereo_ros.cli import main
+from dtp_stereo_ros.evaluation.result_file import as_document, json_pieces
 
 has_pair = pytest.mark.skipif(
     importlib.util.find_spec('skimage') is None, reason='brings the pair that is timed'
@@ -230,3 +231,16 @@ def test_bad_arguments_are_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count('\n') == 1
+
+
+def test_a_result_without_accuracy_is_refused(
+    pair: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a bag without truth."""
+    file = tmp_path / 'result.json'
+    file.write_text(''.join(json_pieces(as_document([], ''))))
+    options = ['--backend', 'sgbm', '--runs', '1', '--report', str(tmp_path / 'r')]
+    assert main(['bench', *pair, *options, '--accuracy', str(file)]) == 2
+    told = f'{file}: has no accuracy; name the report.json of dtp-stereo eval -o DIR'
+    assert capsys.readouterr().err == f'dtp-stereo bench: error: {told}\n'
+    assert not (tmp_path / 'r').exists()
