@@ -60,7 +60,7 @@ class Parity:
         )
 
     def text(self) -> str:
-        """All figures, for logs and tables."""
+        """Figures for logs and tables."""
         text = f'median {self.median_px:.5f} px, 99 % below {self.p99_px:.5f} px'
         if self.p99_confidence is None:
             return text
@@ -85,7 +85,7 @@ def allowed_text(precision: str) -> str:
 
 
 def bounds_text(precision: str) -> str:
-    """All bounds alone."""
+    """Bounds of a precision, without its name."""
     median_px, p99_px = _ALLOWED_PX[precision]
     confidence = _ALLOWED_CONFIDENCE[precision]
     return f'{median_px:g} px (median), {p99_px:g} px (99 %) and {confidence:g} of the confidence'

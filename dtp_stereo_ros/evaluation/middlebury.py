@@ -72,7 +72,6 @@ def _im0_scenes(root: Path, truth_roots: list[Path]) -> list[Scene]:
         )
         right = None if truth is None else truth.with_name(truth.name.replace('0', '1'))
         scenes.append(with_right(scene, right, pfm_px))
-    names = ' or '.join(f'*/{name}' for name in _TRUTHS)
     if any(scene.load_truth for scene in scenes):
         scenes = [
             scene
@@ -84,6 +83,7 @@ def _im0_scenes(root: Path, truth_roots: list[Path]) -> list[Scene]:
             for scene in scenes
         ]
     if not scenes:
+        names = ' or '.join(f'*/{name}' for name in _TRUTHS)
         raise InputError(f'{root}: no {names} in it; give the folder that holds the scenes')
     return scenes
 

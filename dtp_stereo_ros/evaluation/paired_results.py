@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,9 +109,7 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
     found = []
     for source, other in _matched(list(a), list(b)):
         baseline = first.get('baseline', '')
-        methods = _matched(
-            [m for m in a[source] if m != baseline], [m for m in b[other] if m != baseline]
-        )
+        methods = _matched_methods(a[source], b[other], baseline)
         if baseline in a[source] and baseline in b[other]:
             methods.append((baseline, baseline))
         for method, partner in methods:
@@ -138,11 +136,10 @@ def without_partner(first: dict[str, Any], second: dict[str, Any]) -> tuple[list
     left: tuple[list[str], list[str]] = [], []
     for source, other in _matched(list(a), list(b)):
         baseline = first.get('baseline', '')
-        own = [[m for m in methods if m != baseline] for methods in (a[source], b[other])]
-        paired = _matched(own[0], own[1])
-        for side, name in enumerate((source, other)):
-            taken = {pair[side] for pair in paired}
-            left[side].extend(f'{m} on {name}' for m in own[side] if m not in taken)
+        paired = _matched_methods(a[source], b[other], baseline)
+        for side, (name, methods) in enumerate(((source, a[source]), (other, b[other]))):
+            taken = {baseline, *(pair[side] for pair in paired)}
+            left[side].extend(f'{m} on {name}' for m in methods if m not in taken)
     return left
 
 
@@ -248,6 +245,13 @@ def _frame_name(frame: dict[str, Any]) -> str:
 
 def _known(values: dict[str, Any]) -> dict[str, float]:
     return {key: float(value) for key, value in values.items() if value is not None}
+
+
+def _matched_methods(
+    first: Iterable[str], second: Iterable[str], baseline: str
+) -> list[tuple[str, str]]:
+    """Methods besides the baseline, as of `_matched`."""
+    return _matched([m for m in first if m != baseline], [m for m in second if m != baseline])
 
 
 def _matched(first: Sequence[str], second: Sequence[str]) -> list[tuple[str, str]]:

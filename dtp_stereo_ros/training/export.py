@@ -112,7 +112,7 @@ def export_onnx(
     multiple = network.padding_multiple
     if any(side % multiple for left, _ in int8 for side in left.shape[2:]):
         raise InputError(f'--sizes: pairs for int8 must be multiples of {multiple} px here')
-    spec = ModelSpec(network.name, network.padding_multiple, network.max_disparity_px)
+    spec = ModelSpec(network.name, multiple, network.max_disparity_px)
     prepared = prepare(frame, spec, 1.0)
     left, right = planes(prepared.left), planes(prepared.right)
     temporary = target.with_name(target.name + '.tmp')

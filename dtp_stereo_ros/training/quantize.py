@@ -49,7 +49,7 @@ class Part:
 
     name: str
     layers: tuple[str, ...]
-    change_px: float = float('nan')
+    change_px: float
 
     @property
     def bears(self) -> bool:
@@ -77,7 +77,7 @@ class Quantized:
         return sum(len(part.layers) for part in self.parts if part.bears)
 
     def text(self) -> str:
-        """What was done, for cards."""
+        """Description for cards: the convolutions in int8, their effect, and the parts in fp32."""
         kept = ', '.join(f'{p.name} ({p.change_px:.2f} px)' for p in self.parts if not p.bears)
         return (
             f'{self.layers} convolutions in int8, weights of 7 bits, which change the disparity '
@@ -114,15 +114,15 @@ def quantize(path: Path, pairs: Sequence[ImagePair]) -> Quantized:
     """
     import onnx
 
-    measured = max(1, round(len(pairs) * _MEASURED_SHARE))
-    ranging, judging = pairs[:-measured], pairs[-measured:]
     if len(pairs) < 4:
         raise ModelError(f'{path.name}: int8 needs four pairs or more, there are {len(pairs)}')
+    measured = round(len(pairs) * _MEASURED_SHARE)
+    ranging, judging = pairs[:-measured], pairs[-measured:]
     expected = _disparities(path.read_bytes(), judging)
     found = []
-    for part in _parts(onnx.load(path).graph):
-        model = _with_int8(path, part.layers, ranging)
-        found.append(Part(part.name, part.layers, _change_px(model, judging, expected)))
+    for name, layers_of in _parts(onnx.load(path).graph):
+        model = _with_int8(path, layers_of, ranging)
+        found.append(Part(name, layers_of, _change_px(model, judging, expected)))
     layers = [layer for part in found if part.bears for layer in part.layers]
     if not layers:
         raise ModelError(f'{path.name}: no part of it bears int8; use the fp32 model')
@@ -130,8 +130,11 @@ def quantize(path: Path, pairs: Sequence[ImagePair]) -> Quantized:
     return Quantized(model, tuple(found), _change_px(model, judging, expected))
 
 
-def _parts(graph: Any) -> Iterator[Part]:
-    """Modules with dense convolutions; in depthwise ones int8 saves next to nothing."""
+def _parts(graph: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Name and layers of each `Part`.
+
+    Depthwise convolutions are no layers of it: int8 saves next to nothing in them.
+    """
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     found: dict[str, list[str]] = {}
     for node in graph.node:
@@ -141,7 +144,7 @@ def _parts(graph: Any) -> Iterator[Part]:
             modules = node.name.strip('/').split('/')[:-1]
             found.setdefault('.'.join(modules[:2]), []).append(node.name)
     for name, layers in found.items():
-        yield Part(name or 'top', tuple(layers))
+        yield name or 'top', tuple(layers)
 
 
 def _with_int8(path: Path, layers: Sequence[str], pairs: Sequence[ImagePair]) -> bytes:
@@ -190,7 +193,7 @@ def _change_px(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the advice to optimise the graph first, which its runtime does."""
+    """Silence of the advice to optimise the graph first, which its runtime does."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
