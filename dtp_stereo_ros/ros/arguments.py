@@ -10,6 +10,7 @@ import yaml
 
 from ..config import NodeConfig, PipelineConfig, tunables
 from ..errors import ConfigError
+from ..text_files import read_text
 from ..topics import INPUTS, OUTPUTS
 
 _PARAMS_FILE = '--params-file'
@@ -53,10 +54,11 @@ def wants_help(arguments: Sequence[str]) -> bool:
 
 
 def check(arguments: Sequence[str]) -> None:
-    """Refuse arguments that would have no effect.
+    """Refuse arguments that would have no effect, and parameter files that nobody can read.
 
     Raises:
         ConfigError: names the first, and where it should stand.
+        InputError: names the parameter file.
     """
     for argument in _own(arguments):
         name, assigned, _ = argument.partition(':=')
@@ -67,6 +69,8 @@ def check(arguments: Sequence[str]) -> None:
             raise ConfigError(
                 f'argument {argument!r} sets no parameter; write --ros-args -p {argument}'
             )
+    for path in _files(arguments):
+        read_text(path)
 
 
 def unread_files(arguments: Sequence[str], node_name: str) -> Iterator[str]:
@@ -76,12 +80,10 @@ def unread_files(arguments: Sequence[str], node_name: str) -> Iterator[str]:
         arguments: of the process, without the program's name.
         node_name: full name of the node, as '/front/depth_node'.
     """
-    for option, path in itertools.pairwise(arguments):
-        if option != _PARAMS_FILE:
-            continue
+    for path in _files(arguments):
         try:
             # Only composed: launch writes tags that a safe loader does not know.
-            content = yaml.compose(Path(path).read_text())
+            content = yaml.compose(read_text(path))
         except yaml.YAMLError:  # ROS, whose parser is another, has read it
             continue
         sections = list(_sections(content, ''))
@@ -92,6 +94,14 @@ def unread_files(arguments: Sequence[str], node_name: str) -> Iterator[str]:
                 f'{path} has nothing for {node_name}, only for {", ".join(sections)}; rename that '
                 f"to '/**', or start with -r __node:={sections[0].rpartition('/')[2]}"
             )
+
+
+def _files(arguments: Sequence[str]) -> Iterator[Path]:
+    """Parameter files, in their order, but for pipes, which ROS alone can read."""
+    for option, text in itertools.pairwise(arguments):
+        path = Path(text)
+        if option == _PARAMS_FILE and not path.is_fifo():
+            yield path
 
 
 def _own(arguments: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal_handler_options=SignalHandlerOptions.NO,
         )
     except Exception as error:  # rclpy has no common base for malformed ROS arguments
-        print(f'depth_node: {one_line(error)}{_hint(error)}', file=sys.stderr)
+        print(f'depth_node: {_of_ros(error)}', file=sys.stderr)
         return 2
     try:
         _leave(_run(stop, given))
@@ -119,7 +120,7 @@ def _run(stop: _Stop, given: Sequence[str]) -> int:
 def _refused(error: Exception) -> int:
     """Exit code of what the user can mend, which is printed in one line; raises the rest."""
     if isinstance(error, rclpy_implementation.RCLError):  # the middleware refuses
-        line = f'{one_line(error)}{_hint(error)}'
+        line = _of_ros(error)
     elif isinstance(error, _USER_ERRORS):
         line = one_line(error)
     elif (found := user_line(error)) is not None:
@@ -148,12 +149,18 @@ def _spin_once(executor: SingleThreadedExecutor, node: DepthNode) -> None:
         node.get_logger().error(text, throttle_duration_sec=_REPEAT_S)
 
 
-def _hint(error: Exception) -> str:
-    """The mend of what ROS itself refuses."""
-    if 'logging' in str(error) or 'log directory' in str(error):
-        return '; set ROS_LOG_DIR to a folder that can be written, as ROS_LOG_DIR=/tmp/ros_log'
-    secured = os.environ.get('ROS_SECURITY_ENABLE') == 'true'
-    return '; ROS_SECURITY_ENABLE is set: see docs/guides/security.md' if secured else ''
+def _of_ros(error: Exception) -> str:
+    """Fault and mend of what ROS itself refuses, in one line."""
+    line = one_line(error)
+    if found := re.search(r"params file: '--params-file (.*?)'\. Error: (.*?)(, at /|$)", line):
+        return f'{found[1]}: {found[2]}; write the file as config/dtp_stereo.yaml is'
+    if 'logging' in line or 'log directory' in line:
+        mend = 'set ROS_LOG_DIR to a folder that can be written, as ROS_LOG_DIR=/tmp/ros_log'
+    elif os.environ.get('ROS_SECURITY_ENABLE') == 'true':
+        mend = 'ROS_SECURITY_ENABLE is set: see docs/guides/security.md'
+    else:
+        return line
+    return f'{line}; {mend}'
 
 
 def _leave(code: int, node: DepthNode | None = None) -> NoReturn:

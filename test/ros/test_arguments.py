@@ -1,12 +1,18 @@
-"""Parameter files that ROS passes over."""
+"""Parameter files that ROS passes over, or cannot read."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from dtp_stereo_ros.ros.arguments import unread_files
+from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.ros.arguments import check, unread_files
+
+_PYTHON = sys.executable
+_NODE = 'dtp_stereo_ros.ros.depth_node'
 
 
 @pytest.mark.parametrize(
@@ -41,3 +47,42 @@ def test_the_mend_names_the_node_of_the_file(tmp_path: Path) -> None:
     (line,) = unread_files(['--params-file', str(path)], '/depth_node')
     assert 'only for /cam/disparity_node, /b; rename' in line
     assert line.endswith('-r __node:=disparity_node')
+
+
+@pytest.mark.parametrize('content', [None, b'\xff\xfe\x00'])
+def test_a_file_that_nobody_can_read_is_refused(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / 'some.yaml'
+    if content:
+        path.write_bytes(content)
+    for given in (path, tmp_path):
+        with pytest.raises(InputError, match=f'^{given}: .*; check the path$'):
+            check(['--ros-args', '--params-file', str(given)])
+
+
+def test_pipes_are_left_to_ros() -> None:
+    content = '/**: {ros__parameters: {backend: sgbm, max_depth: -1.0}}'
+    done = subprocess.run(
+        ['bash', '-c', f'"$0" -m {_NODE} --ros-args --params-file <(echo "{content}")', _PYTHON],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert 'max_depth' in done.stderr and done.returncode == 2
+
+
+@pytest.mark.parametrize('content', ['a: [1\n b', 'max_depth: 3.0', 'a:\n   b: 1\n  c: 2\n'])
+def test_a_malformed_file_is_one_line(content: str, tmp_path: Path) -> None:
+    path = tmp_path / 'some.yaml'
+    path.write_text(content)
+    done = subprocess.run(
+        [_PYTHON, '-m', _NODE, '--ros-args', '--params-file', str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith('depth_node: ')]
+    assert line.startswith(f'depth_node: {path}: ') and 'config/dtp_stereo.yaml' in line
+    assert '.c:' not in line  # of the source of ROS
