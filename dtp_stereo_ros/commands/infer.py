@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..calibration_io import read_calibration
 from ..errors import InputError, of_place
-from ..image_io import check_output, measured_px, read_pair, write_result
+from ..image_io import check_output, measured_px, write_result
 from ..pipeline import StereoPipeline
 from ..stereo import StereoFrame, StereoResult
+from .given_pair import read_given_pair
 from .options import add_pipeline_options, pipeline_config
 
 HELP = 'disparity or point cloud of one image pair'
@@ -71,10 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Match the pair, write the result, print a summary."""
     config = pipeline_config(args)
-    frame = read_pair(args.left, args.right)
-    if args.calib:
-        size_px = frame.width_px, frame.height_px
-        frame = replace(frame, calibration=read_calibration(args.calib, size_px, args.left))
+    frame = read_given_pair(args.left, args.right, args.calib)
     check_output(args.output, frame.calibration, args.what)
     if args.output.exists() and any(args.output.samefile(p) for p in (args.left, args.right)):
         raise InputError(f'{args.output}: is an image of the pair; name another output')

@@ -6,20 +6,18 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-from ..calibration_io import read_calibration
 from ..config import NodeConfig, PipelineConfig
 from ..errors import InputError, of_place
 from ..evaluation.bags import recording_name
 from ..evaluation.progress import progress_bar
-from ..image_io import read_pair
 from ..pipeline import StereoPipeline
 from ..recordings.recorded_frames import RecordedCamera
 from ..recordings.recording import Recording
 from ..recordings.stereo_topics import chosen_topics
 from ..rerun_log import RerunLog
+from .given_pair import read_given_pair
 from .options import add_pipeline_options, pipeline_config
 from .recorded import (
     add_params_option,
@@ -85,13 +83,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _view_pair(args: argparse.Namespace, config: PipelineConfig) -> int:
-    frame = read_pair(*args.inputs)
-    if args.calib:
-        size_px, left = (frame.width_px, frame.height_px), Path(args.inputs[0])
-        frame = replace(frame, calibration=read_calibration(args.calib, size_px, left))
+    left, right = args.inputs
+    frame = read_given_pair(left, right, args.calib)
     log = RerunLog([''], args.save, args.decimation)
     with _pipeline(config) as pipeline, log:
-        with of_place(args.inputs[0]):
+        with of_place(left):
             result = pipeline.process(frame)
         log.add('', 0, frame, result)
     _say(args, 1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ..errors import CalibrationError
 from ..messages.rectify import rectified_points
 from ..messages.types import CameraInfo
-from ..stereo import UInt8Array
+from ..stereo import StereoFrame, UInt8Array
 from ..topics import COMPRESSED_ENDING, INPUTS
 from .finding import Finding
 from .views import Matches, Rectification, exchanged, rectification, sparse_matches
@@ -21,6 +21,7 @@ _AGREEING = 3
 # Median confidence of exchanged pairs is below, of nearly all in order above:
 # docs/reports/health.md.
 _UNSURE = 0.2
+_EXCHANGED = 'are exchanged: points lie further right in the right image'
 # A calibration that moves no point further than this leaves an image as it is.
 _NO_SHIFT_PX = 2.0
 
@@ -113,6 +114,25 @@ class ViewCheck:
         return rectification_findings(self._rows[-1], setting)
 
 
+def pair_findings(frame: StereoFrame, left: str, right: str) -> list[Finding]:
+    """Findings on one pair of image files, which should be rectified.
+
+    Args:
+        frame: the pair.
+        left, right: names of its images.
+    """
+    calibration = frame.calibration
+    matches = sparse_matches(frame.left, frame.right)
+    if exchanged(matches, calibration.disparity_offset_px if calibration else 0.0):
+        text = f'{left} and {right} {_EXCHANGED}'
+        return [Finding('warn', 'views', text, 'name them in the other order')]
+    rows = rectification(matches, matches)
+    if rows.kind == 'misaligned':
+        text = f'the rows of {left} and {right} differ by {rows.given_px:.1f} px'
+        return [Finding('warn', 'views', text, 'rectify the images before')]
+    return []
+
+
 def rectified_matches(given: Matches, infos: Mapping[str, CameraInfo]) -> Matches:
     """Points of raw images as points of rectified ones; as they are where nothing can be said."""
     try:
@@ -126,7 +146,7 @@ def rectified_matches(given: Matches, infos: Mapping[str, CameraInfo]) -> Matche
 def _exchanged_finding(setting: ViewSetting) -> Finding:
     left, right = (setting.topics[s].removesuffix(COMPRESSED_ENDING) for s in ('left', 'right'))
     prefix = setting.prefix
-    text = f'{left} and {right} are exchanged: points lie further right in the right image'
+    text = f'{left} and {right} {_EXCHANGED}'
     if setting.recorded:
         mend = f'exchange the cables or names; for this bag --left {right} --right {left}'
         # They stay: those of the exchanged images are looked for beside these.

@@ -122,6 +122,18 @@ def test_scale_keeps_size_and_disparity(pair: tuple[Path, Path], tmp_path: Path)
     assert np.nanmedian(stored) == pytest.approx(20, abs=0.3)
 
 
+def test_exchanged_images_are_told(
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for left, right in (pair, pair[::-1]):
+        assert _infer(left, right, '-o', tmp_path / 'o.npy', '--backend', 'sgbm', '--json') == 0
+        told = capsys.readouterr()
+        assert json.loads(told.out)['width_px'] == 320
+        wrong = (left, right) != pair
+        assert told.err.startswith(f'warning: {left} and {right} are exchanged') == wrong
+        assert bool(told.err) == wrong
+
+
 def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
     pair: tuple[Path, Path],
     tmp_path: Path,

@@ -14,6 +14,7 @@ from dtp_stereo_ros.evaluation.datasets import open_dataset
 from dtp_stereo_ros.health.view_check import (
     ViewCheck,
     ViewSetting,
+    pair_findings,
     rectification_findings,
 )
 from dtp_stereo_ros.health.views import (
@@ -23,7 +24,7 @@ from dtp_stereo_ros.health.views import (
     rectification,
     sparse_matches,
 )
-from dtp_stereo_ros.stereo import StereoFrame, UInt8Array
+from dtp_stereo_ros.stereo import StereoCalibration, StereoFrame, UInt8Array
 
 MakeFrame = Callable[..., StereoFrame]
 SIZE = (240, 320)
@@ -197,6 +198,25 @@ def test_exchanged_views_carry_the_remapping(make_frame: MakeFrame) -> None:
     for _ in range(3):
         found = check.look(frame.right, frame.left, 0.0, same, names)
     assert found[0].mend.endswith('-r front/left/image_rect:=/b -r front/right/image_rect:=/a')
+
+
+def test_a_pair_of_files_is_told_by_name(make_frame: MakeFrame) -> None:
+    frame = make_frame(24, SIZE)
+    assert pair_findings(frame, 'a.png', 'b.png') == []
+    (found,) = pair_findings(replace(frame, left=frame.right, right=frame.left), 'a', 'b')
+    assert found.text.startswith('a and b are exchanged') and 'other order' in found.mend
+    lower = np.roll(frame.right, 6, axis=0)
+    (found,) = pair_findings(replace(frame, right=lower), 'a', 'b')
+    assert found.text == 'the rows of a and b differ by 6.0 px'
+
+
+def test_principal_points_of_a_pair_are_accounted_for(make_frame: MakeFrame) -> None:
+    """Points at -24 px lie before the cameras where -30 px is infinity."""
+    frame = make_frame(24, SIZE)
+    for cx_right_px, count in ((160.0, 1), (190.0, 0)):
+        calibration = StereoCalibration(200, 200, 160.0, cx_right_px, 120.0, 0.1, 320, 240)
+        pair = StereoFrame(frame.right, frame.left, calibration=calibration)
+        assert len(pair_findings(pair, 'a', 'b')) == count
 
 
 SETS = {

@@ -1,0 +1,32 @@
+"""A pair of image files that is typed, as `infer` and `view` take it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from ..calibration_io import read_calibration
+from ..health.view_check import pair_findings
+from ..image_io import read_pair
+from ..stereo import StereoFrame
+
+
+def read_given_pair(left: Path, right: Path, calib: str | None) -> StereoFrame:
+    """The pair with its calibration; views that look wrong are told on stderr.
+
+    Args:
+        left, right: images.
+        calib: value of --calib.
+
+    Raises:
+        InputError: an image cannot be read, or the sizes differ.
+        CalibrationError: the calibration cannot be used.
+    """
+    frame = read_pair(left, right)
+    if calib:
+        size_px = frame.width_px, frame.height_px
+        frame = replace(frame, calibration=read_calibration(calib, size_px, left))
+    for finding in pair_findings(frame, str(left), str(right)):
+        print(f'warning: {finding.line}', file=sys.stderr)
+    return frame
