@@ -61,7 +61,12 @@ class WrittenBag:
         make_folder(self.path.parent)
         # rosbags makes a folder with the file and a metadata.yaml; the file holds the same.
         prefix = f'.{self.path.name}.'
-        self._folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self.path.parent))
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self.path.parent))
+        except OSError as error:
+            raise InputError(
+                f'{self.path}: cannot be written ({error.strerror}); choose another folder'
+            ) from error
         bag = self._folder / self.path.stem
         self._writer = Writer(bag, version=_VERSION, storage_plugin=StoragePlugin.MCAP)
         self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)

@@ -363,6 +363,12 @@ def test_other_names_are_refused(tmp_path: Path, name: str, message: str) -> Non
         WrittenBag(tmp_path / name)
 
 
+def test_a_folder_that_takes_no_file_is_named_as_it_was_typed() -> None:
+    path = Path('/proc/out.mcap')  # nobody, root neither, makes a file there
+    with pytest.raises(InputError, match=f'^{path}: cannot be written .*; choose'):
+        WrittenBag(path).__enter__()
+
+
 def test_empty_messages_have_all_fields() -> None:
     messages = BagMessages()
     for name, kind in KINDS.items():
