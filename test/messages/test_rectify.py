@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from dtp_stereo_ros.errors import CalibrationError
-from dtp_stereo_ros.messages.rectify import Rectifier
+from dtp_stereo_ros.messages.rectify import Rectifier, rectified_points
 
 WIDTH, HEIGHT = 320, 240
 # EuRoC's first camera, scaled to this width.
@@ -64,6 +64,23 @@ def test_a_spot_moves_to_where_the_pinhole_sees_it(
     weight = rectified[..., 0].astype(np.float64)
     found = (weight * columns).sum() / weight.sum(), (weight * rows).sum() / weight.sum()
     assert found == pytest.approx((column, row), abs=0.6)
+
+
+@settings(max_examples=25)
+@given(
+    model=st.sampled_from(sorted(LENSES)),
+    axis=st.tuples(*[st.floats(-0.03, 0.03)] * 3),
+    places=st.lists(st.tuples(st.floats(0, WIDTH), st.floats(0, HEIGHT)), min_size=1),
+)
+def test_points_come_back_from_the_raw_image_up_to_its_border(
+    model: str, axis: tuple[float, float, float], places: list[tuple[float, float]]
+) -> None:
+    rotation, _ = cv2.Rodrigues(np.array(axis))
+    wanted_px = np.array(places)
+    rays = np.column_stack(((wanted_px - (160, 120)) / 200, np.ones(len(places))))
+    raw_px = seen_by_lens(model, rays @ rotation, LENSES[model])
+    info = camera(model, LENSES[model], rotation)
+    assert rectified_points(info, 'left', raw_px) == pytest.approx(wanted_px, abs=0.01)
 
 
 def test_a_lens_without_distortion_changes_nothing() -> None:
