@@ -361,7 +361,7 @@ def _mapping(text: str) -> Entries:
     try:
         document = next(iter(yaml.load_all(text, _PlainLoader)), None)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise CalibrationError(f'is no YAML ({one_line(error)})') from error
+        raise CalibrationError(f'is no YAML ({one_line(error)[:160]}); see infer -h') from error
     if not isinstance(document, dict):
         raise CalibrationError('is neither a calib.txt nor a YAML mapping; see infer -h')
     return {str(key): value for key, value in document.items()}

@@ -33,4 +33,6 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
-        raise InputError(f'{path}: is no YAML ({one_line(error)[:160]})') from error
+        raise InputError(
+            f'{path}: is no YAML ({one_line(error)[:160]}); check the file'
+        ) from error

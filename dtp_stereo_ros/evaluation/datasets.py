@@ -64,7 +64,10 @@ def shared_sets(root: Path) -> list[str]:
         f'{name}:{root / path}' for name, path in SHARED_LAYOUT.items() if (root / path).is_dir()
     ]
     if not found:
-        raise InputError(f'{root}: none of {", ".join(SHARED_LAYOUT.values())} in it')
+        raise InputError(
+            f'{root}: none of {", ".join(SHARED_LAYOUT.values())} in it; name the folder that has '
+            'them, or each data set by --data NAME:PATH'
+        )
     return found
 
 

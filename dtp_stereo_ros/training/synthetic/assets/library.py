@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
-from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.errors import InputError, one_line
 from dtp_stereo_ros.stereo import UInt8Array
 
 from .codec import decode_mesh, encode_mesh
@@ -77,7 +77,10 @@ class Library:
             self._zip = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
             index = json.loads(self._zip.read(INDEX))
         except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
-            raise InputError(f'{path}: no packed assets ({error})') from error
+            reason = getattr(error, 'strerror', None) or one_line(error)
+            raise InputError(
+                f'{path}: no packed assets ({reason}); pack them, see dtp-stereo render -h'
+            ) from error
         if index.get('version') != VERSION:
             raise InputError(f'{path}: packed by another version; pack the assets again')
         self.models = [_model(values) for values in index['models']]
