@@ -27,10 +27,10 @@ Write NAME.onnx, NAME.pt and NAME.md (the card) to FOLDER from a checkpoint of `
 The exported model is compared with PyTorch on a real pair (scikit-image's Motorcycle, or --pair);
 if it differs by more than {bounds_text('fp32')}, nothing is written.
 
-With --int8 convolutions that bear it are in int8, which is faster on processors without bf16, and
-there is no NAME.pt. Ranges of tensors, and what int8 changes, are those on {PAIRS} pairs like
-those of the camera, without truth. It takes two minutes. The bounds of the comparison are then
-{bounds_text('int8')}.
+With --int8 convolutions that bear it are in int8, which is faster on processors with VNNI and
+without bf16, and there is no NAME.pt. Ranges of tensors, and what int8 changes, are those on
+{PAIRS} pairs like those of the camera, without truth. It takes two minutes. The bounds of the
+comparison are then {bounds_text('int8')}.
 
 examples:
   dtp-stereo export runs/first/best.pt -o ~/models --name mycam

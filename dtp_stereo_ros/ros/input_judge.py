@@ -128,10 +128,9 @@ class InputJudge:
         else:
             self._findings.clear('sync')
 
-    def _mends(self) -> dict[str, str]:
-        """Mends of lost frames by side."""
-        topics, size = self._inputs.topics, self._image_bytes()
-        return {side: loss_mend(self._rmw, size, topics[side]) for side in SIDES}
+    def _mend(self, side: str) -> str:
+        """Mend of the lost frames of a side."""
+        return loss_mend(self._rmw, self._image_bytes(), self._inputs.topics[side])
 
     def _maybe_lost(self, side: str) -> bool:
         """Whether images, which are too large for the transports, seem to be lost beside infos.
@@ -146,11 +145,12 @@ class InputJudge:
         """Whether somebody sends the images, and they are too large for the transports."""
         topic, came = self._inputs.topics[side], self._came[side]
         sent = any(images for images, _ in came) or self._node.count_publishers(topic) > 0
-        return sent and self._mends()[side] == LARGE_MESSAGES
+        return sent and self._mend(side) == LARGE_MESSAGES
 
     def _lost(self, arrivals: dict[str, list[Arrival]], period_ns: int) -> list[Finding]:
         """Findings on lost frames, by stamps or beside camera infos, once they are certain."""
-        topics, mends = self._inputs.topics, self._mends()
+        topics = self._inputs.topics
+        mends = {side: self._mend(side) for side in SIDES}
         by_stamps = lost_findings(arrivals, period_ns, topics, mends)
         self._lossy = self._lossy + 1 if by_stamps else 0
         shares = {
