@@ -60,6 +60,7 @@ class DepthNode(LifecycleNode):
     Attributes:
         state: 'unconfigured', 'inactive', 'active' or 'finalized'.
         cameras: the cameras, in the order of the parameter `cameras`.
+        pipeline: what matches pairs; None unless the node is configured.
         failure: why the process must end: the worker died or hangs; '' while all is well.
 
     Raises:
@@ -78,7 +79,7 @@ class DepthNode(LifecycleNode):
         self._watched_s = time.monotonic()
         self.parameters = Parameters(self, self._parameter_overrides)
         self.worker: Worker | None = None
-        self._pipeline: StereoPipeline | None = None
+        self.pipeline: StereoPipeline | None = None
         self._output_thread: OutputThread | None = None
         self._reconfiguration: Reconfiguration | None = None
         self._refusal: StereoError | None = None
@@ -205,7 +206,7 @@ class DepthNode(LifecycleNode):
         if self.parameters.node.overlap_publishing:
             self._output_thread = OutputThread()
             processor = replace(processor, hand_over=self._output_thread.run)
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self.worker = Worker(processor.process, self._worker_died)
         self.worker.start()
         self._reconfiguration = Reconfiguration(
@@ -249,9 +250,9 @@ class DepthNode(LifecycleNode):
         if self._reconfiguration:
             self._reconfiguration.close()
         self._reconfiguration = None
-        if self._pipeline:
-            self._pipeline.close()
-        self.worker = self._pipeline = None
+        if self.pipeline:
+            self.pipeline.close()
+        self.worker = self.pipeline = None
         self._enter('unconfigured')
 
     def _enter(self, state: str) -> None:
@@ -275,7 +276,7 @@ class DepthNode(LifecycleNode):
             camera.statistics.drop('busy')
 
     def _report(self) -> None:
-        self._diagnostics.tick(self.state, self._pipeline, self.failure)
+        self._diagnostics.tick(self.state, self.pipeline, self.failure)
 
     def _watch(self) -> None:
         """Subscribe on demand; take over a loaded backend; watch the worker."""
@@ -286,7 +287,7 @@ class DepthNode(LifecycleNode):
                 camera.follow_demand(self.parameters.node.max_age)
         now_s = time.monotonic()
         stood, self._watched_s = now_s - self._watched_s > _STOOD_S, now_s
-        backend = self._pipeline.backend if self._pipeline else None
+        backend = self.pipeline.backend if self.pipeline else None
         if not (self.worker and backend) or self.failure:
             return
         if stood:

@@ -131,8 +131,8 @@ def latch(node: Node, camera: Camera) -> None:
         durability=DurabilityPolicy.TRANSIENT_LOCAL,
     )
     for topic in ('left/camera_info', 'right/camera_info'):
-        node.destroy_publisher(camera.publisher._publishers[topic])
-        camera.publisher._publishers[topic] = node.create_publisher(CameraInfo, topic, qos)
+        node.destroy_publisher(camera.publisher.publishers[topic])
+        camera.publisher.publishers[topic] = node.create_publisher(CameraInfo, topic, qos)
 
     def send(index: int, infos: dict[str, Any]) -> None:
         if index == 0:

@@ -78,7 +78,7 @@ class Camera:
 
     def heard(self, topic: str) -> int:
         """How many subscribe."""
-        return self.publisher._publishers[topic].get_subscription_count()
+        return self.publisher.publishers[topic].get_subscription_count()
 
     def _play(self) -> None:
         while not self._stop.wait(self._period_s):
@@ -257,13 +257,13 @@ def test_the_lifecycle_is_that_of_all_cameras(
     said(probes['front'], 'depth_node: rear/input', 'unconfigured')
     assert change(Transition.TRANSITION_CONFIGURE)
     for _ in range(2):
-        assert sum(c.heard(t) for c in cameras.values() for t in c.publisher._publishers) == 0
+        assert sum(c.heard(t) for c in cameras.values() for t in c.publisher.publishers) == 0
         assert change(Transition.TRANSITION_ACTIVATE)
         for probe in probes.values():
             more(probe)
         assert change(Transition.TRANSITION_DEACTIVATE)
         wait_until(
-            lambda: not any(c.heard(t) for c in cameras.values() for t in c.publisher._publishers)
+            lambda: not any(c.heard(t) for c in cameras.values() for t in c.publisher.publishers)
         )
     for node in listeners.values():
         node.destroy_node()

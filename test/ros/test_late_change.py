@@ -125,8 +125,8 @@ def change(node: DepthNode, **values: Any) -> tuple[bool, str]:
 
 
 def running(depth_node: DepthNode) -> str:
-    assert depth_node._pipeline is not None
-    return depth_node._pipeline.choice
+    assert depth_node.pipeline is not None
+    return depth_node.pipeline.choice
 
 
 def test_it_is_taken_over_when_it_has_loaded(
@@ -138,13 +138,13 @@ def test_it_is_taken_over_when_it_has_loaded(
     assert running(depth_node).startswith('sgbm as asked')
     # Other settings come into force meanwhile.
     assert change(depth_node, max_depth=7.0) == (True, '')
-    assert depth_node._pipeline is not None
-    watcher.until(lambda: depth_node._pipeline.config.max_depth == 7.0)
-    assert depth_node._pipeline.config.backend == 'sgbm'
+    assert depth_node.pipeline is not None
+    watcher.until(lambda: depth_node.pipeline.config.max_depth == 7.0)
+    assert depth_node.pipeline.config.backend == 'sgbm'
     loading.go_on.set()
     watcher.until(lambda: running(depth_node) == 'fp32 has loaded')
-    assert depth_node._pipeline.config == depth_node.parameters.pipeline
-    assert depth_node._pipeline.config.max_depth == 7.0
+    assert depth_node.pipeline.config == depth_node.parameters.pipeline
+    assert depth_node.pipeline.config.max_depth == 7.0
     watcher.until(lambda: 'fp32 has loaded' in watcher.log)
     assert len(loading.asked) == 1
 
@@ -163,8 +163,8 @@ def test_a_late_failure_is_told_and_the_old_values_are_sent(
     watcher.until(lambda: 'backend, threads stay sgbm, 0: the device is gone' in watcher.log)
     assert depth_node.get_parameter('backend').value == 'sgbm'
     assert depth_node.parameters.pipeline == PipelineConfig(backend='sgbm', max_depth=7.0)
-    assert depth_node._pipeline is not None
-    assert depth_node._pipeline.config == depth_node.parameters.pipeline
+    assert depth_node.pipeline is not None
+    assert depth_node.pipeline.config == depth_node.parameters.pipeline
 
 
 def test_the_newest_counts(depth_node: DepthNode, loading: SlowLoading, node: Node) -> None:

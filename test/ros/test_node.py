@@ -139,7 +139,7 @@ def test_lazy_until_somebody_subscribes(
     start_depth_node()
     watcher = Probe(node, (), diagnostics=True)
     camera = FramePublisher(node)
-    heard = camera._publishers['left/image_rect'].get_subscription_count
+    heard = camera.publishers['left/image_rect'].get_subscription_count
     found = diagnostics(watcher, lambda f: f['input'][1].startswith('idle: nobody subscribes'))
     assert found['input'][0] == 0
     assert heard() == 0
@@ -368,7 +368,7 @@ def test_changes_come_into_force_between_frames(
 
 def broken(publisher: FramePublisher, topic: str, change: Callable[[Any], None]) -> None:
     """Let every message of one topic be changed before it is sent."""
-    original = publisher._publishers[topic]
+    original = publisher.publishers[topic]
 
     class Changing:
         def publish(self, msg: Any) -> None:
@@ -378,7 +378,7 @@ def broken(publisher: FramePublisher, topic: str, change: Callable[[Any], None])
         def get_subscription_count(self) -> int:
             return original.get_subscription_count()
 
-    publisher._publishers[topic] = Changing()  # type: ignore[assignment]
+    publisher.publishers[topic] = Changing()  # type: ignore[assignment]
 
 
 def encoding_unknown(msg: Any) -> None:
@@ -502,7 +502,7 @@ def test_missing_camera_info_is_said(
     process = start_depth_node({'right/camera_info': '/elsewhere'})
     probe = Probe(node, ('disparity',), diagnostics=True)
     publisher = FramePublisher(node)
-    wait_until(lambda: publisher._publishers['right/image_rect'].get_subscription_count() > 0)
+    wait_until(lambda: publisher.publishers['right/image_rect'].get_subscription_count() > 0)
 
     def said(found: dict[str, Any]) -> bool:
         now = node.get_clock().now().nanoseconds

@@ -44,6 +44,9 @@ class FramePublisher:
         prefix: put before the topic names, for example 'stereo/'.
         frame_id: of all messages: the left optical frame.
         qos: of all four.
+
+    Attributes:
+        publishers: by topic, without the prefix.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class FramePublisher:
         qos: QoSProfile = PLAYER_QOS,
     ) -> None:
         self._frame_id = frame_id
-        self._publishers: dict[str, Publisher] = {
+        self.publishers: dict[str, Publisher] = {
             topic: node.create_publisher(
                 CameraInfo if name.endswith('info') else Image, prefix + topic, qos
             )
@@ -63,7 +66,7 @@ class FramePublisher:
 
     def subscribed(self) -> bool:
         """Whether somebody listens to all four topics."""
-        return all(p.get_subscription_count() > 0 for p in self._publishers.values())
+        return all(p.get_subscription_count() > 0 for p in self.publishers.values())
 
     def publish(self, frame: StereoFrame) -> None:
         """Send one frame with its own stamp.
@@ -76,7 +79,7 @@ class FramePublisher:
     def send(self, messages: Mapping[str, Any]) -> None:
         """Send messages, by their topic without the prefix, in the order of the mapping."""
         for topic, msg in messages.items():
-            self._publishers[topic].publish(msg)
+            self.publishers[topic].publish(msg)
 
 
 def camera_messages(frame: StereoFrame, frame_id: str = _FRAME_ID) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def cuttable(network: Network, config: PruneConfig) -> list[Cuts]:
     """The groups that may lose channels, and how many of them."""
     traced = traced_of(network)
     found = []
-    for name, group in _groups(traced, _dependencies(traced)):
+    for name, group in prunable_groups(traced, dependency_graph(traced)):
         channels = len(group[0].idxs)
         if any(_is_grouped(item.dep.layer) for item in group):
             continue
@@ -199,9 +199,9 @@ def cut_channels(
             channels of the least norm go.
     """
     traced = traced_of(network)
-    graph = _dependencies(traced)
+    graph = dependency_graph(traced)
     importance = tp.importance.GroupMagnitudeImportance(p=2)
-    roots = {name: group[0].dep.layer for name, group in _groups(traced, graph)}
+    roots = {name: group[0].dep.layer for name, group in prunable_groups(traced, graph)}
     layers = dict(network.named_modules())
     known = {layers[name]: found for name, found in (moments or {}).items()}
     for name, count in removed.items():
@@ -218,13 +218,14 @@ def cut_channels(
         parameter.grad = None
 
 
-def _dependencies(traced: Traced) -> Any:
+def dependency_graph(traced: Traced) -> Any:
+    """DepGraph of a network: which layers lose channels together."""
     traced.eval().requires_grad_(True)
     with torch.enable_grad():
         return tp.DependencyGraph().build_dependency(traced, traced.example(), verbose=False)
 
 
-def _groups(traced: Traced, graph: Any) -> Iterator[tuple[str, Any]]:
+def prunable_groups(traced: Traced, graph: Any) -> Iterator[tuple[str, Any]]:
     """Each group whose channels mean nothing by their index, by the name of its first layer.
 
     The tracer's own order and choice of root follow the autograd graph; the name that comes first

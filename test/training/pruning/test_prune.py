@@ -88,8 +88,8 @@ def test_the_traced_network_calls_every_layer_that_predict_calls(network):
 def silence(network, name, count):
     """Make some channels of a group zero everywhere, by the layers that write to them."""
     traced = prune.traced_of(network)
-    graph = prune._dependencies(traced)
-    group = dict(prune._groups(traced, graph))[name]
+    graph = prune.dependency_graph(traced)
+    group = dict(prune.prunable_groups(traced, graph))[name]
     chosen = list(range(1, 2 * count, 2))
     chosen_group = graph.get_pruning_group(group[0].dep.layer, tp.prune_conv_out_channels, chosen)
     with torch.no_grad():

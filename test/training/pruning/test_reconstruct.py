@@ -51,8 +51,8 @@ def network(request):
 def repeat_a_channel(network, name, source, copied):
     """Let all that writes a group write one of its channels again, in place of another."""
     traced = prune.traced_of(network)
-    graph = prune._dependencies(traced)
-    group = dict(prune._groups(traced, graph))[name]
+    graph = prune.dependency_graph(traced)
+    group = dict(prune.prunable_groups(traced, graph))[name]
     with torch.no_grad():
         for item in group:
             if not graph.is_out_channel_pruning_fn(item.dep.handler):
@@ -179,7 +179,7 @@ def test_a_layer_that_reads_a_channel_twice_is_fitted_once():
     # Three colours make six channels: any three of them tell the others.
     before = [traced(image) for image in images]
     moments = read_moments(traced, [{'left': image, 'right': image} for image in images])
-    graph = prune._dependencies(traced)
+    graph = prune.dependency_graph(traced)
     root = traced.network[0]
     whole = graph.get_pruning_group(root, tp.prune_conv_out_channels, list(range(6)))
     layers = {traced.get_submodule(name): found for name, found in moments.items()}
