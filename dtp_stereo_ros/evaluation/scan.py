@@ -89,8 +89,10 @@ def only_of(found: list[Path], folder: Path, pattern: str) -> Path:
     Raises:
         InputError: there is none, or there are several; names the folder and the pattern.
     """
-    if len(found) != 1:
-        raise InputError(f'{folder}: {len(found)} files {pattern}, expected one')
+    if not found:
+        raise InputError(f'{folder}: has no file {pattern}; add it')
+    if len(found) > 1:
+        raise InputError(f'{folder}: has {len(found)} files {pattern}; leave one of them')
     return found[0]
 
 

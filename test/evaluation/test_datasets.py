@@ -110,7 +110,12 @@ def test_a_scene_without_its_disparity_is_named(tmp_path: Path) -> None:
     root = layouts.middlebury_classic(tmp_path / 'c')
     (root / 'Plane' / 'disp.pgm').unlink()
     _, scenes = open_dataset(f'middlebury_classic:{root}')
-    with pytest.raises(InputError, match=r'Plane: 0 files disp\.\*, expected one'):
+    with pytest.raises(InputError, match=r'Plane: has no file disp\.\*; add it'):
+        scenes[0].load()
+    for ending in ('png', 'ppm'):
+        (root / 'Plane' / f'disp.{ending}').touch()
+    _, scenes = open_dataset(f'middlebury_classic:{root}')
+    with pytest.raises(InputError, match=r'Plane: has 2 files disp\.\*; leave one'):
         scenes[0].load()
 
 
