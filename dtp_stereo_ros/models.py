@@ -172,9 +172,11 @@ def _digest(path: Path, content: bytes) -> str:
     for name in outside:
         place = path.parent / name
         if not place.resolve().is_relative_to(path.parent.resolve()):
+            mend = 'save the model again, with them beside it'
+            if place.is_symlink():  # as in the cache of Hugging Face
+                mend = f'copy its folder with what links lead to: cp -rL {path.parent} COPY'
             raise ModelError(
-                f'{path}: cannot load it: its weights are in {name}, outside of its folder; save '
-                'the model again, with them beside it'
+                f'{path}: cannot load it: its weights are in {name}, outside of its folder; {mend}'
             )
         if not place.is_file():
             raise ModelError(f'{path}: its weights {name} are missing; put that file beside it')

@@ -416,6 +416,18 @@ def test_weights_outside_of_the_file_are_part_of_the_model(wrap: Wrap, tmp_path:
         models.onnx_spec(path, assume=True)
 
 
+def test_weights_behind_a_link_are_to_be_copied(wrap: Wrap, tmp_path: Path) -> None:
+    """As the cache of Hugging Face keeps them."""
+    arguments = _views(), _same('left', 'right'), [_node('Identity', ['D_'], 'out')], [_out()]
+    path = Path(wrap(*arguments, save_as_external_data=True, location='w.bin', size_threshold=0))
+    snapshot = tmp_path / 'snapshot'
+    snapshot.mkdir()
+    for file in (path, path.with_name('w.bin')):
+        (snapshot / file.name).symlink_to(file)
+    with pytest.raises(ModelError, match=f'cp -rL {snapshot} COPY$'):
+        models.onnx_spec(snapshot / path.name, assume=True)
+
+
 @pytest.mark.parametrize('backend', ['onnx', 'openvino', 'torch', 'auto'])
 @pytest.mark.parametrize(
     'setting', [{'model_input_range': 'imagenet'}, {'model_output_scale': -1.0}]
