@@ -17,15 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import (
-    ConvBN,
     InvertedBlock,
     Normalise,
     correlation_volume,
     highest_peak,
     repeated,
-    upsample2,
 )
-from .light import Features
+from .light import Aggregation, Features
 from .outputs import Hypotheses, Outputs, Sides
 from .traced import Traced
 
@@ -59,63 +57,6 @@ class BimodalConfig:
     fine: int = 16
     fine_blocks: int = 2
     attend: int = 1
-
-
-class Joined(nn.Module):
-    """Sum of a layer of its own on each input, normalised: a 1 x 1 convolution on all of them.
-
-    Joined to one tensor, the inputs would be copied.
-    """
-
-    def __init__(self, channels_in: tuple[int, ...], channels_out: int) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(
-            [nn.Conv2d(channels, channels_out, 1, bias=False) for channels in channels_in]
-        )
-        self.normalise = nn.BatchNorm2d(channels_out)
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Tensors of one size, each (B, its channels, h, w), to (B, channels_out, h, w)."""
-        parts = [layer(x) for layer, x in zip(self.layers, inputs, strict=True)]
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return F.relu(self.normalise(total))
-
-
-class Aggregation(nn.Module):
-    """Hourglass over the disparity channels, guided by the left features at each scale."""
-
-    def __init__(self, c: BimodalConfig, bins: int) -> None:
-        super().__init__()
-        n4, n8, n16, n32 = c.depths
-        self.enter = Joined((bins, c.quarter), c.volume)
-        self.down4 = nn.Sequential(*[InvertedBlock(c.volume) for _ in range(n4)])
-        self.to8 = ConvBN(c.volume, c.eighth, 3, 2)
-        self.guide8 = Joined((c.eighth, c.eighth), c.eighth)
-        self.down8 = nn.Sequential(*[InvertedBlock(c.eighth) for _ in range(n8)])
-        self.to16 = ConvBN(c.eighth, c.sixteenth, 3, 2)
-        self.guide16 = Joined((c.sixteenth, c.sixteenth), c.sixteenth)
-        self.down16 = nn.Sequential(*[InvertedBlock(c.sixteenth, 5) for _ in range(n16)])
-        self.to32 = ConvBN(c.sixteenth, c.thirtysecond, 3, 2)
-        self.down32 = nn.Sequential(*[InvertedBlock(c.thirtysecond, 5) for _ in range(n32)])
-        self.from32 = nn.Conv2d(c.thirtysecond, c.sixteenth, 1)
-        self.up16 = InvertedBlock(c.sixteenth, 5)
-        self.from16 = nn.Conv2d(c.sixteenth, c.eighth, 1)
-        self.up8 = InvertedBlock(c.eighth)
-        self.from8 = nn.Conv2d(c.eighth, c.volume, 1)
-        self.up4 = InvertedBlock(c.volume)
-
-    def forward(self, volume: Tensor, left4: Tensor, left8: Tensor, left16: Tensor) -> Tensor:
-        """Correlations (B, bins, H4, W4) and left features to (B, volume, H4, W4)."""
-        x4 = self.down4(self.enter(volume, left4))
-        x8 = self.down8(self.guide8(self.to8(x4), left8))
-        x16 = self.down16(self.guide16(self.to16(x8), left16))
-        x32 = self.down32(self.to32(x16))
-        x16 = self.up16(F.relu(x16 + upsample2(self.from32(x32))))
-        x8 = self.up8(F.relu(x8 + upsample2(self.from16(x16))))
-        out: Tensor = self.up4(F.relu(x4 + upsample2(self.from8(x8))))
-        return out
 
 
 class Distribution(nn.Module):

@@ -125,8 +125,8 @@ def _fraction(magnification: float) -> Fraction:
     return Fraction(magnification).limit_denominator(_MOST_PARTS)
 
 
-class FeatureWidths(Protocol):
-    """Channels at 1/2, 1/4, 1/8 and 1/16."""
+class Widths(Protocol):
+    """Channels at 1/2 .. 1/32 and of the aggregation, and its depths; see `LightConfig`."""
 
     @property
     def stem(self) -> int: ...  # noqa: D102
@@ -136,12 +136,18 @@ class FeatureWidths(Protocol):
     def eighth(self) -> int: ...  # noqa: D102
     @property
     def sixteenth(self) -> int: ...  # noqa: D102
+    @property
+    def thirtysecond(self) -> int: ...  # noqa: D102
+    @property
+    def volume(self) -> int: ...  # noqa: D102
+    @property
+    def depths(self) -> tuple[int, int, int, int]: ...  # noqa: D102
 
 
 class Features(nn.Module):
     """Siamese features at 1/2, 1/4, 1/8 and 1/16, with context flowing back up to 1/4."""
 
-    def __init__(self, c: FeatureWidths) -> None:
+    def __init__(self, c: Widths) -> None:
         super().__init__()
         self.stem = ConvBN(3, c.stem, 3, 2)
         self.quarter = nn.Sequential(ConvBN(c.stem, c.quarter, 3, 2), InvertedBlock(c.quarter))
@@ -165,12 +171,17 @@ class Features(nn.Module):
 
 
 class Aggregation(nn.Module):
-    """Hourglass over the disparity channels, guided by the left features at each scale."""
+    """Hourglass over the disparity channels, guided by the left features at each scale.
 
-    def __init__(self, c: LightConfig, bins: int) -> None:
+    Args:
+        c: widths and depths.
+        correlations: channels of the volume that comes.
+    """
+
+    def __init__(self, c: Widths, correlations: int) -> None:
         super().__init__()
         n4, n8, n16, n32 = c.depths
-        self.enter = ConvBN(c.heads * bins + c.quarter, c.volume, 1)
+        self.enter = ConvBN(correlations + c.quarter, c.volume, 1)
         self.down4 = nn.Sequential(*[InvertedBlock(c.volume) for _ in range(n4)])
         self.to8 = ConvBN(c.volume, c.eighth, 3, 2)
         self.guide8 = ConvBN(2 * c.eighth, c.eighth, 1)
@@ -188,7 +199,7 @@ class Aggregation(nn.Module):
         self.up4 = InvertedBlock(c.volume)
 
     def forward(self, volume: Tensor, left4: Tensor, left8: Tensor, left16: Tensor) -> Tensor:
-        """Correlations (B, heads * bins, H4, W4) and left features to (B, volume, H4, W4)."""
+        """Correlations (B, C, H4, W4) and left features to (B, volume, H4, W4)."""
         x4 = self.down4(self.enter.of(volume, left4))
         x8 = self.down8(self.guide8.of(self.to8(x4), left8))
         x16 = self.down16(self.guide16.of(self.to16(x8), left16))
@@ -284,7 +295,7 @@ class DTPNetLight(nn.Module):
         self.project_right.load_state_dict(self.project_left.state_dict())
         # Cosines lie in -1..1; learned scales make them usable as logits and inputs.
         self.sharpness = nn.Parameter(torch.tensor(10.0))
-        self.aggregation = Aggregation(c, self.bins)
+        self.aggregation = Aggregation(c, c.heads * self.bins)
         # The raw correlation is one of its inputs rather than added after it: it starts as if
         # added, and a runtime in bfloat16 computes all that leads to a convolution in it.
         self.regress = nn.Conv2d(c.volume + self.bins, self.bins, 1)
