@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,18 @@ from ..text_files import read_text
 from ..topics import INPUTS, OUTPUTS
 
 _PARAMS_FILE = '--params-file'
+
+# Of ROS about an argument, and its options by the fault and the mend; '' takes the fault of ROS.
+_REFUSED = re.compile(r"Couldn't parse [a-z ]+: '(\S+) (.*?)'\. Error: (.*?)(?:, at /|$)")
+_RULES = {
+    ('-p', '--param'): ('sets no parameter', 'write -p NAME:=VALUE, the value as in YAML'),
+    ('-r', '--remap'): (
+        'is no remapping',
+        'write -r FROM:=TO; a name has letters, digits and _, and a namespace begins with /',
+    ),
+    ('--log-level',): ('is no level', 'take debug, info, warn, error or fatal'),
+    (_PARAMS_FILE,): ('', 'write the file as config/dtp_stereo.yaml is'),
+}
 
 _USAGE = """\
 usage: depth_node [-h] [--ros-args [-p NAME:=VALUE] [--params-file FILE] [-r FROM:=TO] ...]
@@ -71,6 +84,21 @@ def check(arguments: Sequence[str]) -> None:
             )
     for path in _files(arguments):
         read_text(path)
+
+
+def refused_by_ros(message: str) -> str:
+    """Fault and mend of an argument that ROS cannot read, in one line; '' for other messages."""
+    if unknown := re.fullmatch(r"\['(.*)'\]", message):  # all that it says about them
+        names = unknown[1].replace("', '", ', ')
+        return f'unknown among the arguments of ROS: {names}; see depth_node --help'
+    found = _REFUSED.search(message)
+    if not found:
+        return ''
+    option, value, reason = (text.strip() for text in found.groups())
+    for options, (fault, mend) in _RULES.items():
+        if option in options:
+            return f'{f"{option} {value}" if fault else value}: {fault or reason}; {mend}'
+    return f'{option} {value}: {reason}; see depth_node --help'
 
 
 def unread_files(arguments: Sequence[str], node_name: str) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import signal
 import sys
 import threading
@@ -152,8 +151,8 @@ def _spin_once(executor: SingleThreadedExecutor, node: DepthNode) -> None:
 def _of_ros(error: Exception) -> str:
     """Fault and mend of what ROS itself refuses, in one line."""
     line = one_line(error)
-    if found := re.search(r"params file: '--params-file (.*?)'\. Error: (.*?)(, at /|$)", line):
-        return f'{found[1]}: {found[2]}; write the file as config/dtp_stereo.yaml is'
+    if refused := arguments.refused_by_ros(line):
+        return refused
     if 'logging' in line or 'log directory' in line:
         mend = 'set ROS_LOG_DIR to a folder that can be written, as ROS_LOG_DIR=/tmp/ros_log'
     elif os.environ.get('ROS_SECURITY_ENABLE') == 'true':

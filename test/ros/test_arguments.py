@@ -15,6 +15,14 @@ _PYTHON = sys.executable
 _NODE = 'dtp_stereo_ros.ros.depth_node'
 
 
+def refusal(*command: str) -> str:
+    """The line by which a start of the node is refused."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith('depth_node: ')]
+    return line
+
+
 @pytest.mark.parametrize(
     ('content', 'read'),
     [
@@ -61,28 +69,31 @@ def test_a_file_that_nobody_can_read_is_refused(content: bytes | None, tmp_path:
 
 def test_pipes_are_left_to_ros() -> None:
     content = '/**: {ros__parameters: {backend: sgbm, max_depth: -1.0}}'
-    done = subprocess.run(
-        ['bash', '-c', f'"$0" -m {_NODE} --ros-args --params-file <(echo "{content}")', _PYTHON],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert 'max_depth' in done.stderr and done.returncode == 2
+    script = f'"$0" -m {_NODE} --ros-args --params-file <(echo "{content}")'
+    assert 'max_depth' in refusal('bash', '-c', script, _PYTHON)
+
+
+@pytest.mark.parametrize(
+    ('given', 'line'),
+    [
+        ('-p max_depth', '-p max_depth: sets no parameter; write -p NAME:=VALUE'),
+        ('-p max_depth:=[1,', '-p max_depth:=[1,: sets no parameter; write'),
+        ('--param max_depth', '--param max_depth: sets no parameter; write'),
+        ('-r __node:=a-b', '-r __node:=a-b: is no remapping; write -r FROM:=TO'),
+        ('--log-level verbose', '--log-level verbose: is no level; take debug, info,'),
+        ('--frob -r a:=b c', 'unknown among the arguments of ROS: --frob, c; see'),
+        ('-e nope', 'failed to initialize rcl: Enclave name is not valid'),
+    ],
+)
+def test_what_ros_refuses_is_one_line_with_the_mend(given: str, line: str) -> None:
+    told = refusal(_PYTHON, '-m', _NODE, '--ros-args', *given.split())
+    assert told.startswith(f'depth_node: {line}')
 
 
 @pytest.mark.parametrize('content', ['a: [1\n b', 'max_depth: 3.0', 'a:\n   b: 1\n  c: 2\n'])
 def test_a_malformed_file_is_one_line(content: str, tmp_path: Path) -> None:
     path = tmp_path / 'some.yaml'
     path.write_text(content)
-    done = subprocess.run(
-        [_PYTHON, '-m', _NODE, '--ros-args', '--params-file', str(path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith('depth_node: ')]
+    line = refusal(_PYTHON, '-m', _NODE, '--ros-args', '--params-file', str(path))
     assert line.startswith(f'depth_node: {path}: ') and 'config/dtp_stereo.yaml' in line
     assert '.c:' not in line  # of the source of ROS
