@@ -34,13 +34,18 @@ from dtp_stereo_ros.health.sync import (
     waiting_finding,
     without_info_finding,
 )
-from dtp_stereo_ros.health.view_check import ViewCheck, ViewSetting, rectification_findings
+from dtp_stereo_ros.health.view_check import (
+    ViewCheck,
+    ViewSetting,
+    pair_findings,
+    rectification_findings,
+)
 from dtp_stereo_ros.health.views import Rectification
 from dtp_stereo_ros.markdown import table
 from dtp_stereo_ros.messages.camera_info import calibration_warnings, stereo_calibration
 from dtp_stereo_ros.ros.output_publishers import doubled, same_name
 from dtp_stereo_ros.ros.publisher_qos import publisher_faults
-from dtp_stereo_ros.stereo import SIDES
+from dtp_stereo_ros.stereo import SIDES, StereoFrame, UInt8Array
 from dtp_stereo_ros.topics import INPUTS
 
 from .markdown import code
@@ -172,20 +177,28 @@ def _views() -> list[Finding]:
     twice = ViewSetting(_NODE, '', True, _TOPICS)
     raw_names = {**_TOPICS, 'left': '/left/image_raw', 'right': '/right/image_raw'}
     named_raw = ViewSetting(_NODE, '', False, raw_names)
+    left, right = _random_pair()
     return [
         *_exchanged(setting),
         *rectification_findings(Rectification('raw', 4.9, 0.2, 30.0), setting),
         *rectification_findings(Rectification('rectified', 0.2, 4.9, 30.0), twice),
         *rectification_findings(Rectification('misaligned', 3.1, 2.8, 30.0), setting),
         *rectification_findings(Rectification('aligned', 0.2, 0.4, 12.0), named_raw),
+        *pair_findings(StereoFrame(right, left), 'left.png', 'right.png'),
+        *pair_findings(StereoFrame(left, np.roll(right, 8, axis=0)), 'left.png', 'right.png'),
     ]
 
 
-def _exchanged(setting: ViewSetting) -> list[Finding]:
-    """Finding on a random pair of 20 px disparity that is given in the wrong order."""
+def _random_pair() -> tuple[UInt8Array, UInt8Array]:
+    """Left and right image of 20 px disparity."""
     grey = np.random.default_rng(0).integers(0, 256, (48, 88, 1), np.uint8)
     wide = np.ascontiguousarray(grey.repeat(4, 0).repeat(4, 1).repeat(3, 2))
-    left, right = wide[:, :-20].copy(), wide[:, 20:].copy()
+    return wide[:, :-20].copy(), wide[:, 20:].copy()
+
+
+def _exchanged(setting: ViewSetting) -> list[Finding]:
+    """Finding on a pair that is given in the wrong order."""
+    left, right = _random_pair()
     check = ViewCheck()
     found: list[Finding] = []
     for _ in range(3):
