@@ -92,8 +92,8 @@ def test_a_lifecycle_manager_leads_the_node(
     assert (level, values['state']) == (0, 'unconfigured')
     assert values.keys() == {'state', 'process'}
     assert not change(Transition.TRANSITION_ACTIVATE)
-    images = camera()._publishers['left/image_rect']
-    infos = camera()._publishers['left/camera_info']
+    images = camera().publishers['left/image_rect']
+    infos = camera().publishers['left/camera_info']
     for _ in range(2):  # a node that was cleaned up starts as well as a new one
         assert change(Transition.TRANSITION_CONFIGURE)
         assert state() == 'inactive'
