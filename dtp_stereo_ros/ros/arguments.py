@@ -16,16 +16,19 @@ from ..topics import INPUTS, OUTPUTS
 
 _PARAMS_FILE = '--params-file'
 
-# Of ROS about an argument, and its options by the fault and the mend; '' takes the fault of ROS.
+# Message of ROS about an argument, and fault and mend by the argument's option.
 _REFUSED = re.compile(r"Couldn't parse [a-z ]+: '(\S+) (.*?)'\. Error: (.*?)(?:, at /|$)")
-_RULES = {
-    ('-p', '--param'): ('sets no parameter', 'write -p NAME:=VALUE, the value as in YAML'),
-    ('-r', '--remap'): (
-        'is no remapping',
-        'write -r FROM:=TO; a name has letters, digits and _, and a namespace begins with /',
-    ),
-    ('--log-level',): ('is no level', 'take debug, info, warn, error or fatal'),
-    (_PARAMS_FILE,): ('', 'write the file as config/dtp_stereo.yaml is'),
+_NO_PARAMETER = 'sets no parameter; write -p NAME:=VALUE, the value as in YAML'
+_NO_REMAPPING = (
+    'is no remapping; write -r FROM:=TO; a name has letters, digits and _, and a namespace begins '
+    'with /'
+)
+_FAULTS = {
+    '-p': _NO_PARAMETER,
+    '--param': _NO_PARAMETER,
+    '-r': _NO_REMAPPING,
+    '--remap': _NO_REMAPPING,
+    '--log-level': 'is no level; take debug, info, warn, error or fatal',
 }
 
 _USAGE = """\
@@ -95,10 +98,10 @@ def refused_by_ros(message: str) -> str:
     if not found:
         return ''
     option, value, reason = (text.strip() for text in found.groups())
-    for options, (fault, mend) in _RULES.items():
-        if option in options:
-            return f'{f"{option} {value}" if fault else value}: {fault or reason}; {mend}'
-    return f'{option} {value}: {reason}; see depth_node --help'
+    if option == _PARAMS_FILE:
+        return f'{value}: {reason}; write the file as config/dtp_stereo.yaml is'
+    fault = _FAULTS.get(option, f'{reason}; see depth_node --help')
+    return f'{option} {value}: {fault}'
 
 
 def unread_files(arguments: Sequence[str], node_name: str) -> Iterator[str]:
