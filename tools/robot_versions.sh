@@ -119,4 +119,5 @@ if [ $# = 0 ]; then
   set -- test/{backends,commands,evaluation,health,messages,pairing,recordings} \
     test/test_!(packaging).py test/ros/test_{lifecycle,doctor,node}.py
 fi
-OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider -n 2 --dist loadfile "$@"
+OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider -n 2 --dist loadfile \
+  -o faulthandler_exit_on_timeout=true "$@"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,28 @@ class Fleet:
         if self.jobs > 1:
             return over_processes(work, tasks, min(self.jobs, len(tasks)))
         return _alone(work, tasks, worker)
+
+    def in_order(self, work: Work, tasks: Sequence[Task]) -> Generator[Any, None, None]:
+        """Results in the order of the tasks; those that are done early wait in memory.
+
+        Args:
+            work: of all tasks.
+            tasks: to do, each with a name of its own; may be none.
+
+        Raises:
+            InputError: a task is lost.
+            Exception: the first that a task raises.
+        """
+        early: dict[str, Any] = {}
+        waiting = deque(task.name for task in tasks)
+        for task, value in self.results(work, tasks) if tasks else ():
+            if isinstance(value, Lost):
+                raise InputError(
+                    f'{task.name}: {value.reason}; where memory is short, use fewer processes'
+                )
+            early[task.name] = value
+            while waiting and waiting[0] in early:
+                yield early.pop(waiting.popleft())
 
 
 def _alone(

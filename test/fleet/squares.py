@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Squares:
         survived_after: so many attempts.
         wrong: a number that raises.
         torn: a number whose result is not whole.
+        slow: numbers that take longer than the others.
     """
 
     folder: Path
@@ -31,6 +33,7 @@ class Squares:
     survived_after: int = 1
     wrong: int = -1
     torn: int = -1
+    slow: tuple[int, ...] = ()
 
     def open(self, threads: int) -> Squares:
         return self
@@ -38,6 +41,8 @@ class Squares:
     def do(self, given: int) -> SliceResult:
         attempts = self.attempts(given)
         (self.folder / f'{given}-{attempts}').touch()
+        if given in self.slow:
+            time.sleep(0.3)
         if given == self.wrong:
             raise InputError(f'{given}: is wrong')
         if given in self.deadly and attempts < self.survived_after:

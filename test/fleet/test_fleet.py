@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -111,9 +113,31 @@ def test_a_task_that_kills_every_worker_is_lost_alone(tmp_path: Path, fleet: Fle
     assert finish(fleet, Squares(tmp_path), tasks(4), parts).taken == 3
 
 
-def test_processes_end_with_the_work(tmp_path: Path) -> None:
-    import multiprocessing
+def test_values_come_in_the_order_of_the_tasks(tmp_path: Path, fleet: Fleet) -> None:
+    work = Squares(tmp_path, slow=(0, 3))
+    found = [value.result.dataset for value in fleet.in_order(work, tasks(6))]
+    assert found == SQUARES
+    assert list(fleet.in_order(work, [])) == []
 
+
+def test_a_lost_value_is_an_error_that_names_its_task(tmp_path: Path) -> None:
+    work = Squares(tmp_path, deadly=(2,), survived_after=99)
+    lost = re.escape(tasks(4)[2].name)
+    with pytest.raises(InputError, match=f'{lost}: {ATTEMPTS} processes .*SIGKILL.*memory'):
+        list(Fleet(2).in_order(work, tasks(4)))
+    assert multiprocessing.active_children() == []
+
+
+def test_values_that_nobody_waits_for_are_not_made(tmp_path: Path) -> None:
+    work = Squares(tmp_path, slow=tuple(range(40)))
+    values = Fleet(2).in_order(work, tasks(40))
+    next(values)
+    values.close()
+    assert multiprocessing.active_children() == []
+    assert work.attempts(39) == 0
+
+
+def test_processes_end_with_the_work(tmp_path: Path) -> None:
     answers = over_processes(Squares(tmp_path), tasks(6), 2)
     next(answers)
     assert len(multiprocessing.active_children()) == 2

@@ -73,7 +73,7 @@ class Library:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            # In memory: a file shared by forked processes would be read at each other's places.
+            # In memory: rendering reads thousands of small entries.
             self._zip = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
             index = json.loads(self._zip.read(INDEX))
         except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:

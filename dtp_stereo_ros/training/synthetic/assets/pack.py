@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from multiprocessing import Pool
+from dataclasses import dataclass
 from pathlib import Path
 
 from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.fleet.fleet import Fleet
+from dtp_stereo_ros.fleet.tasks import Task
 
 from .catalogue import Piece
 from .library import LibraryWriter
@@ -38,9 +40,8 @@ def pack(assets: Path, out: Path, limits: PackLimits, workers: int = 1) -> int:
         InputError: the folder holds no known package.
     """
     items: list[Piece | Path] = [*furniture(assets), *cars(assets)]
-    jobs = [(item, limits) for item in items]
     data = find_data(assets)
-    if not jobs and data is None:
+    if not items and data is None:
         raise InputError(
             f'{assets}: none of the packages that can be packed is in it; unpack '
             'sweethome3d-furniture (and its .sh3f files, which are zip archives), '
@@ -48,13 +49,17 @@ def pack(assets: Path, out: Path, limits: PackLimits, workers: int = 1) -> int:
         )
     writer = LibraryWriter(out, limits.quality)
     count = 0
-    with Pool(workers) as pool:
-        groups: Iterator[list[Found]] = pool.imap(_read, jobs, chunksize=4)
-        count += _add(writer, groups, limits)
+    # A file may hold several pieces, so that it is no name of one.
+    tasks = [Task(f'{_file(item)} ({number})', item) for number, item in enumerate(items, 1)]
+    count += _add(writer, Fleet(workers).in_order(_Reading(limits), tasks), limits)
     if data is not None:
         count += _add(writer, tracks(data, limits), limits)
     writer.close()
     return count
+
+
+def _file(item: Piece | Path) -> Path:
+    return item.model if isinstance(item, Piece) else item
 
 
 def _add(writer: LibraryWriter, groups: Iterator[list[Found]], limits: PackLimits) -> int:
@@ -73,11 +78,25 @@ def _add(writer: LibraryWriter, groups: Iterator[list[Found]], limits: PackLimit
     return count
 
 
-def _read(job: tuple[Piece | Path, PackLimits]) -> list[Found]:
-    item, limits = job
-    try:
-        found = pack_piece(item, limits) if isinstance(item, Piece) else pack_car(item, limits)
-    except (ValueError, OSError) as error:
-        _log.warning('left out: %s', error)
-        return []
-    return [found] if found else []
+@dataclass(frozen=True)
+class _Reading:
+    """Work of reading one model after another; needs nothing open."""
+
+    limits: PackLimits
+
+    def open(self, threads: int) -> _Reading:
+        return self
+
+    def do(self, given: Piece | Path) -> list[Found]:
+        try:
+            if isinstance(given, Piece):
+                found = pack_piece(given, self.limits)
+            else:
+                found = pack_car(given, self.limits)
+        except (ValueError, OSError) as error:
+            _log.warning('left out: %s', error)
+            return []
+        return [found] if found else []
+
+    def close(self) -> None:
+        pass

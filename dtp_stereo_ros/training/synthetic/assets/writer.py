@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -17,6 +16,8 @@ import cv2
 import numpy as np
 
 from dtp_stereo_ros.errors import ConfigError, InputError
+from dtp_stereo_ros.fleet.fleet import Fleet
+from dtp_stereo_ros.fleet.tasks import Task
 from dtp_stereo_ros.image_io import atomic
 from dtp_stereo_ros.paths import make_folder
 from dtp_stereo_ros.stereo import BoolArray, Float32Array, UInt8Array
@@ -103,11 +104,10 @@ def render_folder(
     ]
     done = 0
     there = count - sum(number for _, number in missing)
-    context = get_context('spawn')
-    with context.Pool(workers, _start, (settings, photos, out)) as pool:
-        for number in pool.imap_unordered(_render_world, missing):
-            done += number
-            progress(there + done)
+    tasks = [Task(f'{out}: world {world}', (world, number)) for world, number in missing]
+    for number in Fleet(workers).in_order(_Rendering(settings, photos, out), tasks):
+        done += number
+        progress(there + done)
     return done
 
 
@@ -167,21 +167,35 @@ def _claim(path: Path, settings: RenderSettings) -> None:
             )
 
 
-_worker: tuple[Assets, RenderSettings, Path] | None = None
+# Compared by identity: images have no single truth value.
+@dataclass(frozen=True, eq=False)
+class _Rendering:
+    """Work of rendering worlds into a folder."""
+
+    settings: RenderSettings
+    photos: list[UInt8Array]
+    out: Path
+
+    def open(self, threads: int) -> _Renderer:
+        return _Renderer(self)
 
 
-def _start(settings: RenderSettings, photos: list[UInt8Array], out: Path) -> None:
-    global _worker
-    cv2.setNumThreads(1)
-    _worker = Assets(Library(settings.assets), photos, settings.pairs), settings, out
+class _Renderer:
+    """Worker with its models open."""
 
+    def __init__(self, work: _Rendering) -> None:
+        self._work = work
+        settings = work.settings
+        self._assets = Assets(Library(settings.assets), work.photos, settings.pairs)
 
-def _render_world(job: tuple[int, int]) -> int:
-    world, number = job
-    assert _worker is not None
-    assets, settings, out = _worker
-    rng = np.random.default_rng((settings.seed, world))
-    pairs = render_pairs(rng, assets, settings.size)
-    for view in range(number):
-        write_pair(next(pairs), out / _name(world, view))
-    return number
+    def do(self, given: tuple[int, int]) -> int:
+        """Render so many pairs of a world; returns their number."""
+        world, number = given
+        rng = np.random.default_rng((self._work.settings.seed, world))
+        pairs = render_pairs(rng, self._assets, self._work.settings.size)
+        for view in range(number):
+            write_pair(next(pairs), self._work.out / _name(world, view))
+        return number
+
+    def close(self) -> None:
+        pass

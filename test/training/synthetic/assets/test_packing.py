@@ -123,6 +123,17 @@ def test_only_leaves_have_holes(library):
     assert holes == {'ground': False, 'post_fine': False, 'bush': True}
 
 
+def test_two_processes_pack_the_same_file(tmp_path):
+    asset_models.write_furniture(tmp_path)
+
+    for workers in (1, 2):
+        assert pack(tmp_path, tmp_path / f'{workers}.pack', PackLimits(), workers) == 6
+
+    one, two = (zipfile.ZipFile(tmp_path / f'{workers}.pack') for workers in (1, 2))
+    assert one.namelist() == two.namelist()
+    assert all(one.read(name) == two.read(name) for name in one.namelist())
+
+
 def test_models_beyond_the_limits_are_left_out(tmp_path):
     asset_models.write_furniture(tmp_path)
 

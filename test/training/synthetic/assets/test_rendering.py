@@ -1,12 +1,15 @@
 """Rendered pairs: exact disparity, true occlusion, lamps that cast shadows, files that go on."""
 
 import dataclasses
+import os
+import signal
 import sys
 
 import asset_models
 import cv2
 import numpy as np
 import pytest
+import running
 
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.errors import ConfigError, InputError
@@ -286,6 +289,30 @@ def test_folder_goes_on_where_it_was_stopped(folder):
     before = (out / '000001_0_left.png').stat().st_mtime_ns
     assert render_folder(settings, 3, out, 1) == 2
     assert (out / '000001_0_left.png').stat().st_mtime_ns == before
+
+
+def test_two_processes_render_the_same_pairs(folder, tmp_path):
+    settings, out = folder
+
+    assert render_folder(settings, 3, tmp_path, 2) == 3
+    for file in out.glob('*_left.png'):
+        assert (tmp_path / file.name).read_bytes() == file.read_bytes()
+
+
+def test_pairs_of_a_killed_process_are_rendered_again(folder, tmp_path):
+    settings, _ = folder
+    out = tmp_path / 'out'
+    call = ['render', '--assets', str(settings.assets), '--out', str(out)]
+    process = running.command([*call, '--count', '12', '--size', '64x96', '--workers', '2'])
+    running.wait_for(lambda: any(out.glob('*_left.png')))
+
+    os.kill(running.workers(process.pid)[0], signal.SIGKILL)
+
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert 'a process ended by signal SIGKILL; its part is done again' in errors
+    assert output.splitlines()[-1] == f'{out}: 12 pairs, 12 of them new'
+    assert len(list(out.glob('*_left.png'))) == 12
 
 
 def test_folder_of_other_settings_is_refused(folder):
