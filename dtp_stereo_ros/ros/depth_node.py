@@ -153,7 +153,9 @@ def _of_ros(error: Exception) -> str:
     line = one_line(error)
     if refused := arguments.refused_by_ros(line):
         return refused
-    if 'logging' in line or 'log directory' in line:
+    if 'external configuration' in line:
+        mend = 'leave --log-config-file out'
+    elif 'logging' in line or 'log directory' in line:
         mend = 'set ROS_LOG_DIR to a folder that can be written, as ROS_LOG_DIR=/tmp/ros_log'
     elif os.environ.get('ROS_SECURITY_ENABLE') == 'true':
         mend = 'ROS_SECURITY_ENABLE is set: see docs/guides/security.md'

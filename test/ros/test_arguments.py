@@ -90,6 +90,25 @@ def test_what_ros_refuses_is_one_line_with_the_mend(given: str, line: str) -> No
     assert told.startswith(f'depth_node: {line}')
 
 
+def test_a_log_configuration_that_ros_cannot_take_is_to_be_left_out(tmp_path: Path) -> None:
+    file = tmp_path / 'log.conf'
+    file.touch()
+    line = refusal(_PYTHON, '-m', _NODE, '--ros-args', '--log-config-file', str(file))
+    assert line.endswith('; leave --log-config-file out')
+
+
+def test_a_log_folder_that_cannot_be_written_is_named_with_the_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'file').touch()
+    monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'file' / 'log'))
+    line = refusal(_PYTHON, '-m', _NODE)
+    assert str(tmp_path / 'file') in line
+    assert line.endswith(
+        '; set ROS_LOG_DIR to a folder that can be written, as ROS_LOG_DIR=/tmp/ros_log'
+    )
+
+
 @pytest.mark.parametrize('content', ['a: [1\n b', 'max_depth: 3.0', 'a:\n   b: 1\n  c: 2\n'])
 def test_a_malformed_file_is_one_line(content: str, tmp_path: Path) -> None:
     path = tmp_path / 'some.yaml'
