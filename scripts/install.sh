@@ -23,7 +23,7 @@ install_into_venv() {
   if [ -e "$stamp" ]; then return; fi
   python=$(find_python)
   "$python" -m pip --python "$python" --version >/dev/null 2>&1 || {
-    echo "pip 22.3 or newer is missing: apt install python3-pip, or $python -m pip install -U pip" >&2
+    echo "pip 22.3 or newer is missing: apt install python3-pip, then $python -m pip install -U pip" >&2
     return 1
   }
   # Without ensurepip, which Debian ships apart; the outer pip installs into it.

@@ -1,6 +1,6 @@
 """False alarms and hits of the findings on exchanged and raw views, over real pairs.
 
-    python -m tools.health_views ../shared/data --write docs/reports/health.md
+    python -m tools.health_views DATA --write docs/reports/health.md
 
 Each pair is looked at as it is, with its views exchanged, and as two raw cameras would have seen
 it; the first also at half size, dark with noise, and as JPEG. The raw views are made from the

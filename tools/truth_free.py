@@ -1,6 +1,6 @@
 """Rank correlation of the measures without truth with the errors that a truth shows.
 
-    python -m tools.truth_free ../shared/data --write docs/reports/truth_free.md
+    python -m tools.truth_free DATA --write docs/reports/truth_free.md
 
 Methods of differing quality match every scene with truth. *Within a scene*, the methods are ranked
 by a measure and by the error: does the measure find the better method? *Across scenes*, the scenes

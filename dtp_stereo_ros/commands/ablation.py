@@ -17,7 +17,7 @@ the same number of steps. Each has its own folder below `out` and is made once; 
 continues a run that was stopped. Text by hand between the two marks of OUT is kept.
 
 examples:
-  dtp-stereo ablation config/recipes/ablation.yaml -o ablation.md --shared ../shared/data
+  dtp-stereo ablation config/recipes/ablation.yaml -o ablation.md --shared DATA
   dtp-stereo ablation config/recipes/ablation.yaml -o ablation.md --rows loss,supervision"""
 
 

@@ -72,11 +72,11 @@ same command, called again after an interruption, judges what is missing.
 examples:
   dtp-stereo eval --data middlebury_v3:MiddEval3/trainingQ -o report
   dtp-stereo eval --data kitti2015:kitti/training --backend openvino,onnx
-  dtp-stereo eval --shared ../shared/data --model dtpnet,runs/mine.onnx --json
-  dtp-stereo eval --shared ../shared/data --timed -o report
+  dtp-stereo eval --shared DATA --model dtpnet,runs/mine.onnx --json
+  dtp-stereo eval --shared DATA --timed -o report
   dtp-stereo eval --data flyingthings:FlyingThings3D --jobs 8 -o report
   dtp-stereo bench --json > bench.json
-  dtp-stereo eval --shared ../shared/data --bench bench.json -o report
+  dtp-stereo eval --shared DATA --bench bench.json -o report
 """
 
 # Frames that each method is timed on.

@@ -30,7 +30,7 @@ examples:
       --reuse 1 --workers 6 --minutes 9 --total-minutes 25 --checkpoint-s 60 --split
   dtp-stereo train --out runs/teacher --network teacher --textures photos
   dtp-stereo train --out runs/narrow --network light volume=32 depths=1,3,4,2 --textures photos
-  dtp-stereo train --out runs/streets --init dtpnet.pt --data kitti2015:kitti/training
+  dtp-stereo train --out runs/streets --init dtpnet --data kitti2015:kitti/training
 
 {DATA_HELP}
 
