@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,16 @@ CLOUD = 'sensor_msgs/msg/PointCloud2'
 
 # Names of the two cameras: stereo_image_proc and most drivers, RealSense, and data sets.
 _WORDS = (('left', 'right'), ('infra1', 'infra2'), ('cam0', 'cam1'))
+# Words of a topic by which it is no view of a camera.
+_NO_VIEW = {
+    *('annotated', 'confidence', 'debug', 'depth', 'detections', 'disparity', 'flow', 'heatmap'),
+    *('label', 'labels', 'mask', 'masks', 'normals', 'overlay', 'segmentation', 'semantic'),
+}
+# Words behind a side that name a kind of image, and not a rig.
+_KINDS_OF_IMAGE = {
+    *('cam', 'camera', 'color', 'colour', 'gray', 'grey', 'image', 'ir', 'mono', 'optical'),
+    *('raw', 'rect', 'rectified', 'rgb', 'sensor', 'unrect', 'unrectified'),
+}
 _TRUTH = re.compile(r'(^|[/_])(gt|ground_?truth|truth)([/_]|$)')
 
 
@@ -27,7 +38,8 @@ class StereoTopics:
     """Topics of one stereo camera.
 
     Attributes:
-        name: of the camera: what stands before 'left' in its topics, '' where nothing does.
+        name: of the camera: what stands before 'left' in its topics, '' where nothing does; where
+            that is the same for several, with what stands behind, as 'front' of left_front.
         left, right: of the images.
         left_info, right_info: of the camera infos, '' where there are none.
         truth: a DisparityImage or a depth image (raw or compressed) of the left view, or a
@@ -55,32 +67,44 @@ class StereoTopics:
 def stereo_topics(types: Mapping[str, str], raw_first: bool = False) -> list[StereoTopics]:
     """The stereo cameras of a bag, one for each name, sorted by name.
 
-    Rectified images are taken before raw ones, and raw messages before compressed ones.
+    Rectified images are taken before raw ones, those named image before others, and raw messages
+    before compressed ones.
 
     Args:
         types: topic to message type.
         raw_first: take unrectified images first, for a caller that rectifies.
     """
-    found: dict[str, tuple[tuple[int, ...], StereoTopics]] = {}
+    found: dict[tuple[str, str], tuple[tuple[int, ...], _Views]] = {}
     for topic, kind in types.items():
         if kind not in (IMAGE, COMPRESSED):
             continue
-        partner = _partner(topic)
-        if partner is None or types.get(partner[1]) != kind:
+        views = _views(topic, types)
+        if views is None:
             continue
-        name, right = partner
-        raw = 'rect' not in topic
+        words = set(views.words)
+        raw = not any(word.startswith('rect') for word in words)
         rank = (
+            int(bool(words & _NO_VIEW)),
             int(raw != raw_first),
-            int('depth' in topic),
+            int('image' not in words),
             int(kind == COMPRESSED),
             len(topic),
         )
-        camera = StereoTopics(name, topic, right, *(_info(t, types) for t in (topic, right)))
-        if name not in found or rank < found[name][0]:
-            found[name] = rank, camera
-    cameras = [camera for _, (_, camera) in sorted(found.items())]
-    return [replace(camera, truth=_named_truth(camera, types, len(cameras))) for camera in cameras]
+        key = views.before, views.rig
+        if key not in found or rank < found[key][0]:
+            found[key] = rank, views
+    count = Counter(before for before, _ in found)
+    cameras = [
+        StereoTopics(
+            '/'.join(filter(None, (before, rig if count[before] > 1 else ''))),
+            views.left, views.right, *(_info(t, types) for t in (views.left, views.right)),
+        )
+        for (before, rig), (_, views) in found.items()
+    ]  # fmt: skip
+    return [
+        replace(camera, truth=_named_truth(camera, types, len(cameras)))
+        for camera in sorted(cameras, key=lambda camera: camera.name)
+    ]
 
 
 def chosen_topics(
@@ -111,18 +135,10 @@ def chosen_topics(
     empty = [topic for topic in sorted(types) if not counts.get(topic)]
     types = {topic: kind for topic, kind in types.items() if counts.get(topic)}
     if given.keys() & set(SIDES):
-        if not given.keys() >= set(SIDES):
-            both = f'{spelt.format("left", "TOPIC")} and {spelt.format("right", "TOPIC")}'
-            raise InputError(f'{bag}: one view is named; name both: {both}')
-        left, right = given['left'], given['right']
-        if left == right:
-            raise InputError(f'{bag}: left and right are one topic, {left}; name another')
-        left_info = given.get('left_info') or _info(left, types)
-        right_info = given.get('right_info') or _info(right, types)
-        partner = _partner(left)
-        name = partner[0] if partner else ''
-        truth = given.get('truth', '')
-        return [StereoTopics(name, left, right, left_info, right_info, truth)]
+        if camera:
+            mend = f'leave {spelt.format("camera", camera)} out'
+            raise InputError(f'{bag}: a camera and a view are named; {mend}')
+        return [_named_camera(bag, given, types, spelt)]
     cameras = stereo_topics(types, raw_first)
     images = ', '.join(t for t, kind in sorted(types.items()) if kind in (IMAGE, COMPRESSED))
     if not cameras:
@@ -169,15 +185,61 @@ def _check(bag: str, types: Mapping[str, str], part: str, topic: str) -> None:
         )
 
 
-def _partner(topic: str) -> tuple[str, str] | None:
-    """Name of the camera and the right topic of a left one; None for any other topic."""
-    for left, right in _WORDS:
-        match = re.search(rf'(?<![a-zA-Z0-9]){left}(?![a-zA-Z0-9])', topic)
-        if match:
-            before, after = topic[: match.start()], topic[match.end() :]
-            # A topic may name the side twice: left/image_rect of camera_left.
-            after = re.sub(rf'(?<![a-zA-Z0-9]){left}(?![a-zA-Z0-9])', right, after)
-            return before.strip('/_'), before + right + after
+def _named_camera(
+    bag: str, given: Mapping[str, str], types: Mapping[str, str], spelt: str
+) -> StereoTopics:
+    """The camera of two views that the user names."""
+    if not given.keys() >= set(SIDES):
+        both = f'{spelt.format("left", "TOPIC")} and {spelt.format("right", "TOPIC")}'
+        raise InputError(f'{bag}: one view is named; name both: {both}')
+    left, right = given['left'], given['right']
+    if left == right:
+        raise InputError(f'{bag}: left and right are one topic, {left}; name another')
+    infos = [given.get(f'{side}_info') or _info(given[side], types) for side in SIDES]
+    views = _views(left, types)
+    found = StereoTopics(views.before if views else '', left, right, *infos)
+    truth = given.get('truth') or _named_truth(found, types, len(stereo_topics(types)))
+    return replace(found, truth=truth)
+
+
+@dataclass(frozen=True)
+class _Views:
+    """Image topics of both sides, and what their names tell.
+
+    Attributes:
+        before: what stands before the side.
+        rig: words that are joined to the side and tell rigs apart, as 'front' of left_front.
+        words: all that stand behind the side.
+    """
+
+    left: str
+    right: str
+    before: str
+    rig: str
+    words: tuple[str, ...]
+
+
+def _views(left: str, types: Mapping[str, str]) -> _Views | None:
+    """A left image topic with the right one of its type; None for any other topic."""
+    for word, other in _WORDS:
+        side = re.compile(rf'(?<![a-zA-Z0-9])(?:{word}|{other})(?![a-zA-Z0-9])')
+        sides = list(side.finditer(left))
+        if not sides or sides[-1][0] != word:  # the right view of /left_arm
+            continue
+        places = [place for place in sides if place[0] == word]
+        # A side may be the name of a rig as well, /left_arm/left/image, or stand twice,
+        # /camera_left/left/image: first one place alone, the last one first, then all of them.
+        rights = [(p, left[: p.start()] + other + left[p.end() :]) for p in reversed(places)]
+        rights.append((places[0], side.sub(other, left)))
+        for place, right in rights:
+            if types.get(right) == types.get(left):
+                after = left[place.end() :]
+                joined, *below = after.split('/')
+                rig = [w for w in joined.split('_') if w and w not in _KINDS_OF_IMAGE | _NO_VIEW]
+                return _Views(
+                    left, right, left[: place.start()].strip('/_'),
+                    '_'.join(rig) if below else '', tuple(re.split('[/_]', after)),
+                )  # fmt: skip
     return None
 
 

@@ -67,6 +67,101 @@ def test_cameras_are_found_by_what_belongs_together() -> None:
     assert raw['front'] == '/front/left/image_raw'
 
 
+@pytest.mark.parametrize(
+    ('topics', 'found'),
+    [
+        # A side that names a rig as well, or stands twice.
+        (
+            '/left_arm/left/image /left_arm/right/image /right_arm/left/image '
+            '/right_arm/right/image',
+            {'left_arm': '/left_arm/left/image', 'right_arm': '/right_arm/left/image'},
+        ),
+        (
+            '/camera_left/left/image /camera_right/right/image',
+            {'camera': '/camera_left/left/image'},
+        ),
+        # What is no view, though its name is shorter.
+        (
+            '/s/left/mask /s/right/mask /s/left/image_raw /s/right/image_raw',
+            {'s': '/s/left/image_raw'},
+        ),
+        (
+            '/s/left/depth_rect /s/right/depth_rect /s/left/image /s/right/image',
+            {'s': '/s/left/image'},
+        ),
+        (
+            '/s/left/foo /s/right/foo /s/left/image_raw /s/right/image_raw',
+            {'s': '/s/left/image_raw'},
+        ),
+        # Names in which 'rect' is a part of another word.
+        (
+            '/direct/left/image_raw /direct/right/image_raw /direct/left/rectified/image '
+            '/direct/right/rectified/image',
+            {'direct': '/direct/left/rectified/image'},
+        ),
+        (
+            '/s/left/image_unrect /s/right/image_unrect /s/left/image_rect_color '
+            '/s/right/image_rect_color',
+            {'s': '/s/left/image_rect_color'},
+        ),
+        # Rigs that are named behind the side.
+        (
+            '/left_front/image /right_front/image /left_rear/image /right_rear/image',
+            {'front': '/left_front/image', 'rear': '/left_rear/image'},
+        ),
+        (
+            '/robot/left_front/image /robot/right_front/image /robot/left/image '
+            '/robot/right/image',
+            {'robot': '/robot/left/image', 'robot/front': '/robot/left_front/image'},
+        ),
+        ('/left_front/image /right_front/image', {'': '/left_front/image'}),
+        # Kinds of image of one camera, as of ZED.
+        (
+            '/zed/left_raw/image_raw_color /zed/right_raw/image_raw_color '
+            '/zed/left/image_rect_color /zed/right/image_rect_color '
+            '/zed/left_gray/image_rect_gray /zed/right_gray/image_rect_gray',
+            {'zed': '/zed/left/image_rect_color'},
+        ),
+        ('/s/left_image /s/right_image', {'s': '/s/left_image'}),
+    ],
+)
+@pytest.mark.parametrize('turned', [False, True])
+def test_views_of_one_rig_belong_together(
+    topics: str, found: dict[str, str], turned: bool
+) -> None:
+    types = dict.fromkeys(topics.split()[:: -1 if turned else 1], IMAGE)
+    cameras = stereo_topics(types)
+    assert {camera.name: camera.left for camera in cameras} == found
+    for camera in cameras:
+        before, _, after = camera.left.rpartition('left')
+        alone, all_of_them = f'{before}right{after}', camera.left.replace('left', 'right')
+        assert camera.right == (alone if alone in types else all_of_them)
+
+
+def test_named_views_have_the_truth_of_their_camera() -> None:
+    types = {
+        '/a/left/image': IMAGE,
+        '/a/right/image': IMAGE,
+        '/b/left/image': IMAGE,
+        '/b/right/image': IMAGE,
+        '/b/gt/disparity': DISPARITY,
+    }
+    counts = dict.fromkeys(types, 1)
+    recording = cast(Recording, SimpleNamespace(path='bag', types=types, counts=counts))
+
+    def named(rig: str, camera: str = '') -> StereoTopics:
+        given = {side: f'/{rig}/{side}/image' for side in ('left', 'right')}
+        (found,) = chosen_topics(recording, camera, given, False)
+        return found
+
+    assert [(named(rig).name, named(rig).truth) for rig in 'ab'] == [
+        ('a', ''),
+        ('b', '/b/gt/disparity'),
+    ]
+    with pytest.raises(InputError, match='bag: a camera and a view are named; leave --camera a'):
+        named('a', 'a')
+
+
 def test_topics_without_a_message_are_not_taken() -> None:
     types = {
         '/cam/left/image_rect': IMAGE,
