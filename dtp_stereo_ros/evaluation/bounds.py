@@ -46,12 +46,14 @@ class Bound:
     def broken(self, recordings: Sequence[RecordingResult]) -> list[str]:
         """A line for each recording and method that breaks it; SGBM is not asked.
 
-        So does a method that finds nothing at all where the measure needs an estimate.
+        So does a method that finds nothing at all where the measure needs an estimate, and one
+        that was not judged by it, as a bound is to hold everywhere.
 
         Raises:
             InputError: no recording has the measure.
         """
         lines, judged = [], False
+        name = self.column.name
         for recording in recordings:
             for measures in recording.measures():
                 if measures.method == BASELINE:
@@ -65,15 +67,17 @@ class Bound:
                     continue
                 interval = measures.values.get(self.column.key)
                 if interval is None or np.isnan(interval.mean):
+                    found = f'{name} was not judged ({self._why_not([recording])})'
+                    lines.append(f'{recording.name}: {measures.method}: {found}, {self.text}')
                     continue
                 judged = True
                 value = self.column.shown(interval.mean)
                 if _OPERATORS[self.sign](value, self.limit):
-                    found = f'{self.column.name} is {value:.4g} {self.column.unit}'.rstrip()
+                    found = f'{name} is {value:.4g} {self.column.unit}'.rstrip()
                     lines.append(f'{recording.name}: {measures.method}: {found}, {self.text}')
         if not judged:
             why = self._why_not(recordings)
-            raise InputError(f'--fail-if {self.text}: {self.column.name} was not judged; {why}')
+            raise InputError(f'--fail-if {self.text}: {name} was not judged; {why}')
         return lines
 
     def _why_not(self, recordings: Sequence[RecordingResult]) -> str:

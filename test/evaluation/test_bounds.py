@@ -109,6 +109,19 @@ def test_why_a_measure_was_not_judged() -> None:
             assert refusal(bound, result).startswith('only SGBM ran, ')
 
 
+@pytest.mark.parametrize('bound', ['bad3>90', 'epe>90', 'depth-rmse>90'])
+def test_a_recording_that_was_not_judged_breaks_a_bound(bound: str) -> None:
+    known, blank = (recording(lambda index: False, truths) for truths in (FRAMES, 0))
+    for both in ([known, blank], [blank, known]):
+        assert [line.rpartition(' (')[0] for line in parse_bound(bound).broken(both)] == [
+            f'r: {method}: {parse_bound(bound).column.name} was not judged'
+            for method in ('good', 'model')
+        ]
+    assert parse_bound('coverage<99').broken([known, blank]) == []
+    (line, _) = parse_bound('bad3>90').broken([known, blank])
+    assert line.endswith(' was not judged (it needs a truth, name one by --truth), bad3>90')
+
+
 def test_measures_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The result file, the table and the bounds ask for the same ones; more frames have others."""
     result, drawn = recording(lambda index: False), []
