@@ -60,7 +60,7 @@ class CutFile:
                 yield connection, recorded_ns, data
 
     def close(self) -> None:
-        """Nothing is held open between messages."""
+        """Nothing is held open between readings."""
 
     def _messages(self) -> Iterator[tuple[int, int, bytes]]:
         """Key of the topic in `_by_id`, time of recording in ns and bytes, up to the damage."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 import struct
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
@@ -17,13 +17,13 @@ from typing import Any
 
 from ..errors import InputError, one_line
 from ..machine import setup_command
-from .cut_files import CUT_FILES, CutFile
+from .cut_files import CUT_FILES
+from .split_files import FileOfSplit, SplitFiles, are_of_one_recording, named_by_metadata
 
 _NS_PER_S = 1_000_000_000
 _ROS1_ENDING = '.bag'
-# Of a message that is compressed by itself; CDR begins with a zero.
+# Of a message that is compressed by itself, which only metadata.yaml tells. CDR begins with zero.
 _ZSTD = b'\x28\xb5\x2f\xfd'
-_COMPRESSED = 'compressed by zstd, which metadata.yaml alone tells'
 _TRANSFORMS = 'geometry_msgs/TransformStamped[] transforms'
 
 
@@ -32,8 +32,8 @@ class Recording:
 
     Args:
         path: folder of a rosbag2, one .mcap or .db3 file, or a .bag of ROS 1. A folder without
-            metadata.yaml is read if it holds one such file, and a file that ends early or is
-            damaged up to there.
+            metadata.yaml, or with one that names other files, is read if it holds one recording;
+            and a file that ends early or is damaged up to there.
 
     Attributes:
         types: topic to message type, as 'sensor_msgs/msg/Image'.
@@ -55,7 +55,8 @@ class Recording:
             raise InputError(f'{path}: no such bag; check the path')
         file = path
         if path.is_dir() and not (path / 'metadata.yaml').exists():
-            file = self._only_file()
+            files = self._files()
+            file = files[0] if len(files) == 1 else path
             self.broken = f'{path}: has no metadata.yaml; {_reindex(path)}'
         try:
             from rosbags.rosbag1 import Reader as Reader1
@@ -63,6 +64,7 @@ class Recording:
             from rosbags.typesys import Stores, get_types_from_msg, get_typestore
         except ImportError as error:
             raise InputError(f'{path}: {error}; {setup_command("bag")}') from error
+        self._open_ros2: Callable[[Path], Any] = Reader2
         self._is_ros1 = file.suffix == _ROS1_ENDING
         # The types of images have not changed between distributions; what a bag says of other
         # types is not looked at.
@@ -76,12 +78,7 @@ class Recording:
             self._reader = self._new_reader()
             self._reader.open()
         except Exception as error:  # of rosbags, struct, zstd, sqlite3 and yaml, by file
-            files = _bag_files(file) if file.is_dir() else [file]
-            if len(files) != 1 or files[0].suffix not in CUT_FILES:
-                raise self._unreadable(error) from error
-            self._reader = self._cut(files[0], error)
-            mend = _mend(files[0])
-            self.broken = f'{files[0]}: ends early or is damaged, what is whole was read; {mend}'
+            self._reader = self._file_by_file(error)
         self.types: dict[str, str] = {c.topic: c.msgtype for c in self._reader.connections}
         self.counts: dict[str, int] = {}
         for connection in self._reader.connections:
@@ -101,21 +98,50 @@ class Recording:
     ) -> None:
         self._reader.close()
 
-    def _cut(self, file: Path, refusal: Exception) -> CutFile:
-        try:
-            return CUT_FILES[file.suffix](file)
-        except InputError as error:
-            raise self._unreadable(refusal) from error
-
-    def _only_file(self) -> Path:
-        """The file of a folder without metadata.yaml.
+    def _file_by_file(self, refusal: Exception) -> SplitFiles:
+        """All that can be read of the files; `broken` says what cannot.
 
         Raises:
-            InputError: there is none, or there are several.
+            InputError: nothing can.
+        """
+        files = _bag_files(self.path) if self.path.is_dir() else [self.path]
+        if self.path.is_dir() and not self.broken:
+            named = named_by_metadata(self.path)
+            files = [file for file in files if file.name in named] or files
+            missing = [name for name in named if not (self.path / name).exists()]
+            fault = f'names {", ".join(missing)}, which is not there' if missing else 'is damaged'
+            self.broken = f'{self.path}: metadata.yaml {fault}; {_reindex(self.path)}'
+        if any(file.suffix not in CUT_FILES for file in files) or not are_of_one_recording(files):
+            raise self._unreadable(refusal) from refusal
+        parts = []
+        for file in files:
+            try:
+                parts.append(self._part(file))
+            except InputError as error:
+                self.broken = str(error)
+        if not parts:
+            raise self._unreadable(refusal) from refusal
+        return SplitFiles(parts)
+
+    def _part(self, file: Path) -> FileOfSplit:
+        try:
+            with self._open_ros2(file) as reader:
+                return FileOfSplit.of(reader, partial(self._open_ros2, file))
+        except Exception:  # as above
+            mend = _mend(file)
+            self.broken = f'{file}: ends early or is damaged, what is whole was read; {mend}'
+            cut = CUT_FILES[file.suffix](file)
+            return FileOfSplit.of(cut, partial(nullcontext, cut))
+
+    def _files(self) -> list[Path]:
+        """Files of a folder without metadata.yaml.
+
+        Raises:
+            InputError: there is none, or they are of several recordings.
         """
         files = _bag_files(self.path)
-        if len(files) == 1:
-            return files[0]
+        if files and are_of_one_recording(files):
+            return files
         held = f'{len(files)} files' if files else 'no .mcap or .db3 file'
         raise InputError(f'{self.path}: has no metadata.yaml and {held}; {_mend(self.path)}')
 
@@ -168,12 +194,11 @@ class Recording:
             times = [time_ns for own, time_ns in self.undecoded if own == topic]
             first_ns = min(times)
             first_s = (first_ns - self.start_ns) / _NS_PER_S
-            reason, mend = self.undecoded[topic, first_ns], 'look at its publisher and at the disk'
-            if reason == _COMPRESSED:
-                mend = 'give the folder of the bag, with its metadata.yaml'
+            reason = self.undecoded[topic, first_ns]
             lines.append(
                 f'{topic}: {len(times)} of its messages cannot be decoded and are left out, the '
-                f'first {first_s:.3f} s after the start ({reason}); {mend}'
+                f'first {first_s:.3f} s after the start ({reason}); look at its publisher and at '
+                'the disk'
             )
         return lines
 
@@ -183,7 +208,7 @@ class Recording:
 
         Where an .mcap has no index, a second reading moves the place of the first to the end.
         """
-        if isinstance(self._reader, CutFile):  # opens the file for each reading
+        if isinstance(self._reader, SplitFiles):  # opens its files for each reading
             yield self._reader
         elif self._is_read:
             with self._new_reader() as reader:
@@ -198,7 +223,7 @@ class Recording:
     def _message(self, raw: bytes, kind: str) -> Any:
         if not self._is_ros1:
             if bytes(raw[:4]) == _ZSTD:
-                raise InputError(_COMPRESSED)
+                raw = _decompressed(raw)
             return self._store.deserialize_cdr(raw, kind)
         message = self._store.deserialize_ros1(raw, kind)
         if not hasattr(message, 'K'):
@@ -211,6 +236,14 @@ class Recording:
         if isinstance(error, struct.error):
             reason = 'it ends in the middle of a record'
         return InputError(f'{self.path}: cannot be read ({reason}); {_mend(self.path)}')
+
+
+def _decompressed(raw: bytes) -> bytes:
+    try:
+        import zstandard
+    except ImportError as error:  # a part of `mcap`
+        raise InputError(f'{error}; {setup_command("bag")}') from error
+    return bytes(zstandard.ZstdDecompressor().decompressobj().decompress(raw))
 
 
 def _mend(path: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from robot_bag import STORE, image, kind, rosbag2
 
 from dtp_stereo_ros.config import NodeConfig
@@ -28,12 +29,14 @@ def write(
     compression: str = 'none',
     mode: str = 'STORAGE',
     cut: Mapping[int, int] | None = None,
+    first: int = 0,
 ) -> Path:
     """Pairs of noise at 20 Hz; returns the file with the messages.
 
-    `cut` are indices of left images, and the number of bytes that they are cut to.
+    `cut` are indices of left images, and the number of bytes that they are cut to; `first` is the
+    number of images before the first one.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(first)
     plugin = rosbag2.StoragePlugin[storage]
     writer = rosbag2.Writer(path, version=8, storage_plugin=plugin)
     if compression != 'none':
@@ -46,7 +49,7 @@ def write(
             for topic in (LEFT, RIGHT)
         }
         for i in range(COUNT):
-            stamp = 10**12 + i * 50_000_000
+            stamp = 10**12 + (first + i) * 50_000_000
             for topic, connection in topics.items():
                 pixels = rng.integers(0, 255, (240, 320), np.uint8)
                 raw = STORE.serialize_cdr(image(pixels, 'mono8', stamp), connection.msgtype)
@@ -217,21 +220,98 @@ def test_a_message_that_cannot_be_decoded_is_left_out(
 
 @pytest.mark.parametrize('storage', ['MCAP', 'SQLITE3'])
 @pytest.mark.parametrize('folder', [True, False])
-def test_compressed_messages_need_their_metadata(
-    tmp_path: Path, storage: str, folder: bool
-) -> None:
+def test_compressed_messages_need_no_metadata(tmp_path: Path, storage: str, folder: bool) -> None:
+    pytest.importorskip('zstandard')
     file = write(tmp_path / 'bag', storage, 'ZSTD', 'MESSAGE')
-    topics = StereoTopics('cam', LEFT, RIGHT)
     with Recording(tmp_path / 'bag') as recording:
-        assert len(stamps(recording)) == COUNT
+        whole = [message.data.tobytes() for _, _, message in recording.messages([LEFT])]
+        assert len(whole) == COUNT
     if folder:
         (tmp_path / 'bag' / 'metadata.yaml').unlink()
     with Recording(tmp_path / 'bag' if folder else file) as recording:
-        camera = RecordedCamera(recording, topics, NodeConfig())
-        assert list(camera.frames()) == []
-        assert f'{LEFT}: {COUNT} of its messages cannot be decoded' in camera.why_nothing('judged')
-        assert 'compressed by zstd' in camera.why_nothing('judged')
-        assert 'with its metadata.yaml' in camera.why_nothing('judged')
+        found = [message.data.tobytes() for _, _, message in recording.messages([LEFT])]
+        assert found == whole
+        assert recording.damage([LEFT]) == []
+
+
+def split_bag(folder: Path, storage: str, files: int = 3) -> list[Path]:
+    """A recording in several files with its metadata, the messages of each one after the other."""
+    paths = []
+    for number in range(files):
+        file = write(folder / str(number), storage, first=number * COUNT)
+        paths.append(file.rename(folder / f'run_{number}{file.suffix}'))
+    described = yaml.safe_load((folder / '0' / 'metadata.yaml').read_text())
+    about = described['rosbag2_bagfile_information']
+    about['relative_file_paths'] = [path.name for path in paths]
+    about['duration']['nanoseconds'] = (files * COUNT - 1) * 50_000_000 + 1
+    for topic in about['topics_with_message_count']:
+        topic['message_count'] *= files
+    (folder / 'metadata.yaml').write_text(yaml.safe_dump(described))
+    for number in range(files):
+        shutil.rmtree(folder / str(number))
+    return paths
+
+
+TIMES = [10**12 + i * 50_000_000 for i in range(3 * COUNT)]
+
+
+@pytest.mark.parametrize('storage', ['MCAP', 'SQLITE3'])
+@pytest.mark.parametrize('metadata', ['whole', 'none', 'empty'])
+def test_files_of_a_split_bag_are_read_in_turn(
+    tmp_path: Path, storage: str, metadata: str
+) -> None:
+    split_bag(tmp_path, storage)
+    if metadata == 'none':
+        (tmp_path / 'metadata.yaml').unlink()
+    elif metadata == 'empty':  # as a power cut leaves it
+        (tmp_path / 'metadata.yaml').write_text('')
+    with Recording(tmp_path) as recording:
+        assert stamps(recording) == TIMES
+        assert recording.counts[LEFT] == len(TIMES)
+        assert (recording.start_ns, recording.end_ns) == (TIMES[0], TIMES[-1] + 1)
+        part = [t for _, t, _ in recording.messages([LEFT, RIGHT], start_s=1.9, duration_s=0.2)]
+        assert part == [t for t in TIMES[38:42] for _ in range(2)]
+        reason = {'whole': '', 'none': 'has no metadata.yaml', 'empty': 'metadata.yaml is damaged'}
+        assert reason[metadata] in recording.broken
+        assert bool(recording.broken) == (metadata != 'whole')
+
+
+@pytest.mark.parametrize('storage', ['MCAP', 'SQLITE3'])
+@pytest.mark.parametrize('metadata', [True, False])
+@pytest.mark.parametrize('damaged', [0, 2])
+def test_a_split_bag_with_a_damaged_file_is_read_as_far_as_it_goes(
+    tmp_path: Path, storage: str, metadata: bool, damaged: int
+) -> None:
+    pytest.importorskip('mcap')
+    paths = split_bag(tmp_path, storage)
+    if not metadata:
+        (tmp_path / 'metadata.yaml').unlink()
+    content = paths[damaged].read_bytes()
+    paths[damaged].write_bytes(content[: len(content) // 2])
+    with Recording(tmp_path) as recording:
+        found = stamps(recording)
+        assert f'{paths[damaged]}: ends early' in recording.broken
+    others = [t for i, t in enumerate(TIMES) if i // COUNT != damaged]
+    assert set(others) < set(found) < set(TIMES)
+    assert found == sorted(found)
+    paths[damaged].write_bytes(b'')
+    with Recording(tmp_path) as recording:
+        assert stamps(recording) == others
+        assert str(paths[damaged]) in recording.broken
+
+
+@pytest.mark.parametrize('storage', ['MCAP', 'SQLITE3'])
+def test_files_that_metadata_does_not_find_are_named(tmp_path: Path, storage: str) -> None:
+    first, second, third = split_bag(tmp_path, storage)
+    second.unlink()
+    with Recording(tmp_path) as recording:
+        assert stamps(recording) == TIMES[:COUNT] + TIMES[2 * COUNT :]
+        assert f'names {second.name}, which is not there; mend it by: ros2' in recording.broken
+    third.unlink()
+    first.rename(first.with_stem('another name'))
+    with Recording(tmp_path) as recording:
+        assert stamps(recording) == TIMES[:COUNT]
+        assert f'names {first.name}, {second.name}, {third.name}, which' in recording.broken
 
 
 def test_a_bag_that_breaks_off_at_once_tells_why(tmp_path: Path) -> None:
