@@ -70,6 +70,12 @@ def read_image(path: str | Path) -> UInt8Array:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
+def has_16_bits(path: Path) -> bool:
+    """Whether an image file that `read_image` reads has 16 bits a channel."""
+    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_ANYDEPTH)
+    return pixels is not None and pixels.dtype == np.uint16
+
+
 def _complete(content: bytes) -> bool:
     """Whether a JPEG or PNG has its end; OpenCV fills what is missing of a JPEG with grey."""
     if content.startswith(b'\x89PNG'):

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..calibration_io import read_calibration
+from ..health.brightness import BrightnessCheck
 from ..health.view_check import pair_findings
-from ..image_io import read_pair
+from ..image_io import has_16_bits, read_pair
 from ..stereo import StereoFrame
 
 
 def read_given_pair(left: Path, right: Path, calib: str | None) -> StereoFrame:
-    """The pair with its calibration; views that look wrong are told on stderr.
+    """The pair with its calibration; what looks wrong of the views is told on stderr.
 
     Args:
         left, right: images.
@@ -27,6 +28,10 @@ def read_given_pair(left: Path, right: Path, calib: str | None) -> StereoFrame:
     if calib:
         size_px = frame.width_px, frame.height_px
         frame = replace(frame, calibration=read_calibration(calib, size_px, left))
-    for finding in pair_findings(frame, str(left), str(right)):
+    findings = pair_findings(frame, str(left), str(right))
+    for path, image in ((left, frame.left), (right, frame.right)):
+        encoding = 'the file' if has_16_bits(path) else ''
+        findings += BrightnessCheck(images=1).look(image, encoding, str(path))
+    for finding in findings:
         print(f'warning: {finding.line}', file=sys.stderr)
     return frame

@@ -98,7 +98,7 @@ def _summary(
         'output': str(output),
         'width_px': width,
         'height_px': height,
-        'valid_share': round(result.valid_share, 6),
+        'valid_share': round(known.size / disparity_px.size, 6),
         'disparity_px': {
             'min': float(known.min()) if known.size else None,
             'median': float(np.median(known)) if known.size else None,

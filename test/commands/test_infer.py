@@ -134,6 +134,41 @@ def test_exchanged_images_are_told(
         assert bool(told.err) == wrong
 
 
+def test_the_share_is_that_of_the_file(
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calib = tmp_path / 'calib.txt'
+    calib.write_text(
+        'cam0=[200 0 160; 0 200 60; 0 0 1]\ncam1=[200 0 160; 0 200 60; 0 0 1]\n'
+        'baseline=100\nwidth=320\nheight=120\n'
+    )
+    out, shares = tmp_path / 'out.npy', []
+    for most in ('0.5', '20'):  # m; the plane is at 1 m
+        options = ('--backend', 'sgbm', '--calib', calib, '--max-depth', most, '--json')
+        assert _infer(*pair, '-o', out, *options) == 0
+        shares.append(json.loads(capsys.readouterr().out)['valid_share'])
+        assert shares[-1] == pytest.approx(np.isfinite(np.load(out)).mean(), abs=1e-6)
+    assert shares[0] < 0.1 < 0.5 < shares[1]
+
+
+@pytest.mark.parametrize('ending', ['png', 'tiff'])
+def test_images_of_12_bits_in_16_are_told(
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    for bits in (8, 12, 16):
+        files = []
+        for path in pair:
+            image = cv2.imread(str(path)).astype(np.uint16)
+            files.append(tmp_path / f'{path.stem}_{bits}.{ending}')
+            scaled = (image << (bits - 8)).astype(np.uint8 if bits == 8 else np.uint16)
+            cv2.imwrite(str(files[-1]), scaled)
+        assert _infer(*files, '-o', tmp_path / 'o.npy', '--backend', 'sgbm') == 0
+        told = capsys.readouterr().err.splitlines()
+        wanted = [f'warning: {file}: no pixel of the file is above 4095' for file in files]
+        assert len(told) == (2 if bits == 12 else 0)
+        assert all(line.startswith(start) for line, start in zip(told, wanted, strict=False))
+
+
 def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
     pair: tuple[Path, Path],
     tmp_path: Path,

@@ -243,7 +243,7 @@ def split_bag(folder: Path, storage: str, files: int = 3) -> list[Path]:
     described = yaml.safe_load((folder / '0' / 'metadata.yaml').read_text())
     about = described['rosbag2_bagfile_information']
     about['relative_file_paths'] = [path.name for path in paths]
-    about['duration']['nanoseconds'] = (files * COUNT - 1) * 50_000_000 + 1
+    about['duration']['nanoseconds'] = (files * COUNT - 1) * 50_000_000
     for topic in about['topics_with_message_count']:
         topic['message_count'] *= files
     (folder / 'metadata.yaml').write_text(yaml.safe_dump(described))
