@@ -69,9 +69,9 @@ def run(args: argparse.Namespace) -> int:
         )
     )
     left = without_partner(first.document, second.document)
-    for path, methods in zip((args.first, args.second), left, strict=True):
-        if methods:
-            print(f'in {path} only, so not compared: {", ".join(methods)}')
+    for path, names in zip((args.first, args.second), left, strict=True):
+        if names:
+            print(f'in {path} only, so not compared: {", ".join(names)}')
     for line in dict.fromkeys(
         f'{measure.method} on {measure.source}: judged between other depths, {measure.depths}, '
         'so over other pixels; judge both with the same min_depth and max_depth'

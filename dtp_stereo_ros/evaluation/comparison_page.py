@@ -11,7 +11,7 @@ from typing import Any
 from .. import __version__
 from ..image_io import atomic
 from .columns import ALL_COLUMNS
-from .paired_results import PairedMeasure
+from .paired_results import PairedMeasure, same_frames
 from .report_page import LIMIT_BYTES, filled_page, shown_on
 from .result_file import plain
 
@@ -126,14 +126,15 @@ def _pictures(
     sources = {m.source: m.sources for m in measures}
     ranks = _ranks(measures)
     found: dict[str, list[dict[str, Any]]] = {title: [] for title in sources}
-    both = [
-        (ranks.get((title, index), len(ranks)), title, index)
-        for title, (one, other) in sources.items()
-        for index in a.get(one, {}).keys() & b.get(other, {}).keys()
-    ]
+    both = {}
+    for title, names in sources.items():
+        own, others = a.get(names[0], {}), b.get(names[1], {})
+        for number, index in same_frames(first.document, second.document, names).items():
+            if index in own and number in others:
+                both[title, index] = own[index], others[number]
     left_bytes = _PICTURES_BYTES
-    for _, title, index in sorted(both):
-        one, other = a[sources[title][0]][index], b[sources[title][1]][index]
+    for title, index in sorted(both, key=lambda key: (ranks.get(key, len(ranks)), key)):
+        one, other = both[title, index]
         pair = [one['methods'], other['methods']]
         left_bytes -= len(one['left']) + sum(
             len(uri) for methods in pair for kinds in methods.values() for uri in kinds.values()

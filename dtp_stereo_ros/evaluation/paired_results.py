@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,9 @@ MOST_CHANGED = 5
 # Frame to region of the truth to its measures; a frame of a recording has the region ''.
 _Values = dict[str, dict[str, dict[str, float]]]
 
+# Title, index and time (s) of a frame in its recording.
+_Frame = tuple[str, int, float]
+
 # Regions, the one first that is judged where both files have it.
 _REGIONS = ('', 'noc', 'all')
 
@@ -27,7 +30,7 @@ class PairedFrame:
 
     Attributes:
         name: of the frame or scene.
-        index, time_s: of a frame in its recording; None of a scene.
+        index, time_s: of a frame in the recording of the first file; None of a scene.
     """
 
     name: str
@@ -93,9 +96,10 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
     """Every measure that both files have.
 
     Recordings and data sets are paired by name, or where each file has one of them, whatever
-    their names; methods alike. Frames are paired by index and stamp, scenes by name and region of
-    the truth: 'noc' where both files have it, else 'all'. Measures between frames are left out
-    where those of one file are further apart (`--every`).
+    their names; methods alike. Frames are paired by stamp, and by index too where several of a
+    file have one stamp; scenes by name and region of the truth: 'noc' where both files have it,
+    else 'all'. Measures between frames are left out where those of one file are further apart
+    (`--every`).
 
     Args:
         first, second: documents of `result_file.read`.
@@ -104,7 +108,7 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
         InputError: nothing is in both files.
     """
     a, b = _sources(first), _sources(second)
-    times, steps = _times(first), [_steps(first), _steps(second)]
+    frames, steps = _frames(first), [_steps(first), _steps(second)]
     limits_m = [_depth_limits_m(first), _depth_limits_m(second)]
     found = []
     for source, other in _matched(list(a), list(b)):
@@ -119,7 +123,7 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
             depths = _other_depths(*(limits_m[i].get((names[0][i], names[1][i])) for i in (0, 1)))
             found += [
                 measure
-                for measure in _of_method(*names, *values, times.get(source, {}), depths)
+                for measure in _of_method(*names, *values, frames.get(source, {}), depths)
                 if same or measure.key not in BETWEEN_FRAMES
             ]
     if not found:
@@ -130,11 +134,25 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
     return found
 
 
+def same_frames(
+    first: dict[str, Any], second: dict[str, Any], sources: tuple[str, str]
+) -> dict[int, int]:
+    """Index of a frame in the second file to its index in the first, of a paired recording."""
+    a, b = (
+        _frames(file).get(name, {}) for file, name in zip((first, second), sources, strict=True)
+    )
+    return {b[name][1]: a[name][1] for name in a.keys() & b.keys()}
+
+
 def without_partner(first: dict[str, Any], second: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Methods of each file that `paired_measures` compares with none of the other, as titles."""
+    """What of each file `paired_measures` compares with nothing of the other, as titles."""
     a, b = _sources(first), _sources(second)
-    left: tuple[list[str], list[str]] = [], []
-    for source, other in _matched(list(a), list(b)):
+    matched = _matched(list(a), list(b))
+    left = (
+        [name for name in a if name not in {pair[0] for pair in matched}],
+        [name for name in b if name not in {pair[1] for pair in matched}],
+    )
+    for source, other in matched:
         baseline = first.get('baseline', '')
         paired = _matched_methods(a[source], b[other], baseline)
         for side, (name, methods) in enumerate(((source, a[source]), (other, b[other]))):
@@ -152,7 +170,7 @@ def _of_method(
     methods: tuple[str, str],
     a: _Values,
     b: _Values,
-    times: Mapping[str, tuple[int, float]],
+    frames_of_first: Mapping[str, _Frame],
     depths: str,
 ) -> list[PairedMeasure]:
     pairs = []
@@ -165,8 +183,8 @@ def _of_method(
         frames = []
         for name, one, other in pairs:
             if key in one and key in other:
-                index, time_s = times.get(name, (None, None))
-                frames.append(PairedFrame(name, index, time_s, one[key], other[key]))
+                title, index, time_s = frames_of_first.get(name, (name, None, None))
+                frames.append(PairedFrame(title, index, time_s, one[key], other[key]))
         if not frames:
             continue
         first, second = [f.first for f in frames], [f.second for f in frames]
@@ -190,8 +208,7 @@ def _sources(document: dict[str, Any]) -> dict[str, dict[str, _Values]]:
     found: dict[str, dict[str, _Values]] = {}
     for recording in document['recordings']:
         methods = found.setdefault(recording['name'], {})
-        for frame in recording['frames']:
-            name = _frame_name(frame)
+        for name, frame in _moments(recording):
             methods.setdefault(frame['method'], {})[name] = {'': _known(frame['values'])}
     for scene in document['scenes']:
         if scene['dataset'] in {r['name'] for r in document['recordings']}:
@@ -207,12 +224,30 @@ def _sources(document: dict[str, Any]) -> dict[str, dict[str, _Values]]:
     return found
 
 
-def _times(document: dict[str, Any]) -> dict[str, dict[str, tuple[int, float]]]:
-    """Recording to frame to its index and its time in s."""
+def _frames(document: dict[str, Any]) -> dict[str, dict[str, _Frame]]:
+    """Recording to frame to what tells it."""
     return {
-        recording['name']: {_frame_name(f): (f['index'], f['time_s']) for f in recording['frames']}
+        recording['name']: {
+            name: (_frame_name(frame), frame['index'], frame['time_s'])
+            for name, frame in _moments(recording)
+        }
         for recording in document['recordings']
     }
+
+
+def _moments(recording: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each frame with the name by which it is the same in another file.
+
+    An index counts from where the file begins (`--start`), so that it tells frames apart only
+    where stamps do not, as in a bag that was played twice or by a driver that gives none.
+    """
+    indices: dict[int, set[int]] = {}
+    for frame in recording['frames']:
+        indices.setdefault(frame['stamp_ns'], set()).add(frame['index'])
+    for frame in recording['frames']:
+        stamp_ns = frame['stamp_ns']
+        alone = len(indices[stamp_ns]) == 1
+        yield f'{stamp_ns}' if alone else f'{stamp_ns} {frame["index"]}', frame
 
 
 def _steps(document: dict[str, Any]) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import layouts
 import pytest
@@ -12,6 +13,7 @@ from scene_bag import planes, write_scene_bag
 from dtp_stereo_ros.cli import main
 from dtp_stereo_ros.evaluation import result_file
 from dtp_stereo_ros.evaluation.paired_results import paired_measures
+from dtp_stereo_ros.evaluation.report_page import shown_on
 from dtp_stereo_ros.evaluation.result_file import as_document, json_pieces
 
 EMPTY = ''.join(json_pieces(as_document([], '')))
@@ -86,6 +88,66 @@ def test_methods_without_a_partner_are_named(tmp_path: Path, capsys) -> None:
         assert main(['compare', *order]) == 0
         told = f'in {files[1]} only, so not compared: one on b cam, two on b cam'
         assert [line for line in capsys.readouterr().out.splitlines() if 'only' in line] == [told]
+
+
+def test_recordings_of_one_file_are_named(tmp_path: Path, capsys) -> None:
+    bags = [str(write_scene_bag(tmp_path / name, planes(4))) for name in ('first', 'second')]
+    files = [str(tmp_path / 'one.json'), str(tmp_path / 'two.json')]
+    for count, file in enumerate(files, 1):
+        assert main(['bag', *bags[:count], *FAST, '--json', file]) == 0
+    for order in (files, files[::-1]):
+        capsys.readouterr()
+        assert main(['compare', *order]) == 0
+        told = f'in {files[1]} only, so not compared: second cam'
+        assert [line for line in capsys.readouterr().out.splitlines() if 'only' in line] == [told]
+
+
+def test_frames_of_another_start_are_the_same(tmp_path: Path) -> None:
+    """They are numbered from where each file begins, and paired by their stamps."""
+    bag = str(write_scene_bag(tmp_path / 'b', planes(5)))
+    folders = [tmp_path / 'whole', tmp_path / 'late']
+    for folder, more in zip(folders, ([], ['--start', '0.15']), strict=True):
+        folder.mkdir()
+        out = ['--report', str(folder), '--json', str(folder / 'r.json')]
+        assert main(['bag', bag, *FAST, *out, *more]) == 0
+    files = [str(folder / 'r.json') for folder in folders]
+    whole, late = (result_file.read(Path(file)) for file in files)
+    count = len(late['recordings'][0]['frames'])
+    skipped = len(whole['recordings'][0]['frames']) - count
+    assert 0 < skipped < count
+    for order in ((whole, late), (late, whole)):
+        epe = next(m for m in paired_measures(*order) if m.key == 'epe_px')
+        assert len(epe.frames) == count
+        assert [frame.difference for frame in epe.frames] == [0] * count
+        first = 0 if order[0] is late else skipped
+        assert [frame.index for frame in epe.frames] == list(range(first, first + count))
+
+    assert main(['compare', *files, '--report', str(tmp_path)]) == 0
+    shown = [shown_on(folder / 'report.html')['recordings'][0]['pictures'] for folder in folders]
+    one, other = ({frame['index']: frame for frame in frames} for frames in shown)
+    (both,) = shown_on(tmp_path / 'compare.html')['pictures'].values()
+    assert both
+    for frame in both:
+        assert frame['left'] == one[frame['index']]['left']
+        partner = other[frame['index'] - skipped]
+        assert frame['methods'] == [one[frame['index']]['methods'], partner['methods']]
+
+
+def test_frames_of_one_stamp_are_paired_by_number() -> None:
+    def document(stamps: list[int], values: list[float]) -> dict[str, Any]:
+        frames = [
+            {'index': i, 'stamp_ns': stamp, 'time_s': 0.0, 'method': 'm', 'values': {'bad_3': v}}
+            for i, (stamp, v) in enumerate(zip(stamps, values, strict=True))
+        ]
+        recording = {'name': 'r', 'frames': frames}
+        return {'recordings': [recording], 'scenes': [], 'baseline': ''}
+
+    played_twice = document([1, 2, 1, 2], [0.1, 0.2, 0.3, 0.4])
+    (found,) = paired_measures(played_twice, document([1, 2, 1, 2], [0.5] * 4))
+    assert [frame.first for frame in found.frames] == [0.1, 0.2, 0.3, 0.4]
+    without = document([0] * 3, [0.1, 0.2, 0.3])
+    (found,) = paired_measures(without, document([0] * 2, [0.5] * 2))
+    assert [frame.first for frame in found.frames] == [0.1, 0.2]
 
 
 def test_results_of_data_sets(tmp_path: Path) -> None:
