@@ -13,10 +13,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from .errors import CalibrationError, InputError
 from .stereo import (
@@ -70,9 +71,22 @@ def read_image(path: str | Path) -> UInt8Array:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
+def decoded(path: Path, flags: int) -> npt.NDArray[Any] | None:
+    """Pixels of an image file as OpenCV decodes them; None where it is none.
+
+    Like `cv2.imread`, which aborts at names that are no UTF-8, and prints what it cannot read.
+    """
+    try:
+        raw = np.frombuffer(path.read_bytes(), np.uint8)
+        pixels = cv2.imdecode(raw, flags) if raw.size else None
+    except (OSError, cv2.error):
+        return None
+    return None if pixels is None else np.asarray(pixels)
+
+
 def has_16_bits(path: Path) -> bool:
-    """Whether an image file that `read_image` reads has 16 bits a channel."""
-    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_ANYDEPTH)
+    """Whether an image file has 16 bits a channel."""
+    pixels = decoded(path, cv2.IMREAD_ANYDEPTH)
     return pixels is not None and pixels.dtype == np.uint16
 
 

@@ -91,7 +91,8 @@ def write_comparison(
         'pictures': _pictures(first, second, measures),
     }
     with atomic(path) as file:
-        file.write(filled_page(plain(shown), 'compare.js').encode())
+        content = filled_page(plain(shown), 'compare.js')
+        file.write(content.encode(errors='backslashreplace'))
 
 
 def _shown(measure: PairedMeasure) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -46,12 +47,17 @@ def replace_report(path: Path, report: str, names: Sequence[str]) -> None:
     except (OSError, ValueError):
         before = ''
     with atomic(path) as file:
-        file.write(report.encode())
+        file.write(report.encode(errors='backslashreplace'))
     for name in names:
         for picture in path.parent.glob(name):
-            link = f']({picture.name})'
+            link = f']({link_to(picture.name)})'
             if link in before and link not in report:
                 picture.unlink()
+
+
+def link_to(name: str) -> str:
+    """Target of a Markdown link to a file beside the report, whatever its name has in it."""
+    return quote(name, errors='surrogateescape')
 
 
 def panel(
@@ -96,6 +102,8 @@ def error_image(estimate_px: Float32Array, truth_px: Float32Array) -> UInt8Array
 def labelled(image: UInt8Array, text: str) -> UInt8Array:
     """Write a caption on black into the upper left corner of a copy."""
     image = image.copy()
+    # OpenCV draws no other letters, and aborts at bytes of file names that are no UTF-8.
+    text = text.encode('ascii', 'replace').decode()
     size = max(0.4, image.shape[1] / 1000)
     (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
     image[: 2 * height + below, : width + height] = 0

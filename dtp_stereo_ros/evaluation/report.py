@@ -14,7 +14,7 @@ from .columns import ACCURACY_KEYS, meanings
 from .comparison import accuracy
 from .intervals import RESAMPLES
 from .latency import REFERENCES_SOURCE, Times
-from .pictures import replace_report
+from .pictures import link_to, replace_report
 from .result_file import as_document, json_pieces
 from .runner import TREATMENTS, DatasetResult
 from .tables import (
@@ -176,7 +176,7 @@ def _pictures(folder: Path, extras: Extras) -> str:
         )
     for name, picture in extras.thin.items():
         write_jpeg(folder / f'thin_{name}.jpg', picture)
-        text += f'\n\n![Thin structures of {name}](thin_{name}.jpg)'
+        text += f'\n\n![Thin structures of {name}]({link_to(f"thin_{name}.jpg")})'
     if extras.extremes is not None:
         write_jpeg(folder / 'extremes.jpg', extras.extremes)
         text += '\n\n## Best and worst\n\n![Best and worst scene](extremes.jpg)'

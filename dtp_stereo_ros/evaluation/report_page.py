@@ -33,7 +33,7 @@ def write_page(path: Path, document: dict[str, Any], pictures: Sequence[PagePict
         InputError: it cannot be written.
     """
     with atomic(path) as file:
-        file.write(page(document, pictures).encode())
+        file.write(page(document, pictures).encode(errors='backslashreplace'))
 
 
 def pictures_limit_bytes(recordings: int) -> int:

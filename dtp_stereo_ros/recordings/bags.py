@@ -54,7 +54,7 @@ def unpack_bag(place: str, cache: Path) -> Path:
     files = sorted(f for f in bag.rglob('*') if f.is_file()) if bag.is_dir() else [bag]
     states = [f'{state.st_size}|{state.st_mtime_ns}' for state in map(Path.stat, files)]
     label = '|'.join([place, *states])
-    digest = hashlib.sha256(label.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(label.encode(errors='backslashreplace')).hexdigest()[:8]
     target = cache / f'{bag.stem}-{digest}'
     if target.is_dir():
         return target

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import cv2
 import layouts
@@ -262,6 +264,27 @@ def test_a_new_report_leaves_pictures_that_the_one_before_did_not_show(tmp_path:
         report.write('![](times.png)')
     assert main(['eval', *data, '-o', str(out)]) == 0
     assert [picture.exists() for picture in own] == [True, False, True]
+
+
+@pytest.mark.parametrize('name', ['set one', 'a (b) [c]', 'ü#%20?', 'no \udcff utf-8'])
+def test_folders_of_any_name_have_a_whole_report(tmp_path: Path, name: str) -> None:
+    data = []
+    for folder in (tmp_path / name, tmp_path / f'{name} 2'):
+        # OpenCV itself cannot write to such a folder.
+        root = layouts.pairs(tmp_path / 'plain').rename(folder)
+        truth = np.full((48, 160), 16, np.float32)
+        truth[:, 100:104] = 40  # a thin structure, so that there is a picture of it
+        write_pfm(root / 'wall_disp.pfm', truth)
+        data += ['--data', f'pairs:{root}']
+    out = tmp_path / 'out'
+    assert main(['eval', *data, '--backend', 'sgbm', '-o', str(out)]) == 0
+    links = re.findall(r'!\[.*\]\((\S+)\)', (out / 'report.md').read_text())
+    assert sum('thin_' in link for link in links) == 2
+    for link in links:
+        assert (out / unquote(link, errors='surrogateescape')).is_file()
+    shutil.rmtree(tmp_path / name)
+    assert main(['eval', *data[2:], '--backend', 'sgbm', '-o', str(out)]) == 0
+    assert len(list(out.glob('thin_*'))) == 1
 
 
 def test_the_baseline_has_the_threads_of_the_methods(

@@ -44,7 +44,9 @@ class TaughtCache:
     def of(cls, folder: Path, teacher: Teacher, grid: BinGrid) -> TaughtCache:
         """The cache of a teacher for students with these bins."""
         label = f'{_VERSION}|{teacher.fingerprint}|{grid.bins}|{grid.bin_px}'
-        return cls(folder, hashlib.sha256(label.encode()).hexdigest()[:12])
+        return cls(
+            folder, hashlib.sha256(label.encode(errors='backslashreplace')).hexdigest()[:12]
+        )
 
     def path(self, scene: Scene, frame: StereoFrame) -> Path:
         """Path of the entry of a pair; another picture under the same name is another entry."""

@@ -38,7 +38,7 @@ def write(path: Path, ablation: Ablation) -> None:
         sections.append(f'## {group.title}\n\n{note}{_table(group, ablation)}')
     sections.append(f'## What it says\n\n{BEGIN}{by_hand}{END}')
     with atomic(path) as file:
-        file.write(('\n\n'.join(sections) + '\n').encode())
+        file.write(('\n\n'.join(sections) + '\n').encode(errors='backslashreplace'))
 
 
 def _written_by_hand(path: Path) -> str:

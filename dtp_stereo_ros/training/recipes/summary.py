@@ -166,7 +166,7 @@ def write(
         lines += ['', '## Where channels were cut', '']
     lines += [f'![{p.parent.name}](../{p.parent.name}/{p.name})' for p in pictures]
     with atomic(folder / 'summary.md') as file:
-        file.write(('\n'.join(lines) + '\n').encode())
+        file.write(('\n'.join(lines) + '\n').encode(errors='backslashreplace'))
 
 
 def _table(links: Sequence[Link], measured: dict[str, Any]) -> str:

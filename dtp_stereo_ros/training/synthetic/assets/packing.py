@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dtp_stereo_ros.image_io import decoded
 from dtp_stereo_ros.stereo import UInt8Array
 
 from .library import Model
@@ -113,12 +114,11 @@ def read_texture(path: Path, longest_px: int) -> UInt8Array | None:
 
 def _rgb_or_rgba(path: Path) -> UInt8Array | None:
     if path.suffix.lower() in ('.rgb', '.rgba', '.sgi', '.bw'):
-        image = read_sgi(path)
-        return image if image.shape[2] > 2 else np.repeat(image[..., :1], 3, axis=2)
-    loaded = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if loaded is None:
+        sgi = read_sgi(path)
+        return sgi if sgi.shape[2] > 2 else np.repeat(sgi[..., :1], 3, axis=2)
+    image = decoded(path, cv2.IMREAD_UNCHANGED)
+    if image is None:
         return None
-    image = np.asarray(loaded)
     if image.dtype != np.uint8:
         image = (image / 257).astype(np.uint8)
     if image.ndim == 2:

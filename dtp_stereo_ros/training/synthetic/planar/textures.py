@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from dtp_stereo_ros.errors import InputError
+from dtp_stereo_ros.image_io import decoded
 from dtp_stereo_ros.stereo import UInt8Array
 
 PHOTO_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp'}
@@ -25,7 +26,7 @@ def load_photos(folder: Path, limit: int = 500) -> list[UInt8Array]:
     photos = []
     files = sorted(p for p in folder.rglob('*') if p.suffix.lower() in PHOTO_SUFFIXES)
     for path in files[:limit]:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        image = decoded(path, cv2.IMREAD_COLOR)
         if image is None or min(image.shape[:2]) < 32:
             continue
         shrink = min(1.0, PHOTO_SIDE_PX / max(image.shape[:2]))
