@@ -47,11 +47,16 @@ def read_node_params(path: Path) -> tuple[PipelineConfig, NodeConfig, list[str]]
     return configs[0], configs[1], unknown
 
 
-def read_parameters(path: Path) -> dict[str, Any]:
-    """Parameters of `depth_node` in a ROS parameter file, by name.
+def read_parameters(path: Path, node_name: str = '') -> dict[str, Any]:
+    """Parameters of the node in a ROS parameter file, by name.
 
-    Sections of that node in any namespace count, and those with wildcards; later ones stand above
-    earlier ones. What a file has for other nodes does not count, as ROS does not give it to ours.
+    Later sections stand above earlier ones. What a file has for other nodes does not count, as
+    ROS does not give it to ours.
+
+    Args:
+        path: of the file.
+        node_name: full name, as '/front/depth_node'; '' takes sections of `depth_node` in any
+            namespace, and those with wildcards.
 
     Raises:
         InputError: no such file, no parameter file, or it has nothing for the node.
@@ -60,13 +65,35 @@ def read_parameters(path: Path) -> dict[str, Any]:
     sections = dict(_sections(content, ''))
     if not sections:
         raise InputError(f'{path}: has no {_PARAMETERS}; see config/dtp_stereo.yaml')
-    ours = [values for name, values in sections.items() if name.rpartition('/')[2] in _OURS]
+    ours = [
+        values
+        for name, values in sections.items()
+        if (is_for(name, node_name) if node_name else name.rpartition('/')[2] in _OURS)
+    ]
     if not ours:
         raise InputError(
-            f'{path}: has nothing for depth_node, only for {", ".join(sections)}; rename that to '
-            "'/**'"
+            f'{path}: has nothing for {node_name or "depth_node"}, only for '
+            f"{', '.join(sections)}; rename that to '/**'"
         )
     return {name: value for values in ours for name, value in values.items()}
+
+
+def is_for(section: str, node_name: str) -> bool:
+    """Whether ROS gives a section to a node: `*` stands for one part of a name, `**` for any.
+
+    Args:
+        section: name of it, as '/**/depth_node'.
+        node_name: full name of the node, as '/front/depth_node'.
+    """
+
+    def match(patterns: list[str], parts: list[str]) -> bool:
+        if not patterns:
+            return not parts
+        if patterns[0] == '**':
+            return any(match(patterns[1:], parts[i:]) for i in range(len(parts) + 1))
+        return bool(parts) and patterns[0] in ('*', parts[0]) and match(patterns[1:], parts[1:])
+
+    return match(section.strip('/').split('/'), node_name.strip('/').split('/'))
 
 
 def _sections(content: Any, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -74,8 +74,6 @@ def _nodes(context: LaunchContext, declared: set[str]) -> list[Action]:
     params_file = Path(given['params_file'])
     if not params_file.is_file():  # launch_ros would start the node without it
         raise ConfigError(f'params_file: there is no file {params_file}; check the path')
-    cameras, rectify = launch_arguments.inputs_of(parameters, params_file)
-    remappings = launch_arguments.remappings(given, cameras, rectify)
     files = [
         *launch_arguments.preset_file(given['preset'], share / 'config/presets'),
         str(params_file),
@@ -84,7 +82,10 @@ def _nodes(context: LaunchContext, declared: set[str]) -> list[Action]:
     # PushRosNamespace of a launch file that includes this one stands before.
     pushed = context.launch_configurations.get('ros_namespace')
     whole = make_namespace_absolute(prefix_namespace(pushed, namespace)) or ''
-    logger = '.'.join(filter(None, (*whole.split('/'), name)))
+    parts = list(filter(None, (*whole.split('/'), name)))
+    logger, full_name = '.'.join(parts), '/' + '/'.join(parts)
+    cameras, rectify = launch_arguments.inputs_of(parameters, params_file, full_name)
+    remappings = launch_arguments.remappings(given, cameras, rectify)
     unused = launch_arguments.without_counterpart(launch_arguments.typed_after(__file__))
     actions: list[Action] = [LogInfo(msg=text) for text in unused]
     if _is_true('large_messages', given):

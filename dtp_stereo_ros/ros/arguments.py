@@ -11,6 +11,7 @@ import yaml
 
 from ..config import NodeConfig, PipelineConfig, tunables
 from ..errors import ConfigError
+from ..node_params import is_for
 from ..text_files import read_text
 from ..topics import INPUTS, OUTPUTS
 
@@ -120,7 +121,7 @@ def unread_files(arguments: Sequence[str], node_name: str) -> Iterator[str]:
         sections = list(_sections(content, ''))
         if content is not None and not sections:
             yield f'{path} has no ros__parameters, it is ignored; see config/dtp_stereo.yaml'
-        elif sections and not any(_matches(section, node_name) for section in sections):
+        elif sections and not any(is_for(section, node_name) for section in sections):
             yield (
                 f'{path} has nothing for {node_name}, only for {", ".join(sections)}; rename that '
                 f"to '/**', or start with -r __node:={sections[0].rpartition('/')[2]}"
@@ -156,16 +157,3 @@ def _sections(content: yaml.Node | None, prefix: str) -> Iterator[str]:
                 yield prefix
             else:
                 yield from _sections(inner, f'{prefix}/{str(name.value).strip("/")}')
-
-
-def _matches(section: str, node_name: str) -> bool:
-    """Whether a section is for a node: `*` stands for one part of its name, `**` for any."""
-
-    def match(patterns: list[str], parts: list[str]) -> bool:
-        if not patterns:
-            return not parts
-        if patterns[0] == '**':
-            return any(match(patterns[1:], parts[i:]) for i in range(len(parts) + 1))
-        return bool(parts) and patterns[0] in ('*', parts[0]) and match(patterns[1:], parts[1:])
-
-    return match(section.strip('/').split('/'), node_name.strip('/').split('/'))

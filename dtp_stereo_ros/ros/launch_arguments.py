@@ -254,15 +254,18 @@ def _for_each(name: str, text: str, cameras: Sequence[str]) -> list[str]:
     return parts
 
 
-def inputs_of(parameters: Mapping[str, Any], params_file: Path) -> tuple[list[str], bool]:
+def inputs_of(
+    parameters: Mapping[str, Any], params_file: Path, node_name: str
+) -> tuple[list[str], bool]:
     """Names of the cameras, and whether their images are raw: parameters that change topics.
 
     Args:
         parameters: of the command line, which stand above those of the file.
         params_file: parameter file of the node; what is wrong with it ROS tells.
+        node_name: full name of the node, whose sections of the file count.
     """
     try:
-        whole = {**read_parameters(params_file), **parameters}
+        whole = {**read_parameters(params_file, node_name), **parameters}
     except InputError:
         whole = {**parameters}
     cameras = whole.get('cameras')

@@ -145,15 +145,36 @@ def test_raw_images_of_a_namespace() -> None:
 def test_parameters_that_change_topics(tmp_path: Path) -> None:
     file = tmp_path / 'own.yaml'
     file.write_text('/**:\n  ros__parameters:\n    cameras: [front, rear]\n    rectify: true\n')
-    assert launch_arguments.inputs_of({}, file) == (['front', 'rear'], True)
+    assert launch_arguments.inputs_of({}, file, '/depth_node') == (['front', 'rear'], True)
     above = {'cameras': ['a'], 'rectify': False}
-    assert launch_arguments.inputs_of(above, file) == (['a'], False)
+    assert launch_arguments.inputs_of(above, file, '/depth_node') == (['a'], False)
     for text in ('/**:\n  ros__parameters:\n    max_depth: 5.0\n', 'other: 1\n', '{'):
         file.write_text(text)
-        assert launch_arguments.inputs_of({}, file) == ([], False)
-        assert launch_arguments.inputs_of({'rectify': True}, file) == ([], True)
+        assert launch_arguments.inputs_of({}, file, '/depth_node') == ([], False)
+        assert launch_arguments.inputs_of({'rectify': True}, file, '/depth_node') == ([], True)
     with pytest.raises(ConfigError, match=r'is of several cameras; name them, as cameras:=a,b$'):
         launch_arguments.remappings({'left_image': '/{camera}/l'}, [])
+
+
+@pytest.mark.parametrize(
+    ('node', 'raw'),
+    [
+        ('/front/depth_node', False),
+        ('/rear/depth_node', True),
+        ('/depth_node', False),
+        ('/front_depth', True),
+        ('/rear/front_depth', False),
+    ],
+)
+def test_only_sections_of_the_node_change_its_topics(tmp_path: Path, node: str, raw: bool) -> None:
+    file = tmp_path / 'own.yaml'
+    file.write_text(
+        '/front/depth_node: {ros__parameters: {rectify: false}}\n'
+        'rear: {depth_node: {ros__parameters: {rectify: true}}}\n'
+        '/front_depth: {ros__parameters: {rectify: true, cameras: [a]}}\n'
+    )
+    cameras = ['a'] if node == '/front_depth' else []
+    assert launch_arguments.inputs_of({}, file, node) == (cameras, raw)
 
 
 def test_a_name_that_nobody_declared_is_refused_with_the_nearest() -> None:
