@@ -19,7 +19,7 @@ from ..stereo import SIDES, StereoCalibration
 from .dds_settings import LARGE_MESSAGES, loss_mend
 from .finding import Finding, from_line
 from .loss import lost_beside_infos, lost_beside_infos_findings, lost_findings
-from .stamps import after_jump, stamp_findings
+from .stamps import after_jump, clock_mend, stamp_findings
 from .sync import gap_findings
 from .view_check import ViewCheck, ViewSetting, rectified_matches
 
@@ -102,11 +102,7 @@ class CameraMessages:
         age_s = statistics.median(left.ages_ns) / _NS_PER_S
         if abs(age_s) > _OFF_CLOCK_S and not self._settings.get('use_sim_time'):
             text = f'images are {age_s:.0f} s off the clock'
-            mend = (
-                f'a bag: ros2 bag play BAG --clock, and ros2 param set {self._owner} use_sim_time '
-                'true; a camera: synchronise its clock (chrony, PTP)'
-            )
-            found.append(Finding('warn', 'stamps', text, mend))
+            found.append(Finding('warn', 'stamps', text, clock_mend(self._owner)))
         lost = self._lost()
         approximate = bool(self._settings.get('approximate_sync'))
         gaps = gap_findings(left.stamps, right.stamps, self._owner, approximate)

@@ -27,6 +27,14 @@ _JUMPING = 0.1
 _CLOCKS_NS = _NS_PER_S
 
 
+def clock_mend(node_name: str) -> str:
+    """Mend of stamps that are of another time than the clock of the node."""
+    return (
+        f'a bag: ros2 bag play BAG --clock, and ros2 param set {node_name} use_sim_time true; a '
+        'camera: synchronise its clock (chrony, PTP)'
+    )
+
+
 def stamp_findings(
     arrivals: Mapping[str, Sequence[Arrival]], topics: Mapping[str, str]
 ) -> list[Finding]:

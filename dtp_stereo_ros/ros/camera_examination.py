@@ -44,8 +44,8 @@ class CameraExamination:
         self._node, self._owner, self._camera = node, owner, camera
         self._prefix = f'{camera}/' if camera else ''
         self._topics = topics
-        rmw = get_rmw_implementation_identifier()
-        self._messages = CameraMessages(owner, self._prefix, topics, settings, rmw)
+        self._rmw = get_rmw_implementation_identifier()
+        self._messages = CameraMessages(owner, self._prefix, topics, settings, self._rmw)
         self._heard = self._messages.heard
 
     def discovered(self) -> bool:
@@ -72,8 +72,11 @@ class CameraExamination:
     def remote(self) -> bool:
         """Whether images come from another machine.
 
-        Fast DDS puts the machine into bytes 2 and 3 of the identifiers of its endpoints.
+        Fast DDS puts the machine into bytes 2 and 3 of the identifiers of its endpoints. Others
+        have there what differs between two processes of one machine, so that nothing is told.
         """
+        if 'fastrtps' not in self._rmw:
+            return False
         own = self._node.get_publishers_info_by_topic('/rosout')
         name = self._node.get_name()
         here = next((bytes(i.endpoint_gid)[:4] for i in own if i.node_name == name), b'')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from uuid import uuid4
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -23,8 +24,8 @@ _INPUT_SUBJECTS = (
     *('publisher', 'image', 'age', 'stamps', 'lost frames', 'sync', 'views', 'brightness'),
     *('outputs', 'name'),
 )
-# Two nodes of one name differ in it.
-_PROCESS = f'{os.getpid()} on {platform.node()}'
+# Two nodes of one name differ in it, in two containers of one host too.
+_PROCESS = f'{os.getpid()} on {platform.node()}, {uuid4().hex[:6]}'
 _CALIBRATION_SUBJECTS = ('calibration', 'camera_info', 'calibration warning', 'range')
 _MATCHING_SUBJECTS = ('worker', 'matching', 'confidence')
 

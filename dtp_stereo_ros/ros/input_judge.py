@@ -25,6 +25,11 @@ _JUDGE_AFTER_S = 1.0
 _JUDGE_AFTER_FRAMES = 3
 # A camera_info may come so much later than the first image.
 _INFO_GRACE_S = 2.0
+# Subjects of which something is known while no pair comes.
+_WITHOUT_PAIRS = (
+    *('publisher', 'outputs', 'name', 'sync', 'stamps', 'lost frames', 'camera_info'),
+    *('worker', 'matching'),
+)
 # Loss must be seen so often in a row: a camera that changes its rate looks like one for a moment.
 _LOSS_JUDGEMENTS = 3
 
@@ -101,6 +106,9 @@ class InputJudge:
             return
         self._judged_at = now
         silent = [side for side in SIDES if received[side] == self._received[side]]
+        if silent:
+            # What else was found was seen in pairs, and none come any more.
+            self._findings.keep(*_WITHOUT_PAIRS)
         no_new_pair = paired == self._paired
         infos = dict(self._inputs.infos.received)
         for side in SIDES:

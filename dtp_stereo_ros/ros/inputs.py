@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
+from rclpy.node import SubscriptionEventCallbacks  # its own module has another name in Humble
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_system_default
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -153,8 +154,10 @@ class Inputs:
             qos = latched_qos(self._node, name, CameraInfo)
             if qos is not None:
                 take = partial(self._take_info, side, again=True)
+                # Quiet: what it does not match is received by the other subscription.
+                quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
                 self._subscriptions[key] = self._node.create_subscription(
-                    CameraInfo, name, take, qos
+                    CameraInfo, name, take, qos, event_callbacks=quiet
                 )
 
     def reconfigure(self, config: NodeConfig) -> None:

@@ -13,6 +13,7 @@ from sensor_msgs.msg import CameraInfo
 
 from ..errors import CalibrationError, InputError, StereoError
 from ..health.finding import Finding, from_line
+from ..health.stamps import clock_mend
 from ..health.view_check import ViewSetting, rectified_matches
 from ..messages.camera_info import calibration_warnings, stereo_calibration
 from ..messages.images import sixteen_bits, to_rgb
@@ -140,16 +141,7 @@ class Processor:
                 'error' if outage else 'warn',
             )
             return
-        if age < -_AHEAD_S:
-            # Without the number of seconds, which jitters.
-            pair.report(
-                'age',
-                f'stamps are more than {_AHEAD_S:g} s ahead of the clock of the node, so there is '
-                'no transform for them yet; synchronise the clocks (chrony, PTP)',
-                'warn',
-            )
-        else:
-            pair.state('age')
+        pair.state('age', *self._clock_findings(stamp, pair.received_ns, age))
         left, right = self._decoded(pair)
         computed = self._match(pair, left, right, stamp, 'confidence' in wanted)
 
@@ -158,6 +150,24 @@ class Processor:
 
         self.hand_over(lambda: self._guarded(pair, publish))
         self._check_views(pair, left, right, computed)
+
+    def _clock_findings(self, stamp: int, received_ns: int, age: float) -> list[Finding]:
+        """What is wrong with a stamp (ns) in time; without numbers of seconds, which jitter."""
+        off = abs(received_ns - stamp) > _SAME_CLOCK_NS
+        # A stamp of zero is told as such, and so is a simulated clock that has not begun.
+        if off and stamp and received_ns:
+            text = (
+                f'stamps are more than {_SAME_CLOCK_NS // _NS_PER_S} s off the clock of the node, '
+                'so there is no transform for them'
+            )
+            return [Finding('warn', 'age', text, clock_mend(self.node_name))]
+        if age < -_AHEAD_S:
+            text = (
+                f'stamps are more than {_AHEAD_S:g} s ahead of the clock of the node, so there is '
+                'no transform for them yet'
+            )
+            return [Finding('warn', 'age', text, 'synchronise the clocks (chrony, PTP)')]
+        return []
 
     def _publish(
         self, pair: Pair, wanted: frozenset[str], computed: Computed, started: float
@@ -212,7 +222,10 @@ class Processor:
             ViewSetting(self.node_name, camera.titled(''), rectify, camera.inputs.topics),
             now_s,
         )
-        pair.state('views', *found)
+        if not pair.outdated:
+            # Not held like what one frame tells: a look agrees over several, and the next one
+            # comes much later.
+            camera.findings.state('views', *found)
 
     def _match(
         self, pair: Pair, left: UInt8Array, right: UInt8Array, stamp: int, confidence: bool

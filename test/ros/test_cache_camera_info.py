@@ -183,6 +183,23 @@ def test_a_camera_that_is_started_again_latches_anew(
         rclpy.shutdown(context=context)
 
 
+def test_infos_that_are_sent_otherwise_than_before_are_no_fault(
+    node: Node, start_depth_node: Start, camera: Camera, probe: Probe
+) -> None:
+    """Latched ones are asked for by a subscription of their own, which others do not match."""
+    process = start_depth_node()
+    latch(node, camera)
+    camera.start()
+    more(probe)
+    volatile = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    loose = node.create_publisher(CameraInfo, 'left/camera_info', volatile)
+    probe.spin(2.0)
+    more(probe)
+    node.destroy_publisher(loose)
+    process.stop()
+    assert 'incompatible QoS' not in process.output()
+
+
 def test_latched_without_cache_is_told_and_mended_live(
     node: Node, start_depth_node: Start, camera: Camera, probe: Probe
 ) -> None:

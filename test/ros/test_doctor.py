@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from rclpy.node import Node
@@ -11,6 +12,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo
 from systems import CALIBRATION, Start, doctor, found, playing
 
+from dtp_stereo_ros.ros import camera_examination
+from dtp_stereo_ros.ros.camera_examination import CameraExamination
 from dtp_stereo_ros.ros.harness.player import camera_messages
 from dtp_stereo_ros.ros.harness.probe import Probe
 from dtp_stereo_ros.stereo import StereoFrame
@@ -103,6 +106,34 @@ def test_latched_camera_infos_are_heard(
     fine = found(findings, 'ok')
     assert ('left_info', '/left/camera_info: one message') in fine
     assert ('calibration', 'f = 400 px, baseline = 0.1 m') in fine
+
+
+@pytest.mark.parametrize(
+    ('rmw', 'gids', 'remote'),
+    [
+        ('rmw_fastrtps_cpp', ('010faaaa', '010faaaa'), False),
+        ('rmw_fastrtps_cpp', ('010faaaa', '010fbbbb'), True),
+        ('rmw_fastrtps_dynamic_cpp', ('010fbbbb', '010fbbbb'), True),
+        ('rmw_cyclonedds_cpp', ('01101234', '01105678'), False),
+    ],
+)
+def test_cameras_of_another_machine(
+    monkeypatch: pytest.MonkeyPatch, rmw: str, gids: tuple[str, str], remote: bool
+) -> None:
+    """Only Fast DDS tells the machine in the identifiers of publishers."""
+    own = SimpleNamespace(endpoint_gid=[1, 15, 170, 170, 1], node_name='doctor')
+    others = dict(zip(('/l', '/r'), gids, strict=True))
+
+    def publishers(topic: str) -> list[SimpleNamespace]:
+        if topic == '/rosout':
+            return [own]
+        return [SimpleNamespace(endpoint_gid=[*bytes.fromhex(others[topic]), 7])]
+
+    listener = SimpleNamespace(get_name=lambda: 'doctor', get_publishers_info_by_topic=publishers)
+    monkeypatch.setattr(camera_examination, 'get_rmw_implementation_identifier', lambda: rmw)
+    topics = {'left': '/l', 'right': '/r', 'left_info': '/li', 'right_info': '/ri'}
+    examined = CameraExamination(cast(Node, listener), '/depth_node', '', topics, {})
+    assert examined.remote() == remote
 
 
 def test_an_inactive_node_is_told(node: Node, start_depth_node: Start) -> None:

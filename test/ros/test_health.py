@@ -99,6 +99,23 @@ def test_exchanged_views(node: Node, start_depth_node: Start, frame: StereoFrame
         well(probe)
 
 
+def test_what_pairs_had_wrong_is_not_told_when_none_come(
+    node: Node, start_depth_node: Start, frame: StereoFrame
+) -> None:
+    start_depth_node()
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    with playing(node, frame, lambda m: m['right/camera_info'].p.__setitem__(3, 0.0)):
+        assert told(probe, 'calibration').text.startswith('right camera_info: Tx is zero')
+    told(probe, 'sync', 'waiting for')
+    end = time.monotonic() + WAIT_S
+    levels = {2}
+    while levels & {2}:
+        assert time.monotonic() < end, 'the calibration of pairs that are gone is still wrong'
+        probe.spin(0.5)
+        statuses = probe.newest('/diagnostics').status
+        levels = {s.level[0] for s in statuses if s.name.endswith(': calibration')}
+
+
 def test_the_doctor_sees_exchanged_views_while_the_node_rests(
     node: Node, start_depth_node: Start, frame: StereoFrame
 ) -> None:
@@ -233,6 +250,14 @@ def test_two_nodes_of_one_name(node: Node, start_depth_node: Start, frame: Stere
         assert stated.text == '2 nodes are called /depth_node, so each result comes 2 times'
         assert (code, mends(findings, 'name')) == (1, [stated.mend] * len(mends(findings, 'name')))
         assert mends(findings, 'name')
+        # In two containers of one host they may have one process id.
+        tokens: set[str] = set()
+        end = time.monotonic() + WAIT_S
+        while len(tokens) < 2:
+            assert time.monotonic() < end, f'both nodes are {tokens}'
+            probe.spin(0.1)
+            values = [v for s in probe.newest('/diagnostics').status for v in s.values]
+            tokens |= {v.value.rpartition(', ')[2] for v in values if v.key == 'process'}
         second.stop()
         well(probe)
     assert '2 nodes are called' in first.output()

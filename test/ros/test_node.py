@@ -572,6 +572,27 @@ def test_stamps_ahead_of_the_clock_are_told(
     assert -1e3 * ahead_s < age_ms < -1e3 * ahead_s + 5e3
 
 
+@pytest.mark.parametrize('off_s', [70.0, -90.0, -1e9])
+def test_stamps_of_another_time_are_told(
+    node: Node, start_depth_node: Start, frame: StereoFrame, off_s: float
+) -> None:
+    """As of a bag that is played without its clock. Results come, whatever max_age is."""
+    start_depth_node(max_age=0.5)
+    probe = Probe(node, ('disparity',), diagnostics=True)
+    publisher = FramePublisher(node)
+    wait_until(publisher.subscribed)
+
+    def told(found: dict[str, Any]) -> bool:
+        stamp = node.get_clock().now().nanoseconds + int(off_s * 1e9)
+        publisher.publish(dataclasses.replace(frame, stamp_ns=stamp))
+        return 'more than 60 s off the clock' in found['input'][1]
+
+    found = diagnostics(probe, told)
+    assert found['input'][0] == 1
+    assert 'ros2 param set /depth_node use_sim_time true' in found['input'][1]
+    assert probe.arrivals_s['disparity']
+
+
 def test_a_fault_of_some_frames_is_shown_between_them(
     node: Node, start_depth_node: Start, frame: StereoFrame
 ) -> None:

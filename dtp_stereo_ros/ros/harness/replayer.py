@@ -434,6 +434,6 @@ def _rests(told: Mapping[str, str]) -> bool:
 
 
 def _pid(process: str) -> int | None:
-    """Process id of '1234 on HOST', if that is this machine."""
-    number, _, host = process.partition(' on ')
+    """Process id of '1234 on HOST, TOKEN', if that is this machine."""
+    number, _, host = process.rpartition(', ')[0].partition(' on ')
     return int(number) if number.isdigit() and host == platform.node() else None
