@@ -231,6 +231,28 @@ def test_a_preset_a_name_and_the_debug_lines_of_the_node_alone(
 
 @pytest.mark.slow
 @needs_launch
+@pytest.mark.parametrize(('name', 'raw'), [('deep', True), ('other', False)])
+def test_only_parameters_of_the_node_change_its_topics(
+    node: Node, prefix: Path, tmp_path: Path, name: str, raw: bool
+) -> None:
+    file = tmp_path / 'own.yaml'
+    file.write_text(
+        '/front/deep: {ros__parameters: {rectify: true}}\n'
+        '/front/other: {ros__parameters: {rectify: false}}\n'
+    )
+    topics = ('namespace:=front', 'left_namespace:=/cam/left', 'right_namespace:=/cam/right')
+    arguments = [f'node_name:={name}', f'params_file:={file}', 'backend:=sgbm', *topics]
+    image = f'/cam/left/{"image_raw" if raw else "image_rect"}'
+    node.create_subscription(Image, '/front/depth/image', lambda _: None, 1)
+    with launched(prefix, tmp_path, arguments):
+        wait_for_subscriptions(node, {image}, name=name)
+        with Caller(GetParameters, f'/front/{name}/get_parameters', _WAIT_S) as caller:
+            (value,) = caller.call(GetParameters.Request(names=['rectify'])).values
+    assert value.bool_value == raw
+
+
+@pytest.mark.slow
+@needs_launch
 @pytest.mark.parametrize(
     ('given', 'logger'), [('', 'robot1'), ('front', 'robot1.front'), ('/front', 'front')]
 )
