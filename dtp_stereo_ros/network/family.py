@@ -24,6 +24,8 @@ _MEMBERS: dict[str, tuple[type[Any], Callable[[Any], Network]]] = {
     'psmnet': (PSMNetConfig, PSMNet),
 }
 
+# Of max_disparity_px, where it is not the 4 px of a bin.
+_RANGE_MULTIPLE = {'psmnet': 16}
 # Of channels, blocks and disparities in a config: a file can ask for anything.
 _MAX_SETTING = 4096
 
@@ -40,7 +42,7 @@ def build(config: dict[str, Any]) -> Network:
     """
     values = dict(config)
     member = values.pop('member', None)
-    if member not in _MEMBERS:
+    if not isinstance(member, str) or member not in _MEMBERS:
         raise ModelError(f'network {member!r} is unknown; choose {" or ".join(_MEMBERS)}')
     cls, make = _MEMBERS[member]
     unknown = sorted(set(values) - {f.name for f in dataclasses.fields(cls)})
@@ -49,17 +51,14 @@ def build(config: dict[str, Any]) -> Network:
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     default = cls()
     for name, value in values.items():
-        numbers = value if isinstance(value, tuple) else (value,)
-        if any(isinstance(n, (int, float)) and not 0 <= n <= _MAX_SETTING for n in numbers):
-            raise ModelError(f'network {member}: {name} is {value!r}, not 0 .. {_MAX_SETTING}')
-        usual = getattr(default, name)
-        if isinstance(usual, tuple) and (not isinstance(value, tuple) or len(value) != len(usual)):
-            raise ModelError(
-                f'network {member}: {name} is {value!r}, it takes {len(usual)} numbers'
-            )
-        if isinstance(value, tuple) and not isinstance(usual, tuple):
-            raise ModelError(f'network {member}: {name} is {value!r}, it takes one number')
+        _check(f'network {member}: {name} is {value!r}', value, getattr(default, name))
     made = cls(**values)
+    multiple = _RANGE_MULTIPLE.get(member, 4)
+    if made.max_disparity_px % multiple:
+        raise ModelError(
+            f'network {member}: max_disparity_px is {made.max_disparity_px}, no multiple of '
+            f'{multiple}'
+        )
     if isinstance(made, PaperConfig) and made.setting not in PUBLISHED_PARAMETERS:
         raise ModelError(f'network paper has settings 1, 2 and 3, not {made.setting!r}')
     if isinstance(made, LightConfig):
@@ -68,6 +67,25 @@ def build(config: dict[str, Any]) -> Network:
         return make(made)
     except (RuntimeError, ValueError) as error:  # of PyTorch, for widths that fit no layer
         raise ModelError(f'network {member} cannot be built so: {one_line(error)}') from error
+
+
+def _check(told: str, value: Any, usual: Any) -> None:
+    """Refuse a setting that is not of the kind of its default.
+
+    Raises:
+        ModelError: begins as told.
+    """
+    count = len(usual) if isinstance(usual, tuple) else 1
+    numbers = value if isinstance(value, tuple) else (value,)
+    if isinstance(value, tuple) != isinstance(usual, tuple) or len(numbers) != count:
+        raise ModelError(f'{told}, it takes {f"{count} numbers" if count > 1 else "one number"}')
+    whole = not isinstance(usual, float)
+    if any(
+        isinstance(n, bool) or not isinstance(n, int if whole else int | float) for n in numbers
+    ):
+        raise ModelError(f'{told}, it takes {"whole numbers" if whole else "a number"}')
+    if not all(0 <= n <= _MAX_SETTING for n in numbers):
+        raise ModelError(f'{told}, not 0 .. {_MAX_SETTING}')
 
 
 def try_out(network: Network, size: tuple[int, int]) -> None:

@@ -103,7 +103,7 @@ def check_parts(config: LightConfig) -> None:
     Raises:
         ModelError: a choice without the refinement or the upsampling that it reads; a
             magnification that is no fraction of small numbers, by which images are enlarged; an
-            unknown upsampling; a range that is no multiple of a bin.
+            unknown upsampling.
     """
     magnification = config.magnification
     if magnification <= 0 or abs(_fraction(magnification) - magnification) > 1e-6:
@@ -113,10 +113,6 @@ def check_parts(config: LightConfig) -> None:
         )
     if config.upsampling not in (2, 4):
         raise ModelError(f'network light: upsampling is {config.upsampling!r}, it must be 2 or 4')
-    if config.max_disparity_px % 4:
-        raise ModelError(
-            f'network light: max_disparity_px is {config.max_disparity_px}, no multiple of 4'
-        )
     if config.choice and (config.upsampling != 2 or not config.detail):
         raise ModelError('a choice needs learned upsampling to half size, and a refinement')
 

@@ -207,10 +207,15 @@ class DistilConfig(Settings):
     )
 
     def __post_init__(self) -> None:
-        """See `Settings`; a cache keeps no features."""
+        """See `Settings`; no setting is without effect, and a cache keeps no features."""
         super().__post_init__()
         if self.cache and self.features:
             raise ConfigError('features are not kept in a cache; set features to 0, or no cache')
+        if self.trust_px and self.supervision != 'both':
+            raise ConfigError(
+                f'trust_px compares the teacher with the truth, and supervision is '
+                f'{self.supervision}; set it to both, or trust_px to 0'
+            )
 
 
 # Of whatever prunes: a command, a chain, an ablation.
@@ -391,3 +396,11 @@ class TrainConfig(Course, Computing):
         'of its name; a checkpoint (.pt) goes on from its weights. They are not compiled.',
     )
     command: str = ''
+
+    def __post_init__(self) -> None:
+        """See `Settings`; no setting is without effect."""
+        super().__post_init__()
+        if self.total_minutes and not self.minutes:
+            raise ConfigError(
+                'total_minutes is of a run in minutes; set minutes too, the length of this call'
+            )

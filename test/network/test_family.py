@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -43,3 +45,36 @@ def test_impossible_settings_are_refused_in_one_line(member: str, settings: dict
     with pytest.raises(ModelError, match='network') as caught:
         try_out(build({'member': member, **settings}), SIZE)
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('member', 'settings'),
+    [
+        ('light', {'volume': '48'}),
+        ('light', {'volume': None}),
+        ('light', {'volume': 48.5}),
+        ('light', {'volume': True}),
+        ('light', {'volume': [48]}),
+        ('light', {'depths': [1, 1, 1, 1.5]}),
+        ('light', {'depths': ['a', 1, 1, 1]}),
+        ('light', {'depths': 3}),
+        ('light', {'max_disparity_px': 192.0}),
+        ('light', {'magnification': 'x'}),
+        ('light', {'magnification': float('nan')}),
+        ('bimodal', {'max_disparity_px': 190}),
+        ('paper', {'max_disparity_px': 190}),
+        ('psmnet', {'max_disparity_px': 100}),
+    ],
+)
+def test_a_setting_of_another_kind_is_named(member: str, settings: dict) -> None:
+    ((name, value),) = settings.items()
+    seen = tuple(value) if isinstance(value, list) else value
+    shown = f'network {member}: {name} is {seen!r}, '
+    with pytest.raises(ModelError, match=f'^{re.escape(shown)}(it takes|no multiple|not 0)'):
+        build({'member': member, **settings})
+
+
+@pytest.mark.parametrize('member', [None, 3, ['light'], {'light': 1}, 'heavy'])
+def test_a_member_that_is_none_is_refused(member: object) -> None:
+    with pytest.raises(ModelError, match='is unknown; choose light or bimodal'):
+        build({'member': member})

@@ -7,14 +7,14 @@ import torch
 from .batches import Batch
 
 _IMAGES = ('left', 'right', 'clean_left', 'clean_right')
-_MASKS = ('visible', 'known', 'taught_valid')
+_MASKS = ('visible', 'known', 'taught_valid', 'inside')
 
 
 def pad(batch: Batch, top_px: int, right_px: int) -> Batch:
     """The same pairs with their first rows and last columns replaced by the nearest ones left.
 
     Left pixels that stay keep their matches, which lie further left. In the padding nothing is
-    known, to a cached teacher either.
+    known, to a teacher either: ``inside``, (B, H, W) bool, is where the pairs are.
 
     Args:
         batch: see `batches.collate`.
@@ -27,8 +27,9 @@ def pad(batch: Batch, top_px: int, right_px: int) -> Batch:
         last = image.shape[3] - right_px
         image[..., last:] = image[..., last - 1 : last]
         padded[name] = image
-    for name in batch.keys() & _MASKS:
-        mask = batch[name].clone()
+    padded['inside'] = torch.ones_like(batch['known'])
+    for name in padded.keys() & _MASKS:
+        mask = padded[name].clone()
         mask[:, :top_px] = False
         mask[:, :, mask.shape[2] - right_px :] = False
         padded[name] = mask

@@ -120,11 +120,13 @@ class Distillation:
 
     def _heard(self, taught: Taught, batch: Batch) -> Tensor:
         """(B, H, W) bool, where the teacher is sure and not known to be wrong."""
-        trust = self.config.trust_px
-        if not trust or self.config.supervision != 'both':
-            return taught.valid
+        valid, trust = taught.valid, self.config.trust_px
+        if 'inside' in batch:
+            valid = valid & batch['inside']
+        if not trust:
+            return valid
         wrong = (taught.disparity_px - batch['disparity']).abs() > trust
-        return taught.valid & ~(wrong & batch['known'])
+        return valid & ~(wrong & batch['known'])
 
     def _adapter(self, network: Network) -> nn.Module:
         """Student's aggregated features to the teacher's; the widths are found by a trial."""

@@ -22,6 +22,7 @@ from dtp_stereo_ros.network.light import DTPNetLight, LightConfig
 from dtp_stereo_ros.network.paper import DTPNetPaper, PaperConfig
 from dtp_stereo_ros.network.psmnet import PSMNet, PSMNetConfig
 from dtp_stereo_ros.training.data.batches import SyntheticBatches
+from dtp_stereo_ros.training.data.padding import pad
 from dtp_stereo_ros.training.learning import trainer
 from dtp_stereo_ros.training.learning.distillation import Distillation, distribution_distance
 from dtp_stereo_ros.training.learning.supervised import StackedSupervised, Supervised, outputs_of
@@ -156,10 +157,35 @@ def test_a_teacher_that_is_known_to_be_wrong_is_not_heard(batch):
     _, parts = loss_of(student, teacher, blind, deaf)
     assert parts['distil'].item() > 0
     # A trust that every error lies within changes nothing.
-    for config in (DistilConfig(trust_px=1e-6), DistilConfig(supervision='both', trust_px=1e6)):
-        without = dataclasses.replace(config, trust_px=0.0)
-        heard, unchanged = (loss_of(student, teacher, batch, c)[0] for c in (config, without))
-        assert heard.item() == pytest.approx(unchanged.item(), rel=1e-5)
+    trusting = DistilConfig(supervision='both', trust_px=1e6)
+    without = dataclasses.replace(trusting, trust_px=0.0)
+    heard, unchanged = (loss_of(student, teacher, batch, c)[0] for c in (trusting, without))
+    assert heard.item() == pytest.approx(unchanged.item(), rel=1e-5)
+    with pytest.raises(ConfigError, match='supervision is teacher; set it to both, or trust_px'):
+        DistilConfig(trust_px=1.0)
+
+
+@pytest.mark.parametrize('supervision', ['teacher', 'both'])
+def test_nobody_teaches_in_the_padding(batch, supervision):
+    """A teacher that is asked now would, one that was asked before does not."""
+    torch.manual_seed(0)
+    top_px, right_px = 20, 36
+    padded = pad(batch, top_px, right_px)
+    student = DTPNetLight(dataclasses.replace(LIGHT, error=8))
+
+    def taught(padding_px, **given):
+        def teacher(left, right, grid):
+            disparity = torch.full(left[:, 0].shape, 9.0)
+            disparity[:, :top_px] = disparity[..., -right_px:] = padding_px
+            return Taught(disparity, torch.ones_like(disparity, dtype=torch.bool), None)
+
+        config = DistilConfig(supervision=supervision)
+        parts = loss_of(student, teacher, {**padded, **given}, config)[1]
+        return torch.stack([parts[n] for n in ('distil', 'distil_full', 'distil_error')])
+
+    assert torch.equal(taught(9.0), taught(50.0))
+    inside = torch.ones_like(padded['inside'])
+    assert not torch.equal(taught(9.0, inside=inside), taught(50.0, inside=inside))
 
 
 def test_feature_distillation_teaches_the_aggregation(batch):
@@ -440,6 +466,12 @@ def test_a_wrong_file_is_told_before_the_data_is_read(tmp_path, monkeypatch, wro
     monkeypatch.setattr(trainer.Sources, 'open', reading)
     with pytest.raises(StereoError, match=message):
         Trainer(TrainConfig(out=tmp_path, network=NETWORK, device='cpu', **wrong))
+
+
+def test_a_cache_of_generated_pairs_is_refused(tmp_path, capsys, teacher_file):
+    call = ['distill', '--data', 'synthetic', '--teacher', str(teacher_file), '--cache']
+    assert main([*call, *TWO_STEPS, '--out', str(tmp_path / 'run')]) == 2
+    assert 'all of these are generated; leave --cache out' in capsys.readouterr().err
 
 
 def test_features_and_a_cache_exclude_each_other():

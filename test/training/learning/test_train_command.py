@@ -201,6 +201,7 @@ def test_a_folder_without_photographs_is_one_line(tmp_path, capsys):
         (['--batch-size', '0'], 'batch_size is 0, it must be in 1 .. 4096'),
         (['--decay-share', '2'], 'decay_share is 2.0, it must be in 0 .. 1'),
         (['--minutes', '-1'], 'minutes is -1.0 min, it must be at least 0 min'),
+        (['--total-minutes', '9'], 'total_minutes is of a run in minutes; set minutes too'),
     ],
 )
 def test_wrong_options_are_refused(tmp_path, capsys, given, named):
