@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dtp_stereo_ros.errors import ConfigError
-from dtp_stereo_ros.network.family import Network
+from dtp_stereo_ros.network.family import Network, magnification_of
 from dtp_stereo_ros.network.outputs import Outputs
 
 from ..data.batches import Batch
@@ -50,12 +50,15 @@ class Distillation:
         weights: of the truth's loss, for supervision 'both', and of the expected error.
 
     Raises:
-        ConfigError: features are asked for from a teacher or student that has none.
+        ConfigError: features are asked for from a teacher or student that has none, or the student
+            enlarges its pairs.
     """
 
     def __init__(
         self, network: Network, teacher: Teacher, config: DistilConfig, weights: LossWeights
     ) -> None:
+        if magnification_of(network) != 1.0:
+            raise ConfigError('a network with a magnification is trained without a teacher')
         self.teacher = teacher
         self.config = config
         self.weights = weights

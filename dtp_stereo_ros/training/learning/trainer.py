@@ -397,8 +397,6 @@ class Trainer:
         if teacher is None:
             self.sources.refuse_unlabelled()
             return supervised(network, self.config.loss)
-        if magnification_of(network) != 1.0:
-            raise ConfigError('a network with a magnification is trained without a teacher')
         objective = Distillation(network, teacher, distil, self.config.loss)
         objective.teacher.to(self.device)
         return objective

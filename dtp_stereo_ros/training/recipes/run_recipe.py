@@ -18,18 +18,28 @@ from dtp_stereo_ros.errors import ConfigError
 from dtp_stereo_ros.evaluation.datasets import open_datasets
 from dtp_stereo_ros.image_io import write_json
 from dtp_stereo_ros.network import checkpoint
-from dtp_stereo_ros.network.family import build
+from dtp_stereo_ros.network.family import Network, build
 from dtp_stereo_ros.paths import make_folder
 from dtp_stereo_ros.settings_file import plain
 
 from ..data.batches import Batch
 from ..data.sources import Sources, drawn, held_out
 from ..learning.device import accelerator_for
+from ..learning.distillation import Distillation
 from ..learning.train_config import preset, training_settings
 from ..learning.trainer import Trainer, check_fresh
+from ..pruning.prune import traced_of
 from ..pruning.prune_checkpoint import prune_checkpoint, summary_line
-from ..settings import Computing, Course, DistilConfig, GeneratorConfig, TrainConfig, shared
-from ..teachers import open_teacher
+from ..settings import (
+    Computing,
+    Course,
+    DistilConfig,
+    GeneratorConfig,
+    LossWeights,
+    TrainConfig,
+    shared,
+)
+from ..teachers import NetworkTeacher, Teacher, open_teacher
 from . import summary
 from .judged import judged
 from .recipe import DistilStep, Recipe, TrainStep
@@ -118,19 +128,25 @@ class Chain:
                 if sources and (how is None or how.supervision == 'truth'):
                     sources.refuse_unlabelled()
             Sources.open(self._judged_by, cache)
-        if teacher.file:
+        learner = self._check_network(student)
+        if recipe.prune.rounds:
+            traced_of(learner)
+        says: Teacher = (
             open_teacher(teacher.file)
-        else:
-            self._check_network(teacher)
-        if student.file:
-            models.resolve(student.file, ('.pt',))
-        else:
-            self._check_network(student)
+            if teacher.file
+            else NetworkTeacher(self._check_network(teacher), 'of this chain')
+        )
+        for _, given, how in lessons:
+            if given and how is not None and how.supervision != 'truth':
+                Distillation(learner, says, how, LossWeights())
         open_datasets(recipe.evaluate.data)
 
-    def _check_network(self, step: TrainStep) -> None:
+    def _check_network(self, step: TrainStep) -> Network:
+        if step.file:
+            return checkpoint.load(models.resolve(step.file, ('.pt',)))
         network = checkpoint.load(step.init) if step.init else build(architecture_of(step))
         check_fresh(network, self.recipe.data.sizes, bool(step.init))
+        return network
 
     def say(self, text: str) -> None:
         """Print a line, once over all processes."""

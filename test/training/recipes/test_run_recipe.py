@@ -238,6 +238,9 @@ def test_a_chain_without_a_student_is_one_line(chain, smoke, tmp_path, capsys):
         ('distil.how={features: 1, cache: true}', 'features are not kept in a cache'),
         ('teacher.sources=[folder:{unlabelled}]', '2 of 2 pairs have no truth'),
         ('data.sizes=[[64, 100]]', '64x100 is no multiple of the 32 px'),
+        ('student.network={member: light, volume: "48"}', "volume is '48', it takes whole"),
+        ('student.network={member: light, magnification: 2}', 'is trained without a teacher'),
+        ('student.network={member: psmnet}', 'network psmnet is a teacher and is not pruned'),
     ],
 )
 def test_what_a_later_step_lacks_is_told_before_the_first(smoke, tmp_path, capsys, change, error):
@@ -249,6 +252,17 @@ def test_what_a_later_step_lacks_is_told_before_the_first(smoke, tmp_path, capsy
     told = capsys.readouterr().err
     assert told.count('\n') == 1
     assert error in told
+    assert not out.exists()
+
+
+def test_features_that_nobody_shows_are_told_before_the_first(smoke, tmp_path, capsys):
+    out = tmp_path / 'out'
+    changes = [f'out={out}', 'distil.how={features: 1}', 'teacher.file=sgbm']
+    options = [word for change in changes for word in ('--set', change)]
+    assert main(['recipe', str(smoke), *options]) == 2
+    told = capsys.readouterr().err
+    assert told.count('\n') == 1
+    assert 'teacher sgbm shows no features; set features to 0' in told
     assert not out.exists()
 
 
