@@ -108,10 +108,13 @@ def fit(
     height, width = max(1, round(height_px * scale)), max(1, round(width_px * scale))
     if width < spec.min_width_px:
         resized = '' if width == width_px else f' (resized from {width_px} px)'
+        mend = 'use larger images or a larger input_scale (--scale)'
+        if spec.fixed_size:
+            taken = f'{spec.fixed_size[1]}x{spec.fixed_size[0]}'
+            mend = f'it takes {taken} px only: crop the images to that shape, or export it free'
         raise InputError(
             f'images are {width} px wide{resized}, {spec.name} needs at least '
-            f'{spec.min_width_px} px; use larger images'
-            + ('' if spec.fixed_size else ' or a larger input_scale (--scale)')
+            f'{spec.min_width_px} px; {mend}'
         )
     multiple = spec.padding_multiple
     padded = spec.fixed_size or (

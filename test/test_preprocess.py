@@ -165,6 +165,15 @@ def test_narrow_images_are_refused(
         prepare(make_frame(4, (40, width)), _SPEC, scale)
 
 
+def test_images_that_a_fixed_size_makes_narrow_are_to_be_cropped() -> None:
+    spec = ModelSpec('fixed', 32, 64, fixed_size=(96, 160), min_width_px=64)
+    message = (
+        r'48 px wide \(resized from 200 px\), .*: crop the images to that shape, or export it'
+    )
+    with pytest.raises(InputError, match=message):
+        fit(400, 200, spec, 1.0)
+
+
 def test_images_in_any_memory_layout(make_frame: MakeFrame) -> None:
     frame = make_frame(4, (40, 64))
     mirrored = StereoFrame(frame.left[:, ::-1, ::-1], frame.right[:, ::-1, ::-1])

@@ -42,7 +42,7 @@ def complete(spec: ModelSpec, inputs: Inputs, precision: str) -> ModelSpec:
     """The spec with what only the graph tells: a fixed size of the images.
 
     Raises:
-        ModelError: the fixed size is none of an image, or of one side alone.
+        ModelError: the fixed size is none of an image, too small for one, or of one side alone.
     """
     height, width = inputs.left.size
     if (height is None) != (width is None):
@@ -55,6 +55,11 @@ def complete(spec: ModelSpec, inputs: Inputs, precision: str) -> ModelSpec:
     if fixed is not None and not 0 < fixed[0] * fixed[1] <= MAX_PIXELS:
         raise ModelError(
             f'model {spec.name} takes images of {fixed[1]}x{fixed[0]} only; check the file'
+        )
+    if fixed is not None and fixed[1] < spec.min_width_px:
+        raise ModelError(
+            f'model {spec.name} takes images of {fixed[1]}x{fixed[0]} only, and a disparity needs '
+            f'at least {spec.min_width_px} px of width; export it larger'
         )
     return replace(spec, fixed_size=fixed, precision=precision)
 

@@ -324,6 +324,15 @@ def test_a_giant_fixed_size_is_refused(name: str, make_onnx: MakeOnnx) -> None:
         create(_fp32(name, path))
 
 
+@pytest.mark.parametrize('size', [(8, 16), (96, 32)])
+def test_a_fixed_size_in_which_there_is_no_disparity_is_refused(
+    name: str, make_onnx: MakeOnnx, size: tuple[int, int]
+) -> None:
+    path = make_onnx(size=size)
+    with pytest.raises(ModelError, match=f'takes images of {size[1]}x{size[0]} only, and a disp'):
+        create(_fp32(name, path))
+
+
 @pytest.mark.parametrize('size', [('H', 320), (96, 'W')])
 def test_a_size_that_is_fixed_in_one_direction_is_refused(
     name: str, make_onnx: MakeOnnx, size: tuple[int | str, int | str]
