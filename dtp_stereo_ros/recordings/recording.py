@@ -109,7 +109,9 @@ class Recording:
             named = named_by_metadata(self.path)
             files = [file for file in files if file.name in named] or files
             missing = [name for name in named if not (self.path / name).exists()]
-            fault = f'names {", ".join(missing)}, which is not there' if missing else 'is damaged'
+            fault = f'cannot be used ({one_line(refusal)})'
+            if missing:
+                fault = f'names {", ".join(missing)}, which is not there'
             self.broken = f'{self.path}: metadata.yaml {fault}; {_reindex(self.path)}'
         if any(file.suffix not in CUT_FILES for file in files) or not are_of_one_recording(files):
             raise self._unreadable(refusal) from refusal

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ..errors import InputError
 from ..stereo import SIDES
@@ -18,8 +19,6 @@ CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 DISPARITY = 'stereo_msgs/msg/DisparityImage'
 CLOUD = 'sensor_msgs/msg/PointCloud2'
 
-# Names of the two cameras: stereo_image_proc and most drivers, RealSense, and data sets.
-_WORDS = (('left', 'right'), ('infra1', 'infra2'), ('cam0', 'cam1'))
 # Words of a topic by which it is no view of a camera.
 _NO_VIEW = {
     *('annotated', 'confidence', 'debug', 'depth', 'detections', 'disparity', 'flow', 'heatmap'),
@@ -30,6 +29,22 @@ _KINDS_OF_IMAGE = {
     *('cam', 'camera', 'color', 'colour', 'gray', 'grey', 'image', 'ir', 'mono', 'optical'),
     *('raw', 'rect', 'rectified', 'rgb', 'sensor', 'unrect', 'unrectified'),
 }
+
+
+class _Words(NamedTuple):
+    """Names of the two cameras."""
+
+    left: str
+    right: str
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Either name as a whole word."""
+        return re.compile(rf'(?<![a-zA-Z0-9])(?:{self.left}|{self.right})(?![a-zA-Z0-9])')
+
+
+# stereo_image_proc and most drivers, RealSense, and data sets.
+_SIDES = (_Words('left', 'right'), _Words('infra1', 'infra2'), _Words('cam0', 'cam1'))
 _TRUTH = re.compile(r'(^|[/_])(gt|ground_?truth|truth)([/_]|$)')
 
 
@@ -221,16 +236,20 @@ class _Views:
 
 def _views(left: str, types: Mapping[str, str]) -> _Views | None:
     """A left image topic with the right one of its type; None for any other topic."""
-    for word, other in _WORDS:
-        side = re.compile(rf'(?<![a-zA-Z0-9])(?:{word}|{other})(?![a-zA-Z0-9])')
-        sides = list(side.finditer(left))
-        if not sides or sides[-1][0] != word:  # the right view of /left_arm
+    # The pair whose word stands last is that of the views; the others may name rigs.
+    for side in sorted(_SIDES, key=lambda side: -_last(side, left)):
+        sides = list(side.pattern.finditer(left))
+        if not sides:
+            break
+        if sides[-1][0] != side.left:
+            if left[: sides[-1].start()] + side.left + left[sides[-1].end() :] in types:
+                return None  # the right view of that camera
             continue
-        places = [place for place in sides if place[0] == word]
+        places = [place for place in sides if place[0] == side.left]
         # A side may be the name of a rig as well, /left_arm/left/image, or stand twice,
         # /camera_left/left/image: first one place alone, the last one first, then all of them.
-        rights = [(p, left[: p.start()] + other + left[p.end() :]) for p in reversed(places)]
-        rights.append((places[0], side.sub(other, left)))
+        rights = [(p, left[: p.start()] + side.right + left[p.end() :]) for p in reversed(places)]
+        rights.append((places[0], side.pattern.sub(side.right, left)))
         for place, right in rights:
             if types.get(right) == types.get(left):
                 after = left[place.end() :]
@@ -241,6 +260,11 @@ def _views(left: str, types: Mapping[str, str]) -> _Views | None:
                     '_'.join(rig) if below else '', tuple(re.split('[/_]', after)),
                 )  # fmt: skip
     return None
+
+
+def _last(side: _Words, topic: str) -> int:
+    """Where the last of its names begins; -1 without one."""
+    return max((place.start() for place in side.pattern.finditer(topic)), default=-1)
 
 
 def _info(image_topic: str, types: Mapping[str, str]) -> str:

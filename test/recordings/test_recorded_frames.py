@@ -80,6 +80,16 @@ def test_cameras_are_found_by_what_belongs_together() -> None:
             '/camera_left/left/image /camera_right/right/image',
             {'camera': '/camera_left/left/image'},
         ),
+        # Two cameras of one kind, as two RealSense.
+        (
+            '/camera_left/infra1/image_rect_raw /camera_left/infra2/image_rect_raw '
+            '/camera_right/infra1/image_rect_raw /camera_right/infra2/image_rect_raw',
+            {
+                'camera_left': '/camera_left/infra1/image_rect_raw',
+                'camera_right': '/camera_right/infra1/image_rect_raw',
+            },
+        ),
+        ('/left/cam1/image /right/cam1/image', {'': '/left/cam1/image'}),
         # What is no view, though its name is shorter.
         (
             '/s/left/mask /s/right/mask /s/left/image_raw /s/right/image_raw',
@@ -133,8 +143,9 @@ def test_views_of_one_rig_belong_together(
     cameras = stereo_topics(types)
     assert {camera.name: camera.left for camera in cameras} == found
     for camera in cameras:
-        before, _, after = camera.left.rpartition('left')
-        alone, all_of_them = f'{before}right{after}', camera.left.replace('left', 'right')
+        word, other = ('infra1', 'infra2') if 'infra1' in camera.left else ('left', 'right')
+        before, _, after = camera.left.rpartition(word)
+        alone, all_of_them = f'{before}{other}{after}', camera.left.replace(word, other)
         assert camera.right == (alone if alone in types else all_of_them)
 
 
