@@ -9,6 +9,7 @@ from ..errors import InputError
 from ..evaluation import result_file
 from ..evaluation.columns import ALL_COLUMNS
 from ..evaluation.comparison_page import ComparedFile, write_comparison
+from ..evaluation.intervals import FEWEST_TOLD
 from ..evaluation.paired_results import PairedMeasure, paired_measures, without_partner
 from ..markdown import table
 from ..paths import make_folder
@@ -19,12 +20,12 @@ HELP = 'which differences between two result files are real'
 DESCRIPTION = """\
 Compares two result files of `dtp-stereo bag --json` or `dtp-stereo eval -o`, frame by frame: the
 means, the difference B - A with its paired 95 % interval, and the frames that changed most. A
-difference is called better or worse only where its interval leaves out zero. Frames of one
-recording resemble each other, so that its intervals are too narrow. Bags that were judged between
-other depths have no verdict. Scenes are compared over the
-pixels that both cameras see where both files have these, else over all. With --report the same as
-one page, with the differences over time or by scene; where a report.html of bag --report lies
-beside each file, frames that both show stand side by side.
+difference is called better or worse only where its interval leaves out zero and there are six
+frames or more. Frames of one recording resemble each other, so that its intervals are too narrow.
+Bags that were judged between other depths have no verdict. Scenes are compared over the pixels
+that both cameras see where both files have these, else over all. With --report the same as one
+page, with the differences over time or by scene; where a report.html of bag --report lies beside
+each file, frames that both show stand side by side.
 
 examples:
   dtp-stereo bag robot.mcap --json a.json
@@ -95,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _row(measure: PairedMeasure) -> list[str]:
     column = ALL_COLUMNS[measure.key]
+    few = 'few frames' if measure.difference.images < FEWEST_TOLD else ''
     return [
         measure.source,
         measure.method,
@@ -103,5 +105,5 @@ def _row(measure: PairedMeasure) -> list[str]:
         column.text(measure.first.mean),
         column.text(measure.second.mean),
         column.interval_text(measure.difference, sign=True),
-        'other depths' if measure.depths else measure.verdict,
+        'other depths' if measure.depths else measure.verdict or few,
     ]

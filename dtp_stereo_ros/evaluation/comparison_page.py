@@ -11,6 +11,7 @@ from typing import Any
 from .. import __version__
 from ..image_io import atomic
 from .columns import ALL_COLUMNS
+from .intervals import FEWEST_TOLD
 from .paired_results import PairedMeasure, same_frames
 from .report_page import LIMIT_BYTES, filled_page, shown_on
 from .result_file import plain
@@ -87,6 +88,7 @@ def write_comparison(
             for column in ALL_COLUMNS.values()
             if column.key in used
         ],
+        'fewest_told': FEWEST_TOLD,
         'measures': [_shown(measure) for measure in measures],
         'pictures': _pictures(first, second, measures),
     }

@@ -102,7 +102,7 @@ def test_recordings_of_one_file_are_named(tmp_path: Path, capsys) -> None:
         assert [line for line in capsys.readouterr().out.splitlines() if 'only' in line] == [told]
 
 
-def test_frames_of_another_start_are_the_same(tmp_path: Path) -> None:
+def test_frames_of_another_start_are_the_same(tmp_path: Path, capsys) -> None:
     """They are numbered from where each file begins, and paired by their stamps."""
     bag = str(write_scene_bag(tmp_path / 'b', planes(5)))
     folders = [tmp_path / 'whole', tmp_path / 'late']
@@ -122,7 +122,10 @@ def test_frames_of_another_start_are_the_same(tmp_path: Path) -> None:
         first = 0 if order[0] is late else skipped
         assert [frame.index for frame in epe.frames] == list(range(first, first + count))
 
+    capsys.readouterr()
     assert main(['compare', *files, '--report', str(tmp_path)]) == 0
+    told = [line.rstrip(' |') for line in capsys.readouterr().out.splitlines()]
+    assert all(line.endswith('few frames') for line in told if line.startswith('| b cam '))
     shown = [shown_on(folder / 'report.html')['recordings'][0]['pictures'] for folder in folders]
     one, other = ({frame['index']: frame for frame in frames} for frames in shown)
     (both,) = shown_on(tmp_path / 'compare.html')['pictures'].values()

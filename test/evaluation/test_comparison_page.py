@@ -80,6 +80,20 @@ def test_real_differences_are_told_first(browse: Callable[..., Any]) -> None:
     assert known.count(True) == len(real) - 1
 
 
+def test_few_frames_tell_no_difference(
+    browse: Callable[..., Any], page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from selenium.webdriver.common.by import By
+
+    monkeypatch.setattr(comparison_page, 'FEWEST_TOLD', 10**6)
+    files = [str(page.parents[1] / name / f'{name}.json') for name in ('a', 'b')]
+    assert main(['compare', *files, '--report', str(tmp_path)]) == 0
+    driver = browse()
+    driver.get((tmp_path / 'compare.html').as_uri())
+    last = driver.find_elements(By.CSS_SELECTOR, '#real li')[-1].text
+    assert 'of fewer than 1000000 frames, which tell no difference' in last
+
+
 def test_the_table_is_sorted_by_its_headings(browse: Callable[..., Any]) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys

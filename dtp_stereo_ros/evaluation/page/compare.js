@@ -4,7 +4,9 @@
   // Bars that have their names below them; those of more are told under the pointer.
   const MOST_NAMED = 20;
   const COLOURS = { light: '#0b62b8', dark: '#6cb2f5' };
-  const WORDS = { better: 'better', worse: 'worse', '': 'not told from zero' };
+  const isOfFew = (row) => row.difference.images < data.fewest_told;
+  const few = `of fewer than ${data.fewest_told} frames, which tell no difference`;
+  const verdict = (row) => row.verdict || (isOfFew(row) ? few : 'not told from zero');
   // In the order of the table: real differences first, then by their size in half widths.
   const effect = (measure) => {
     const { mean, low, high } = measure.difference;
@@ -60,11 +62,14 @@
       `${row.method} on ${row.source}: ${other(row)}.`))) {
       list.append(make('li', { className: 'warn' }, line));
     }
-    const others = rows.filter((row) => !row.depths).length - real.length;
-    if (others) {
+    const others = rows.filter((row) => !row.depths && !row.verdict);
+    if (others.length) {
+      const ofFew = others.filter(isOfFew).length;
+      const why = ofFew === others.length ? `they are ${few}` :
+        `their intervals hold zero${ofFew ? `, or they are ${few}` : ''}`;
       list.append(make('li', { className: 'warn' }, real.length ?
-        `${others} other measures: their intervals hold zero, so no difference is shown.` :
-        'No measure differs: all intervals of the differences hold zero.'));
+        `${others.length} other measures: ${why}, so no difference is shown.` :
+        `No difference is shown by ${others.length} measures: ${why}.`));
     }
     return make('section', {}, make('h2', {}, 'Which differences are real'), list,
       make('p', { className: 'dim' }, `A: ${data.files[0].name}. B: ${data.files[1].name}. ` +
@@ -129,7 +134,7 @@
     const note = row.stride > 1 ? `One of ${row.stride} frames is drawn. ` : '';
     return make('section', { id: 'frames' }, make('h2', {}, 'By frame'), picker,
       make('p', { className: 'dim' }, `${column.meaning}. B − A in ${column.unit || 'its own unit'}; ` +
-        `${row.depths ? other(row) : WORDS[row.verdict]}. ${note}`),
+        `${row.depths ? other(row) : verdict(row)}. ${note}`),
       make('div', { className: 'plot', id: 'plot' }, make('h3', {}, `B − A: ${column.heading}`)),
       make('p', { id: 'under', className: 'dim', ariaLive: 'polite' }, ' '),
       row.changed.length ? make('div', { className: 'scroll', tabIndex: 0 },
