@@ -111,6 +111,20 @@ def processor_name(cpuinfo: str) -> str:
     return ''
 
 
+def processor_flags(cpuinfo: str) -> frozenset[str]:
+    """Instruction sets of the first processor in the text of /proc/cpuinfo, as 'avx2'."""
+    for line in cpuinfo.splitlines():
+        name, _, value = line.partition(':')
+        if name.strip() in ('flags', 'Features'):
+            return frozenset(value.split())
+    return frozenset()
+
+
+def cpuinfo() -> str:
+    """Text of /proc/cpuinfo; '' where there is none."""
+    return _text('/proc/cpuinfo')
+
+
 def _nvidia_smi(query: str) -> str:
     program = shutil.which('nvidia-smi')
     if not program:
@@ -131,13 +145,13 @@ def _system() -> str:
 
 
 def _processor() -> str:
-    return processor_name(_text('/proc/cpuinfo')) or platform.processor() or 'unknown'
+    return processor_name(cpuinfo()) or platform.processor() or 'unknown'
 
 
 def _instructions() -> str:
     """Digest of the kind of the cores and their instructions: virtual machines hide the name."""
     kinds = ('cpu family', 'model\t', 'flags', 'Features', 'CPU implementer', 'CPU part')
-    lines = {line for line in _text('/proc/cpuinfo').splitlines() if line.startswith(kinds)}
+    lines = {line for line in cpuinfo().splitlines() if line.startswith(kinds)}
     return hashlib.sha256('\n'.join(sorted(lines)).encode()).hexdigest()[:8]
 
 

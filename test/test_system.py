@@ -57,6 +57,13 @@ def test_the_name_of_the_processor(cpuinfo: str, name: str) -> None:
     assert system.processor_name(cpuinfo) == name
 
 
+def test_the_flags_of_the_first_processor() -> None:
+    x86 = 'processor\t: 0\nflags\t\t: fpu avx2\n\nprocessor\t: 1\nflags\t\t: fpu\n'
+    assert system.processor_flags(x86) == {'fpu', 'avx2'}
+    assert system.processor_flags('processor\t: 0\nFeatures\t: fp asimd\n') == {'fp', 'asimd'}
+    assert system.processor_flags('') == frozenset()
+
+
 @pytest.fixture
 def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that knows two GPUs, their clocks, and the memory of this process."""

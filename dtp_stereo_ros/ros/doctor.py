@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +19,10 @@ from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import get_rmw_implementation_identifier
 
+from .. import models, system
 from ..config import NodeConfig
 from ..health.dds_settings import dds_findings
+from ..health.faster_model import faster_model
 from ..health.finding import Finding, from_line
 from ..messages.images import set_other_decoder
 from ..stereo import SIDES
@@ -131,6 +134,7 @@ class _Examination:
             *told,
             *clock,
             *_not_told(seen, told),
+            *self._faster_model(),
             *dds_findings(rmw, size, remote),
         ]
 
@@ -153,10 +157,22 @@ class _Examination:
         status = self._statuses.get(part)
         return {v.key: v.value for v in status.values} if status else {}
 
-    def _state(self) -> str:
-        """State of the lifecycle: every camera's status tells it."""
+    def _matching(self) -> dict[str, str]:
+        """What the node tells of its state and model: every camera's status has it."""
         parts = (part for part in self._statuses if part.endswith('matching'))
-        return next((self._values(part).get('state', '') for part in parts), '') or 'unknown'
+        return next(map(self._values, parts), {})
+
+    def _state(self) -> str:
+        """State of the lifecycle."""
+        return self._matching().get('state', '') or 'unknown'
+
+    def _faster_model(self) -> list[Finding]:
+        """A faster form of the model, where the node runs on this machine."""
+        hosts = {process.partition(' on ')[2].rpartition(', ')[0] for process in self._processes}
+        if platform.node() not in hosts:
+            return []
+        flags = system.processor_flags(system.cpuinfo())
+        return faster_model(self._matching(), flags, models.names(('.onnx',)), self._name)
 
     def _topics(self, camera: str) -> dict[str, str]:
         """'left', 'right', 'left_info', 'right_info' to topics, as the node publishes them."""
