@@ -46,8 +46,9 @@ class Bound:
     def broken(self, recordings: Sequence[RecordingResult]) -> list[str]:
         """A line for each recording and method that breaks it; SGBM is not asked.
 
-        So does a method that finds nothing at all where the measure needs an estimate, and one
-        that was not judged by it, as a bound is to hold everywhere.
+        So does a method that finds nothing at all where the measure needs an estimate, and a
+        recording without the truth that the measure needs. Others that are not judged, as
+        flicker where nothing stands still, break nothing.
 
         Raises:
             InputError: no recording has the measure.
@@ -67,8 +68,9 @@ class Bound:
                     continue
                 interval = measures.values.get(self.column.key)
                 if interval is None or np.isnan(interval.mean):
-                    found = f'{name} was not judged ({self._why_not([recording])})'
-                    lines.append(f'{recording.name}: {measures.method}: {found}, {self.text}')
+                    if self.needs_truth:
+                        found = f'{name} was not judged ({self._why_not([recording])})'
+                        lines.append(f'{recording.name}: {measures.method}: {found}, {self.text}')
                     continue
                 judged = True
                 value = self.column.shown(interval.mean)

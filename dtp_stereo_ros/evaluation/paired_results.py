@@ -107,8 +107,9 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
     Raises:
         InputError: nothing is in both files.
     """
-    a, b = _sources(first), _sources(second)
-    frames, steps = _frames(first), [_steps(first), _steps(second)]
+    repeated = _repeated(first, second)
+    a, b = _sources(first, repeated), _sources(second, repeated)
+    frames, steps = _frames(first, repeated), [_steps(first), _steps(second)]
     limits_m = [_depth_limits_m(first), _depth_limits_m(second)]
     found = []
     for source, other in _matched(list(a), list(b)):
@@ -138,14 +139,14 @@ def same_frames(
     first: dict[str, Any], second: dict[str, Any], sources: tuple[str, str]
 ) -> dict[int, int]:
     """Index of a frame in the second file to its index in the first, of a paired recording."""
-    a, b = (
-        _frames(file).get(name, {}) for file, name in zip((first, second), sources, strict=True)
-    )
+    repeated = _repeated(first, second)
+    files = zip((first, second), sources, strict=True)
+    a, b = (_frames(file, repeated).get(name, {}) for file, name in files)
     return {b[name][1]: a[name][1] for name in a.keys() & b.keys()}
 
 
 def without_partner(first: dict[str, Any], second: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """What of each file `paired_measures` compares with nothing of the other, as titles."""
+    """Titles of all that `paired_measures` compares with nothing of the other file, by file."""
     a, b = _sources(first), _sources(second)
     matched = _matched(list(a), list(b))
     left = (
@@ -203,12 +204,14 @@ def _of_method(
     return found
 
 
-def _sources(document: dict[str, Any]) -> dict[str, dict[str, _Values]]:
+def _sources(
+    document: dict[str, Any], repeated: frozenset[int] = frozenset()
+) -> dict[str, dict[str, _Values]]:
     """Recording or data set to method to frame to region to measures."""
     found: dict[str, dict[str, _Values]] = {}
     for recording in document['recordings']:
         methods = found.setdefault(recording['name'], {})
-        for name, frame in _moments(recording):
+        for name, frame in _moments(recording, repeated):
             methods.setdefault(frame['method'], {})[name] = {'': _known(frame['values'])}
     for scene in document['scenes']:
         if scene['dataset'] in {r['name'] for r in document['recordings']}:
@@ -224,30 +227,40 @@ def _sources(document: dict[str, Any]) -> dict[str, dict[str, _Values]]:
     return found
 
 
-def _frames(document: dict[str, Any]) -> dict[str, dict[str, _Frame]]:
+def _frames(document: dict[str, Any], repeated: frozenset[int]) -> dict[str, dict[str, _Frame]]:
     """Recording to frame to what tells it."""
     return {
         recording['name']: {
             name: (_frame_name(frame), frame['index'], frame['time_s'])
-            for name, frame in _moments(recording)
+            for name, frame in _moments(recording, repeated)
         }
         for recording in document['recordings']
     }
 
 
-def _moments(recording: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _moments(
+    recording: dict[str, Any], repeated: frozenset[int]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each frame with the name by which it is the same in another file.
 
     An index counts from where the file begins (`--start`), so that it tells frames apart only
     where stamps do not, as in a bag that was played twice or by a driver that gives none.
     """
-    indices: dict[int, set[int]] = {}
-    for frame in recording['frames']:
-        indices.setdefault(frame['stamp_ns'], set()).add(frame['index'])
     for frame in recording['frames']:
         stamp_ns = frame['stamp_ns']
-        alone = len(indices[stamp_ns]) == 1
-        yield f'{stamp_ns}' if alone else f'{stamp_ns} {frame["index"]}', frame
+        yield f'{stamp_ns} {frame["index"]}' if stamp_ns in repeated else f'{stamp_ns}', frame
+
+
+def _repeated(*documents: dict[str, Any]) -> frozenset[int]:
+    """Stamps (ns) that several frames of one recording have."""
+    found = set()
+    for document in documents:
+        for recording in document['recordings']:
+            indices: dict[int, int] = {}
+            for frame in recording['frames']:
+                if indices.setdefault(frame['stamp_ns'], frame['index']) != frame['index']:
+                    found.add(frame['stamp_ns'])
+    return frozenset(found)
 
 
 def _steps(document: dict[str, Any]) -> dict[str, int]:

@@ -19,15 +19,16 @@ CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 DISPARITY = 'stereo_msgs/msg/DisparityImage'
 CLOUD = 'sensor_msgs/msg/PointCloud2'
 
-# Words of a topic by which it is no view of a camera.
-_NO_VIEW = {
+# Words of topics that are hardly a view of a camera: others are taken first.
+_HARDLY_VIEWS = {
     *('annotated', 'confidence', 'debug', 'depth', 'detections', 'disparity', 'flow', 'heatmap'),
     *('label', 'labels', 'mask', 'masks', 'normals', 'overlay', 'segmentation', 'semantic'),
 }
 # Words behind a side that name a kind of image, and not a rig.
 _KINDS_OF_IMAGE = {
     *('cam', 'camera', 'color', 'colour', 'gray', 'grey', 'image', 'ir', 'mono', 'optical'),
-    *('raw', 'rect', 'rectified', 'rgb', 'sensor', 'unrect', 'unrectified'),
+    *('raw', 'rect', 'rectified', 'resized', 'rgb', 'sensor', 'throttled', 'undistorted'),
+    *('unrect', 'unrectified', 'view'),
 }
 
 
@@ -54,7 +55,7 @@ class StereoTopics:
 
     Attributes:
         name: of the camera: what stands before 'left' in its topics, '' where nothing does; where
-            that is the same for several, with what stands behind, as 'front' of left_front.
+            that is the same for several rigs, with what is joined to it, as 'front' of left_front.
         left, right: of the images.
         left_info, right_info: of the camera infos, '' where there are none.
         truth: a DisparityImage or a depth image (raw or compressed) of the left view, or a
@@ -89,33 +90,34 @@ def stereo_topics(types: Mapping[str, str], raw_first: bool = False) -> list[Ste
         types: topic to message type.
         raw_first: take unrectified images first, for a caller that rectifies.
     """
+    pairs = [
+        views
+        for topic, kind in types.items()
+        if kind in (IMAGE, COMPRESSED) and (views := _views(topic, types))
+    ]
+    # Where one has nothing joined to its side, the others are kinds of image: left_small of left.
+    plain = {views.before for views in pairs if not views.rig}
     found: dict[tuple[str, str], tuple[tuple[int, ...], _Views]] = {}
-    for topic, kind in types.items():
-        if kind not in (IMAGE, COMPRESSED):
-            continue
-        views = _views(topic, types)
-        if views is None:
-            continue
-        words = set(views.words)
-        raw = not any(word.startswith('rect') for word in words)
+    for views in pairs:
+        key = views.before, '' if views.before in plain else views.rig
         rank = (
-            int(bool(words & _NO_VIEW)),
-            int(raw != raw_first),
-            int('image' not in words),
-            int(kind == COMPRESSED),
-            len(topic),
+            int(bool(views.words & _HARDLY_VIEWS)),
+            int(bool(views.rig)),
+            int(views.is_raw != raw_first),
+            int('image' not in views.words),
+            int(types[views.left] == COMPRESSED),
+            len(views.left),
         )
-        key = views.before, views.rig
         if key not in found or rank < found[key][0]:
             found[key] = rank, views
-    count = Counter(before for before, _ in found)
-    cameras = [
-        StereoTopics(
-            '/'.join(filter(None, (before, rig if count[before] > 1 else ''))),
-            views.left, views.right, *(_info(t, types) for t in (views.left, views.right)),
-        )
-        for (before, rig), (_, views) in found.items()
-    ]  # fmt: skip
+    several = Counter(before for before, _ in found)
+    cameras = []
+    for (before, rig), (_, views) in found.items():
+        name = '/'.join(filter(None, (before, rig if several[before] > 1 else '')))
+        if rig and (name, '') in found:  # as they stand, where front/left is another one
+            name = '/'.join(filter(None, (before, f'left_{rig}')))
+        infos = (_info(topic, types) for topic in (views.left, views.right))
+        cameras.append(StereoTopics(name, views.left, views.right, *infos))
     return [
         replace(camera, truth=_named_truth(camera, types, len(cameras)))
         for camera in sorted(cameras, key=lambda camera: camera.name)
@@ -213,7 +215,9 @@ def _named_camera(
     infos = [given.get(f'{side}_info') or _info(given[side], types) for side in SIDES]
     views = _views(left, types)
     found = StereoTopics(views.before if views else '', left, right, *infos)
-    truth = given.get('truth') or _named_truth(found, types, len(stereo_topics(types)))
+    truth = given.get('truth', '')
+    if not truth and views and views.right == right:
+        truth = _named_truth(found, types, len(stereo_topics(types)))
     return replace(found, truth=truth)
 
 
@@ -231,7 +235,12 @@ class _Views:
     right: str
     before: str
     rig: str
-    words: tuple[str, ...]
+    words: frozenset[str]
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether no word says that the images are rectified."""
+        return not any(word.startswith('rect') for word in self.words)
 
 
 def _views(left: str, types: Mapping[str, str]) -> _Views | None:
@@ -254,10 +263,12 @@ def _views(left: str, types: Mapping[str, str]) -> _Views | None:
             if types.get(right) == types.get(left):
                 after = left[place.end() :]
                 joined, *below = after.split('/')
-                rig = [w for w in joined.split('_') if w and w not in _KINDS_OF_IMAGE | _NO_VIEW]
+                rig = [
+                    w for w in joined.split('_') if w and w not in _KINDS_OF_IMAGE | _HARDLY_VIEWS
+                ]
                 return _Views(
                     left, right, left[: place.start()].strip('/_'),
-                    '_'.join(rig) if below else '', tuple(re.split('[/_]', after)),
+                    '_'.join(rig) if below else '', frozenset(re.split('[/_]', after)),
                 )  # fmt: skip
     return None
 
@@ -278,11 +289,13 @@ def _info(image_topic: str, types: Mapping[str, str]) -> str:
 
 def _named_truth(camera: StereoTopics, types: Mapping[str, str], cameras: int) -> str:
     """A disparity or depth topic whose name says that it is the truth."""
+    folders = f'/{camera.name}' if camera.name else '', camera.left.rpartition('/')[0]
+    places = tuple(f'{folder}/' for folder in folders if folder)
     own = [
         topic
         for topic, kind in sorted(types.items())
         if _TRUTH.search(topic)
         and (kind == DISPARITY or (kind in (IMAGE, COMPRESSED) and 'depth' in topic))
-        and (cameras == 1 or topic.strip('/').startswith(f'{camera.name}/'))
+        and (cameras == 1 or topic.startswith(places))
     ]
     return min(own, key=lambda t: (types[t] != DISPARITY, t), default='')

@@ -148,6 +148,13 @@ def test_frames_of_one_stamp_are_paired_by_number() -> None:
     played_twice = document([1, 2, 1, 2], [0.1, 0.2, 0.3, 0.4])
     (found,) = paired_measures(played_twice, document([1, 2, 1, 2], [0.5] * 4))
     assert [frame.first for frame in found.frames] == [0.1, 0.2, 0.3, 0.4]
+    short = document([1, 2], [0.1, 0.2])
+    for order in ((played_twice, short), (short, played_twice)):
+        (found,) = paired_measures(*order)
+        assert [frame.name for frame in found.frames] == [
+            'frame 0 at 0.000 s', 'frame 1 at 0.000 s',
+        ]  # fmt: skip
+        assert [frame.difference for frame in found.frames] == [0, 0]
     without = document([0] * 3, [0.1, 0.2, 0.3])
     (found,) = paired_measures(without, document([0] * 2, [0.5] * 2))
     assert [frame.first for frame in found.frames] == [0.1, 0.2]

@@ -122,7 +122,26 @@ def test_cameras_are_found_by_what_belongs_together() -> None:
         (
             '/robot/left_front/image /robot/right_front/image /robot/left/image '
             '/robot/right/image',
-            {'robot': '/robot/left/image', 'robot/front': '/robot/left_front/image'},
+            {'robot': '/robot/left/image'},
+        ),
+        (
+            '/robot/left_front/image /robot/right_front/image /robot/left_rear/image '
+            '/robot/right_rear/image /robot/front/left/image /robot/front/right/image',
+            {
+                'robot/left_front': '/robot/left_front/image',
+                'robot/rear': '/robot/left_rear/image',
+                'robot/front': '/robot/front/left/image',
+            },
+        ),
+        # Other sizes and kinds of the images of one camera.
+        (
+            '/s/left_small/image_rect /s/right_small/image_rect /s/left/image_rect '
+            '/s/right/image_rect',
+            {'s': '/s/left/image_rect'},
+        ),
+        (
+            '/s/left_view/rect /s/right_view/rect /s/left_depth/image /s/right_depth/image',
+            {'s': '/s/left_view/rect'},
         ),
         ('/left_front/image /right_front/image', {'': '/left_front/image'}),
         # Kinds of image of one camera, as of ZED.
@@ -147,6 +166,28 @@ def test_views_of_one_rig_belong_together(
         before, _, after = camera.left.rpartition(word)
         alone, all_of_them = f'{before}{other}{after}', camera.left.replace(word, other)
         assert camera.right == (alone if alone in types else all_of_them)
+
+
+def test_the_truth_of_a_rig_lies_beside_its_images() -> None:
+    rigs = [f'/s/{side}_{rig}/image' for rig in ('front', 'rear') for side in ('left', 'right')]
+    types = {**dict.fromkeys(rigs, IMAGE), '/s/left_rear/gt/disparity': DISPARITY}
+    found = {camera.name: camera.truth for camera in stereo_topics(types)}
+    assert found == {'s/front': '', 's/rear': '/s/left_rear/gt/disparity'}
+    # Names without a folder are beside everything.
+    types = dict.fromkeys(['/left', '/right', '/a/left/image', '/a/right/image'], IMAGE)
+    found = {c.name: c.truth for c in stereo_topics({**types, '/a/gt/disparity': DISPARITY})}
+    assert found == {'': '', 'a': '/a/gt/disparity'}
+
+
+def test_views_that_do_not_belong_together_have_no_truth_by_itself() -> None:
+    types = dict.fromkeys(['/f/left/image', '/f/right/image', '/r/a/image', '/r/b/image'], IMAGE)
+    types['/gt/disparity'] = DISPARITY
+    counts = dict.fromkeys(types, 1)
+    recording = cast(Recording, SimpleNamespace(path='bag', types=types, counts=counts))
+    given = {'left': '/r/a/image', 'right': '/r/b/image'}
+    for more, truth in (({}, ''), ({'truth': '/gt/disparity'}, '/gt/disparity')):
+        (found,) = chosen_topics(recording, '', {**given, **more}, False)
+        assert found.truth == truth
 
 
 def test_named_views_have_the_truth_of_their_camera() -> None:
