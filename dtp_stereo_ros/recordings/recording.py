@@ -18,7 +18,13 @@ from typing import Any
 from ..errors import InputError, one_line
 from ..machine import setup_command
 from .cut_files import CUT_FILES
-from .split_files import FileOfSplit, SplitFiles, are_of_one_recording, named_by_metadata
+from .split_files import (
+    FileOfSplit,
+    SplitFiles,
+    are_apart,
+    are_of_one_recording,
+    named_by_metadata,
+)
 
 _NS_PER_S = 1_000_000_000
 _ROS1_ENDING = '.bag'
@@ -105,35 +111,40 @@ class Recording:
             InputError: nothing can.
         """
         files = _bag_files(self.path) if self.path.is_dir() else [self.path]
+        named = named_by_metadata(self.path)
         if self.path.is_dir() and not self.broken:
-            named = named_by_metadata(self.path)
             files = [file for file in files if file.name in named] or files
             missing = [name for name in named if not (self.path / name).exists()]
             fault = f'cannot be used ({one_line(refusal)})'
             if missing:
                 fault = f'names {", ".join(missing)}, which is not there'
-            self.broken = f'{self.path}: metadata.yaml {fault}; {_reindex(self.path)}'
+            self._note(f'{self.path}: metadata.yaml {fault}; {_reindex(self.path)}')
         if any(file.suffix not in CUT_FILES for file in files) or not are_of_one_recording(files):
-            raise self._unreadable(refusal) from refusal
+            raise _unreadable(self.path, refusal) from refusal
         parts = []
         for file in files:
             try:
                 parts.append(self._part(file))
             except InputError as error:
-                self.broken = str(error)
-        if not parts:
-            raise self._unreadable(refusal) from refusal
-        return SplitFiles(parts)
+                self._note(str(error))
+        if not parts or (are_apart(parts) and not set(named) & {file.name for file in files}):
+            raise _unreadable(self.path, refusal) from refusal
+        return SplitFiles(parts, lambda file, error: self._note(str(_unreadable(file, error))))
 
     def _part(self, file: Path) -> FileOfSplit:
         try:
             with self._open_ros2(file) as reader:
-                return FileOfSplit.of(reader, partial(self._open_ros2, file))
+                return FileOfSplit.of(file, reader, partial(self._open_ros2, file))
         except Exception:  # as above
-            mend = _mend(file)
-            self.broken = f'{file}: ends early or is damaged, what is whole was read; {mend}'
             cut = CUT_FILES[file.suffix](file)
-            return FileOfSplit.of(cut, partial(nullcontext, cut))
+            mend = _mend(file)
+            self._note(f'{file}: ends early or is damaged, what is whole was read; {mend}')
+            return FileOfSplit.of(file, cut, partial(nullcontext, cut))
+
+    def _note(self, line: str) -> None:
+        """Add a line to what may be missing, once."""
+        if line not in self.broken:
+            self.broken = '; '.join(filter(None, (self.broken, line)))
 
     def _files(self) -> list[Path]:
         """Files of a folder without metadata.yaml.
@@ -174,7 +185,7 @@ class Recording:
                 except MemoryError:
                     raise
                 except Exception as error:  # as above
-                    self.broken = str(self._unreadable(error))
+                    self._note(str(_unreadable(self.path, error)))
                     return
                 topic = connection.topic
                 try:
@@ -233,11 +244,12 @@ class Recording:
         # camera_info of ROS 1 writes its matrices in capitals.
         return SimpleNamespace(**{name.lower(): value for name, value in vars(message).items()})
 
-    def _unreadable(self, error: Exception) -> InputError:
-        reason = one_line(error) or type(error).__name__
-        if isinstance(error, struct.error):
-            reason = 'it ends in the middle of a record'
-        return InputError(f'{self.path}: cannot be read ({reason}); {_mend(self.path)}')
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = one_line(error) or type(error).__name__
+    if isinstance(error, struct.error):
+        reason = 'it ends in the middle of a record'
+    return InputError(f'{path}: cannot be read ({reason}); {_mend(path)}')
 
 
 def _decompressed(raw: bytes) -> bytes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import yaml
 
 # rosbag2 numbers the files of a recording that it splits.
 _NUMBER = re.compile(r'_\d+$')
+# A file begins with the next message.
+_MOST_APART_NS = 3600 * 10**9
 
 
 @dataclass(frozen=True)
@@ -20,20 +24,26 @@ class FileOfSplit:
     """One file.
 
     Attributes:
+        path: of it.
         open: makes a reader of it, of `rosbags` or one that stands for it.
         connections: topics with their number of messages.
         start_time, end_time: of recording, ns.
     """
 
+    path: Path
     open: Callable[[], AbstractContextManager[Any]]
     connections: list[Any]
     start_time: int
     end_time: int
 
     @classmethod
-    def of(cls, reader: Any, opened: Callable[[], AbstractContextManager[Any]]) -> FileOfSplit:
+    def of(
+        cls, path: Path, reader: Any, opened: Callable[[], AbstractContextManager[Any]]
+    ) -> FileOfSplit:
         """The file of an open reader."""
-        return cls(opened, list(reader.connections), int(reader.start_time), int(reader.end_time))
+        return cls(
+            path, opened, list(reader.connections), int(reader.start_time), int(reader.end_time)
+        )
 
 
 class SplitFiles:
@@ -45,9 +55,13 @@ class SplitFiles:
 
     Args:
         files: at least one.
+        broken: called with a file in which reading ends early, and the reason.
     """
 
-    def __init__(self, files: Sequence[FileOfSplit]) -> None:
+    def __init__(
+        self, files: Sequence[FileOfSplit], broken: Callable[[Path, Exception], None]
+    ) -> None:
+        self._broken = broken
         self._files = sorted(files, key=lambda file: file.start_time)
         self.connections = [one for file in self._files for one in file.connections]
         self.start_time = self._files[0].start_time
@@ -58,14 +72,31 @@ class SplitFiles:
     ) -> Iterator[tuple[Any, int, bytes]]:
         """Connection, time of recording in ns and bytes, from start to before stop."""
         topics = {connection.topic for connection in connections}
-        for file in self._files:
+        # Files of one recording follow one another, but for what waited in a cache.
+        streams = [self._of_file(file, topics, start, stop) for file in self._files]
+        yield from heapq.merge(*streams, key=lambda message: message[1])
+
+    def _of_file(
+        self, file: FileOfSplit, topics: set[str], start: int, stop: int | None
+    ) -> Iterator[tuple[Any, int, bytes]]:
+        try:
             with file.open() as reader:
                 own = [one for one in reader.connections if one.topic in topics]
                 if own:
                     yield from reader.messages(own, start=start, stop=stop)
+        except MemoryError:
+            raise
+        except Exception as error:  # of rosbags, struct, zstd and sqlite3, by file
+            self._broken(file.path, error)
 
     def close(self) -> None:
         """Nothing is held open between readings."""
+
+
+def are_apart(files: Sequence[FileOfSplit]) -> bool:
+    """Whether one of the files begins so late after another that they are two recordings."""
+    told = sorted((file.start_time, file.end_time) for file in files)
+    return any(late[0] - early[1] > _MOST_APART_NS for early, late in pairwise(told))
 
 
 def are_of_one_recording(files: Sequence[Path]) -> bool:

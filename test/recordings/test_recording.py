@@ -234,11 +234,11 @@ def test_compressed_messages_need_no_metadata(tmp_path: Path, storage: str, fold
         assert recording.damage([LEFT]) == []
 
 
-def split_bag(folder: Path, storage: str, files: int = 3) -> list[Path]:
+def split_bag(folder: Path, storage: str, compression: str = 'none', files: int = 3) -> list[Path]:
     """A recording in several files with its metadata, the messages of each one after the other."""
     paths = []
     for number in range(files):
-        file = write(folder / str(number), storage, first=number * COUNT)
+        file = write(folder / str(number), storage, compression, first=number * COUNT)
         paths.append(file.rename(folder / f'run_{number}{file.suffix}'))
     described = yaml.safe_load((folder / '0' / 'metadata.yaml').read_text())
     about = described['rosbag2_bagfile_information']
@@ -298,6 +298,48 @@ def test_a_split_bag_with_a_damaged_file_is_read_as_far_as_it_goes(
     with Recording(tmp_path) as recording:
         assert stamps(recording) == others
         assert str(paths[damaged]) in recording.broken
+
+
+@pytest.mark.parametrize('metadata', [True, False])
+def test_damage_inside_a_file_costs_no_other(tmp_path: Path, metadata: bool) -> None:
+    """The summary at its end is whole, so that it is opened."""
+    paths = split_bag(tmp_path, 'MCAP', 'ZSTD')
+    if not metadata:
+        (tmp_path / 'metadata.yaml').unlink()
+    paths[2].write_bytes(b'')
+    content = bytearray(paths[0].read_bytes())
+    damaged = slice(len(content) // 4, len(content) // 2)
+    content[damaged] = b'\xff' * len(content[damaged])
+    paths[0].write_bytes(content)
+    with Recording(tmp_path) as recording:
+        found = stamps(recording)
+        assert f'{paths[0]}: ' in recording.broken
+        assert f'{paths[2]}: ' in recording.broken
+        told = recording.broken
+        stamps(recording)
+        assert recording.broken == told
+    assert found[-COUNT:] == TIMES[COUNT : 2 * COUNT]
+    assert found == sorted(found)
+
+
+def test_files_of_recordings_at_other_times_are_no_split(tmp_path: Path) -> None:
+    for number, first in enumerate((0, 10**6)):  # of 20 Hz
+        file = write(tmp_path / f'{number}', 'SQLITE3', first=first)
+        file.rename(tmp_path / f'robot_{number}.db3')
+        shutil.rmtree(tmp_path / f'{number}')
+    with pytest.raises(InputError, match=r'cannot be read .*give one \.mcap or \.db3 file of it'):
+        Recording(tmp_path)
+
+
+def test_files_that_overlap_are_read_in_the_order_of_recording(tmp_path: Path) -> None:
+    for number, first in enumerate((0, COUNT - 5)):
+        file = write(tmp_path / f'{number}', 'SQLITE3', first=first)
+        file.rename(tmp_path / f'robot_{number}.db3')
+        shutil.rmtree(tmp_path / f'{number}')
+    with Recording(tmp_path) as recording:
+        found = stamps(recording)
+    assert found == sorted(found)
+    assert len(found) == 2 * COUNT
 
 
 @pytest.mark.parametrize('storage', ['MCAP', 'SQLITE3'])
