@@ -69,24 +69,36 @@ class Fleet:
             return over_processes(work, tasks, min(self.jobs, len(tasks)))
         return _alone(work, tasks, worker)
 
-    def in_order(self, work: Work, tasks: Sequence[Task]) -> Generator[Any, None, None]:
-        """Results in the order of the tasks; those that are done early wait in memory.
+    def all_results(
+        self, work: Work, tasks: Sequence[Task]
+    ) -> Generator[tuple[Task, Any], None, None]:
+        """Tasks and their results in the order in which they are done, none of them lost.
 
         Args:
             work: of all tasks.
-            tasks: to do, each with a name of its own; may be none.
+            tasks: to do; may be none.
 
         Raises:
             InputError: a task is lost.
             Exception: the first that a task raises.
         """
-        early: dict[str, Any] = {}
-        waiting = deque(task.name for task in tasks)
         for task, value in self.results(work, tasks) if tasks else ():
             if isinstance(value, Lost):
                 raise InputError(
                     f'{task.name}: {value.reason}; where memory is short, use fewer processes'
                 )
+            yield task, value
+
+    def in_order(self, work: Work, tasks: Sequence[Task]) -> Generator[Any, None, None]:
+        """As `all_results`, in the order of the tasks; what is done early waits in memory.
+
+        Args:
+            work: of all tasks.
+            tasks: to do, each with a name of its own; may be none.
+        """
+        early: dict[str, Any] = {}
+        waiting = deque(task.name for task in tasks)
+        for task, value in self.all_results(work, tasks):
             early[task.name] = value
             while waiting and waiting[0] in early:
                 yield early.pop(waiting.popleft())

@@ -35,7 +35,7 @@ class Worker(Protocol):
     """Does tasks, one after another, with what it holds open."""
 
     def do(self, given: Any) -> Any:
-        """The result of a task, picklable; it has the attributes `whole` and `stopped`."""
+        """The result of a task, picklable; for `finish` with attributes `whole` and `stopped`."""
         ...
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from ..stereo import SIDES, StereoCalibration
 from .dds_settings import LARGE_MESSAGES, loss_mend
 from .finding import Finding, from_line
 from .loss import lost_beside_infos, lost_beside_infos_findings, lost_findings
-from .stamps import after_jump, clock_mend, stamp_findings
+from .stamps import OFF_CLOCK_S, after_jump, clock_mend, stamp_findings
 from .sync import gap_findings
 from .view_check import ViewCheck, ViewSetting, rectified_matches
 
@@ -28,8 +28,6 @@ _NS_PER_S = 1_000_000_000
 _KEPT = 8
 # Where stamps differ, images of a pair are at most so far apart.
 _PAIR_NS = 50_000_000
-# A stamp further from the clock than this is of another time.
-_OFF_CLOCK_S = 60
 
 
 @dataclass
@@ -100,7 +98,7 @@ class CameraMessages:
         if found:
             return found
         age_s = statistics.median(left.ages_ns) / _NS_PER_S
-        if abs(age_s) > _OFF_CLOCK_S and not self._settings.get('use_sim_time'):
+        if abs(age_s) > OFF_CLOCK_S and not self._settings.get('use_sim_time'):
             text = f'images are {age_s:.0f} s off the clock'
             found.append(Finding('warn', 'stamps', text, clock_mend(self._owner)))
         lost = self._lost()

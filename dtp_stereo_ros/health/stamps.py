@@ -25,13 +25,16 @@ _JUMPING = 0.1
 # The nearest stamps of both sides are never so far apart with one clock: images wait in a queue
 # for a fraction of this.
 _CLOCKS_NS = _NS_PER_S
+# A stamp further from a clock than this is of another time.
+OFF_CLOCK_S = 60
 
 
 def clock_mend(node_name: str) -> str:
     """Mend of stamps that are of another time than the clock of the node."""
     return (
-        f'a bag: ros2 bag play BAG --clock, and ros2 param set {node_name} use_sim_time true; a '
-        'camera: synchronise its clock (chrony, PTP)'
+        f'of a bag or a simulation: ros2 bag play BAG --clock, and ros2 param set {node_name} '
+        'use_sim_time true; of a camera: use_sim_time false, and synchronise its clock (chrony, '
+        'PTP)'
     )
 
 

@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo
 
 from ..errors import CalibrationError, InputError, StereoError
 from ..health.finding import Finding, from_line
-from ..health.stamps import clock_mend
+from ..health.stamps import OFF_CLOCK_S, clock_mend
 from ..health.view_check import ViewSetting, rectified_matches
 from ..messages.camera_info import calibration_warnings, stereo_calibration
 from ..messages.images import sixteen_bits, to_rgb
@@ -27,7 +27,7 @@ from .stereo_camera import StereoCamera
 
 _NS_PER_S = 1_000_000_000
 # Stamps nearer than this to the node's clock are read in that clock.
-_SAME_CLOCK_NS = 60 * _NS_PER_S
+_SAME_CLOCK_NS = OFF_CLOCK_S * _NS_PER_S
 # A clock that is this far ahead is not synchronised; tf2 waits for less.
 _AHEAD_S = 0.5
 # Stale pairs in a row that are an outage.
@@ -157,8 +157,8 @@ class Processor:
         # A stamp of zero is told as such, and so is a simulated clock that has not begun.
         if off and stamp and received_ns:
             text = (
-                f'stamps are more than {_SAME_CLOCK_NS // _NS_PER_S} s off the clock of the node, '
-                'so there is no transform for them'
+                f'stamps are more than {OFF_CLOCK_S} s off the clock of the node, so there is no '
+                'transform for them'
             )
             return [Finding('warn', 'age', text, clock_mend(self.node_name))]
         if age < -_AHEAD_S:

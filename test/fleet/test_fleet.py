@@ -123,9 +123,10 @@ def test_values_come_in_the_order_of_the_tasks(tmp_path: Path, fleet: Fleet) -> 
 def test_a_lost_value_is_an_error_that_names_its_task(tmp_path: Path) -> None:
     work = Squares(tmp_path, deadly=(2,), survived_after=99)
     lost = re.escape(tasks(4)[2].name)
-    with pytest.raises(InputError, match=f'{lost}: {ATTEMPTS} processes .*SIGKILL.*memory'):
-        list(Fleet(2).in_order(work, tasks(4)))
-    assert multiprocessing.active_children() == []
+    for results in (Fleet(2).in_order, Fleet(2).all_results):
+        with pytest.raises(InputError, match=f'{lost}: {ATTEMPTS} processes .*SIGKILL.*memory'):
+            list(results(work, tasks(4)))
+        assert multiprocessing.active_children() == []
 
 
 def test_values_that_nobody_waits_for_are_not_made(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def enlarged_batch(batch: Batch, factor: float) -> Batch:
     if factor == 1.0:
         return batch
     made = {name: enlarged(batch[name].float(), factor) for name in _IMAGES}
-    for name in batch.keys() & {'disparity', 'visible', 'known', 'inside'}:
+    for name in ('disparity', 'visible', 'known'):
         label = batch[name].unsqueeze(1)
         larger = F.interpolate(label.float(), scale_factor=factor, mode='nearest-exact')
         made[name] = larger[:, 0].to(label.dtype)

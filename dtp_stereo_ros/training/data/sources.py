@@ -122,6 +122,18 @@ class Sources:
                 'files of the truth as in the help of --data, or take these pairs out'
             )
 
+    def refuse_cache(self) -> None:
+        """Refuse to keep what a teacher says where no pair comes again.
+
+        Raises:
+            ConfigError: all pairs are generated.
+        """
+        if not self.all_scenes:
+            raise ConfigError(
+                'a cache keeps what the teacher says of pairs on disk, and all of these are '
+                'generated; leave the cache out'
+            )
+
     def renderer(
         self, config: GeneratorConfig, device: torch.device, process: int = 0
     ) -> Renderer | None:

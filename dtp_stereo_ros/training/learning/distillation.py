@@ -40,6 +40,11 @@ def distribution_distance(
     return (log_q.exp() * (log_q - log_p)).sum(dim=1)
 
 
+def _inside(batch: Batch) -> Tensor:
+    """(B, H, W) bool, where the pairs are padded by nothing; see `padding.pad`."""
+    return batch['inside'] if 'inside' in batch else torch.ones_like(batch['known'])
+
+
 class Distillation:
     """A teacher, alone or with the truth.
 
@@ -99,7 +104,8 @@ class Distillation:
             total = total + 0.1 * config.disparity * parts['distil_quarter']
         if features is not None and taught.features is not None and config.features:
             adapted = self.learned(features.float())
-            parts['features'] = (1 - F.cosine_similarity(adapted, taught.features, dim=1)).mean()
+            distance = 1 - F.cosine_similarity(adapted, taught.features, dim=1)
+            parts['features'] = mean(distance, _inside(batch)[:, ::4, ::4].float())
             total = total + config.features * parts['features']
         if outputs.log_error is not None:
             # What nothing teaches would no longer fit the network that it is part of.
@@ -123,9 +129,7 @@ class Distillation:
 
     def _heard(self, taught: Taught, batch: Batch) -> Tensor:
         """(B, H, W) bool, where the teacher is sure and not known to be wrong."""
-        valid, trust = taught.valid, self.config.trust_px
-        if 'inside' in batch:
-            valid = valid & batch['inside']
+        valid, trust = taught.valid & _inside(batch), self.config.trust_px
         if not trust:
             return valid
         wrong = (taught.disparity_px - batch['disparity']).abs() > trust

@@ -406,11 +406,7 @@ class Trainer:
         objective = self.objective
         if not (isinstance(objective, Distillation) and self.config.distil.cache):
             return None
-        if not self.sources.all_scenes:
-            raise ConfigError(
-                'a cache keeps what the teacher says of pairs on disk, and all of these are '
-                'generated; leave --cache out'
-            )
+        self.sources.refuse_cache()
         folder = self._cache_folder / 'teacher'
         cache = TaughtCache.of(folder, objective.teacher, objective.grid)
         if self.accelerator.is_main_process:

@@ -127,6 +127,8 @@ class Chain:
                 sources = Sources.open(course.sources, cache) if given else None
                 if sources and (how is None or how.supervision == 'truth'):
                     sources.refuse_unlabelled()
+                elif sources and how is not None and how.cache:
+                    sources.refuse_cache()
             Sources.open(self._judged_by, cache)
         learner = self._check_network(student)
         if recipe.prune.rounds:

@@ -188,6 +188,32 @@ def test_nobody_teaches_in_the_padding(batch, supervision):
     assert not torch.equal(taught(9.0, inside=inside), taught(50.0, inside=inside))
 
 
+def test_no_features_are_taught_in_the_padding(batch):
+    torch.manual_seed(0)
+    padded = pad(batch, 20, 36)
+    student = DTPNetLight(LIGHT)
+    shown = torch.randn(2, LIGHT.volume, 16, 32)
+    other = shown.clone()
+    other[:, :, :5] = other[..., -9:] = 7.0
+
+    class Shows(Says):
+        def __init__(self, features):
+            super().__init__(9.0, True)
+            self.features = features
+
+        def __call__(self, left, right, grid):
+            return super().__call__(left, right, grid)._replace(features=self.features)
+
+    def taught(features, **given):
+        torch.manual_seed(1)
+        config = DistilConfig(features=1.0)
+        return loss_of(student, Shows(features), {**padded, **given}, config)[1]['features']
+
+    assert taught(shown) == taught(other)
+    inside = torch.ones_like(padded['inside'])
+    assert taught(shown, inside=inside) != taught(other, inside=inside)
+
+
 def test_feature_distillation_teaches_the_aggregation(batch):
     torch.manual_seed(0)
     wider = dataclasses.replace(LIGHT, volume=24)
@@ -471,7 +497,7 @@ def test_a_wrong_file_is_told_before_the_data_is_read(tmp_path, monkeypatch, wro
 def test_a_cache_of_generated_pairs_is_refused(tmp_path, capsys, teacher_file):
     call = ['distill', '--data', 'synthetic', '--teacher', str(teacher_file), '--cache']
     assert main([*call, *TWO_STEPS, '--out', str(tmp_path / 'run')]) == 2
-    assert 'all of these are generated; leave --cache out' in capsys.readouterr().err
+    assert 'all of these are generated; leave the cache out' in capsys.readouterr().err
 
 
 def test_features_and_a_cache_exclude_each_other():

@@ -236,6 +236,7 @@ def test_a_chain_without_a_student_is_one_line(chain, smoke, tmp_path, capsys):
         ('student.network=lihgt', "network 'lihgt' is unknown"),
         ('distil.sources=[assets:absent.pack]', 'absent.pack: no packed assets'),
         ('distil.how={features: 1, cache: true}', 'features are not kept in a cache'),
+        ('distil.how={cache: true}', 'all of these are generated; leave the cache out'),
         ('teacher.sources=[folder:{unlabelled}]', '2 of 2 pairs have no truth'),
         ('data.sizes=[[64, 100]]', '64x100 is no multiple of the 32 px'),
         ('student.network={member: light, volume: "48"}', "volume is '48', it takes whole"),

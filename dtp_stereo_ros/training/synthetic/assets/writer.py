@@ -105,7 +105,7 @@ def render_folder(
     done = 0
     there = count - sum(number for _, number in missing)
     tasks = [Task(f'{out}: world {world}', (world, number)) for world, number in missing]
-    for number in Fleet(workers).in_order(_Rendering(settings, photos, out), tasks):
+    for _, number in Fleet(workers).all_results(_Rendering(settings, photos, out), tasks):
         done += number
         progress(there + done)
     return done
