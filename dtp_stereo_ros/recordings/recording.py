@@ -115,10 +115,9 @@ class Recording:
         if self.path.is_dir() and not self.broken:
             files = [file for file in files if file.name in named] or files
             missing = [name for name in named if not (self.path / name).exists()]
-            fault = f'cannot be used ({one_line(refusal)})'
             if missing:
-                fault = f'names {", ".join(missing)}, which is not there'
-            self._note(f'{self.path}: metadata.yaml {fault}; {_reindex(self.path)}')
+                fault = f'metadata.yaml names {", ".join(missing)}, which is not there'
+                self._note(f'{self.path}: {fault}; {_reindex(self.path)}')
         if any(file.suffix not in CUT_FILES for file in files) or not are_of_one_recording(files):
             raise _unreadable(self.path, refusal) from refusal
         parts = []
@@ -127,6 +126,9 @@ class Recording:
                 parts.append(self._part(file))
             except InputError as error:
                 self._note(str(error))
+        if not self.broken:
+            fault = f'metadata.yaml cannot be used ({one_line(refusal)})'
+            self._note(f'{self.path}: {fault}; {_reindex(self.path)}')
         if not parts or (are_apart(parts) and not set(named) & {file.name for file in files}):
             raise _unreadable(self.path, refusal) from refusal
         return SplitFiles(parts, lambda file, error: self._note(str(_unreadable(file, error))))
