@@ -61,11 +61,7 @@ def read_image(path: str | Path) -> UInt8Array:
     # Before it is decoded: libpng writes a line of its own for it.
     if not _complete(raw):
         raise InputError(f'{path}: is cut short, its last rows are missing; copy it again')
-    # OpenCV reports some broken files by an empty result and some by an exception.
-    try:
-        bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), _AS_STORED) if raw else None
-    except cv2.error:
-        bgr = None
+    bgr = _decode(raw, _AS_STORED)
     if bgr is None:
         raise InputError(f'{path}: is no image that can be read; give a PNG, JPEG, PPM or TIFF')
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
@@ -77,9 +73,16 @@ def decoded(path: Path, flags: int) -> npt.NDArray[Any] | None:
     Like `cv2.imread`, which aborts at names that are no UTF-8, and prints what it cannot read.
     """
     try:
-        raw = np.frombuffer(path.read_bytes(), np.uint8)
-        pixels = cv2.imdecode(raw, flags) if raw.size else None
-    except (OSError, cv2.error):
+        return _decode(path.read_bytes(), flags)
+    except OSError:
+        return None
+
+
+def _decode(raw: bytes, flags: int) -> npt.NDArray[Any] | None:
+    # OpenCV reports some broken files by an empty result and some by an exception.
+    try:
+        pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), flags) if raw else None
+    except cv2.error:
         return None
     return None if pixels is None else np.asarray(pixels)
 
@@ -237,10 +240,19 @@ def write_npy(path: Path, values: Float32Array) -> None:
         file.write(content.getvalue())
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8; bytes of file names that are none are escaped.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    with atomic(path) as file:
+        file.write(text.encode(errors='backslashreplace'))
+
+
 def write_json(path: Path, content: object) -> None:
     """Write plain values as JSON, whole or not at all."""
-    with atomic(path) as file:
-        file.write(json.dumps(content, indent=1).encode())
+    write_text(path, json.dumps(content, indent=1))
 
 
 def write_pfm(path: Path, disparity_px: Float32Array) -> None:

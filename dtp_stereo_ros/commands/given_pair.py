@@ -30,8 +30,8 @@ def read_given_pair(left: Path, right: Path, calib: str | None) -> StereoFrame:
         frame = replace(frame, calibration=read_calibration(calib, size_px, left))
     findings = pair_findings(frame, str(left), str(right))
     for path, image in ((left, frame.left), (right, frame.right)):
-        encoding = 'the file' if has_16_bits(path) else ''
-        findings += BrightnessCheck(images=1).look(image, encoding, str(path))
+        dark = BrightnessCheck(images=1).look(image, 'the file', str(path))
+        findings += dark if dark and has_16_bits(path) else []
     for finding in findings:
         print(f'warning: {finding.line}', file=sys.stderr)
     return frame

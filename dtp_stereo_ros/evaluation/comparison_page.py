@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..image_io import atomic
+from ..image_io import write_text
 from .columns import ALL_COLUMNS
 from .intervals import FEWEST_TOLD
 from .paired_results import PairedMeasure, same_frames
@@ -92,9 +92,7 @@ def write_comparison(
         'measures': [_shown(measure) for measure in measures],
         'pictures': _pictures(first, second, measures),
     }
-    with atomic(path) as file:
-        content = filled_page(plain(shown), 'compare.js')
-        file.write(content.encode(errors='backslashreplace'))
+    write_text(path, filled_page(plain(shown), 'compare.js'))
 
 
 def _shown(measure: PairedMeasure) -> dict[str, Any]:
@@ -130,9 +128,10 @@ def _pictures(
     ranks = _ranks(measures)
     found: dict[str, list[dict[str, Any]]] = {title: [] for title in sources}
     both = {}
+    same = same_frames(first.document, second.document, sources.values())
     for title, names in sources.items():
         own, others = a.get(names[0], {}), b.get(names[1], {})
-        for number, index in same_frames(first.document, second.document, names).items():
+        for number, index in same[names].items():
             if index in own and number in others:
                 both[title, index] = own[index], others[number]
     left_bytes = _PICTURES_BYTES

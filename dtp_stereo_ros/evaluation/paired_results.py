@@ -136,13 +136,21 @@ def paired_measures(first: dict[str, Any], second: dict[str, Any]) -> list[Paire
 
 
 def same_frames(
-    first: dict[str, Any], second: dict[str, Any], sources: tuple[str, str]
-) -> dict[int, int]:
-    """Index of a frame in the second file to its index in the first, of a paired recording."""
+    first: dict[str, Any], second: dict[str, Any], sources: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], dict[int, int]]:
+    """Indices of frames in the second file to those in the first, by paired recording.
+
+    Args:
+        first, second: documents of `result_file.read`.
+        sources: of `PairedMeasure`; those of data sets have no such frames.
+    """
     repeated = _repeated(first, second)
-    files = zip((first, second), sources, strict=True)
-    a, b = (_frames(file, repeated).get(name, {}) for file, name in files)
-    return {b[name][1]: a[name][1] for name in a.keys() & b.keys()}
+    a, b = _frames(first, repeated), _frames(second, repeated)
+    found = {}
+    for one, other in sources:
+        own, others = a.get(one, {}), b.get(other, {})
+        found[one, other] = {others[m][1]: own[m][1] for m in own.keys() & others.keys()}
+    return found
 
 
 def without_partner(first: dict[str, Any], second: dict[str, Any]) -> tuple[list[str], list[str]]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
-from ..image_io import atomic, colorize, colour_range, write_png
+from ..image_io import colorize, colour_range, write_png, write_text
 from ..paths import make_folder
 from ..stereo import Float32Array, StereoFrame, UInt8Array
 from .datasets import Scene, Truth
@@ -46,8 +46,7 @@ def replace_report(path: Path, report: str, names: Sequence[str]) -> None:
         before = path.read_text(encoding='utf-8')
     except (OSError, ValueError):
         before = ''
-    with atomic(path) as file:
-        file.write(report.encode(errors='backslashreplace'))
+    write_text(path, report)
     for name in names:
         for picture in path.parent.glob(name):
             link = f']({link_to(picture.name)})'

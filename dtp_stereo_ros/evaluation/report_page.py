@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..image_io import atomic
+from ..image_io import write_text
 from .page_pictures import FramePictures, PagePictures
 
 # Of the whole page, with its pictures in base64.
@@ -32,8 +32,7 @@ def write_page(path: Path, document: dict[str, Any], pictures: Sequence[PagePict
     Raises:
         InputError: it cannot be written.
     """
-    with atomic(path) as file:
-        file.write(page(document, pictures).encode(errors='backslashreplace'))
+    write_text(path, page(document, pictures))
 
 
 def pictures_limit_bytes(recordings: int) -> int:

@@ -63,6 +63,8 @@ class Fleet:
         Raises:
             Exception: the first that a task raises.
         """
+        if not tasks:
+            return iter(())
         if self.ray:
             return over_ray(work, tasks, self.ray)
         if self.jobs > 1:
@@ -82,7 +84,7 @@ class Fleet:
             InputError: a task is lost.
             Exception: the first that a task raises.
         """
-        for task, value in self.results(work, tasks) if tasks else ():
+        for task, value in self.results(work, tasks):
             if isinstance(value, Lost):
                 raise InputError(
                     f'{task.name}: {value.reason}; where memory is short, use fewer processes'
@@ -189,7 +191,7 @@ def finish(
     jobs = min(fleet.size(), len(missing)) if missing else 1
     found.jobs = max(found.jobs, jobs)
     waiting = [task.name for task in missing]
-    for task, value in fleet.results(work, missing, worker) if missing else ():
+    for task, value in fleet.results(work, missing, worker):
         waiting.remove(task.name)
         if isinstance(value, Lost):
             found.lost[task.name] = value.reason

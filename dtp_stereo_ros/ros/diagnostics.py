@@ -30,6 +30,12 @@ _CALIBRATION_SUBJECTS = ('calibration', 'camera_info', 'calibration warning', 'r
 _MATCHING_SUBJECTS = ('worker', 'matching', 'confidence')
 
 
+def pid_here(process: str) -> int | None:
+    """Process id of a node, as its diagnostics name its process, if that runs on this machine."""
+    number, _, host = process.rpartition(', ')[0].partition(' on ')
+    return int(number) if number.isdigit() and host == platform.node() else None
+
+
 class Diagnostics:
     """Publishes three statuses of each camera: 'input', 'calibration' and 'matching'.
 

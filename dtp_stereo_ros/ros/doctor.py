@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from ..messages.images import set_other_decoder
 from ..stereo import SIDES
 from .camera_examination import CameraExamination
 from .cv_bridge_decoder import CvBridgeDecoder
-from .diagnostics import findings_of
+from .diagnostics import findings_of, pid_here
 from .output_publishers import same_name
 from .service_caller import Caller
 
@@ -158,7 +157,7 @@ class _Examination:
         return {v.key: v.value for v in status.values} if status else {}
 
     def _matching(self) -> dict[str, str]:
-        """What the node tells of its state and model: every camera's status has it."""
+        """State and model, as the status of every camera tells them."""
         parts = (part for part in self._statuses if part.endswith('matching'))
         return next(map(self._values, parts), {})
 
@@ -168,8 +167,7 @@ class _Examination:
 
     def _faster_model(self) -> list[Finding]:
         """A faster form of the model, where the node runs on this machine."""
-        hosts = {process.partition(' on ')[2].rpartition(', ')[0] for process in self._processes}
-        if platform.node() not in hosts:
+        if not any(map(pid_here, self._processes)):
             return []
         flags = system.processor_flags(system.cpuinfo())
         return faster_model(self._matching(), flags, models.names(('.onnx',)), self._name)

@@ -152,7 +152,7 @@ class Processor:
         self._check_views(pair, left, right, computed)
 
     def _clock_findings(self, stamp: int, received_ns: int, age: float) -> list[Finding]:
-        """What is wrong with a stamp (ns) in time; without numbers of seconds, which jitter."""
+        """Findings on the time of a stamp (ns); without numbers of seconds, which jitter."""
         off = abs(received_ns - stamp) > _SAME_CLOCK_NS
         # A stamp of zero is told as such, and so is a simulated clock that has not begun.
         if off and stamp and received_ns:

@@ -11,7 +11,7 @@ import torch
 
 from dtp_stereo_ros import models
 from dtp_stereo_ros.errors import InputError, ModelError
-from dtp_stereo_ros.image_io import atomic
+from dtp_stereo_ros.image_io import write_text
 from dtp_stereo_ros.markdown import table
 from dtp_stereo_ros.models import ModelSpec
 from dtp_stereo_ros.network import checkpoint
@@ -72,8 +72,7 @@ def export_model(
     weights = source if int8 else copy
     if weights is copy and not is_source:
         checkpoint.save(copy, checkpoint.load(source), checkpoint.read(source)['meta'])
-    with atomic(card) as file:
-        file.write(model_card(name, target, weights, parity, evaluation, pair).encode())
+    write_text(card, model_card(name, target, weights, parity, evaluation, pair))
     return parity
 
 

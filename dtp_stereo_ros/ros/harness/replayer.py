@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -33,6 +32,7 @@ from dtp_stereo_ros.messages.stamps import stamp_ns
 from dtp_stereo_ros.recordings.recorded_pairs import RecordedPair
 from dtp_stereo_ros.stereo import SIDES
 
+from ..diagnostics import pid_here
 from ..outputs import OUTPUT_TYPES
 from .node_process import START_S, NodeProcess
 from .player import time_of
@@ -177,7 +177,7 @@ class Replayer:
         self.spin(lambda: False, _SETTLE_S)
         self.spin(lambda: bool(self.told), _DIAGNOSTICS_S)
         if self._process is None:
-            self._load = ProcessLoad(_pid(self.told.get('process', '')))
+            self._load = ProcessLoad(pid_here(self.told.get('process', '')))
         if self.figures.mode == LOCKSTEP:
             for name in _EXTRAS:
                 wanted = name != 'confidence' or self.told.get('model') != 'sgbm'
@@ -431,9 +431,3 @@ def _rests(told: Mapping[str, str]) -> bool:
     done = int(told.get('results', '0'))
     done += sum(int(v) for key, v in told.items() if key.startswith('dropped '))
     return int(told.get('images paired', '0')) <= done
-
-
-def _pid(process: str) -> int | None:
-    """Process id of '1234 on HOST, TOKEN', if that is this machine."""
-    number, _, host = process.rpartition(', ')[0].partition(' on ')
-    return int(number) if number.isdigit() and host == platform.node() else None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dtp_stereo_ros.errors import InputError
-from dtp_stereo_ros.image_io import atomic
+from dtp_stereo_ros.image_io import write_text
 from dtp_stereo_ros.markdown import table
 from dtp_stereo_ros.text_files import read_text
 
@@ -37,8 +37,7 @@ def write(path: Path, ablation: Ablation) -> None:
         note = f'{group.note.strip()}\n\n' if group.note else ''
         sections.append(f'## {group.title}\n\n{note}{_table(group, ablation)}')
     sections.append(f'## What it says\n\n{BEGIN}{by_hand}{END}')
-    with atomic(path) as file:
-        file.write(('\n\n'.join(sections) + '\n').encode(errors='backslashreplace'))
+    write_text(path, '\n\n'.join(sections) + '\n')
 
 
 def _written_by_hand(path: Path) -> str:

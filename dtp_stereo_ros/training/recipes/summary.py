@@ -18,7 +18,7 @@ from dtp_stereo_ros.evaluation.metrics import Score, bad
 from dtp_stereo_ros.evaluation.report import write_report
 from dtp_stereo_ros.evaluation.runner import DatasetResult, Method
 from dtp_stereo_ros.evaluation.runner import evaluate as run_methods
-from dtp_stereo_ros.image_io import atomic
+from dtp_stereo_ros.image_io import write_text
 from dtp_stereo_ros.pipeline import StereoPipeline
 
 from ..export import export_model, export_onnx
@@ -165,8 +165,7 @@ def write(
     if pictures:
         lines += ['', '## Where channels were cut', '']
     lines += [f'![{p.parent.name}](../{p.parent.name}/{p.name})' for p in pictures]
-    with atomic(folder / 'summary.md') as file:
-        file.write(('\n'.join(lines) + '\n').encode(errors='backslashreplace'))
+    write_text(folder / 'summary.md', '\n'.join(lines) + '\n')
 
 
 def _table(links: Sequence[Link], measured: dict[str, Any]) -> str:
